@@ -1,0 +1,1 @@
+"""Typed settings of a node and the file they are read from."""

@@ -1,0 +1,1 @@
+"""The listener: receives instances by C-STORE, nothing else."""

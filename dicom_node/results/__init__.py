@@ -1,0 +1,1 @@
+"""DICOM objects and files made from findings."""

@@ -1,0 +1,1 @@
+"""Volumes in, findings out: knows no network and no database."""

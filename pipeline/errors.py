@@ -1,0 +1,45 @@
+"""Why the pipeline stopped.
+
+PipelineError
+├── StudyRefusedError            the study ends as `skipped`, with the reason
+│   ├── NoSuitableSeriesError
+│   ├── WrongVolumeError
+│   └── NotAChestError
+├── UnreadableStudyError         the study ends as `pipeline_failed`
+└── ModelPackError
+"""
+
+
+class PipelineError(Exception):
+    """The pipeline stopped; see the log of the worker."""
+
+    retryable = False
+
+    def __init__(self, reason: str | None = None) -> None:
+        """Keep the reason, a plain sentence without patient data."""
+        self.reason = reason or (type(self).__doc__ or "")
+        super().__init__(self.reason)
+
+
+class StudyRefusedError(PipelineError):
+    """The study cannot be analysed; nothing is wrong with the node."""
+
+
+class NoSuitableSeriesError(StudyRefusedError):
+    """The study has no axial chest CT series that the pipeline may read; the reasons per series say what to change."""
+
+
+class WrongVolumeError(StudyRefusedError):
+    """The slices of the chosen series do not make an even volume; send the complete original series."""
+
+
+class NotAChestError(StudyRefusedError):
+    """No lungs were found in the volume; route only chest CT to this node."""
+
+
+class UnreadableStudyError(PipelineError):
+    """The images of the study could not be read; send them again."""
+
+
+class ModelPackError(PipelineError):
+    """The model pack is missing, damaged or of another version; install it again."""

@@ -1,0 +1,185 @@
+"""What the pipeline says about a study: lesions, lungs, priors, limits."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from pipeline.study import Grid, PassedOverSeries, StudyFiles, UInt8Array, UInt16Array, Volume
+
+
+class LesionKind(StrEnum):
+    """What a lesion mostly consists of."""
+
+    GROUND_GLASS = "ground_glass"
+    CONSOLIDATION = "consolidation"
+
+
+class Change(StrEnum):
+    """A lesion against the newest earlier study."""
+
+    NEW = "new"
+    GROWN = "grown"
+    STABLE = "stable"
+    SHRUNK = "shrunk"
+    GONE = "gone"
+    NOT_COMPARED = "not_compared"
+
+
+class Stage(StrEnum):
+    """Stage of the disease (Pan et al. 2020), as far as one or more CT studies can tell."""
+
+    NO_LESION = "no_lesion"
+    EARLY = "early"
+    ADVANCED = "advanced"
+    SEVERE = "severe"
+    ABSORPTION = "absorption"
+    INDETERMINATE = "indeterminate"
+
+
+class Side(StrEnum):
+    """The lung a lesion lies in, or mostly lies in."""
+
+    RIGHT = "right"
+    LEFT = "left"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesion:
+    """One lesion of the current study."""
+
+    number: int
+    """1..N, its value in `Analysis.lesion_labels`; 1 is the largest."""
+    tracking_uid: str
+    """The same in every study that shows this lesion (PS3.3 C.8.20.4, Tracking UID)."""
+    tracking_id: str
+    """Short name for people, for instance `Lesion 3F2A`; stays with the tracking UID."""
+    kind: LesionKind
+    side: Side
+    score: float
+    """0..1, not calibrated."""
+    volume_ml: float
+    """Voxel count x voxel volume on the source grid."""
+    mean_hu: float
+    sd_hu: float
+    share_of_lung_percent: float
+    """Of the lung named by `side`."""
+    box_lps_mm: tuple[float, float, float, float, float, float]
+    """x0, y0, z0, x1, y1, z1: corner voxel centres, LPS, smallest first."""
+    key_slice: int
+    """k of the source slice with the largest area."""
+    change: Change
+    prior_volume_ml: float | None
+    """Of the same lesion in the newest earlier study that was compared; None when there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoneLesion:
+    """A lesion of the newest earlier study that the current one no longer shows."""
+
+    tracking_uid: str
+    tracking_id: str
+    kind: LesionKind
+    side: Side
+    prior_volume_ml: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LungFigures:
+    """One lung."""
+
+    side: Side
+    volume_ml: float
+    lesion_volume_ml: float
+    involvement_percent: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsedPrior:
+    """An earlier study that took part."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    acquired_at: datetime | None
+    interval_days: float | None
+    lung_overlap_dice: float
+    """After alignment."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DroppedPrior:
+    """An earlier study that was offered and not used."""
+
+    study_instance_uid: str
+    reason: str
+    """One plain sentence."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Algorithm:
+    """What made the findings."""
+
+    name: str
+    version: str
+    weights_sha256: str
+    """Over the files of the model pack."""
+    thresholds: dict[str, float]
+    synthetic_training_only: bool
+    """True for demo weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """Everything the pipeline says about one study."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    series_description: str
+    series_reason: str
+    passed_over: tuple[PassedOverSeries, ...]
+    input_sop_instance_uids: tuple[str, ...]
+    """Slice order k."""
+    patient_score: float
+    """0..1, not calibrated: how much the study looks like the training set's diseased studies."""
+    stage: Stage
+    lungs: tuple[LungFigures, ...]
+    """Right, then left."""
+    involvement_percent: float
+    """Of both lungs."""
+    lesions: tuple[Lesion, ...]
+    gone_lesions: tuple[GoneLesion, ...]
+    priors_used: tuple[UsedPrior, ...]
+    """Newest first; changes are against the first."""
+    priors_dropped: tuple[DroppedPrior, ...]
+    qualifications: tuple[str, ...]
+    algorithm: Algorithm
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Analysis:
+    """Findings with the volume and the masks they were measured on, all on the source grid."""
+
+    findings: Findings
+    volume: Volume
+    lung_mask: UInt8Array
+    """(k, j, i): 0, `RIGHT_LUNG`, `LEFT_LUNG`."""
+    lesion_labels: UInt16Array
+    """(k, j, i): 0 or the number of a lesion."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KnownLesions:
+    """What an earlier run already reported for a study: its SR is out, so its numbers and UIDs stand."""
+
+    grid: Grid
+    lung_mask: UInt8Array
+    lesion_labels: UInt16Array
+    lesions: tuple[Lesion, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PriorStudy:
+    """An earlier study of the same patient, offered for comparison."""
+
+    files: StudyFiles
+    known: KnownLesions | None = None
+    """None: no earlier run; the lesions are then found in the same run."""

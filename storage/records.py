@@ -1,0 +1,192 @@
+"""Records that cross the border of `storage`."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from storage.lifecycle import Event, State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientKey:
+    """Who a patient is: the ID counts only together with its issuer (PS3.3 C.7.1.1)."""
+
+    patient_id: str
+    issuer: str
+    """Issuer of Patient ID; empty when the sender gave none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceivedInstance:
+    """One instance that is safely on disk, as the index needs it."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    patient: PatientKey
+    patient_name: str
+    """Decoded to Unicode, as in the data set."""
+    birth_date: str
+    """YYYYMMDD or empty."""
+    sex: str
+    """M, F, O or empty."""
+    accession_number: str
+    study_description: str
+    series_description: str
+    modality: str
+    body_part: str
+    instance_number: int | None
+    acquired_at: datetime | None
+    """Aware UTC, from Acquisition, else Series, else Study date and time with the time zone offset."""
+    sha256: str
+    """Of the stored file."""
+    size_bytes: int
+    relative_path: str
+    """Below the data folder."""
+    calling_aet: str
+    called_aet: str
+    received_at: datetime
+
+
+class Recorded(StrEnum):
+    """What the index did with a received instance."""
+
+    NEW = "new"
+    DUPLICATE = "duplicate"
+    """Same instance, same bytes: nothing changes."""
+    CONFLICT = "conflict"
+    """Same SOP Instance UID, other bytes: both are kept, the first stays the one that is used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyActivity:
+    """What completeness looks at."""
+
+    study_instance_uid: str
+    first_instance_at: datetime
+    last_instance_at: datetime
+    instance_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorCandidate:
+    """An earlier CT study under the same patient ID and issuer."""
+
+    study_instance_uid: str
+    acquired_at: datetime
+    patient_name: str
+    birth_date: str
+    sex: str
+    instance_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredInstance:
+    """Where an instance of a study lies, with the hash that it must still have."""
+
+    path: Path
+    sha256: str
+    sop_class_uid: str
+    series_instance_uid: str
+    modality: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """The right of one worker to run one attempt until its lease ends."""
+
+    attempt_id: int
+    study_instance_uid: str
+    revision: int
+    """Grows each time the study is run over other inputs."""
+    attempt_number: int
+    """1 for the first try of this revision."""
+    owner: str
+    started_at: datetime
+    """Of the first attempt of this revision: the same in each retry, so results are the same objects."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFile:
+    """One file of a result set, in place and synced."""
+
+    kind: str
+    """sr, seg-lungs, seg-lesions, findings, masks, preview."""
+    path: Path
+    sha256: str
+    sop_class_uid: str = ""
+    """Empty for files that are not DICOM."""
+    sop_instance_uid: str = ""
+    transfer_syntax_uid: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultSet:
+    """The newest result of a study."""
+
+    attempt_id: int
+    revision: int
+    created_at: datetime
+    files: tuple[ResultFile, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueDelivery:
+    """One result object that is to be sent to one destination now."""
+
+    delivery_id: int
+    study_instance_uid: str
+    destination: str
+    """Name of the peer in the configuration."""
+    file: ResultFile
+    tries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryView:
+    """A delivery as people see it."""
+
+    destination: str
+    kind: str
+    sop_instance_uid: str
+    state: str
+    """waiting, delivered, failed, superseded."""
+    tries: int
+    next_try_at: datetime | None
+    last_status: str
+    """DICOM status or error of the last try, in words; empty before the first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryEntry:
+    """One step in the life of a study."""
+
+    at: datetime
+    event: Event
+    from_state: State | None
+    to_state: State
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyView:
+    """A study as people see it."""
+
+    study_instance_uid: str
+    patient: PatientKey
+    accession_number: str
+    description: str
+    acquired_at: datetime | None
+    state: State
+    reason: str
+    """Of the last step, in plain words."""
+    revision: int
+    instance_count: int
+    series_count: int
+    last_instance_at: datetime
+    history: tuple[HistoryEntry, ...] = field(default=())
+    deliveries: tuple[DeliveryView, ...] = field(default=())
+    result: ResultSet | None = None

@@ -1,0 +1,1 @@
+"""Builders that arrange what the tests look at."""
