@@ -72,14 +72,22 @@ class StudyActivity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Demographics:
+    """What must not contradict between two studies of one patient; an empty value contradicts nothing."""
+
+    patient_name: str
+    birth_date: str
+    sex: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PriorCandidate:
     """An earlier CT study under the same patient ID and issuer."""
 
     study_instance_uid: str
     acquired_at: datetime
-    patient_name: str
-    birth_date: str
-    sex: str
+    demographics: Demographics
+    state: State
     instance_count: int
 
 
