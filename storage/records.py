@@ -151,6 +151,8 @@ class DueDelivery:
     """Name of the peer in the configuration."""
     file: ResultFile
     tries: int
+    created_at: datetime
+    """When the result was made: what gives up counts from here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
