@@ -1,0 +1,56 @@
+"""Grammar of names in a configuration: AE titles, hosts, folders."""
+
+import ipaddress
+import re
+from pathlib import Path
+
+# PS3.5 6.2, value representation AE: at most 16 characters of the default repertoire, no backslash, no control
+# characters, leading and trailing spaces without meaning, not spaces alone.
+_AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
+
+# RFC 1123 2.1: labels of letters, digits and inner hyphens, 63 characters each, 253 in all. Underscores are not
+# allowed there, but container networks use them and resolvers take them.
+_HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+_HOST_LENGTH = 253
+
+
+def ae_title_problem(title: str) -> str | None:
+    """The rule of PS3.5 6.2 that the AE title breaks; None if it keeps them all."""
+    if len(title) > 16:
+        return "must have at most 16 characters (PS3.5 6.2)"
+    if not title.strip(" "):
+        return "must not be empty or spaces only (PS3.5 6.2)"
+    if not _AE_TITLE.fullmatch(title):
+        return "must be printable ASCII without backslash (PS3.5 6.2)"
+    return None
+
+
+def host_problem(host: str) -> str | None:
+    """Why this is neither an IP address nor a host name; None if it is one."""
+    if is_ip_address(host):
+        return None
+    labels = host.removesuffix(".").split(".")
+    if len(host) > _HOST_LENGTH or not all(_HOST_LABEL.fullmatch(label) for label in labels):
+        return "must be an IP address or a host name"
+    if labels[-1].isdigit():
+        return "must be a complete IP address or a host name"
+    return None
+
+
+def is_ip_address(host: str) -> bool:
+    """Whether the host is a literal IPv4 or IPv6 address."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def path_problem(path: Path) -> str | None:
+    """None for an absolute path: a service has no working folder of its own."""
+    return None if path.is_absolute() else "must be an absolute path"
+
+
+def folder_problem(folder: Path) -> str | None:
+    """None for the absolute path of a folder that exists."""
+    return path_problem(folder) or (None if folder.is_dir() else "must be a folder that exists")

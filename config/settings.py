@@ -1,0 +1,196 @@
+"""The typed settings of a node; `node.toml` beside this module explains each one."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+
+from config.names import ae_title_problem, folder_problem, host_problem, path_problem
+
+GIBIBYTE = 1024**3
+
+Value = TypeVar("Value")
+
+
+def _none_if_empty(value: object) -> object:
+    """None for an empty string: TOML has no null."""
+    return None if value == "" else value
+
+
+def _refusing(problem_of: Callable[[Value], str | None]) -> AfterValidator:
+    """A validator that refuses a value for the problem found in it."""
+
+    def check(value: Value) -> Value:
+        problem = problem_of(value)
+        if problem is not None:
+            raise ValueError(problem)
+        return value
+
+    return AfterValidator(check)
+
+
+AeTitle = Annotated[str, _refusing(ae_title_problem), AfterValidator(str.strip)]
+Host = Annotated[str, _refusing(host_problem)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+ListenPort = Annotated[int, Field(ge=0, le=65535)]
+Duration = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]
+# PS3.5 6.2, value representation LO: at most 64 characters, no backslash, no control characters.
+LongString = Annotated[str, Field(max_length=64, pattern=r"^[^\\\x00-\x1f\x7f]*$")]
+# TOML knows strings only, strict validation wants a Path.
+AbsolutePath = Annotated[Path, Field(strict=False), _refusing(path_problem)]
+FolderOrNone = Annotated[
+    Annotated[Path, Field(strict=False), _refusing(folder_problem)] | None, BeforeValidator(_none_if_empty)
+]
+
+
+def _not_below(value: float, info: ValidationInfo, other: str) -> float:
+    """The value; ValueError if another setting of its table, read before it, is larger."""
+    if value < info.data.get(other, 0.0):
+        problem = f"must not be less than {other}"
+        raise ValueError(problem)
+    return value
+
+
+class _Table(BaseModel):
+    """One table of the file: immutable, and no key that is not here."""
+
+    # Defaults are validated too, so that a single value that contradicts a default of its table is found.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+
+
+class NodeSettings(_Table):
+    """Who the node is and where it keeps what it must not lose."""
+
+    ae_title: AeTitle = "DICOMNODE"
+    data_dir: AbsolutePath = Path("/var/lib/dicom-node")
+
+
+class ListenSettings(_Table):
+    """The listener."""
+
+    host: Host = "127.0.0.1"
+    port: ListenPort = 11112
+    """0 takes a free port: for tests and demonstrations."""
+    accept_unknown_callers: bool = False
+    maximum_associations: Annotated[int, Field(ge=1, le=200)] = 64
+    maximum_pdu_bytes: Annotated[int, Field(ge=4096, le=1_048_576)] = 131_072
+    network_timeout_s: Duration = 60.0
+    maximum_object_bytes: Annotated[int, Field(ge=1_048_576)] = 2 * GIBIBYTE
+
+
+class StorageSettings(_Table):
+    """The index and the disk."""
+
+    database_url: Annotated[str, Field(pattern=r"^$|^[a-z0-9+_]+://")] = Field(default="", repr=False)
+    free_floor_bytes: Annotated[int, Field(ge=0)] = 5 * GIBIBYTE
+
+
+class CompletenessSettings(_Table):
+    """When a study counts as complete."""
+
+    quiet_period_s: Duration = 60.0
+    cap_s: Duration = 3600.0
+    sweep_interval_s: Duration = 1.0
+
+    @field_validator("cap_s")
+    @classmethod
+    def _check_cap(cls, cap_s: float, info: ValidationInfo) -> float:
+        return _not_below(cap_s, info, "quiet_period_s")
+
+
+class PriorsSettings(_Table):
+    """Earlier studies that are compared with."""
+
+    maximum_count: Annotated[int, Field(ge=0, le=16)] = 3
+    maximum_age_days: Annotated[int, Field(ge=1)] = 730
+
+
+class PipelineSettings(_Table):
+    """The analysis."""
+
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
+    model_pack: FolderOrNone = None
+    """None: the demonstration pack that comes with the package."""
+    engine: Literal["local"] = "local"
+    time_limit_s: Duration = 1800.0
+    memory_limit_bytes: Annotated[int, Field(ge=0)] = 0
+    attempts: Annotated[int, Field(ge=1, le=20)] = 3
+    lease_s: Duration = 60.0
+    threads: Annotated[int, Field(ge=0)] = 0
+
+
+class ResultsSettings(_Table):
+    """What the node writes about a study."""
+
+    sr_class: Literal["comprehensive", "comprehensive_3d"] = "comprehensive"
+    device_serial_number: Annotated[LongString, Field(min_length=1)] = "1"
+    institution: LongString = ""
+
+
+class OutboxSettings(_Table):
+    """Delivery of results."""
+
+    first_retry_s: Duration = 5.0
+    maximum_retry_s: Duration = 600.0
+    give_up_after_days: Duration = 7.0
+    maximum_associations: Annotated[int, Field(ge=1, le=16)] = 2
+
+    @field_validator("maximum_retry_s")
+    @classmethod
+    def _check_retries(cls, maximum_retry_s: float, info: ValidationInfo) -> float:
+        return _not_below(maximum_retry_s, info, "first_retry_s")
+
+
+class LogSettings(_Table):
+    """What the node says about itself."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["text", "json"] = "text"
+
+
+class Peer(_Table):
+    """Another application entity on the network."""
+
+    name: Name
+    ae_title: AeTitle
+    host: Host
+    port: Port
+    may_send: bool = True
+    receives_results: bool = False
+
+
+class Settings(_Table):
+    """Everything an administrator decides."""
+
+    node: NodeSettings = NodeSettings()
+    listen: ListenSettings = ListenSettings()
+    storage: StorageSettings = StorageSettings()
+    completeness: CompletenessSettings = CompletenessSettings()
+    priors: PriorsSettings = PriorsSettings()
+    pipeline: PipelineSettings = PipelineSettings()
+    results: ResultsSettings = ResultsSettings()
+    outbox: OutboxSettings = OutboxSettings()
+    log: LogSettings = LogSettings()
+    peers: Annotated[tuple[Peer, ...], Field(strict=False)] = ()
+
+    @property
+    def data_dir(self) -> Path:
+        """Folder of objects, index and results."""
+        return self.node.data_dir
+
+    @property
+    def database_url(self) -> str:
+        """Where the index is: as configured, else the SQLite file in the data folder."""
+        return self.storage.database_url or f"sqlite:///{self.data_dir / 'index.sqlite'}"
+
+    @property
+    def senders(self) -> tuple[Peer, ...]:
+        """Peers that may send to the node."""
+        return tuple(peer for peer in self.peers if peer.may_send)
+
+    @property
+    def destinations(self) -> tuple[Peer, ...]:
+        """Peers that receive results."""
+        return tuple(peer for peer in self.peers if peer.receives_results)
