@@ -1,0 +1,176 @@
+"""Takes studies that are ready, runs the pipeline on each, keeps its results."""
+
+import logging
+import os
+import shutil
+import socket
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+
+from config.settings import Settings
+from dicom_node.engine import LocalEngine
+from dicom_node.job_records import (
+    InputFile,
+    JobOutcome,
+    JobProgress,
+    JobSpec,
+    OutcomeKind,
+    PriorSpec,
+    RefusedPriorSpec,
+    StudySpec,
+)
+from dicom_node.priors import select_priors
+from storage.files import ResultStore
+from storage.index import Index
+from storage.records import Claim, PriorCandidate
+
+logger = logging.getLogger(__name__)
+
+
+class Dispatcher:
+    """Runs one attempt at a time."""
+
+    def __init__(self, settings: Settings, index: Index, *, results: ResultStore, engine: LocalEngine) -> None:
+        """Work on the studies of the index."""
+        self._settings = settings
+        self._index = index
+        self._results = results
+        self._engine = engine
+        self._owner = f"{socket.gethostname()}:{os.getpid()}"
+        self._jobs = settings.node.data_dir / "jobs"
+
+    def sweep(self) -> None:
+        """Remove the folders that attempts of an earlier process left."""
+        shutil.rmtree(self._jobs, ignore_errors=True)
+
+    def run_next(self, stop: Event) -> bool:
+        """Run the next attempt; False when none is ready.
+
+        Args:
+            stop: Set when the worker is to end: the attempt then goes back to the queue.
+        """
+        claim = self._index.claim_next(owner=self._owner, lease_s=self._settings.pipeline.lease_s)
+        if claim is None:
+            return False
+        logger.info("attempt %d: started, revision %d", claim.attempt_id, claim.revision)
+        folder = job_folder(self._settings.node.data_dir, claim.attempt_id)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._finish(claim, folder, self._run(claim, folder, stop))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return True
+
+    def _run(self, claim: Claim, folder: Path, stop: Event) -> JobOutcome | None:
+        """Run the attempt under its lease."""
+        lease = _Lease(self._index, claim, lease_s=self._settings.pipeline.lease_s)
+        return self._engine.run(self._spec(claim), folder, keep_going=lease.hold, stop=stop)
+
+    def _finish(self, claim: Claim, folder: Path, outcome: JobOutcome | None) -> None:
+        """Put the end of an attempt into the index; said in the log only then."""
+        if outcome is None:
+            self._index.release(claim, why="the worker stopped before the attempt ended")
+            return
+        if outcome.kind is OutcomeKind.SUCCEEDED:
+            kept = self._keep(claim, folder, outcome)
+        elif outcome.kind is OutcomeKind.REFUSED:
+            kept = self._index.finish_refused(claim, outcome.reason)
+        else:
+            maximum = self._settings.pipeline.attempts
+            kept = self._index.finish_failed(
+                claim, outcome.reason, retryable=outcome.retryable, maximum_attempts=maximum
+            )
+            self._keep_log(claim, folder)
+        logger.info("attempt %d: %s", claim.attempt_id, outcome.kind if kept else "discarded, its lease was lost")
+
+    def _keep(self, claim: Claim, folder: Path, outcome: JobOutcome) -> bool:
+        """Move the result set into place, synced, then register it with its deliveries."""
+        files = self._results.keep(
+            folder / "out", outcome.files, study_instance_uid=claim.study_instance_uid, revision=claim.revision
+        )
+        destinations = [peer.name for peer in self._settings.peers if peer.receives_results]
+        return self._index.finish_succeeded(claim, files, destinations=destinations, why=outcome.reason)
+
+    def _keep_log(self, claim: Claim, folder: Path) -> None:
+        """Keep the log of a failed attempt where the operator finds it."""
+        logs = self._settings.node.data_dir / "failed-attempts"
+        logs.mkdir(exist_ok=True)
+        shutil.copyfile(folder / "job.log", logs / f"{claim.attempt_id}.log")
+
+    def _spec(self, claim: Claim) -> JobSpec:
+        """Everything the attempt needs, from index and configuration."""
+        uid = claim.study_instance_uid
+        selection = select_priors(
+            self._index.demographics_of(uid),
+            self._index.prior_candidates(uid, maximum_age_days=self._settings.priors.maximum_age_days),
+            maximum_count=self._settings.priors.maximum_count,
+        )
+        settings = self._settings
+        previous = self._index.latest_result(uid)
+        return JobSpec(
+            study=self._study(uid),
+            priors=self._priors(selection.linked),
+            refused_priors=tuple(
+                RefusedPriorSpec(study_instance_uid=prior.study_instance_uid, reason=prior.reason)
+                for prior in selection.refused
+            ),
+            revision=claim.revision,
+            created_at=claim.started_at,
+            device=settings.pipeline.device,
+            threads=settings.pipeline.threads,
+            model_pack=settings.pipeline.model_pack,
+            sr_class=settings.results.sr_class,
+            device_serial_number=settings.results.device_serial_number,
+            institution=settings.results.institution,
+            predecessor_folder=previous.folder if previous else None,
+        )
+
+    def _priors(self, linked: Sequence[PriorCandidate]) -> tuple[PriorSpec, ...]:
+        """The linked earlier studies with what was reported of them."""
+        results = {prior.study_instance_uid: self._index.latest_result(prior.study_instance_uid) for prior in linked}
+        return tuple(
+            PriorSpec(study=self._study(uid), result_folder=result.folder if result else None)
+            for uid, result in results.items()
+        )
+
+    def _study(self, study_instance_uid: str) -> StudySpec:
+        """The stored files of a study."""
+        view = self._index.study(study_instance_uid)
+        return StudySpec(
+            study_instance_uid=study_instance_uid,
+            acquired_at=view.acquired_at if view else None,
+            inputs=tuple(
+                InputFile(path=self._settings.node.data_dir / stored.path, sha256=stored.sha256)
+                for stored in self._index.stored_instances(study_instance_uid)
+            ),
+        )
+
+
+class _Lease:
+    """Renews the lease of an attempt in time."""
+
+    def __init__(self, index: Index, claim: Claim, *, lease_s: float) -> None:
+        self._index = index
+        self._claim = claim
+        self._lease_s = lease_s
+        self._renew_at_s = time.monotonic() + lease_s / 3
+        self._held = True
+
+    def hold(self) -> bool:
+        """Renew when a third has passed; False once the lease is lost."""
+        if self._held and time.monotonic() >= self._renew_at_s:
+            self._held = self._index.renew(self._claim, lease_s=self._lease_s)
+            self._renew_at_s = time.monotonic() + self._lease_s / 3
+        return self._held
+
+
+def job_folder(data_dir: Path, attempt_id: int) -> Path:
+    """Where an attempt works."""
+    return data_dir / "jobs" / str(attempt_id)
+
+
+def attempt_progress(data_dir: Path, attempt_id: int) -> JobProgress | None:
+    """How far a running attempt is; None before its first stage and after its end."""
+    return JobProgress.read(job_folder(data_dir, attempt_id))

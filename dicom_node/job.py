@@ -1,0 +1,138 @@
+"""One attempt at one study, in a process of its own: files in, a result set out.
+
+Run as `python -m dicom_node.job FOLDER`. The folder holds `job.json`; the process writes `progress.json` as it goes,
+the result set into `out`, and last `outcome.json`. A process that ends without an outcome has crashed.
+"""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import logging
+import sys
+from pathlib import Path
+
+from dicom_node.job_records import JobOutcome, JobProgress, JobSpec, OutcomeKind, PriorSpec, StudySpec
+from dicom_node.log import quieten_libraries
+from dicom_node.results import ResultContext, read_known_lesions, write_result_set
+from dicom_node.results.context import predecessor_from_folder
+from pipeline.device import limit_threads
+from pipeline.errors import PipelineError, StudyRefusedError, UnreadableStudyError
+from pipeline.findings import Analysis, DroppedPrior, PriorStudy
+from pipeline.model_pack import load_model_pack
+from pipeline.run import analyse
+from pipeline.study import StudyFiles
+
+logger = logging.getLogger(__name__)
+
+
+def run_job(folder: Path) -> JobOutcome:
+    """Do the job in the folder; every end but a crash is an outcome.
+
+    Args:
+        folder: Holds `job.json`, takes what is written.
+    """
+    spec = JobSpec.read(folder)
+    try:
+        verify_inputs(spec)
+        analysis = _analyse(spec, folder)
+        files = write_result_set(analysis, _context(spec), folder=folder / "out")
+    except StudyRefusedError as refusal:
+        return JobOutcome(kind=OutcomeKind.REFUSED, reason=refusal.reason)
+    except PipelineError as error:
+        return JobOutcome(kind=OutcomeKind.FAILED, reason=error.reason, retryable=error.retryable)
+    except MemoryError:
+        return JobOutcome(kind=OutcomeKind.FAILED, reason="out of memory", retryable=True)
+    return JobOutcome(kind=OutcomeKind.SUCCEEDED, reason=_summary(analysis), files=tuple(files))
+
+
+def verify_inputs(spec: JobSpec) -> None:
+    """Check that every file of the study still is what was acknowledged.
+
+    Raises:
+        UnreadableStudyError: A file is gone or changed.
+    """
+    for input_file in spec.study.inputs:
+        name = input_file.path.name
+        try:
+            with input_file.path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as exc:
+            reason = f"the stored file {name} cannot be read: check the disk, then retry the study"
+            raise UnreadableStudyError(reason) from exc
+        if digest != input_file.sha256:
+            reason = f"the stored file {name} changed on disk: check the disk, send the study again"
+            raise UnreadableStudyError(reason)
+
+
+def _analyse(spec: JobSpec, folder: Path) -> Analysis:
+    """Run the pipeline; the priors that the node itself refused join those that the pipeline dropped."""
+    limit_threads(spec.threads)
+    pack = load_model_pack(spec.model_pack)
+    analysis = analyse(
+        _files(spec.study),
+        [_prior(prior) for prior in spec.priors],
+        pack=pack,
+        device=spec.device,
+        on_progress=lambda stage, fraction: JobProgress(stage=stage, fraction=fraction).write(folder),
+    )
+    refused = tuple(
+        DroppedPrior(study_instance_uid=prior.study_instance_uid, reason=prior.reason) for prior in spec.refused_priors
+    )
+    dropped = (*analysis.findings.priors_dropped, *refused)
+    return dataclasses.replace(analysis, findings=dataclasses.replace(analysis.findings, priors_dropped=dropped))
+
+
+def _files(study: StudySpec) -> StudyFiles:
+    """The study as the pipeline takes it."""
+    return StudyFiles(
+        study_instance_uid=study.study_instance_uid,
+        acquired_at=study.acquired_at,
+        paths=tuple(input_file.path for input_file in study.inputs),
+    )
+
+
+def _prior(prior: PriorSpec) -> PriorStudy:
+    """An earlier study with what was reported of it."""
+    known = read_known_lesions(prior.result_folder) if prior.result_folder else None
+    return PriorStudy(files=_files(prior.study), known=known)
+
+
+def _context(spec: JobSpec) -> ResultContext:
+    """What the results say beside the findings."""
+    return ResultContext(
+        software_version=importlib.metadata.version("dicom-node"),
+        device_serial_number=spec.device_serial_number,
+        institution=spec.institution,
+        created_at=spec.created_at,
+        revision=spec.revision,
+        sr_class=spec.sr_class,
+        predecessor=predecessor_from_folder(spec.predecessor_folder) if spec.predecessor_folder else None,
+    )
+
+
+def _summary(analysis: Analysis) -> str:
+    """The result in one line without patient data."""
+    findings = analysis.findings
+    return f"{len(findings.lesions)} lesions, {len(findings.priors_used)} earlier studies compared"
+
+
+def main() -> int:
+    """Run the job of the folder named on the command line."""
+    folder = Path(sys.argv[1])
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+    quieten_libraries()
+    try:
+        outcome = run_job(folder)
+    except Exception as exc:
+        logger.exception("the attempt ended in an unexpected error")
+        outcome = JobOutcome(
+            kind=OutcomeKind.FAILED,
+            reason=f"unexpected {type(exc).__name__}: see job.log of the attempt",
+            retryable=True,
+        )
+    outcome.write(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

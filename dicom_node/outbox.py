@@ -1,0 +1,91 @@
+"""Sends results to their destinations until each is there."""
+
+import logging
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from config.settings import Peer
+from dicom_node.clock import Clock
+from dicom_node.peers import PeerUnreachableError, StoreAnswer, StoreConnection, Verdict, store_connection
+from storage.index import Index
+from storage.records import DueDelivery
+
+logger = logging.getLogger(__name__)
+
+_BATCH = 50
+"""Deliveries of one association; the next sweep takes the rest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackOff:
+    """How long a delivery waits between tries."""
+
+    first_s: float
+    maximum_s: float
+    give_up_after_s: float
+
+    def wait_s(self, tries: int, *, jitter: float) -> float:
+        """Seconds until the next try: doubled per try up to the maximum, spread by a fifth.
+
+        Args:
+            tries: Tries so far, at least 1.
+            jitter: 0..1, drawn at random.
+        """
+        wait_s = min(self.first_s * 2.0 ** min(tries - 1, 30), self.maximum_s)
+        return wait_s * (0.8 + 0.4 * jitter)
+
+
+class Outbox:
+    """Delivers to one destination; what it knows is in the index, so a restart loses nothing."""
+
+    def __init__(self, index: Index, peer: Peer, *, own_aet: str, back_off: BackOff, clock: Clock) -> None:
+        """Send to one peer."""
+        self._index = index
+        self._peer = peer
+        self.destination = peer.name
+        self._own_aet = own_aet
+        self._back_off = back_off
+        self._clock = clock
+        self._random = random.Random()  # spreads retries, hides nothing
+
+    def send_due(self) -> int:
+        """Try everything that is due; returns how many objects the peer took."""
+        due = self._index.due_deliveries(destination=self._peer.name, limit=_BATCH)
+        if not due:
+            return 0
+        classes = tuple(dict.fromkeys(delivery.file.sop_class_uid for delivery in due))
+        try:
+            with store_connection(self._peer, own_aet=self._own_aet, sop_class_uids=classes) as connection:
+                return self._send_all(due, connection)
+        except PeerUnreachableError as error:
+            self._postpone_all(due, str(error))
+            return 0
+
+    def _send_all(self, due: Sequence[DueDelivery], connection: StoreConnection) -> int:
+        """Send in order; the answer of each is in the index before the next goes out."""
+        taken = 0
+        for delivery in due:
+            answer = connection.store(delivery.file.path)
+            self._note(delivery, answer)
+            taken += answer.verdict is Verdict.ACCEPTED
+        return taken
+
+    def _postpone_all(self, due: Sequence[DueDelivery], words: str) -> None:
+        """Put every delivery off."""
+        for delivery in due:
+            self._note(delivery, StoreAnswer(verdict=Verdict.TRY_AGAIN, words=words))
+
+    def _note(self, delivery: DueDelivery, answer: StoreAnswer) -> None:
+        """Write the answer down; the log line follows the committed row."""
+        too_old = self._clock.now() - delivery.created_at > timedelta(seconds=self._back_off.give_up_after_s)
+        if answer.verdict is Verdict.ACCEPTED:
+            self._index.delivery_succeeded(delivery.delivery_id, answer.words)
+        elif answer.verdict is Verdict.REFUSED or too_old:
+            self._index.delivery_gave_up(delivery.delivery_id, answer.words)
+        else:
+            wait_s = self._back_off.wait_s(delivery.tries + 1, jitter=self._random.random())
+            next_try_at = self._clock.now() + timedelta(seconds=wait_s)
+            self._index.delivery_failed_for_now(delivery.delivery_id, answer.words, next_try_at=next_try_at)
+        logger.info("delivery %d to %s: %s", delivery.delivery_id, self._peer.name, answer.verdict)

@@ -1,0 +1,55 @@
+"""Moves studies on that wait: for more images, for earlier studies under way."""
+
+from config.settings import Settings
+from dicom_node.clock import Clock
+from dicom_node.completion import CompletionRule, CompletionWatch
+from storage.index import Index
+from storage.lifecycle import Event, State
+
+
+class CompletenessSweep:
+    """Moves studies on: received to complete, complete to ready."""
+
+    def __init__(self, settings: Settings, index: Index, *, clock: Clock) -> None:
+        """Watch the studies of the index."""
+        rule = CompletionRule(quiet_period_s=settings.completeness.quiet_period_s, cap_s=settings.completeness.cap_s)
+        self._watch = CompletionWatch(rule)
+        self._maximum_wait_s = settings.priors.maximum_wait_s
+        self._maximum_age_days = settings.priors.maximum_age_days
+        self._index = index
+        self._clock = clock
+        self._waiting_since_s: dict[str, float] = {}
+
+    def run(self) -> None:
+        """Look once at every study that waits for something."""
+        complete = self._watch.completed(
+            self._index.studies_in(State.RECEIVING), now=self._clock.now(), monotonic_s=self._clock.monotonic()
+        )
+        for study_instance_uid, why in complete:
+            self._index.apply(study_instance_uid, Event.COMPLETED, why=why)
+        self._settle_priors()
+
+    def _settle_priors(self) -> None:
+        """Let studies go on whose earlier studies are no longer under way, or that waited long enough."""
+        waiting = {activity.study_instance_uid for activity in self._index.studies_in(State.WAITING_FOR_PRIORS)}
+        self._waiting_since_s = {uid: at for uid, at in self._waiting_since_s.items() if uid in waiting}
+        for study_instance_uid in sorted(waiting):
+            why = self._settled(study_instance_uid)
+            if why:
+                self._index.apply(study_instance_uid, Event.PRIORS_SETTLED, why=why)
+
+    def _settled(self, study_instance_uid: str) -> str:
+        """Why the study waits no longer; empty while an earlier one is under way."""
+        now_s = self._clock.monotonic()
+        since_s = self._waiting_since_s.setdefault(study_instance_uid, now_s)
+        candidates = self._index.prior_candidates(study_instance_uid, maximum_age_days=self._maximum_age_days)
+        under_way = [candidate for candidate in candidates if candidate.state in _UNDER_WAY]
+        if not under_way:
+            return f"{len(candidates)} earlier CT studies in the index"
+        if now_s - since_s >= self._maximum_wait_s:
+            return f"{len(under_way)} earlier studies still under way after {self._maximum_wait_s:g} s"
+        return ""
+
+
+_UNDER_WAY = frozenset({State.RECEIVING, State.WAITING_FOR_PRIORS, State.READY, State.PROCESSING})
+"""An earlier study in one of these states may soon have a result to compare with."""

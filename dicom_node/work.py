@@ -1,0 +1,104 @@
+"""The worker: everything after an instance is received."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Event
+
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from config.settings import Settings
+from dicom_node.clock import Clock, SystemClock
+from dicom_node.dispatch import Dispatcher
+from dicom_node.engine import EngineLimits, LocalEngine
+from dicom_node.outbox import BackOff, Outbox
+from dicom_node.service import notify_stopping, notify_watchdog
+from dicom_node.sweep import CompletenessSweep
+from storage.database import open_engine
+from storage.files import ResultStore, lock_data_dir
+from storage.index import Index
+from storage.migrations import migrate
+
+logger = logging.getLogger(__name__)
+
+_LOOK_INTERVAL_S = 0.5
+_HEARTBEAT_S = 5
+_SECONDS_PER_DAY = 86_400
+
+
+def run_worker(settings: Settings, *, stop: Event, on_ready: Callable[[], None]) -> None:
+    """Work until told to stop.
+
+    Args:
+        settings: Of the node.
+        stop: Set to end; a running attempt goes back to the queue.
+        on_ready: Called once, when everything is up.
+
+    Raises:
+        StorageError: The data folder is in use by another worker, or the index cannot be opened.
+    """
+    with lock_data_dir(settings.node.data_dir, "work"):
+        migrate(settings.database_url)
+        index = Index(open_engine(settings.database_url), now=SystemClock().now)
+        freed = index.release_all(why="the worker was started anew")
+        logger.info("worker started, %d attempts freed", len(freed))
+        dispatcher = _dispatcher(settings, index)
+        dispatcher.sweep()
+        with _duties(settings, index):
+            on_ready()
+            _dispatch_until(stop, dispatcher)
+        notify_stopping()
+
+
+def _dispatcher(settings: Settings, index: Index) -> Dispatcher:
+    """The dispatcher with the engine that the settings name."""
+    limits = EngineLimits(
+        time_limit_s=settings.pipeline.time_limit_s, memory_limit_bytes=settings.pipeline.memory_limit_bytes
+    )
+    return Dispatcher(settings, index, results=ResultStore(settings.node.data_dir), engine=LocalEngine(limits))
+
+
+def _dispatch_until(stop: Event, dispatcher: Dispatcher) -> None:
+    """Run attempts one after the other."""
+    while not stop.is_set():
+        if not dispatcher.run_next(stop):
+            stop.wait(_LOOK_INTERVAL_S)
+
+
+@contextmanager
+def _duties(settings: Settings, index: Index) -> Iterator[None]:
+    """The periodic duties, each in its own thread, none overlapping itself."""
+    clock = SystemClock()
+    scheduler = BackgroundScheduler(job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None})
+    sweep = CompletenessSweep(settings, index, clock=clock)
+    scheduler.add_job(sweep.run, "interval", seconds=settings.completeness.sweep_interval_s, id="completeness")
+    scheduler.add_job(index.release_expired, "interval", seconds=settings.pipeline.lease_s / 2, id="leases")
+    scheduler.add_job(_beat, "interval", seconds=_HEARTBEAT_S, args=[index], id="heartbeat")
+    for outbox in _outboxes(settings, index, clock):
+        scheduler.add_job(outbox.send_due, "interval", seconds=1, id=f"outbox {outbox.destination}")
+    _beat(index)
+    scheduler.start()
+    try:
+        yield
+    finally:
+        scheduler.shutdown(wait=True)
+
+
+def _beat(index: Index) -> None:
+    """Say that the worker lives, after the index took a write."""
+    index.beat("work", "")
+    notify_watchdog()
+
+
+def _outboxes(settings: Settings, index: Index, clock: Clock) -> tuple[Outbox, ...]:
+    """One outbox for each peer that receives results."""
+    back_off = BackOff(
+        first_s=settings.outbox.first_retry_s,
+        maximum_s=settings.outbox.maximum_retry_s,
+        give_up_after_s=settings.outbox.give_up_after_days * _SECONDS_PER_DAY,
+    )
+    return tuple(
+        Outbox(index, peer, own_aet=settings.node.ae_title, back_off=back_off, clock=clock)
+        for peer in settings.peers
+        if peer.receives_results
+    )
