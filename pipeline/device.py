@@ -1,0 +1,26 @@
+"""Which device the networks run on."""
+
+import torch
+
+from pipeline.errors import PipelineError
+
+
+class NoSuchDeviceError(PipelineError):
+    """The device named in the configuration is not there; set `[pipeline].device` to "auto" or "cpu"."""
+
+
+def choose_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is CUDA where there is one, else the CPU.
+
+    Raises:
+        NoSuchDeviceError: CUDA was asked for and there is none, or the name means nothing to torch.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as exc:
+        raise NoSuchDeviceError from exc
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise NoSuchDeviceError
+    return device

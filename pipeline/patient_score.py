@@ -1,0 +1,40 @@
+"""One number per study: how much it looks like the diseased studies of the training set."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+TOP_SLICES = 3
+"""The most suspicious slices that count."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientScoreWeights:
+    """A logistic function fitted on validation cases; not calibrated for any population."""
+
+    bias: float
+    slice_weight: float
+    """Of the mean of the highest slice logits."""
+    involvement_weight: float
+    """Of log(0.01 + involvement in percent)."""
+
+
+def patient_score(slice_logits: Tensor, involvement_percent: float, weights: PatientScoreWeights) -> float:
+    """Score in 0..1 of a study.
+
+    Args:
+        slice_logits: (Z,), of the slices that show lung.
+        involvement_percent: Lesion volume by lung volume.
+        weights: From the model pack.
+    """
+    slices, involvement = patient_features(slice_logits, involvement_percent)
+    value = weights.bias + weights.slice_weight * slices + weights.involvement_weight * involvement
+    return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, value))))
+
+
+def patient_features(slice_logits: Tensor, involvement_percent: float) -> tuple[float, float]:
+    """What the score is made of; training fits its weights on the same."""
+    top = torch.topk(slice_logits.float(), min(TOP_SLICES, slice_logits.numel())).values
+    return float(top.mean()), math.log(0.01 + involvement_percent)

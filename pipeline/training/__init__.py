@@ -1,0 +1,1 @@
+"""Training of both networks, from data to a model pack."""
