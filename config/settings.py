@@ -105,6 +105,7 @@ class PriorsSettings(_Table):
 
     maximum_count: Annotated[int, Field(ge=0, le=16)] = 3
     maximum_age_days: Annotated[int, Field(ge=1)] = 730
+    maximum_wait_s: Duration = 600.0
 
 
 class PipelineSettings(_Table):
