@@ -1,0 +1,74 @@
+"""The way between the grid a series was acquired on and arrays in patient order."""
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+
+from pipeline.study import Grid, Int16Array, Volume
+
+VoxelType = TypeVar("VoxelType", bound=np.generic)
+
+PATIENT_ORDER = "LPS"
+"""Column index grows to the patient's left, row index to posterior, slice index to superior."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LpsVolume:
+    """A volume in patient order: z from inferior to superior, y from anterior to posterior, x from right to left."""
+
+    volume_hu: Int16Array
+    """HU, (z, y, x)."""
+    grid: Grid
+    """Its k, j, i are z, y, x; oblique acquisitions stay oblique, by less than 45 degrees per axis."""
+    source_grid: Grid
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between voxel centres along z, y, x in mm."""
+        return self.grid.spacing_mm
+
+
+def lps_from_source(volume: Volume) -> LpsVolume:
+    """The volume in patient order; voxels are moved, none is interpolated."""
+    oriented = SimpleITK.DICOMOrient(image_from_array(volume.volume_hu, volume.grid), PATIENT_ORDER)
+    return LpsVolume(
+        volume_hu=SimpleITK.GetArrayFromImage(oriented), grid=grid_of_image(oriented), source_grid=volume.grid
+    )
+
+
+def source_from_lps(array: NDArray[VoxelType], lps: LpsVolume) -> NDArray[VoxelType]:
+    """The way back of `lps_from_source` for a mask or a map: (z, y, x) to (k, j, i), exact."""
+    back = SimpleITK.DICOMOrient(image_from_array(array, lps.grid), orientation_code(lps.source_grid))
+    moved: NDArray[VoxelType] = SimpleITK.GetArrayFromImage(back)
+    return moved
+
+
+def orientation_code(grid: Grid) -> str:
+    """Three letters for where i, j and k grow to, nearest axis of the patient, for instance `LPS` or `RAS`."""
+    image = image_from_array(np.zeros((1, 1, 1), np.uint8), grid)
+    code: str = SimpleITK.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(image.GetDirection())
+    return code
+
+
+def image_from_array(array: NDArray[Any], grid: Grid) -> SimpleITK.Image:
+    """The array (k, j, i) as an image that knows where it lies; it may have another shape than the grid."""
+    image = SimpleITK.GetImageFromArray(np.ascontiguousarray(array))
+    columns = grid.affine_lps_from_kji[:3, [2, 1, 0]]
+    steps = np.linalg.norm(columns, axis=0)
+    image.SetSpacing([float(step) for step in steps])
+    image.SetDirection([float(cosine) for cosine in (columns / steps).ravel()])
+    image.SetOrigin([float(value) for value in grid.affine_lps_from_kji[:3, 3]])
+    return image
+
+
+def grid_of_image(image: SimpleITK.Image) -> Grid:
+    """Where the voxels of an image lie."""
+    directions = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    affine = np.eye(4)
+    affine[:3, :3] = directions[:, [2, 1, 0]]
+    affine[:3, 3] = image.GetOrigin()
+    columns, rows, slices = image.GetSize()
+    return Grid(shape=(slices, rows, columns), affine_lps_from_kji=affine)

@@ -1,0 +1,246 @@
+"""Headers of the files of a study, without their pixels."""
+
+import re
+import struct
+import zlib
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from warnings import catch_warnings, simplefilter
+
+import pydicom
+from pydicom.config import disable_value_validation
+from pydicom.dataset import FileDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.uid import UID, AllTransferSyntaxes
+
+from pipeline.study import SliceHeader
+
+FOREIGN_READ_ERRORS = (
+    InvalidDicomError,
+    ArithmeticError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+)
+"""What pydicom and its decoders raise on damaged input."""
+
+_TAGS = [
+    "AcquisitionNumber",
+    "BitsAllocated",
+    "BodyPartExamined",
+    "Columns",
+    "ConvolutionKernel",
+    "ImageOrientationPatient",
+    "ImagePositionPatient",
+    "ImageType",
+    "InstanceNumber",
+    "Modality",
+    "NumberOfFrames",
+    "PhotometricInterpretation",
+    "PixelSpacing",
+    "ProtocolName",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "RescaleType",
+    "Rows",
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "SamplesPerPixel",
+    "SeriesDescription",
+    "SeriesInstanceUID",
+    "SeriesNumber",
+    "SliceThickness",
+    "StudyDescription",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageHeader:
+    """What the choice of the series needs of one file; text is as stored, missing text is empty."""
+
+    path: Path
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    series_number: int | None
+    series_description: str
+    modality: str
+    image_type: tuple[str, ...]
+    """In capitals."""
+    kernel: str
+    """First value of Convolution Kernel (0018,1210)."""
+    region: str
+    """Body part, protocol, study and series description in capitals, to look for words in."""
+    slice_thickness_mm: float | None
+    acquisition_number: int | None
+    frames: int
+    is_in_hu: bool
+    """Rescale Slope and Intercept are there and lead to Hounsfield units (PS3.3 C.8.2.1.1.2)."""
+    is_greyscale: bool
+    geometry: SliceHeader | None
+    """None where the file says not, or not fully, where its pixels lie."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableFile:
+    """A file that is not, or no longer, a DICOM image."""
+
+    path: Path
+    reason: str
+    """A few plain words."""
+    is_dicom: bool
+    """False: it does not even begin like DICOM."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyHeaders:
+    """The files of a study, sorted by SOP Instance UID, each instance once."""
+
+    images: tuple[ImageHeader, ...]
+    unreadable: tuple[UnreadableFile, ...]
+    """Sorted by name."""
+
+
+def read_headers(paths: Iterable[Path]) -> StudyHeaders:
+    """Headers of all files; what cannot be read is named and does not stop the others."""
+    images: dict[str, ImageHeader] = {}
+    unreadable: list[UnreadableFile] = []
+    with tolerant_pydicom():
+        for path in sorted(paths):
+            found = _read(path)
+            if isinstance(found, UnreadableFile):
+                unreadable.append(found)
+            else:
+                images.setdefault(found.sop_instance_uid, found)
+    return StudyHeaders(
+        images=tuple(images[uid] for uid in sorted(images)),
+        unreadable=tuple(sorted(unreadable, key=lambda file: (file.path.name, str(file.path)))),
+    )
+
+
+def tolerant_pydicom() -> AbstractContextManager[Any]:
+    """Within it pydicom neither checks values nor warns: its warnings quote the values of patients."""
+    stack = ExitStack()
+    stack.enter_context(catch_warnings())
+    simplefilter("ignore")
+    stack.enter_context(disable_value_validation())
+    return stack
+
+
+def _read(path: Path) -> ImageHeader | UnreadableFile:
+    try:
+        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+    except InvalidDicomError:
+        return UnreadableFile(path=path, reason="not a DICOM file", is_dicom=False)
+    except FOREIGN_READ_ERRORS:
+        return UnreadableFile(path=path, reason="damaged header", is_dicom=True)
+    if not _text(dataset, "SOPInstanceUID") or not _text(dataset, "SeriesInstanceUID"):
+        return UnreadableFile(path=path, reason="cut off in its header", is_dicom=True)
+    if _is_cut_off(dataset, path):
+        return UnreadableFile(path=path, reason="cut off in its pixels", is_dicom=True)
+    return _header(dataset, path)
+
+
+def _header(dataset: FileDataset, path: Path) -> ImageHeader:
+    series_description = _text(dataset, "SeriesDescription")
+    words = [_text(dataset, name) for name in ("BodyPartExamined", "ProtocolName", "StudyDescription")]
+    return ImageHeader(
+        path=path,
+        sop_class_uid=_text(dataset, "SOPClassUID"),
+        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
+        series_instance_uid=_text(dataset, "SeriesInstanceUID"),
+        series_number=_integer(dataset, "SeriesNumber"),
+        series_description=series_description,
+        modality=_text(dataset, "Modality").upper(),
+        image_type=tuple(value.upper() for value in _texts(dataset, "ImageType")),
+        kernel=next(iter(_texts(dataset, "ConvolutionKernel")), ""),
+        region=" ".join([*words, series_description]).upper(),
+        slice_thickness_mm=_thickness_mm(dataset),
+        acquisition_number=_integer(dataset, "AcquisitionNumber"),
+        frames=_integer(dataset, "NumberOfFrames") or 1,
+        is_in_hu=_is_in_hu(dataset),
+        is_greyscale=_text(dataset, "PhotometricInterpretation") == "MONOCHROME2",
+        geometry=_geometry(dataset, path),
+    )
+
+
+def _geometry(dataset: FileDataset, path: Path) -> SliceHeader | None:
+    spacing = _numbers(dataset, "PixelSpacing", 2)
+    orientation = _numbers(dataset, "ImageOrientationPatient", 6)
+    position = _numbers(dataset, "ImagePositionPatient", 3)
+    rows, columns = _integer(dataset, "Rows"), _integer(dataset, "Columns")
+    if not (spacing and orientation and position and rows and columns) or min(spacing) <= 0:
+        return None
+    return SliceHeader(
+        path=path,
+        sop_instance_uid=_text(dataset, "SOPInstanceUID"),
+        instance_number=_integer(dataset, "InstanceNumber"),
+        rows=rows,
+        columns=columns,
+        pixel_spacing_mm=(spacing[0], spacing[1]),
+        image_orientation=orientation,
+        image_position_mm=(position[0], position[1], position[2]),
+    )
+
+
+def _is_cut_off(dataset: FileDataset, path: Path) -> bool:
+    """Whether the file is shorter than its uncompressed pixels alone."""
+    syntax = UID(str(getattr(dataset.file_meta, "TransferSyntaxUID", "")))
+    if syntax not in AllTransferSyntaxes or syntax.is_compressed or syntax.is_deflated:
+        return False
+    sizes = [_integer(dataset, name) for name in ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel")]
+    if None in sizes:
+        return False
+    rows, columns, bits, samples = (size or 0 for size in sizes)
+    pixel_bytes = rows * columns * samples * (_integer(dataset, "NumberOfFrames") or 1) * bits // 8
+    return path.stat().st_size < pixel_bytes
+
+
+def _is_in_hu(dataset: FileDataset) -> bool:
+    has_rescale = all(_numbers(dataset, name, 1) for name in ("RescaleSlope", "RescaleIntercept"))
+    return has_rescale and _text(dataset, "RescaleType").upper() in {"", "HU", "HU_MOD", "US"}
+
+
+def _thickness_mm(dataset: FileDataset) -> float | None:
+    values = _numbers(dataset, "SliceThickness", 1)
+    return values[0] if values and values[0] > 0 else None
+
+
+def _texts(dataset: FileDataset, name: str) -> tuple[str, ...]:
+    """All values; none where the element is missing or makes no sense."""
+    try:
+        value = dataset.get(name)
+    except FOREIGN_READ_ERRORS:
+        return ()
+    if value is None or isinstance(value, bytes):
+        return ()
+    values = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
+    return tuple(str(one).strip().strip("\0") for one in values)
+
+
+def _text(dataset: FileDataset, name: str) -> str:
+    return " ".join(_texts(dataset, name)).strip()
+
+
+def _numbers(dataset: FileDataset, name: str, count: int) -> tuple[float, ...]:
+    """Exactly `count` finite numbers, or none."""
+    texts = _texts(dataset, name)
+    if len(texts) != count or not all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) for text in texts):
+        return ()
+    return tuple(float(text) for text in texts)
+
+
+def _integer(dataset: FileDataset, name: str) -> int | None:
+    values = _numbers(dataset, name, 1)
+    return int(values[0]) if values else None

@@ -1,0 +1,235 @@
+"""One series of a study, judged by its headers."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, SecondaryCaptureImageStorage
+
+from pipeline.kernels import KernelUse, kernel_use
+from pipeline.read import ImageHeader
+from pipeline.stack import Stack, build_stack, shares_plane, slice_normal, stack_faults, without_duplicates
+from pipeline.study import SliceHeader
+
+THICKEST_MM = 10.0
+"""Thicker slices average lesions away."""
+
+THICK_MM = 5.0
+"""Above it the findings say so: chest CT for lung disease is 5 mm or thinner (Fleischner and QIBA ask for far less)."""
+
+GAP_NOTE_FACTOR = 1.25
+"""Spacing over thickness from which the unseen part is worth a sentence."""
+
+STRAY_SCOUT_SHARE = 0.1
+"""Images of another orientation are scouts only while they are few."""
+
+FEW_DUPLICATES_SHARE = 0.1
+"""More images at taken places are a second volume, which must not be mixed in."""
+
+LARGEST_OBLIQUE_DEGREES = 30.0
+"""Slices whose normal leans more from the body's length are not axial; gantries tilt to 30 degrees."""
+
+_REFORMAT_WORDS = frozenset({"REFORMATTED", "MPR", "MIP", "MINIP", "AVERAGE", "PROJECTION", "VRT", "CPR", "SCREEN"})
+"""Image Type values, third and later (PS3.3 C.8.16.1.4 and what GE, Siemens, Toshiba write)."""
+
+_CHEST_WORDS = ("CHEST", "THORA", "LUNG", "PULMO", "TORAX", "LUNGE")
+_OTHER_WORDS = (
+    "HEAD",
+    "BRAIN",
+    "SKULL",
+    "NECK",
+    "ABDOM",
+    "PELVI",
+    "SPINE",
+    "KNEE",
+    "FOOT",
+    "HAND",
+    "SINUS",
+    "TEMPORAL",
+)
+"""Parts of Body Part Examined and descriptions; they order series, they never refuse one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class JudgedSeries:
+    """What is known of a series before a pixel is read."""
+
+    series_instance_uid: str
+    number: int | None
+    description: str
+    objections: tuple[str, ...]
+    """Why it is not an axial CT image series; each reads on after "it"."""
+    faults: tuple[str, ...]
+    """Why its slices are not an even volume; each reads on after a comma."""
+    notes: tuple[str, ...]
+    """Plain sentences that qualify findings made on it."""
+    stack: Stack | None
+    is_original: bool
+    region_rank: int
+    """0 called chest, 1 not called anything, 2 called another part of the body."""
+    kernel: str
+    kernel_use: KernelUse
+    slice_thickness_mm: float | None
+
+    @property
+    def label(self) -> str:
+        """The name for reasons: no words of the sender."""
+        return "a series without a number" if self.number is None else f"series {self.number}"
+
+    @property
+    def against(self) -> str:
+        """Everything that speaks against it, as one clause; empty for a series that may be read."""
+        return "; ".join(self.objections + self.faults)
+
+    @property
+    def extent_mm(self) -> float:
+        """Height of the imaged part of the body."""
+        if self.stack is None:
+            return 0.0
+        return float(self.stack.heights_mm[-1] - self.stack.heights_mm[0]) + self.stack.spacing_mm
+
+
+def judge_series(images: Sequence[ImageHeader]) -> JudgedSeries:
+    """Whether the images of one series are an axial CT volume, and how good a one."""
+    chest_images, scouts = _without_scouts(images)
+    headers = [image.geometry for image in chest_images if image.geometry is not None]
+    stack, notes = _one_slice_per_place(chest_images) if headers else (None, ())
+    if scouts and chest_images:
+        notes = (*notes, f"{scouts} scout {'image' if scouts == 1 else 'images'} within the series left out.")
+    first = images[0]
+    return JudgedSeries(
+        series_instance_uid=first.series_instance_uid,
+        number=first.series_number,
+        description=first.series_description,
+        objections=_objections(chest_images or images, stack),
+        faults=_faults(chest_images, stack),
+        notes=(*notes, *_thickness_notes(chest_images, stack)),
+        stack=stack,
+        is_original=all("ORIGINAL" in image.image_type[:1] for image in chest_images),
+        region_rank=_region_rank(first.region),
+        kernel=first.kernel,
+        kernel_use=kernel_use(first.kernel),
+        slice_thickness_mm=first.slice_thickness_mm,
+    )
+
+
+def _without_scouts(images: Sequence[ImageHeader]) -> tuple[list[ImageHeader], int]:
+    """Images that are no scouts, and the number of those that are: by name, or as a few strays across the axial rest."""
+    rest = [image for image in images if "LOCALIZER" not in image.image_type]
+    axial = [image for image in rest if image.geometry and plane_name(image.geometry) == "axial"]
+    strays = len(rest) - len(axial)
+    if axial and 0 < strays <= max(1, STRAY_SCOUT_SHARE * len(axial)):
+        rest = axial
+    return rest, len(images) - len(rest)
+
+
+def plane_name(header: SliceHeader) -> str:
+    """Axial, coronal, sagittal or oblique, by the slice normal in LPS."""
+    lean = np.abs(slice_normal(header))
+    axis = int(lean.argmax())
+    if lean[axis] < np.cos(np.radians(LARGEST_OBLIQUE_DEGREES)):
+        return "oblique"
+    return ("sagittal", "coronal", "axial")[axis]
+
+
+def _one_slice_per_place(images: Sequence[ImageHeader]) -> tuple[Stack, tuple[str, ...]]:
+    """The stack without repeated places, where that is possible without mixing two acquisitions."""
+    stack = build_stack([image.geometry for image in images if image.geometry])
+    if not shares_plane(stack):
+        return stack, ()
+    single = without_duplicates(stack)
+    repeated = len(stack.slices) - len(single.slices)
+    if not repeated:
+        return stack, ()
+    acquisition = _largest_acquisition(images)
+    if acquisition is not None and len(without_duplicates(acquisition).slices) == len(acquisition.slices) > 1:
+        count = len(acquisition.slices)
+        return acquisition, (f"The series holds several acquisitions; the one with {count} slices is used.",)
+    if repeated <= FEW_DUPLICATES_SHARE * len(single.slices):
+        return single, (f"{repeated} images at places that another image shows were left out.",)
+    return stack, ()
+
+
+def _largest_acquisition(images: Sequence[ImageHeader]) -> Stack | None:
+    """The slices of the Acquisition Number (0020,0012) with the most of them, the first such; None if there is one only."""
+    counts = Counter(image.acquisition_number for image in images if image.geometry)
+    if len(counts) < 2:
+        return None
+    best = min(counts, key=lambda number: (-counts[number], number or 0))
+    return build_stack([image.geometry for image in images if image.geometry and image.acquisition_number == best])
+
+
+def _objections(images: Sequence[ImageHeader], stack: Stack | None) -> tuple[str, ...]:
+    first = images[0]
+    found = [_class_objection(first)]
+    if all("LOCALIZER" in image.image_type for image in images):
+        found.append("it is a localiser (scout)")
+    elif _is_reformat(first):
+        found.append("it is a reformat, not the acquired slices")
+    if not found[0]:
+        found += _content_objections(images)
+    if stack is None:
+        found.append("its images do not say where they lie in the patient")
+    elif len({plane_name(header) for header in stack.slices}) == 1 and plane_name(stack.slices[0]) != "axial":
+        found.append(f"its slices are {plane_name(stack.slices[0])}, not axial")
+    return tuple(objection for objection in found if objection)
+
+
+def _class_objection(image: ImageHeader) -> str:
+    if image.sop_class_uid == SecondaryCaptureImageStorage:
+        return "it is a secondary capture, not CT slices"
+    if image.sop_class_uid == EnhancedCTImageStorage:
+        return "it is an enhanced multi-frame CT, which is not read; send single-frame CT images"
+    if image.modality != "CT":
+        return f"it is {image.modality or 'of no modality'}, not CT"
+    if image.sop_class_uid != CTImageStorage or image.frames != 1:
+        return "it does not hold single-frame CT images"
+    return ""
+
+
+def _is_reformat(image: ImageHeader) -> bool:
+    words = {word for value in image.image_type[2:] for word in value.replace("_", " ").split()}
+    return bool(words & _REFORMAT_WORDS)
+
+
+def _content_objections(images: Sequence[ImageHeader]) -> list[str]:
+    found: list[str] = []
+    if not all(image.is_in_hu for image in images):
+        found.append("its values are not in Hounsfield units")
+    if not all(image.is_greyscale for image in images):
+        found.append("its images are not plain greyscale")
+    placed = sum(image.geometry is not None for image in images)
+    if 0 < placed < len(images):
+        found.append(f"{len(images) - placed} of its images do not say where they lie in the patient")
+    return found
+
+
+def _faults(images: Sequence[ImageHeader], stack: Stack | None) -> tuple[str, ...]:
+    found = list(stack_faults(stack)) if stack is not None else []
+    thickest = max((image.slice_thickness_mm or 0.0 for image in images), default=0.0)
+    if thickest > THICKEST_MM:
+        found.append(f"its slices are {thickest:.1f} mm thick, more than {THICKEST_MM:.0f} mm")
+    return tuple(found)
+
+
+def _thickness_notes(images: Sequence[ImageHeader], stack: Stack | None) -> tuple[str, ...]:
+    if stack is None:
+        return ()
+    notes: list[str] = []
+    spacing_mm = stack.spacing_mm
+    thickness_mm = max((image.slice_thickness_mm or 0.0 for image in images), default=0.0) or spacing_mm
+    if max(thickness_mm, spacing_mm) > THICK_MM:
+        coarse_mm = max(thickness_mm, spacing_mm)
+        notes.append(f"Thick slices ({coarse_mm:.1f} mm): small lesions can be missed, volumes are less exact.")
+    if spacing_mm > GAP_NOTE_FACTOR * thickness_mm:
+        notes.append(
+            f"Slices of {thickness_mm:.1f} mm lie {spacing_mm:.1f} mm apart: what lies between was not imaged."
+        )
+    return tuple(notes)
+
+
+def _region_rank(region: str) -> int:
+    if any(word in region for word in _CHEST_WORDS):
+        return 0
+    return 2 if any(word in region for word in _OTHER_WORDS) else 1

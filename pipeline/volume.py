@@ -1,0 +1,101 @@
+"""The volume of a chosen series, in HU on the grid it was acquired on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.dataset import FileDataset
+from pydicom.pixels.processing import apply_rescale
+from pydicom.pixels.utils import pixel_array
+
+from pipeline.errors import UnreadableStudyError
+from pipeline.read import FOREIGN_READ_ERRORS, tolerant_pydicom
+from pipeline.stack import slice_normal
+from pipeline.study import BoolArray, Float64Array, Grid, Int16Array, SeriesChoice, SliceHeader, Volume
+
+AIR_HU = -1024
+"""What padding and everything below becomes: less than air does not exist, and -1024 is where most CT scales begin."""
+
+_INT16_MAX = int(np.iinfo(np.int16).max)
+
+
+def read_volume(choice: SeriesChoice) -> Volume:
+    """The chosen series as a volume.
+
+    Args:
+        choice: Its slices are sorted along the normal and evenly spaced, as `choose_series` leaves them.
+
+    Raises:
+        UnreadableStudyError: The pixels of a file cannot be decoded or do not fit; the reason names the file.
+    """
+    headers = choice.slice_headers
+    volume_hu = np.empty((len(headers), headers[0].rows, headers[0].columns), dtype=np.int16)
+    with tolerant_pydicom():
+        for k, header in enumerate(headers):
+            volume_hu[k] = _slice_hu(header)
+    return Volume(
+        volume_hu=volume_hu,
+        grid=Grid(shape=(len(headers), headers[0].rows, headers[0].columns), affine_lps_from_kji=_affine(headers)),
+        slice_headers=headers,
+        qualifications=choice.qualifications,
+    )
+
+
+def _affine(headers: Sequence[SliceHeader]) -> Float64Array:
+    """(k, j, i, 1) to LPS in mm (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1); the step along k is the mean one."""
+    first, last = headers[0], headers[-1]
+    row, column = np.array(first.image_orientation[:3]), np.array(first.image_orientation[3:])
+    between_rows_mm, between_columns_mm = first.pixel_spacing_mm
+    rise_mm = float((np.array(last.image_position_mm) - np.array(first.image_position_mm)) @ slice_normal(first))
+    affine = np.eye(4)
+    affine[:3, 0] = slice_normal(first) * rise_mm / (len(headers) - 1)
+    affine[:3, 1] = column * between_rows_mm
+    affine[:3, 2] = row * between_columns_mm
+    affine[:3, 3] = first.image_position_mm
+    return affine
+
+
+def _slice_hu(header: SliceHeader) -> Int16Array:
+    dataset = _read(header.path)
+    try:
+        stored = pixel_array(dataset, raw=True)
+        values = np.asarray(apply_rescale(stored, dataset), dtype=np.float64)
+        padding = _padding(stored, dataset)
+    except FOREIGN_READ_ERRORS as exc:
+        raise _unreadable(header.path, "its pixels are damaged or cut off") from exc
+    if values.shape != (header.rows, header.columns):
+        raise _unreadable(header.path, "its pixels are not of the size that its header says")
+    values[padding] = AIR_HU
+    return np.clip(np.rint(values), AIR_HU, _INT16_MAX).astype(np.int16)
+
+
+def _read(path: Path) -> FileDataset:
+    try:
+        return pydicom.dcmread(path)
+    except FOREIGN_READ_ERRORS as exc:
+        raise _unreadable(path, "it is damaged or cut off") from exc
+
+
+def _padding(stored: Int16Array, dataset: FileDataset) -> BoolArray:
+    """Where stored values are Pixel Padding Value (0028,0120), up to Pixel Padding Range Limit (PS3.3 C.7.5.1.1.2).
+
+    Both are read in the representation of the pixels: files give -2000 as the unsigned 63536.
+    """
+    value = dataset.get("PixelPaddingValue")
+    if value is None:
+        return np.zeros(stored.shape, dtype=np.bool_)
+    limit = dataset.get("PixelPaddingRangeLimit", value)
+    low, high = sorted(_as_stored(int(one), dataset) for one in (value, limit))
+    return (stored >= low) & (stored <= high)
+
+
+def _as_stored(value: int, dataset: FileDataset) -> int:
+    bits = int(dataset.BitsAllocated)
+    unsigned = value % (1 << bits)
+    is_negative = bool(dataset.PixelRepresentation) and unsigned >= 1 << (bits - 1)
+    return unsigned - (1 << bits) if is_negative else unsigned
+
+
+def _unreadable(path: Path, why: str) -> UnreadableStudyError:
+    return UnreadableStudyError(f"{path.name} cannot be read: {why}. Send the study again.")
