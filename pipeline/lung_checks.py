@@ -1,0 +1,69 @@
+"""Whether what was found can be the lungs of a chest, and whether all of them were imaged."""
+
+import numpy as np
+
+from pipeline.errors import NotAChestError
+from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Int16Array, UInt8Array
+
+SMALLEST_LUNGS_ML = 800.0
+LARGEST_LUNGS_ML = 11_000.0
+"""Both lungs of an adult, from full expiration to the largest total lung capacities."""
+
+LOWEST_CHEST_MM = 200.0
+"""Lungs reach over more than this; the lower limit of volume is scaled down for series that show less of the body."""
+
+WHOLLY_DENSE_HU = -150.0
+"""Denser than this on average is no lung, however diseased."""
+
+CUT_AREA_CM2 = 10.0
+"""Lung on the first or last slice from which the lungs count as cut off; an apex or a costal angle is smaller."""
+
+SMALL_SIDE_SHARE = 0.1
+"""A lung that is a smaller part of both is worth a sentence."""
+
+
+def check_is_chest(volume_hu: Int16Array, lung_mask: UInt8Array, spacing_mm: tuple[float, float, float]) -> None:
+    """Nothing for a chest.
+
+    Args:
+        volume_hu: (z, y, x) in patient order.
+        lung_mask: The same shape.
+        spacing_mm: Along z, y, x.
+
+    Raises:
+        NotAChestError: There are no lungs, or what was found cannot be lungs.
+    """
+    lungs = lung_mask > 0
+    volume_ml = float(lungs.sum()) * float(np.prod(spacing_mm)) / 1000.0
+    smallest_ml = SMALLEST_LUNGS_ML * min(1.0, len(lung_mask) * spacing_mm[0] / LOWEST_CHEST_MM)
+    if volume_ml < smallest_ml:
+        message = f"No lungs were found ({volume_ml:.0f} ml of lung in the volume). Route only chest CT to this node."
+        raise NotAChestError(message)
+    if volume_ml > LARGEST_LUNGS_ML:
+        message = f"What was found is too large for lungs ({volume_ml / 1000:.1f} l). Route only chest CT to this node."
+        raise NotAChestError(message)
+    if float(volume_hu[lungs].mean()) > WHOLLY_DENSE_HU:
+        message = "What was found is too dense for lungs. Route only chest CT to this node."
+        raise NotAChestError(message)
+
+
+def coverage_notes(lung_mask: UInt8Array, spacing_mm: tuple[float, float, float]) -> tuple[str, ...]:
+    """Plain sentences on lungs that the series does not show as a whole; empty when it does."""
+    pixel_cm2 = spacing_mm[1] * spacing_mm[2] / 100.0
+    ends = {
+        name: float(np.count_nonzero(lung_mask[index])) * pixel_cm2 > CUT_AREA_CM2
+        for name, index in (("lower", 0), ("upper", -1))
+    }
+    notes: list[str] = []
+    cut = " and ".join(name for name, is_cut in ends.items() if is_cut)
+    if cut:
+        noun = "end" if cut in ends else "ends"
+        notes.append(
+            f"The lungs are cut off at the {cut} {noun} of the series: volumes and shares are of the imaged part only."
+        )
+    sizes = {side: int(np.count_nonzero(lung_mask == side)) for side in (RIGHT_LUNG, LEFT_LUNG)}
+    total = sum(sizes.values())
+    for side, word in ((RIGHT_LUNG, "right"), (LEFT_LUNG, "left")):
+        if sizes[side] < SMALL_SIDE_SHARE * total:
+            notes.append(f"Little or no {word} lung was found: it may be missing, collapsed or not recognised.")
+    return tuple(notes)

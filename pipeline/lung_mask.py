@@ -1,0 +1,140 @@
+"""From a network's first idea of the lungs to a mask that looks like lungs: morphology in millimetres."""
+
+import numpy as np
+from scipy import ndimage
+
+from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, UInt8Array
+
+OPENING_MM = 2.0
+"""Thinner bridges and specks are no lung (Liu et al.: erosion and dilation after the network)."""
+
+CLOSING_MM = 6.0
+"""Bays narrower than twice this are vessels or subpleural consolidation, which belong to the lung."""
+
+SPECK_ML = 5.0
+"""Smaller pieces are dropped before the pieces of a lung are joined."""
+
+SMALLEST_LUNG_ML = 100.0
+"""A whole lung is larger; scaled down for series that show less than `WHOLE_CHEST_MM`."""
+
+WHOLE_CHEST_MM = 200.0
+"""Height of an adult's lungs is more than this."""
+
+AIRWAY_HU = -900
+"""Air in trachea and bronchi, which closing must not take in."""
+
+ROOM_AIR_HU = -960
+"""Emptier on average than any lung with emphysema."""
+
+SIDES = (RIGHT_LUNG, LEFT_LUNG)
+
+
+def refined_lungs(raw: UInt8Array, volume_hu: Float32Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
+    """At most one piece per lung, without holes, bays, specks and airways.
+
+    Args:
+        raw: The network's classes, (z, y, x) in patient order.
+        volume_hu: HU on the same grid.
+        spacing_mm: Along z, y, x.
+    """
+    box = _box(raw > 0, margin=_voxels(2 * CLOSING_MM, spacing_mm))
+    if box is None:
+        return np.zeros_like(raw)
+    refined = np.zeros_like(raw)
+    refined[box] = _refined_box(raw[box], volume_hu[box], spacing_mm)
+    return refined
+
+
+def _refined_box(raw: UInt8Array, volume_hu: Float32Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
+    lungs = _without_specks(raw > 0, volume_hu, spacing_mm)
+    sides = _sides(raw, lungs, spacing_mm)
+    airways = (volume_hu < AIRWAY_HU) & (raw == 0)
+    smallest_ml = SMALLEST_LUNG_ML * min(1.0, raw.shape[0] * spacing_mm[0] / WHOLE_CHEST_MM)
+    refined = np.zeros_like(raw)
+    for side in SIDES:
+        lung = sides == side
+        others = (sides != side) & (sides > 0)
+        closed = _closed(lung, spacing_mm) & ~others & ~airways
+        piece = _largest(lung | closed, smallest_ml, spacing_mm)
+        refined[piece & (refined == 0)] = side
+    return refined
+
+
+def _without_specks(lungs: BoolArray, volume_hu: Float32Array, spacing_mm: tuple[float, float, float]) -> BoolArray:
+    """Opened: pieces that survive erosion and are no room air, grown back to where they were."""
+    core = _eroded(lungs, OPENING_MM, spacing_mm)
+    labels, count = ndimage.label(core)
+    if not count:
+        return np.zeros_like(lungs)
+    index = np.arange(1, count + 1)
+    volumes_ml = ndimage.sum_labels(core, labels, index) * _voxel_ml(spacing_mm)
+    mean_hu = ndimage.mean(volume_hu, labels, index)
+    keep = np.concatenate([[False], (volumes_ml > SPECK_ML) & (np.asarray(mean_hu) > ROOM_AIR_HU)])
+    return lungs & (_distance_mm(~keep[labels], spacing_mm) <= 2 * OPENING_MM)
+
+
+def _sides(raw: UInt8Array, lungs: BoolArray, spacing_mm: tuple[float, float, float]) -> UInt8Array:
+    """Every lung voxel on the side of the larger pieces that the network named; islands of the other side vanish."""
+    seeds = np.zeros_like(raw)
+    for side in SIDES:
+        seeds[_largest(lungs & (raw == side), SPECK_ML, spacing_mm)] = side
+    if not seeds.any():
+        return seeds
+    nearest = ndimage.distance_transform_edt(
+        seeds == 0, sampling=spacing_mm, return_distances=False, return_indices=True
+    )
+    sided: UInt8Array = np.where(lungs, seeds[tuple(nearest)], 0).astype(np.uint8)
+    return sided
+
+
+def _closed(lung: BoolArray, spacing_mm: tuple[float, float, float]) -> BoolArray:
+    """Bays filled in three dimensions, then holes in each slice."""
+    padded = np.pad(lung, [(count, count) for count in _voxels(2 * CLOSING_MM, spacing_mm)], mode="edge")
+    grown = _distance_mm(~padded, spacing_mm) <= CLOSING_MM
+    shrunk = _eroded(grown, CLOSING_MM, spacing_mm)
+    inner = shrunk[tuple(slice(n, -n) for n in _voxels(2 * CLOSING_MM, spacing_mm))]
+    return np.stack([ndimage.binary_fill_holes(plane) for plane in inner | lung])
+
+
+def _largest(mask: BoolArray, smallest_ml: float, spacing_mm: tuple[float, float, float]) -> BoolArray:
+    """The largest piece, if it reaches the volume."""
+    labels, count = ndimage.label(mask)
+    if not count:
+        return np.zeros_like(mask)
+    voxels = np.bincount(labels.ravel())[1:]
+    if voxels.max() * _voxel_ml(spacing_mm) < smallest_ml:
+        return np.zeros_like(mask)
+    largest: BoolArray = labels == int(voxels.argmax()) + 1
+    return largest
+
+
+def _eroded(mask: BoolArray, radius_mm: float, spacing_mm: tuple[float, float, float]) -> BoolArray:
+    return _distance_mm(mask, spacing_mm) > radius_mm
+
+
+def _distance_mm(mask: BoolArray, spacing_mm: tuple[float, float, float]) -> Float32Array:
+    """Of every voxel of the mask to the nearest voxel outside; 0 outside, everything is inside of an endless mask."""
+    if mask.all():
+        return np.full(mask.shape, np.inf, np.float32)
+    distance: Float32Array = ndimage.distance_transform_edt(mask, sampling=spacing_mm).astype(np.float32)
+    return distance
+
+
+def _voxels(millimetres: float, spacing_mm: tuple[float, float, float]) -> tuple[int, int, int]:
+    z, y, x = (int(np.ceil(millimetres / mm)) for mm in spacing_mm)
+    return z, y, x
+
+
+def _voxel_ml(spacing_mm: tuple[float, float, float]) -> float:
+    return float(np.prod(spacing_mm)) / 1000.0
+
+
+def _box(mask: BoolArray, *, margin: tuple[int, int, int]) -> tuple[slice, ...] | None:
+    """Slices around the mask with a margin, within the array; None for an empty mask."""
+    found = ndimage.find_objects(mask.astype(np.uint8))
+    if not found:
+        return None
+    return tuple(
+        slice(max(0, part.start - more), min(size, part.stop + more))
+        for part, more, size in zip(found[0], margin, mask.shape, strict=True)
+    )

@@ -1,0 +1,78 @@
+"""The lungs of a study, found by the network of the model pack."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.lung_mask import refined_lungs
+from pipeline.lungs_net import FIELD_OF_VIEW_MM, INPUT_PIXELS, LungNet, lung_logits_on_image, lung_net_input
+from pipeline.study import Int16Array, UInt8Array
+from pipeline.window import WINDOW_CENTRE_HU, WINDOW_WIDTH_HU
+
+SLICES_PER_BATCH = 16
+"""Enough to fill the cores, little enough for 8 GB."""
+
+WIDEST_STEP_MM = 2.5
+"""The network looks at slices this far apart at most; lungs change little in between."""
+
+CERTAIN_LOGIT = 10.0
+"""Where morphology overrules the network, its logits are replaced by plus and minus this."""
+
+NET_PIXEL_MM = FIELD_OF_VIEW_MM / INPUT_PIXELS
+
+
+class NetworkLungSegmenter:
+    """`LungSegmenter` around the lung network."""
+
+    def __init__(self, net: LungNet, device: torch.device) -> None:
+        """The network lies on the device."""
+        self._net = net
+        self._device = device
+
+    def segment(self, volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
+        """See `LungSegmenter.segment`."""
+        step = max(1, int(WIDEST_STEP_MM / spacing_mm[0] + 1e-3))
+        grey, logits = self._seen(volume_hu[::step], spacing_mm[1:])
+        classes = logits.argmax(dim=1).numpy().astype(np.uint8)
+        net_spacing_mm = (spacing_mm[0] * step, NET_PIXEL_MM, NET_PIXEL_MM)
+        seen_hu = grey.squeeze(1) * WINDOW_WIDTH_HU + (WINDOW_CENTRE_HU - WINDOW_WIDTH_HU / 2)
+        refined = refined_lungs(classes, seen_hu.numpy(), net_spacing_mm)
+        return _mask_on_volume(_overruled(logits, refined), volume_hu.shape, spacing_mm[1:], step=step)
+
+    def _seen(self, slices_hu: Int16Array, spacing_mm: tuple[float, float]) -> tuple[Tensor, Tensor]:
+        """Input (Z, 1, 256, 256) and logits (Z, 3, 256, 256) of the network, on the CPU."""
+        inputs: list[Tensor] = []
+        logits: list[Tensor] = []
+        with torch.inference_mode():
+            for start in range(0, len(slices_hu), SLICES_PER_BATCH):
+                inputs.append(lung_net_input(slices_hu[start : start + SLICES_PER_BATCH], spacing_mm))
+                logits.append(self._net(inputs[-1].to(self._device)).float().cpu())
+        return torch.cat(inputs), torch.cat(logits)
+
+
+def _overruled(logits: Tensor, refined: UInt8Array) -> Tensor:
+    """The network's logits where morphology agrees, else logits that say what morphology says.
+
+    Edges that both agree on keep their place between the pixels.
+    """
+    decided = torch.from_numpy(refined).long()
+    certain = torch.full_like(logits, -CERTAIN_LOGIT)
+    certain.scatter_(1, decided.unsqueeze(1), CERTAIN_LOGIT)
+    agrees = (logits.argmax(dim=1) == decided).unsqueeze(1)
+    return torch.where(agrees, logits, certain)
+
+
+def _mask_on_volume(
+    logits: Tensor, shape: tuple[int, ...], spacing_mm: tuple[float, float], *, step: int
+) -> UInt8Array:
+    """Logits (Z, 3, 256, 256) of every `step`-th slice to a mask (z, y, x) of all slices."""
+    mask = np.zeros(shape, np.uint8)
+    for start in range(0, shape[0], SLICES_PER_BATCH):
+        places = torch.arange(start, min(start + SLICES_PER_BATCH, shape[0])) / step
+        below = places.long().clamp(max=len(logits) - 1)
+        above = (below + 1).clamp(max=len(logits) - 1)
+        share = (places - below).clamp(max=1.0).view(-1, 1, 1, 1)
+        between = logits[below] * (1.0 - share) + logits[above] * share
+        native = lung_logits_on_image(between, (shape[1], shape[2]), spacing_mm)
+        mask[start : start + len(places)] = native.argmax(dim=1).numpy().astype(np.uint8)
+    return mask

@@ -1,0 +1,78 @@
+"""What a site may put in the place of the bundled networks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pipeline.study import BoolArray, Float32Array, Grid, Int16Array, UInt8Array
+
+
+class LungSegmenter(Protocol):
+    """Finds the lungs."""
+
+    def segment(self, volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
+        """Right and left lung with what lies in them, without trachea and main bronchi.
+
+        Args:
+            volume_hu: HU, (z, y, x) in patient order: to superior, posterior, left.
+            spacing_mm: Along z, y, x.
+
+        Returns:
+            A mask of the same shape: 0, `RIGHT_LUNG`, `LEFT_LUNG`; empty where there are no lungs.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StudyOnGrid:
+    """One study of a patient as a detector sees it: arrays (z, y, x) in patient order."""
+
+    volume_hu: Int16Array
+    lung_mask: UInt8Array
+    valid: BoolArray
+    """Where the study was really imaged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SliceFinding:
+    """A box that a detector drew on one slice."""
+
+    box_lps_mm: tuple[float, float, float, float, float, float]
+    """x0, y0, z0, x1, y1, z1 along the axes of the grid, before any turn of an oblique grid; see `Detection.grid`."""
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StudyDetection:
+    """What a detector says of one study of the sequence."""
+
+    lesion_probability: Float32Array
+    """0..1, on `Detection.grid`: a voxel is ground-glass or consolidation."""
+    consolidation_probability: Float32Array
+    """0..1, on `Detection.grid`."""
+    slice_findings: tuple[SliceFinding, ...]
+    slice_logits: Float32Array
+    """(z,) of `Detection.grid`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Detection:
+    """What a detector says of a patient, all on one grid that covers the lungs of the newest study."""
+
+    grid: Grid
+    studies: tuple[StudyDetection, ...]
+    """Oldest first; the last one is the newest study."""
+
+
+class LesionDetector(Protocol):
+    """Finds lesions in the newest study, with the earlier ones in view."""
+
+    def detect(self, studies: Sequence[StudyOnGrid], grid: Grid, gaps_days: Sequence[float]) -> Detection:
+        """Lesions of every study of the sequence.
+
+        Args:
+            studies: Oldest first, all on the grid of the newest, which comes last.
+            grid: That grid.
+            gaps_days: Days since the study before, one per study; the first is 0.
+        """
+        ...
