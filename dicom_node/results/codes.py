@@ -1,0 +1,103 @@
+"""Every code that results use, with where it comes from.
+
+CID and TID are those of PS3.16. Codes of `99DICOMNODE` are this project's own: for them neither PS3.16 nor SNOMED CT,
+LOINC or RadLex has a concept with that meaning.
+"""
+
+from typing import Final
+
+from pydicom.sr.coding import Code
+
+from pipeline.findings import Change, LesionKind, Side, Stage
+
+OWN_SCHEME: Final = "99DICOMNODE"
+"""Private designators begin with 99 (PS3.16 8.2)."""
+OWN_SCHEME_NAME: Final = "Codes of dicom-node"
+
+# Segments: categories CID 7150, lung CID 7151, laterality CID 244.
+ANATOMICAL_STRUCTURE: Final = Code("91723000", "SCT", "Anatomical Structure")
+MORPHOLOGICALLY_ABNORMAL: Final = Code("49755003", "SCT", "Morphologically Abnormal Structure")
+LUNG: Final = Code("39607008", "SCT", "Lung")
+BILATERAL: Final = Code("51440002", "SCT", "Bilateral")
+SIDE: Final = {Side.RIGHT: Code("24028007", "SCT", "Right"), Side.LEFT: Code("7771000", "SCT", "Left")}
+
+# Findings: ground glass CID 6104, abnormal opacity CID 6101; consolidation is SNOMED CT, in no CID.
+LESION_KIND: Final = {
+    LesionKind.GROUND_GLASS: Code("112120", "DCM", "Ground glass opacity"),
+    LesionKind.CONSOLIDATION: Code("95436008", "SCT", "Lung consolidation"),
+}
+ABNORMAL_OPACITY: Final = Code("112033", "DCM", "Abnormal opacity")
+
+# Algorithm family CID 7162.
+ARTIFICIAL_INTELLIGENCE: Final = Code("123110", "DCM", "Artificial Intelligence")
+
+# The report: title CID 7021, procedure CID 100 (it has no chest CT), observer TID 1002.
+CT_UNSPECIFIED_REGION: Final = Code("25045-6", "LN", "CT unspecified body region")
+DEVICE: Final = Code("121007", "DCM", "Device")
+
+# Units: UCUM; volume CID 7462 (cm3, not mL).
+CUBIC_CENTIMETER: Final = Code("cm3", "UCUM", "cubic centimeter")
+HOUNSFIELD_UNIT: Final = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
+PERCENT: Final = Code("%", "UCUM", "percent")
+NO_UNITS: Final = Code("1", "UCUM", "no units")
+DAY: Final = Code("d", "UCUM", "day")
+
+# Numbers with a standard name: volume CID 7469, attenuation CID 6141. Pre-coordinated, because viewers show no derivation.
+VOLUME: Final = Code("118565006", "SCT", "Volume")
+MEAN_ATTENUATION: Final = Code("112181", "DCM", "Mean Attenuation Coefficient")
+SD_ATTENUATION: Final = Code("112183", "DCM", "Standard Deviation of Attenuation Coefficient")
+
+# Numbers of our own.
+SHARE_OF_LUNG: Final = Code("DN101", OWN_SCHEME, "Percentage of volume of that lung")
+INVOLVEMENT: Final = Code("DN102", OWN_SCHEME, "Percentage of lung volume involved")
+LESION_VOLUME: Final = Code("DN103", OWN_SCHEME, "Total lesion volume")
+LESION_SCORE: Final = Code("DN104", OWN_SCHEME, "Lesion score 0 to 1, not calibrated")
+PATIENT_SCORE: Final = Code("DN105", OWN_SCHEME, "Patient score 0 to 1, not calibrated")
+PRIOR_VOLUME: Final = Code("DN106", OWN_SCHEME, "Volume in prior study")
+VOLUME_CHANGE: Final = Code("DN107", OWN_SCHEME, "Change in volume since prior study")
+RELATIVE_VOLUME_CHANGE: Final = Code("DN108", OWN_SCHEME, "Relative change in volume since prior study")
+INTERVAL: Final = Code("DN109", OWN_SCHEME, "Interval since that study")
+LESION_COUNT: Final = Code("DN110", OWN_SCHEME, "Number of lesions")
+
+# Change: the name is TID 4105's, sizes and "no significant changes" are CID 6134, "new finding" is CID 6002.
+QUALITATIVE_DIFFERENCE: Final = Code("111049", "DCM", "Qualitative Difference")
+CHANGE: Final = {
+    Change.NEW: Code("129721008", "SCT", "New finding"),
+    Change.GROWN: Code("15454001", "SCT", "Increase in size"),
+    Change.STABLE: Code("129723006", "SCT", "No significant changes in the finding"),
+    Change.SHRUNK: Code("19776001", "SCT", "Decrease in size"),
+    Change.GONE: Code("DN201", OWN_SCHEME, "No longer seen"),
+    Change.NOT_COMPARED: Code("DN202", OWN_SCHEME, "Not compared with a prior study"),
+}
+
+# Stage: Pan et al. 2020, Radiology 295:715, "Time course of lung changes at chest CT during recovery from COVID-19".
+DISEASE_STAGE: Final = Code("DN301", OWN_SCHEME, "Stage of disease on CT (Pan 2020)")
+STAGE: Final = {
+    Stage.NO_LESION: Code("DN302", OWN_SCHEME, "No lesion found"),
+    Stage.EARLY: Code("DN303", OWN_SCHEME, "Early stage"),
+    Stage.ADVANCED: Code("DN304", OWN_SCHEME, "Advanced (progressive) stage"),
+    Stage.SEVERE: Code("DN305", OWN_SCHEME, "Severe (peak) stage"),
+    Stage.ABSORPTION: Code("DN306", OWN_SCHEME, "Absorption stage"),
+    Stage.INDETERMINATE: Code("DN307", OWN_SCHEME, "Stage cannot be told"),
+}
+
+# Sections below the measurements: TID 1500 qualitative evaluations; headings CID 7001; study and series TID 1005, CID 10001.
+QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
+PRIOR_PROCEDURES: Final = Code("55114-3", "LN", "Prior Procedure Descriptions")
+PREVIOUS_FINDINGS: Final = Code("18834-2", "LN", "Previous Findings")
+PREVIOUS_FINDING: Final = Code("121069", "DCM", "Previous Finding")
+FINDING: Final = Code("121071", "DCM", "Finding")
+COMMENT: Final = Code("121106", "DCM", "Comment")
+STUDY_INSTANCE_UID: Final = Code("121018", "DCM", "Procedure Study Instance UID")
+SERIES_INSTANCE_UID: Final = Code("112002", "DCM", "Series Instance UID")
+STUDY_DATE: Final = Code("111060", "DCM", "Study Date")
+TRACKING_IDENTIFIER: Final = Code("112039", "DCM", "Tracking Identifier")
+TRACKING_UID: Final = Code("112040", "DCM", "Tracking Unique Identifier")
+LATERALITY: Final = Code("272741003", "SCT", "Laterality")
+INTENDED_USE: Final = Code("DN401", OWN_SCHEME, "Intended use")
+LIMITATION: Final = Code("DN402", OWN_SCHEME, "Limitation of this analysis")
+SERIES_ANALYSED: Final = Code("DN403", OWN_SCHEME, "Series analysed")
+USED_PRIOR: Final = Code("DN404", OWN_SCHEME, "Comparison study used")
+DROPPED_PRIOR: Final = Code("DN405", OWN_SCHEME, "Comparison study not used")
+REASON: Final = Code("DN406", OWN_SCHEME, "Reason")
+LUNG_OVERLAP: Final = Code("DN407", OWN_SCHEME, "Overlap of lungs after alignment (Dice)")

@@ -1,0 +1,80 @@
+"""What results need to know that the pipeline does not."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+import pydicom
+from pydicom.errors import InvalidDicomError
+
+from dicom_node.results.errors import UnreadableResultError
+
+SR_NAME: Final = "sr.dcm"
+"""File name of the structured report in the folder of a result."""
+
+
+class SrClass(StrEnum):
+    """The SOP class of the structured report."""
+
+    COMPREHENSIVE = "comprehensive"
+    """Comprehensive SR: what most PACS and viewers take."""
+    COMPREHENSIVE_3D = "comprehensive_3d"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predecessor:
+    """The structured report that a new one supersedes (PS3.3 C.17.2, Predecessor Documents Sequence)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    series_instance_uid: str
+    study_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultContext:
+    """Who makes the results, when, and what they replace."""
+
+    software_version: str
+    device_serial_number: str
+    created_at: datetime
+    """Aware. Written as local time: in the time zone of the source images where they name one, else in its own."""
+    revision: int
+    """1 for the first result of a study."""
+    predecessor: Predecessor | None = None
+    institution: str = ""
+    """Empty: the institution that the source images name is not repeated."""
+    manufacturer: str = "dicom-node"
+    sr_class: str = SrClass.COMPREHENSIVE
+    """A value of `SrClass`."""
+
+    def __post_init__(self) -> None:
+        """Refuse a moment without a time zone, and an unknown class.
+
+        Raises:
+            ValueError: `created_at` is naive, or `sr_class` is none of `SrClass`.
+        """
+        SrClass(self.sr_class)
+        if self.created_at.tzinfo is None:
+            msg = "created_at needs a time zone"
+            raise ValueError(msg)
+
+
+def predecessor_from_folder(folder: Path) -> Predecessor:
+    """The structured report in the folder of an earlier result, as what a new one supersedes.
+
+    Raises:
+        UnreadableResultError: there is no readable report.
+    """
+    try:
+        report = pydicom.dcmread(folder / SR_NAME, stop_before_pixels=True)
+        return Predecessor(
+            sop_class_uid=str(report.SOPClassUID),
+            sop_instance_uid=str(report.SOPInstanceUID),
+            series_instance_uid=str(report.SeriesInstanceUID),
+            study_instance_uid=str(report.StudyInstanceUID),
+        )
+    except (OSError, InvalidDicomError, AttributeError) as exc:
+        raise UnreadableResultError from exc

@@ -1,0 +1,52 @@
+"""DICOM objects as bytes that are the same each time."""
+
+import re
+import unicodedata
+from datetime import UTC, datetime, timedelta, timezone
+from io import BytesIO
+
+from pydicom.dataset import Dataset
+
+from dicom_node.results.context import ResultContext
+from dicom_node.results.uids import ResultUids
+
+
+def ascii_text(text: str) -> str:
+    """`text` in ASCII, so that every character set of a source holds it."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "replace").decode("ascii")
+
+
+def long_string(text: str) -> str:
+    """`text` as a value of VR LO: ASCII, at most 64 characters, no backslash (PS3.5 6.2)."""
+    return ascii_text(text).replace("\\", "/")[:64].rstrip()
+
+
+def local_moment(context: ResultContext, timezone_offset: str) -> datetime:
+    """When the result was made, in the zone that the source names as `+hhmm`, else in that of the context."""
+    match = re.fullmatch(r"([+-])(\d\d)(\d\d)", timezone_offset)
+    if match is None:
+        return context.created_at
+    sign = -1 if match[1] == "-" else 1
+    offset = sign * timedelta(hours=int(match[2]), minutes=int(match[3]))
+    return context.created_at.astimezone(timezone(offset) if offset else UTC)
+
+
+def make_reproducible(dataset: Dataset, moment: datetime, *, uids: ResultUids, kind: str) -> None:
+    """Replace what highdicom takes from the clock and from chance.
+
+    Those are: instance creation, content and contribution date and time, Dimension Organization UID.
+    """
+    date, time = f"{moment:%Y%m%d}", f"{moment:%H%M%S.%f}"
+    dataset.InstanceCreationDate = dataset.ContentDate = dataset.SeriesDate = date
+    dataset.InstanceCreationTime = dataset.ContentTime = dataset.SeriesTime = time
+    dataset.ContributingEquipmentSequence[-1].ContributionDateTime = f"{date}{time}"
+    organization_uid = uids.derive(f"{kind} dimension organization")
+    for item in (*dataset.get("DimensionOrganizationSequence", ()), *dataset.get("DimensionIndexSequence", ())):
+        item.DimensionOrganizationUID = organization_uid
+
+
+def dicom_bytes(dataset: Dataset) -> bytes:
+    """`dataset` as a DICOM file (PS3.10) with preamble and file meta information."""
+    buffer = BytesIO()
+    dataset.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()

@@ -1,0 +1,109 @@
+"""`findings.json`: everything the pipeline says about a study, as one JSON object.
+
+format, format_version  `dicom-node findings`, 1; a reader refuses another version
+intended_use            the sentence that goes with every result
+created_at              ISO 8601 with offset
+software_version, revision
+study_instance_uid
+patient_score           0..1; patient_score_calibrated is false
+stage                   no_lesion, early, advanced, severe, absorption, indeterminate
+involvement_percent     of both lungs
+lungs[]                 side, volume_ml, lesion_volume_ml, involvement_percent; right, then left
+lesions[]               number (its segment and its value in masks.npz), tracking_uid, tracking_id, kind
+                        (ground_glass, consolidation), side, score (0..1, not calibrated), volume_ml, mean_hu, sd_hu,
+                        share_of_lung_percent, box_lps_mm (x0 y0 z0 x1 y1 z1, voxel centres), key_slice (k),
+                        change (new, grown, stable, shrunk, gone, not_compared), prior_volume_ml or null;
+                        largest first
+gone_lesions[]          tracking_uid, tracking_id, kind, side, prior_volume_ml
+series                  series_instance_uid, description, reason, sop_instance_uids[] in slice order, and
+                        passed_over[] with series_instance_uid, description, reason
+priors_used[]           study_instance_uid, series_instance_uid, acquired_at, interval_days, lung_overlap_dice
+priors_dropped[]        study_instance_uid, reason
+algorithm               name, version, weights_sha256, thresholds{}, synthetic_training_only
+qualifications[]        sentences on what limits the findings
+"""
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from dicom_node.results.context import ResultContext
+from dicom_node.results.errors import InconsistentAnalysisError, UnreadableResultError
+from dicom_node.results.sr_sections import INTENDED_USE
+from pipeline.findings import Findings, Lesion
+
+FORMAT: Final = "dicom-node findings"
+FORMAT_VERSION: Final = 1
+
+
+def findings_bytes(findings: Findings, context: ResultContext) -> bytes:
+    """The document in UTF-8.
+
+    Raises:
+        InconsistentAnalysisError: a number is infinite or none.
+    """
+    document = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "intended_use": INTENDED_USE,
+        "created_at": context.created_at,
+        "software_version": context.software_version,
+        "revision": context.revision,
+        "study_instance_uid": findings.study_instance_uid,
+        "patient_score": findings.patient_score,
+        "patient_score_calibrated": False,
+        "stage": findings.stage,
+        "involvement_percent": findings.involvement_percent,
+        "lungs": [asdict(lung) for lung in findings.lungs],
+        "lesions": [asdict(lesion) for lesion in findings.lesions],
+        "gone_lesions": [asdict(lesion) for lesion in findings.gone_lesions],
+        "series": _series(findings),
+        "priors_used": [asdict(prior) for prior in findings.priors_used],
+        "priors_dropped": [asdict(prior) for prior in findings.priors_dropped],
+        "algorithm": asdict(findings.algorithm),
+        "qualifications": findings.qualifications,
+    }
+    try:
+        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False, default=_moment)
+    except ValueError as exc:
+        msg = "a number in the findings is infinite or none"
+        raise InconsistentAnalysisError(msg) from exc
+    return text.encode() + b"\n"
+
+
+def read_lesions(path: Path) -> tuple[Lesion, ...]:
+    """The lesions of a document.
+
+    Raises:
+        UnreadableResultError: the document is missing, damaged or of another version.
+    """
+    try:
+        document = json.loads(path.read_bytes())
+        if (document["format"], document["format_version"]) != (FORMAT, FORMAT_VERSION):
+            msg = "the findings of an earlier result have another format version; run that study again"
+            raise UnreadableResultError(msg)
+        return TypeAdapter(tuple[Lesion, ...]).validate_python(document["lesions"])
+    except (OSError, ValueError, KeyError, TypeError, ValidationError) as exc:
+        raise UnreadableResultError from exc
+
+
+def _series(findings: Findings) -> dict[str, object]:
+    return {
+        "series_instance_uid": findings.series_instance_uid,
+        "description": findings.series_description,
+        "reason": findings.series_reason,
+        "sop_instance_uids": findings.input_sop_instance_uids,
+        "passed_over": [asdict(series) for series in findings.passed_over],
+    }
+
+
+def _moment(value: object) -> str:
+    """Moments, the one kind of value that JSON lacks."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    msg = f"{type(value).__name__} does not belong into findings"
+    raise TypeError(msg)

@@ -1,0 +1,52 @@
+"""The masks of a result as one compressed NumPy file, for the comparison with later studies."""
+
+import zipfile
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+
+from dicom_node.results.errors import UnreadableResultError
+from pipeline.findings import Analysis
+from pipeline.study import Grid, UInt8Array, UInt16Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Masks:
+    """Lungs and lesions on the grid of the series they were found in."""
+
+    grid: Grid
+    lung_mask: UInt8Array
+    lesion_labels: UInt16Array
+
+
+def masks_bytes(analysis: Analysis) -> bytes:
+    """`lung_mask`, `lesion_labels` (both k, j, i) and `affine_lps_from_kji`, as .npz."""
+    buffer = BytesIO()
+    np.savez_compressed(
+        buffer,
+        lung_mask=analysis.lung_mask.astype(np.uint8),
+        lesion_labels=analysis.lesion_labels.astype(np.uint16),
+        affine_lps_from_kji=analysis.volume.grid.affine_lps_from_kji.astype(np.float64),
+    )
+    return buffer.getvalue()
+
+
+def read_masks(path: Path) -> Masks:
+    """What `masks_bytes` wrote.
+
+    Raises:
+        UnreadableResultError: the file is missing or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            lung_mask, lesion_labels = arrays["lung_mask"], arrays["lesion_labels"]
+            affine = arrays["affine_lps_from_kji"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as exc:
+        raise UnreadableResultError from exc
+    if lung_mask.ndim != 3 or lung_mask.shape != lesion_labels.shape or affine.shape != (4, 4):
+        raise UnreadableResultError
+    depth, height, width = lung_mask.shape
+    grid = Grid(shape=(depth, height, width), affine_lps_from_kji=affine)
+    return Masks(grid=grid, lung_mask=lung_mask, lesion_labels=lesion_labels)

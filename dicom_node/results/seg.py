@@ -1,0 +1,168 @@
+"""Segmentations of lungs and lesions (Segmentation Storage, PS3.3 A.51)."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import highdicom as hd
+import numpy as np
+from highdicom.seg import Segmentation, SegmentDescription
+from highdicom.sr import CodedConcept
+from numpy.typing import NDArray
+from pydicom.sr.coding import Code
+from pydicom.uid import ExplicitVRLittleEndian
+
+from dicom_node.results import codes
+from dicom_node.results.colours import LESION_RGB, LUNG_RGB, Rgb
+from dicom_node.results.context import ResultContext
+from dicom_node.results.encode import local_moment, long_string, make_reproducible
+from dicom_node.results.source import SourceImages
+from dicom_node.results.uids import ResultUids, lung_tracking_uid
+from pipeline.findings import Algorithm, Analysis, Lesion, LesionKind, Side
+from pipeline.study import LEFT_LUNG, RIGHT_LUNG
+
+LUNG_VALUE: Final = {Side.RIGHT: RIGHT_LUNG, Side.LEFT: LEFT_LUNG}
+LUNG_NAME: Final = {Side.RIGHT: "Right lung", Side.LEFT: "Left lung"}
+KIND_NAME: Final = {LesionKind.GROUND_GLASS: "ground glass", LesionKind.CONSOLIDATION: "consolidation"}
+
+SERIES_NUMBER: Final = {"seg-lesions": 9002, "seg-lungs": 9003}
+"""Above what scanners use, so that results are listed after the images."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SegmentPlan:
+    """What one segmentation holds."""
+
+    kind: str
+    """`seg-lungs` or `seg-lesions`."""
+    title: str
+    """Becomes series and content description."""
+    content_label: str
+    """VR CS: capitals, at most 16."""
+    labels: NDArray[np.uint8] | NDArray[np.uint16]
+    """(k, j, i): 0 or the number of a segment."""
+    segments: tuple[SegmentDescription, ...]
+
+
+def build_lungs_segmentation(
+    analysis: Analysis, images: SourceImages, *, context: ResultContext, uids: ResultUids
+) -> Segmentation:
+    """One segment per lung that the mask holds, right before left."""
+    sides = sides_present(analysis)
+    labels = np.zeros(analysis.lung_mask.shape, dtype=np.uint8)
+    for number, side in enumerate(sides, start=1):
+        labels[analysis.lung_mask == LUNG_VALUE[side]] = number
+    segments = tuple(_lung_segment(number, side, analysis, context) for number, side in enumerate(sides, start=1))
+    plan = SegmentPlan(kind="seg-lungs", title="AI lungs", content_label="AI_LUNGS", labels=labels, segments=segments)
+    return _build(plan, images, context=context, uids=uids)
+
+
+def build_lesions_segmentation(
+    analysis: Analysis, images: SourceImages, *, context: ResultContext, uids: ResultUids
+) -> Segmentation:
+    """One segment per lesion, numbered like the lesions; there must be one."""
+    algorithm = analysis.findings.algorithm
+    segments = tuple(_lesion_segment(lesion, algorithm, context) for lesion in analysis.findings.lesions)
+    plan = SegmentPlan(
+        kind="seg-lesions",
+        title="AI lesions",
+        content_label="AI_LESIONS",
+        labels=analysis.lesion_labels,
+        segments=segments,
+    )
+    return _build(plan, images, context=context, uids=uids)
+
+
+def sides_present(analysis: Analysis) -> tuple[Side, ...]:
+    """The lungs that the mask holds, right before left: the order of their segments."""
+    return tuple(side for side, value in LUNG_VALUE.items() if bool(np.any(analysis.lung_mask == value)))
+
+
+def algorithm_parameters(algorithm: Algorithm) -> dict[str, str]:
+    """What reproduces the algorithm's answer: weights and thresholds."""
+    return {
+        "weights_sha256": algorithm.weights_sha256,
+        "trained_on_synthetic_data_only": "yes" if algorithm.synthetic_training_only else "no",
+        **{name: f"{value:g}" for name, value in sorted(algorithm.thresholds.items())},
+    }
+
+
+def _build(plan: SegmentPlan, images: SourceImages, *, context: ResultContext, uids: ResultUids) -> Segmentation:
+    segmentation = Segmentation(
+        source_images=images.datasets,
+        pixel_array=plan.labels,
+        segmentation_type="BINARY",
+        segment_descriptions=plan.segments,
+        series_instance_uid=uids.derive(f"{plan.kind} series"),
+        series_number=SERIES_NUMBER[plan.kind],
+        sop_instance_uid=uids.derive(f"{plan.kind} instance"),
+        instance_number=1,
+        manufacturer=context.manufacturer,
+        manufacturer_model_name="dicom-node",
+        software_versions=context.software_version,
+        device_serial_number=context.device_serial_number,
+        institution_name=context.institution or None,
+        content_label=plan.content_label,
+        content_description=plan.title,
+        series_description=series_description(plan.title, context),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+    )
+    moment = local_moment(context, images.timezone_offset)
+    make_reproducible(segmentation, moment, uids=uids, kind=plan.kind)
+    return segmentation
+
+
+def series_description(title: str, context: ResultContext) -> str:
+    """What the radiologist sees in the list of series."""
+    revised = f" (revision {context.revision})" if context.revision > 1 else ""
+    return long_string(f"{title}{revised} - not for diagnostic use")
+
+
+def _lung_segment(number: int, side: Side, analysis: Analysis, context: ResultContext) -> SegmentDescription:
+    segment = SegmentDescription(
+        segment_number=number,
+        segment_label=LUNG_NAME[side],
+        segmented_property_category=codes.ANATOMICAL_STRUCTURE,
+        segmented_property_type=codes.LUNG,
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=_identification(analysis.findings.algorithm, context),
+        tracking_uid=lung_tracking_uid(analysis.findings.study_instance_uid, side),
+        tracking_id=LUNG_NAME[side],
+        display_color=_colour(LUNG_RGB[side]),
+    )
+    _add_modifier(segment, codes.SIDE[side])
+    return segment
+
+
+def _lesion_segment(lesion: Lesion, algorithm: Algorithm, context: ResultContext) -> SegmentDescription:
+    return SegmentDescription(
+        segment_number=lesion.number,
+        segment_label=long_string(f"{lesion.tracking_id}, {KIND_NAME[lesion.kind]}, {lesion.side.value}"),
+        segmented_property_category=codes.MORPHOLOGICALLY_ABNORMAL,
+        segmented_property_type=codes.LESION_KIND[lesion.kind],
+        algorithm_type="AUTOMATIC",
+        algorithm_identification=_identification(algorithm, context),
+        tracking_uid=lesion.tracking_uid,
+        tracking_id=lesion.tracking_id,
+        anatomic_regions=[codes.LUNG],
+        display_color=_colour(LESION_RGB[lesion.kind]),
+    )
+
+
+def _add_modifier(segment: SegmentDescription, laterality: Code) -> None:
+    """Say the side (PS3.3 C.8.20.4, Segmented Property Type Modifier); highdicom has no argument for it."""
+    property_type = segment.SegmentedPropertyTypeCodeSequence[0]
+    property_type.SegmentedPropertyTypeModifierCodeSequence = [CodedConcept.from_code(laterality)]
+
+
+def _identification(algorithm: Algorithm, context: ResultContext) -> hd.AlgorithmIdentificationSequence:
+    return hd.AlgorithmIdentificationSequence(
+        name=long_string(algorithm.name),
+        family=codes.ARTIFICIAL_INTELLIGENCE,
+        version=long_string(algorithm.version),
+        source=context.manufacturer,
+        parameters=algorithm_parameters(algorithm),
+    )
+
+
+def _colour(rgb: Rgb) -> hd.color.CIELabColor:
+    return hd.color.CIELabColor.from_rgb(*rgb)

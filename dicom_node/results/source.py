@@ -1,0 +1,124 @@
+"""Headers of the source images, made fit to be the source of results."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.errors import InvalidDicomError
+from pydicom.valuerep import DA, TM
+
+from dicom_node.results.errors import InconsistentAnalysisError, SourceImageError
+from dicom_node.results.uids import derive_uid
+from pipeline.study import SliceHeader, Volume
+
+logger = logging.getLogger(__name__)
+
+REQUIRED_PRESENT: Final = (
+    "PatientID",
+    "PatientName",
+    "PatientBirthDate",
+    "PatientSex",
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "ReferringPhysicianName",
+)
+"""Type 2 of the Patient and General Study modules (PS3.3 C.7.1.1, C.7.2.1): may be empty, may not be absent."""
+
+OPTIONAL_NUMBERS: Final = ("SpacingBetweenSlices",)
+"""Copied into reports as numbers where present, so never present and empty."""
+
+SINGLE_CHARACTER_SETS: Final = frozenset(
+    {"ISO_IR 100", "ISO_IR 101", "ISO_IR 109", "ISO_IR 110", "ISO_IR 144", "ISO_IR 127", "ISO_IR 126", "ISO_IR 138"}
+    | {"ISO_IR 148", "ISO_IR 166", "ISO_IR 192"}
+)
+"""Without code extensions, and ASCII below 128 (PS3.3 C.12.1.1.2): kept as they are. All others become ISO_IR 192."""
+
+SEX_VALUES: Final = frozenset({"M", "F", "O", ""})
+"""PS3.3 C.7.1.1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SourceImages:
+    """The images that were analysed, without pixels."""
+
+    datasets: tuple[Dataset, ...]
+    """The k-th belongs to slice k of the volume."""
+
+    @property
+    def first(self) -> Dataset:
+        """The one that patient and study attributes are taken from."""
+        return self.datasets[0]
+
+    @property
+    def timezone_offset(self) -> str:
+        """Timezone Offset From UTC, for instance `+0900`; empty when the source names none."""
+        return str(self.first.get("TimezoneOffsetFromUTC", "") or "")
+
+
+def read_source_images(volume: Volume) -> SourceImages:
+    """The headers behind each slice of `volume`, in slice order.
+
+    Raises:
+        SourceImageError: a file is gone or unreadable.
+        InconsistentAnalysisError: a file holds another instance than the volume was read from.
+    """
+    thickness_mm = volume.grid.spacing_mm[0]
+    return SourceImages(datasets=tuple(_read_header(header, thickness_mm) for header in volume.slice_headers))
+
+
+def _read_header(header: SliceHeader, thickness_mm: float) -> Dataset:
+    try:
+        dataset = pydicom.dcmread(header.path, stop_before_pixels=True)
+    except (OSError, InvalidDicomError) as exc:
+        raise SourceImageError from exc
+    if str(dataset.SOPInstanceUID) != header.sop_instance_uid:
+        msg = "a source file changed while it was analysed"
+        raise InconsistentAnalysisError(msg)
+    _settle_character_set(dataset)
+    _settle_patient_and_study(dataset)
+    _settle_geometry(dataset, thickness_mm)
+    return dataset
+
+
+def _settle_character_set(dataset: Dataset) -> None:
+    """Turn code extensions (multi-valued) into UTF-8: highdicom takes single values only."""
+    declared = dataset.get("SpecificCharacterSet")
+    if not declared or (isinstance(declared, str) and declared in SINGLE_CHARACTER_SETS):
+        return
+    dataset.decode()
+    dataset.SpecificCharacterSet = "ISO_IR 192"
+
+
+def _settle_patient_and_study(dataset: Dataset) -> None:
+    for keyword in REQUIRED_PRESENT:
+        if keyword not in dataset:
+            setattr(dataset, keyword, "")
+    _empty_unless(dataset, "PatientBirthDate", DA)
+    _empty_unless(dataset, "StudyDate", DA)
+    _empty_unless(dataset, "StudyTime", TM)
+    if str(dataset.PatientSex or "") not in SEX_VALUES:
+        dataset.PatientSex = ""
+
+
+def _empty_unless(dataset: Dataset, keyword: str, parse: Callable[[str], object]) -> None:
+    """Empty a date or time that is none: copied into a result it would make that invalid."""
+    try:
+        parse(str(dataset.get(keyword) or ""))
+    except ValueError:
+        logger.warning("source images hold an invalid %s; it stays empty in the results", keyword)
+        setattr(dataset, keyword, "")
+
+
+def _settle_geometry(dataset: Dataset, thickness_mm: float) -> None:
+    if not dataset.get("SliceThickness"):
+        dataset.SliceThickness = f"{thickness_mm:.6g}"
+    if not dataset.get("FrameOfReferenceUID"):
+        dataset.FrameOfReferenceUID = derive_uid("frame of reference", str(dataset.SeriesInstanceUID))
+    for keyword in OPTIONAL_NUMBERS:
+        if keyword in dataset and not dataset.get(keyword):
+            delattr(dataset, keyword)

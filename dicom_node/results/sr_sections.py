@@ -1,0 +1,121 @@
+"""Sections of the report below its measurements: intended use, limits, comparison studies, lesions no longer seen."""
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+
+from highdicom.sr import (
+    CodeContentItem,
+    ContainerContentItem,
+    ContentItem,
+    ContentSequence,
+    DateContentItem,
+    NumContentItem,
+    RelationshipTypeValues,
+    TextContentItem,
+    UIDRefContentItem,
+)
+from pydicom.sr.coding import Code
+
+from dicom_node.results import codes
+from dicom_node.results.encode import ascii_text
+from pipeline.findings import Change, DroppedPrior, Findings, GoneLesion, UsedPrior
+
+CONTAINS = RelationshipTypeValues.CONTAINS
+HAS_CONCEPT_MOD = RelationshipTypeValues.HAS_CONCEPT_MOD
+
+INTENDED_USE = "Not for diagnostic use. Made by an algorithm for research; no person has checked it."
+SYNTHETIC_TRAINING = (
+    "The weights were trained on synthetic data only; they show that the node works, not that a patient is ill."
+)
+SCORE_MEANING = "Scores are not calibrated: 0.8 does not mean a probability of 80 percent."
+
+
+def build_sections(findings: Findings, zone: tzinfo | None) -> list[ContainerContentItem]:
+    """The sections that this study needs, in reading order; dates as they are in `zone`."""
+    sections = [_evaluations(findings)]
+    if findings.priors_used or findings.priors_dropped:
+        sections.append(_comparisons(findings, zone))
+    if findings.gone_lesions:
+        sections.append(_previous_findings(findings))
+    return sections
+
+
+def _evaluations(findings: Findings) -> ContainerContentItem:
+    """What the whole report must be read with."""
+    notes = [SYNTHETIC_TRAINING] if findings.algorithm.synthetic_training_only else []
+    series = f"{findings.series_description or 'without description'}: {findings.series_reason}"
+    items = [
+        _text(codes.INTENDED_USE, INTENDED_USE),
+        *(_text(codes.LIMITATION, sentence) for sentence in (*notes, *findings.qualifications)),
+        _text(codes.SERIES_ANALYSED, series),
+        _text(codes.COMMENT, SCORE_MEANING),
+    ]
+    return _container(codes.QUALITATIVE_EVALUATIONS, items)
+
+
+def _comparisons(findings: Findings, zone: tzinfo | None) -> ContainerContentItem:
+    items = [
+        *(_used_prior(prior, zone) for prior in findings.priors_used),
+        *(_dropped_prior(prior) for prior in findings.priors_dropped),
+    ]
+    return _container(codes.PRIOR_PROCEDURES, items)
+
+
+def _used_prior(prior: UsedPrior, zone: tzinfo | None) -> ContainerContentItem:
+    items = [
+        _uid(codes.STUDY_INSTANCE_UID, prior.study_instance_uid),
+        _uid(codes.SERIES_INSTANCE_UID, prior.series_instance_uid),
+        *_dates(prior.acquired_at, zone),
+    ]
+    if prior.interval_days is not None:
+        items.append(_number(codes.INTERVAL, round(prior.interval_days, 2), codes.DAY))
+    items.append(_number(codes.LUNG_OVERLAP, round(prior.lung_overlap_dice, 3), codes.NO_UNITS))
+    return _container(codes.USED_PRIOR, items)
+
+
+def _dropped_prior(prior: DroppedPrior) -> ContainerContentItem:
+    items = [_uid(codes.STUDY_INSTANCE_UID, prior.study_instance_uid), _text(codes.REASON, prior.reason)]
+    return _container(codes.DROPPED_PRIOR, items)
+
+
+def _previous_findings(findings: Findings) -> ContainerContentItem:
+    return _container(codes.PREVIOUS_FINDINGS, [_gone(lesion) for lesion in findings.gone_lesions])
+
+
+def _gone(lesion: GoneLesion) -> ContainerContentItem:
+    finding = CodeContentItem(codes.FINDING, codes.LESION_KIND[lesion.kind], relationship_type=CONTAINS)
+    side = CodeContentItem(codes.LATERALITY, codes.SIDE[lesion.side], relationship_type=CONTAINS)
+    change = CodeContentItem(codes.QUALITATIVE_DIFFERENCE, codes.CHANGE[Change.GONE], relationship_type=CONTAINS)
+    items = [
+        _text(codes.TRACKING_IDENTIFIER, lesion.tracking_id),
+        _uid(codes.TRACKING_UID, lesion.tracking_uid),
+        finding,
+        side,
+        _number(codes.PRIOR_VOLUME, round(lesion.prior_volume_ml, 3), codes.CUBIC_CENTIMETER),
+        change,
+    ]
+    return _container(codes.PREVIOUS_FINDING, items)
+
+
+def _dates(acquired_at: datetime | None, zone: tzinfo | None) -> list[ContentItem]:
+    if acquired_at is None:
+        return []
+    return [DateContentItem(codes.STUDY_DATE, f"{acquired_at.astimezone(zone):%Y%m%d}", relationship_type=CONTAINS)]
+
+
+def _container(name: Code, items: Sequence[ContentItem]) -> ContainerContentItem:
+    container = ContainerContentItem(name, relationship_type=CONTAINS)
+    container.ContentSequence = ContentSequence(items)
+    return container
+
+
+def _text(name: Code, text: str) -> TextContentItem:
+    return TextContentItem(name, ascii_text(text), relationship_type=CONTAINS)
+
+
+def _uid(name: Code, uid: str) -> UIDRefContentItem:
+    return UIDRefContentItem(name, uid, relationship_type=CONTAINS)
+
+
+def _number(name: Code, value: float, unit: Code) -> NumContentItem:
+    return NumContentItem(name, value, unit, relationship_type=CONTAINS)

@@ -1,0 +1,56 @@
+"""UIDs that are the same whenever the same result is made again."""
+
+from dataclasses import dataclass
+from uuid import UUID, uuid5
+
+from dicom_node.results.context import ResultContext
+from pipeline.findings import Findings, Side
+
+NAMESPACE = UUID("6f0c9b1e-52b5-5d0e-9a36-0d6f7a1f2c58")
+"""Drawn once for this project; it separates these UIDs from every other use of version 5."""
+
+
+def derive_uid(*parts: str) -> str:
+    """UID under 2.25 (PS3.5 B.2) from a version 5 UUID over `parts`; equal parts give the equal UID."""
+    return f"2.25.{uuid5(NAMESPACE, chr(0).join(parts)).int}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultUids:
+    """The UIDs of one result set."""
+
+    seed: tuple[str, ...]
+    """Everything that makes a result another result."""
+
+    def derive(self, kind: str) -> str:
+        """UID of the thing called `kind`, for instance `sr instance`."""
+        return derive_uid("result", kind, *self.seed)
+
+
+def result_uids(findings: Findings, context: ResultContext) -> ResultUids:
+    """UIDs from study, input instances, priors, algorithm, weights and revision: a resend is the same object."""
+    priors = [uid for prior in findings.priors_used for uid in (prior.study_instance_uid, prior.series_instance_uid)]
+    return ResultUids(
+        seed=(
+            findings.study_instance_uid,
+            findings.series_instance_uid,
+            *findings.input_sop_instance_uids,
+            "priors",
+            *priors,
+            findings.algorithm.name,
+            findings.algorithm.version,
+            findings.algorithm.weights_sha256,
+            context.software_version,
+            str(context.revision),
+        )
+    )
+
+
+def lung_tracking_uid(study_instance_uid: str, lung: Side | None) -> str:
+    """Tracking UID of one lung, or of both for None, in one study; the same in every revision."""
+    return derive_uid("lung", study_instance_uid, lung.value if lung else "both")
+
+
+def device_uid(context: ResultContext) -> str:
+    """Device Observer UID (PS3.16 TID 1004) of this installation."""
+    return derive_uid("device", context.manufacturer, context.device_serial_number)

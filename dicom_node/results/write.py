@@ -1,0 +1,189 @@
+"""Writes the results of a study into a folder, reads back what later studies need."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from dicom_node.results.context import SR_NAME, ResultContext
+from dicom_node.results.encode import dicom_bytes
+from dicom_node.results.errors import InconsistentAnalysisError, UnreadableResultError, UnwritableResultError
+from dicom_node.results.findings_document import findings_bytes, read_lesions
+from dicom_node.results.masks import masks_bytes, read_masks
+from dicom_node.results.preview import MOST_LESION_PICTURES, draw_lesion, draw_overview
+from dicom_node.results.seg import build_lesions_segmentation, build_lungs_segmentation
+from dicom_node.results.source import read_source_images
+from dicom_node.results.sr import build_report
+from dicom_node.results.sr_groups import ReportMaterial
+from dicom_node.results.uids import result_uids
+from pipeline.findings import Analysis, KnownLesions
+from storage.records import ResultFile
+
+LUNGS_NAME: Final = "seg-lungs.dcm"
+LESIONS_NAME: Final = "seg-lesions.dcm"
+FINDINGS_NAME: Final = "findings.json"
+MASKS_NAME: Final = "masks.npz"
+OVERVIEW_NAME: Final = "preview-overview.png"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Content:
+    """A file before it is on disk."""
+
+    kind: str
+    name: str
+    data: bytes
+    dataset: Dataset | None = None
+    """What `data` encodes, for DICOM."""
+
+
+def write_result_set(analysis: Analysis, context: ResultContext, *, folder: Path) -> tuple[ResultFile, ...]:
+    """Make all results of a study and put them into `folder`, synced.
+
+    The same analysis and context give the same DICOM bytes. What an earlier attempt left in the folder under these names
+    is replaced or removed.
+
+    Raises:
+        ResultsError: see `dicom_node.results.errors`.
+        OSError: the folder cannot be written.
+    """
+    check_analysis(analysis)
+    contents = [*_dicom_contents(analysis, context), *_plain_contents(analysis, context)]
+    folder.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(folder, {content.name for content in contents})
+    files = tuple(_put(folder, content) for content in contents)
+    _sync_folder(folder)
+    return files
+
+
+def read_known_lesions(folder: Path) -> KnownLesions:
+    """What an earlier result says, in the form that the comparison takes.
+
+    Raises:
+        UnreadableResultError: the files are missing, damaged or contradict each other.
+    """
+    lesions = read_lesions(folder / FINDINGS_NAME)
+    masks = read_masks(folder / MASKS_NAME)
+    if int(masks.lesion_labels.max(initial=0)) != len(lesions):
+        msg = "findings and masks of an earlier result contradict each other; run that study again"
+        raise UnreadableResultError(msg)
+    return KnownLesions(grid=masks.grid, lung_mask=masks.lung_mask, lesion_labels=masks.lesion_labels, lesions=lesions)
+
+
+def check_analysis(analysis: Analysis) -> None:
+    """Refuse findings that the masks do not bear out.
+
+    Raises:
+        InconsistentAnalysisError: naming the first contradiction.
+    """
+    for holds, contradiction in _checks(analysis):
+        if not holds:
+            raise InconsistentAnalysisError(contradiction)
+
+
+def _checks(analysis: Analysis) -> Iterator[tuple[bool, str]]:
+    """Each must hold; the later ones need the earlier."""
+    shape = analysis.volume.grid.shape
+    headers = analysis.volume.slice_headers
+    arrays = (analysis.volume.volume_hu, analysis.lung_mask, analysis.lesion_labels)
+    yield all(array.shape == shape for array in arrays), "volume and masks have different shapes"
+    yield len(headers) == shape[0], "there is not one source image per slice"
+    named = analysis.findings.input_sop_instance_uids
+    yield named == tuple(header.sop_instance_uid for header in headers), "the findings name other source images"
+    yield bool(analysis.lung_mask.any()), "the lung mask is empty"
+    numbers = [lesion.number for lesion in analysis.findings.lesions]
+    yield numbers == list(range(1, len(numbers) + 1)), "the lesions are not numbered 1 to N"
+    counts = np.bincount(analysis.lesion_labels.ravel(), minlength=len(numbers) + 1)
+    yield len(counts) == len(numbers) + 1 and bool(np.all(counts[1:])), "the mask holds other lesions than the findings"
+    yield (
+        all(
+            0 <= lesion.key_slice < shape[0] and (analysis.lesion_labels[lesion.key_slice] == lesion.number).any()
+            for lesion in analysis.findings.lesions
+        ),
+        "a lesion is not on its key slice",
+    )
+
+
+def _dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]:
+    """Report and segmentations.
+
+    Raises:
+        UnwritableResultError: highdicom or pydicom refuse what the source headers say.
+    """
+    images = read_source_images(analysis.volume)
+    uids = result_uids(analysis.findings, context)
+    try:
+        lungs = build_lungs_segmentation(analysis, images, context=context, uids=uids)
+        lesions = None
+        if analysis.findings.lesions:
+            lesions = build_lesions_segmentation(analysis, images, context=context, uids=uids)
+        material = ReportMaterial(
+            analysis=analysis,
+            images=images,
+            lungs_segmentation=lungs,
+            lesions_segmentation=lesions,
+            manufacturer=context.manufacturer,
+        )
+        report = build_report(material, context=context, uids=uids)
+        named = [("sr", SR_NAME, report), ("seg-lungs", LUNGS_NAME, lungs), ("seg-lesions", LESIONS_NAME, lesions)]
+        return [
+            Content(kind=kind, name=name, data=dicom_bytes(dataset), dataset=dataset)
+            for kind, name, dataset in named
+            if dataset is not None
+        ]
+    except (ValueError, TypeError, AttributeError, KeyError) as exc:
+        raise UnwritableResultError from exc
+
+
+def _plain_contents(analysis: Analysis, context: ResultContext) -> list[Content]:
+    """What is not DICOM."""
+    return [
+        Content(kind="findings", name=FINDINGS_NAME, data=findings_bytes(analysis.findings, context)),
+        Content(kind="masks", name=MASKS_NAME, data=masks_bytes(analysis)),
+        Content(kind="preview", name=OVERVIEW_NAME, data=draw_overview(analysis)),
+        *(
+            Content(kind="preview", name=f"preview-lesion-{lesion.number:02d}.png", data=draw_lesion(analysis, lesion))
+            for lesion in analysis.findings.lesions[:MOST_LESION_PICTURES]
+        ),
+    ]
+
+
+def _remove_leftovers(folder: Path, names: set[str]) -> None:
+    """Remove what an earlier attempt wrote and this one does not."""
+    for path in (folder / LESIONS_NAME, *folder.glob("preview-*.png")):
+        if path.name not in names:
+            path.unlink(missing_ok=True)
+
+
+def _put(folder: Path, content: Content) -> ResultFile:
+    """Write one file so that it is whole or absent."""
+    path = folder / content.name
+    partial = folder / f".{content.name}.partial"
+    with partial.open("wb") as stream:
+        stream.write(content.data)
+        stream.flush()
+        os.fsync(stream.fileno())
+    partial.replace(path)
+    dataset = content.dataset
+    return ResultFile(
+        kind=content.kind,
+        path=path,
+        sha256=hashlib.sha256(content.data).hexdigest(),
+        sop_class_uid=str(dataset.SOPClassUID) if dataset else "",
+        sop_instance_uid=str(dataset.SOPInstanceUID) if dataset else "",
+        transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID) if dataset else "",
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the names durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
