@@ -1,0 +1,49 @@
+"""How the code reads, measured."""
+
+import ast
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+from storage.lifecycle import diagram
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("dicom_node", "pipeline", "storage", "config")
+
+
+def modules() -> list[Path]:
+    """Every module of the product."""
+    found = [path for name in PACKAGES for path in (ROOT / name).rglob("*.py") if "versions" not in path.parts]
+    assert len(found) > 50, "the check looked at too few files"
+    return found
+
+
+def function_lengths() -> Iterator[tuple[str, int]]:
+    """Each function with its lines, docstring left out."""
+    for path in modules():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+                length = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+                yield f"{path.relative_to(ROOT)}:{node.name}", length
+
+
+def test_functions_fit_a_screen() -> None:
+    """Median at most 10 lines, nine in ten at most 25, none over 50."""
+    lengths = dict(function_lengths())
+    ordered = sorted(lengths.values())
+    assert statistics.median(ordered) <= 10
+    assert ordered[int(len(ordered) * 0.9)] <= 25
+    assert not [name for name, length in lengths.items() if length > 50]
+
+
+def test_no_file_is_longer_than_350_lines() -> None:
+    """A longer file has two subjects."""
+    assert not [str(path) for path in modules() if len(path.read_text().splitlines()) > 350]
+
+
+def test_readme_shows_the_life_of_a_study_as_the_table_has_it() -> None:
+    """The diagram in the README is printed from the table."""
+    readme = (ROOT / "README.md").read_text()
+    shown = readme.split("<!-- lifecycle: printed from storage/lifecycle.py -->")[1].split("<!-- /lifecycle -->")[0]
+    assert shown.strip() == diagram().strip()
