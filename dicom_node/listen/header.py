@@ -1,0 +1,160 @@
+"""Reads from the first bytes of an encoded data set what the index needs."""
+
+import zlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dicom_node.listen.elements import elements_until, encoding_of, is_deflated
+from dicom_node.listen.errors import DamagedDataSetError
+from dicom_node.listen.instants import date_from_da, first_instant, instant_from_dt, zone_from_offset
+from dicom_node.listen.text import code_from, encodings_from, name_from, text_from, uid_from
+from storage.records import PatientKey
+
+HEAD_BYTES = 2 * 1024 * 1024
+"""How much of a data set is looked at, inflated or not: everything wanted stands before Instance Number (0020,0013)."""
+
+_SPECIFIC_CHARACTER_SET = 0x00080005
+_SOP_CLASS_UID = 0x00080016
+_SOP_INSTANCE_UID = 0x00080018
+_STUDY_DATE, _STUDY_TIME = 0x00080020, 0x00080030
+_SERIES_DATE, _SERIES_TIME = 0x00080021, 0x00080031
+_ACQUISITION_DATE, _ACQUISITION_TIME = 0x00080022, 0x00080032
+_ACQUISITION_DATE_TIME = 0x0008002A
+_ACCESSION_NUMBER = 0x00080050
+_MODALITY = 0x00080060
+_TIMEZONE_OFFSET_FROM_UTC = 0x00080201
+_STUDY_DESCRIPTION = 0x00081030
+_SERIES_DESCRIPTION = 0x0008103E
+_PATIENT_NAME = 0x00100010
+_PATIENT_ID = 0x00100020
+_ISSUER_OF_PATIENT_ID = 0x00100021
+_PATIENT_BIRTH_DATE = 0x00100030
+_PATIENT_SEX = 0x00100040
+_BODY_PART_EXAMINED = 0x00180015
+_STUDY_INSTANCE_UID = 0x0020000D
+_SERIES_INSTANCE_UID = 0x0020000E
+_INSTANCE_NUMBER = 0x00200013
+
+_SEXES = frozenset({"M", "F", "O"})
+# PS3.5 6.2: an IS is a number of 32 bits.
+_IS_RANGE = range(-(2**31), 2**31)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What an instance says about itself; the fields are those of storage.records.ReceivedInstance."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    patient: PatientKey
+    patient_name: str
+    birth_date: str
+    sex: str
+    accession_number: str
+    study_description: str
+    series_description: str
+    modality: str
+    body_part: str
+    instance_number: int | None
+    acquired_at: datetime | None
+
+
+def read_header(head: bytes, transfer_syntax_uid: str) -> Header:
+    """The header of an instance.
+
+    Args:
+        head: The data set as encoded on the wire, at least its first HEAD_BYTES if it has as many.
+        transfer_syntax_uid: Of the presentation context.
+
+    Raises:
+        NotUnderstoodError: The data set is damaged, or is no instance of a study.
+    """
+    if is_deflated(transfer_syntax_uid):
+        head = _inflated(head)
+    values: dict[int, bytes] = {}
+    for tag, value in elements_until(_INSTANCE_NUMBER, head[:HEAD_BYTES], encoding_of(transfer_syntax_uid)):
+        values.setdefault(tag, value)
+    return _header_from_values(values)
+
+
+def _inflated(head: bytes) -> bytes:
+    """The first HEAD_BYTES of a deflated data set (PS3.5 A.5: raw deflate), never more, whatever a bomb would give."""
+    try:
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(head, HEAD_BYTES)
+    except zlib.error as exc:
+        raise DamagedDataSetError from exc
+
+
+def _header_from_values(values: dict[int, bytes]) -> Header:
+    encodings = encodings_from(values.get(_SPECIFIC_CHARACTER_SET, b""))
+
+    def uid(tag: int, name: str) -> str:
+        return uid_from(values.get(tag, b""), name)
+
+    def text(tag: int) -> str:
+        return text_from(values.get(tag, b""), encodings)
+
+    return Header(
+        sop_class_uid=uid(_SOP_CLASS_UID, "SOP Class UID"),
+        sop_instance_uid=uid(_SOP_INSTANCE_UID, "SOP Instance UID"),
+        study_instance_uid=uid(_STUDY_INSTANCE_UID, "Study Instance UID"),
+        series_instance_uid=uid(_SERIES_INSTANCE_UID, "Series Instance UID"),
+        patient=PatientKey(patient_id=text(_PATIENT_ID), issuer=text(_ISSUER_OF_PATIENT_ID)),
+        patient_name=name_from(values.get(_PATIENT_NAME, b""), encodings),
+        birth_date=_birth_date(values),
+        sex=_sex(values),
+        accession_number=text(_ACCESSION_NUMBER),
+        study_description=text(_STUDY_DESCRIPTION),
+        series_description=text(_SERIES_DESCRIPTION),
+        modality=_code(values, _MODALITY),
+        body_part=_code(values, _BODY_PART_EXAMINED),
+        instance_number=_instance_number(values),
+        acquired_at=_acquired_at(values),
+    )
+
+
+def _code(values: dict[int, bytes], tag: int) -> str:
+    return code_from(values.get(tag, b""))
+
+
+def _birth_date(values: dict[int, bytes]) -> str:
+    """YYYYMMDD or empty."""
+    day = date_from_da(_code(values, _PATIENT_BIRTH_DATE))
+    return f"{day:%Y%m%d}".rjust(8, "0") if day else ""
+
+
+def _sex(values: dict[int, bytes]) -> str:
+    sex = _code(values, _PATIENT_SEX).upper()
+    return sex if sex in _SEXES else ""
+
+
+def _instance_number(values: dict[int, bytes]) -> int | None:
+    text = _code(values, _INSTANCE_NUMBER)
+    # PS3.5 6.2: at most 12 characters; a longer run of digits is not even read.
+    if len(text) > 12 or not text.lstrip("+-").isdecimal():
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        return None
+    return number if number in _IS_RANGE else None
+
+
+def _acquired_at(values: dict[int, bytes]) -> datetime | None:
+    """When the images were taken, aware UTC: Acquisition DateTime, else Acquisition, Series, Study date with time.
+
+    Times are in the zone of Timezone Offset From UTC (0008,0201). Where a sender gives none, they are taken as UTC:
+    the same site then keeps the order of its studies, and the day stays the one on its screens.
+    """
+    zone = zone_from_offset(_code(values, _TIMEZONE_OFFSET_FROM_UTC)) or UTC
+    acquired_at = instant_from_dt(_code(values, _ACQUISITION_DATE_TIME), zone=zone)
+    if acquired_at:
+        return acquired_at
+    pairs = (
+        (_ACQUISITION_DATE, _ACQUISITION_TIME),
+        (_SERIES_DATE, _SERIES_TIME),
+        (_STUDY_DATE, _STUDY_TIME),
+    )
+    return first_instant(((_code(values, day), _code(values, moment)) for day, moment in pairs), zone=zone)
