@@ -59,6 +59,10 @@ class Recorded(StrEnum):
     """Same instance, same bytes: nothing changes."""
     CONFLICT = "conflict"
     """Same SOP Instance UID, other bytes: both are kept, the first stays the one that is used."""
+    OTHER_PATIENT = "other_patient"
+    """The study belongs to another patient: kept, never used, and the study is marked."""
+    OWN_RESULT = "own_result"
+    """One of our results came back: kept, never used, and nothing is run because of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,7 @@ class StudyActivity:
 
     study_instance_uid: str
     first_instance_at: datetime
+    """When the study opened, or reopened for instances that came late: the cap counts from here."""
     last_instance_at: datetime
     instance_count: int
 
@@ -96,6 +101,7 @@ class StoredInstance:
     """Where an instance of a study lies, with the hash that it must still have."""
 
     path: Path
+    """Below the data folder."""
     sha256: str
     sop_class_uid: str
     series_instance_uid: str
@@ -111,7 +117,7 @@ class Claim:
     revision: int
     """Grows each time the study is run over other inputs."""
     attempt_number: int
-    """1 for the first try of this revision."""
+    """1 for the first try of this revision; a try that was given back is not counted."""
     owner: str
     started_at: datetime
     """Of the first attempt of this revision: the same in each retry, so results are the same objects."""
@@ -139,6 +145,11 @@ class ResultSet:
     revision: int
     created_at: datetime
     files: tuple[ResultFile, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Where the files lie together."""
+        return self.files[0].path.parent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,12 +202,28 @@ class StudyView:
     description: str
     acquired_at: datetime | None
     state: State
+    state_since: datetime
     reason: str
     """Of the last step, in plain words."""
     revision: int
     instance_count: int
     series_count: int
     last_instance_at: datetime
+    conflict_count: int = 0
+    """Instances that are kept and not used: other bytes under a known UID, or another patient."""
+    has_identity_conflict: bool = False
+    """Instances of another patient came under this Study Instance UID."""
     history: tuple[HistoryEntry, ...] = field(default=())
     deliveries: tuple[DeliveryView, ...] = field(default=())
     result: ResultSet | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """The last sign of life of a process."""
+
+    process: str
+    """listen or work."""
+    pid: int
+    at: datetime
+    info: str

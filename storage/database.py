@@ -1,0 +1,137 @@
+"""Opens the index: engine, transactions, and what a failing database means."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pysqlite3.dbapi2
+from sqlalchemy import Connection, Engine, Row, Select, create_engine, event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from storage.errors import (
+    DiskError,
+    DiskFailedError,
+    DiskFullError,
+    DiskReadOnlyError,
+    IndexBusyError,
+    IndexDamagedError,
+    IndexFailedError,
+    IndexStateError,
+    SqliteTooOldError,
+)
+
+AnyRow = Row[*tuple[Any, ...]]
+AnySelect = Select[*tuple[Any, ...]]
+
+BUSY_TIMEOUT_S = 30
+"""How long a writer waits for another process; after it the caller hears `IndexBusyError`."""
+
+SAFE_SQLITE = (3, 51, 3)
+"""First SQLite without the WAL-reset defect (sqlite.org/wal.html, "The WAL-reset bug")."""
+
+_WRITER_LOCK = 0x4449434F
+"""Key of PostgreSQL's advisory lock ("DICO"): writers take turns there as they do in SQLite."""
+
+_SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}",
+)
+"""FULL: a committed row survives a power cut also in WAL mode (sqlite.org/pragma.html#pragma_synchronous)."""
+
+_MEANING_OF_SQLITE_CODE: dict[int, type[IndexStateError | DiskError]] = {
+    5: IndexBusyError,
+    6: IndexBusyError,
+    8: DiskReadOnlyError,
+    10: DiskFailedError,
+    11: IndexDamagedError,
+    13: DiskFullError,
+    14: DiskReadOnlyError,
+    26: IndexDamagedError,
+}
+"""Primary result codes: BUSY, LOCKED, READONLY, IOERR, CORRUPT, FULL, CANTOPEN, NOTADB (sqlite.org/rescode.html)."""
+
+
+def open_engine(url: str) -> Engine:
+    """Engine for the index; SQLite is the one of the wheel pysqlite3, in WAL mode with full synchronisation.
+
+    Raises:
+        SqliteTooOldError: The SQLite at hand may damage an index that two processes write.
+    """
+    parsed = make_url(url)
+    if not is_sqlite(parsed):
+        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+    require_safe_sqlite(pysqlite3.dbapi2.sqlite_version_info)
+    arguments = {"timeout": BUSY_TIMEOUT_S}
+    engine = create_engine(parsed, module=pysqlite3.dbapi2, connect_args=arguments, hide_parameters=True)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def is_sqlite(url: URL) -> bool:
+    """Whether the index is a file of SQLite."""
+    return url.get_backend_name() == "sqlite"
+
+
+def require_safe_sqlite(version: tuple[int, ...]) -> None:
+    """Return if this version of SQLite may be written by two processes.
+
+    Raises:
+        SqliteTooOldError: It may not.
+    """
+    if version < SAFE_SQLITE:
+        raise SqliteTooOldError("found " + ".".join(str(part) for part in version))
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """One transaction that sees one state of the index and changes nothing."""
+    with _errors_in_our_words(), engine.connect() as connection, connection.begin():
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction that is alone in writing; it is on disk when the block has ended."""
+    writer = engine.execution_options(takes_write_lock=True)
+    with _errors_in_our_words(), writer.connect() as connection, connection.begin():
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
+        yield connection
+
+
+def _prepare_sqlite(dbapi_connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    # SQLAlchemy, "Serializable isolation / Savepoints / Transactional DDL": the driver must not begin by itself.
+    dbapi_connection.isolation_level = None
+    cursor = dbapi_connection.cursor()
+    for pragma in _SQLITE_PRAGMAS:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that reads first and writes later would fail at once with BUSY when another wrote between.
+    writes = connection.get_execution_options().get("takes_write_lock", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _errors_in_our_words() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        raise _meaning_of(error) from error
+    except SQLAlchemyError as error:
+        raise IndexFailedError(type(error).__name__) from error
+
+
+def _meaning_of(error: DBAPIError) -> IndexStateError | DiskError:
+    code = getattr(error.orig, "sqlite_errorcode", 0)
+    # The first line only: PostgreSQL puts the values, which are a patient's, into the ones below.
+    said = next(iter(str(error.orig).splitlines()), "")
+    return _MEANING_OF_SQLITE_CODE.get(code & 0xFF, IndexFailedError)(said)

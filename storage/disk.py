@@ -1,0 +1,69 @@
+"""Steps on a file system that survive a power cut, and what its errors mean."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from storage.errors import DiskError, DiskFailedError, DiskFullError, DiskReadOnlyError
+
+FILE_MODE = 0o640
+"""Owner writes, group reads, nobody else: files hold a patient's data."""
+FOLDER_MODE = 0o750
+
+_MEANING_OF_ERRNO: dict[int, type[DiskError]] = {
+    errno.ENOSPC: DiskFullError,
+    errno.EDQUOT: DiskFullError,
+    errno.EIO: DiskFailedError,
+    errno.EROFS: DiskReadOnlyError,
+    errno.EACCES: DiskReadOnlyError,
+    errno.EPERM: DiskReadOnlyError,
+}
+"""errno(3); the rest is a plain `DiskError`."""
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Says in our words what the file system said in its own.
+
+    Raises:
+        DiskError: One of its tree; the detail names the error, never a path.
+    """
+    try:
+        yield
+    except OSError as error:
+        meaning = _MEANING_OF_ERRNO.get(error.errno or 0, DiskError)
+        raise meaning(errno.errorcode.get(error.errno or 0, type(error).__name__)) from error
+
+
+def sync_folder(folder: Path) -> None:
+    """Put the names in a folder on disk (fsync(2): a file's own sync does not do it)."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Put a file that somebody else wrote on disk, under our mode."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fchmod(descriptor, FILE_MODE)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it under our mode, whatever the umask; each is on disk when this returns."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    try:
+        folder.mkdir()
+    except FileExistsError:
+        return
+    folder.chmod(FOLDER_MODE)
+    sync_folder(folder.parent)

@@ -1,0 +1,107 @@
+"""Why the storage stopped.
+
+StorageError
+├── IllegalTransitionError       the life of a study has no such step
+├── UnknownStudyError
+├── NothingToSendError
+├── DataFolderInUseError
+├── IndexStateError
+│   ├── IndexBusyError           retryable
+│   ├── IndexDamagedError
+│   ├── IndexTooNewError
+│   ├── IndexFailedError
+│   └── SqliteTooOldError
+└── DiskError
+    ├── DiskFullError            retryable
+    ├── DiskReadOnlyError
+    └── DiskFailedError
+"""
+
+
+class StorageError(Exception):
+    """The storage could not do what was asked; see the log."""
+
+    retryable = False
+
+    def __init__(self, detail: str = "") -> None:
+        """Keep the detail, which names no patient; the class says what to do."""
+        self.detail = detail
+        message = type(self).__doc__ or ""
+        super().__init__(f"{message} [{detail}]" if detail else message)
+
+
+class IllegalTransitionError(StorageError):
+    """The study cannot take this step from where it stands; `dicom-node study show UID` says where that is."""
+
+    def __init__(self, state: str, event: str) -> None:
+        """Keep the state and the event that has no place in it."""
+        self.state = state
+        self.event = event
+        super().__init__(f"{event} in {state}")
+
+
+class UnknownStudyError(StorageError):
+    """The index has no such study; `dicom-node status` lists those that it has."""
+
+    def __init__(self, study_instance_uid: str) -> None:
+        """Keep the UID beside the message, which stays free of it."""
+        self.study_instance_uid = study_instance_uid
+        super().__init__()
+
+
+class NothingToSendError(StorageError):
+    """There is nothing to send: the study has no result yet, or no peer of the configuration receives results."""
+
+
+class DataFolderInUseError(StorageError):
+    """Another process already works on this data folder; stop it, or give this one a folder of its own."""
+
+    def __init__(self, role: str, holder: str) -> None:
+        """Keep the role that is taken and the process that has it."""
+        self.role = role
+        self.holder = holder
+        super().__init__(f"{role} runs as process {holder}")
+
+
+class IndexStateError(StorageError):
+    """The index cannot be used; see the log."""
+
+
+class IndexBusyError(IndexStateError):
+    """Another process kept the index locked for longer than 30 seconds; it is tried again."""
+
+    retryable = True
+
+
+class IndexDamagedError(IndexStateError):
+    """The index file is damaged; stop the node and restore it from a backup, the received files are untouched."""
+
+
+class IndexTooNewError(IndexStateError):
+    """The index was written by a newer dicom-node; install that version again, or restore the backup made before it."""
+
+
+class IndexFailedError(IndexStateError):
+    """The database refused a statement; see the log, and check database_url and the rights of the service user."""
+
+
+class SqliteTooOldError(IndexStateError):
+    """SQLite before 3.51.3 can damage an index that two processes write; install the wheel of pysqlite3 0.6.1 or later."""
+
+
+class DiskError(StorageError):
+    """The data folder could not be written; see the log."""
+
+
+class DiskFullError(DiskError):
+    """The disk of the data folder is full; free space or enlarge it, the node goes on by itself."""
+
+    retryable = True
+
+
+class DiskReadOnlyError(DiskError):
+    """The data folder cannot be written; check its owner, its mode and whether the disk was remounted read-only."""
+
+
+class DiskFailedError(DiskError):
+    """The disk of the data folder reports input or output errors; check the disk before anything else."""

@@ -1,0 +1,263 @@
+"""Files below the data folder: received objects by their hash, result sets, the lock of a role.
+
+data_dir/
+├── <role>.lock                              held by the process in that role
+├── incoming/<random>.part                   what is being received
+├── objects/<2 digits>/<sha256>.dcm          what was received
+└── results/<hash of study>/r<revision>/     what was made of a study
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+
+from storage.disk import FILE_MODE, FOLDER_MODE, disk_errors, make_folder, sync_file, sync_folder
+from storage.errors import DataFolderInUseError
+from storage.records import ResultFile
+
+_SYNC_THREADS = 8
+"""Syncs that run side by side: the file system puts them into one commit of its journal."""
+
+_ROLE = re.compile(r"[a-z]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredObject:
+    """A received file in its place, safe against a power cut."""
+
+    relative_path: str
+    """Below the data folder."""
+    sha256: str
+    size_bytes: int
+
+
+class PartFile:
+    """A file that is being received; it hashes what it takes."""
+
+    def __init__(self, path: Path) -> None:
+        """Create the file, which must not exist."""
+        self.path = path
+        self.size_bytes = 0
+        self._sha256 = hashlib.sha256()
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+        os.fchmod(self._descriptor, FILE_MODE)
+
+    @property
+    def sha256(self) -> str:
+        """Of everything written so far, in hexadecimal."""
+        return self._sha256.hexdigest()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Append; large pieces are cheapest.
+
+        Raises:
+            DiskError: The disk is full, failed or read-only; the file is to be given up.
+        """
+        rest = memoryview(data).cast("B")
+        self._sha256.update(rest)
+        self.size_bytes += len(rest)
+        with disk_errors():
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+
+    def sync(self) -> None:
+        """Put the content on disk, then close; after an error the file is lost, never synced a second time.
+
+        A second sync of the same descriptor may claim success for pages that the first one dropped
+        (wiki.postgresql.org/wiki/Fsync_Errors).
+        """
+        try:
+            os.fsync(self._descriptor)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close; may be called again."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class ObjectStore:
+    """Received objects, addressed by their content: nothing from the wire becomes part of a path."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Make the folders that are missing.
+
+        Raises:
+            DiskError: The data folder cannot be written.
+        """
+        self._data_dir = data_dir
+        self._incoming = data_dir / "incoming"
+        self._objects = data_dir / "objects"
+        self._syncs = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync")
+        with disk_errors():
+            make_folder(self._incoming)
+            _make_fan_out(self._objects)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._syncs.shutdown()
+
+    @contextmanager
+    def open_part(self) -> Iterator[PartFile]:
+        """A new file to receive into; it is gone after the block unless `commit_many` took it.
+
+        Raises:
+            DiskError: It cannot be created.
+        """
+        with disk_errors():
+            part = PartFile(self._incoming / f"{secrets.token_hex(16)}.part")
+        try:
+            yield part
+        finally:
+            part.close()
+            with suppress(FileNotFoundError), disk_errors():
+                part.path.unlink()
+
+    def commit_many(self, parts: Sequence[PartFile]) -> tuple[StoredObject, ...]:
+        """Put received files into their places; all of them are safe against a power cut when this returns.
+
+        Content, name, folder: each is on disk before the next step begins. The same content twice is one object.
+
+        Raises:
+            DiskError: None of them may be acknowledged; the callers' blocks remove what is left of them.
+        """
+        stored = tuple(_stored_object(part) for part in parts)
+        with disk_errors():
+            list(self._syncs.map(PartFile.sync, parts))
+            for part, placed in zip(parts, stored, strict=True):
+                part.path.rename(self._data_dir / placed.relative_path)
+            list(self._syncs.map(sync_folder, {(self._data_dir / placed.relative_path).parent for placed in stored}))
+        return stored
+
+    def absolute_path(self, relative_path: str | Path) -> Path:
+        """Where a stored object lies."""
+        return self._data_dir / relative_path
+
+    def sweep(self) -> int:
+        """Remove what earlier processes had not received whole; returns how many files that were.
+
+        Only for the process that holds the lock of the listener: a file of a living one would go too.
+        """
+        with disk_errors():
+            parts = list(self._incoming.glob("*.part"))
+            for part in parts:
+                part.unlink()
+        return len(parts)
+
+    def free_bytes(self) -> int:
+        """Room that is left for the node on the disk of the data folder."""
+        with disk_errors():
+            return shutil.disk_usage(self._data_dir).free
+
+
+class ResultStore:
+    """Result sets, each a folder that is whole or absent and never changes."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Keep them below the data folder."""
+        self._results = data_dir / "results"
+
+    def keep(
+        self, source: Path, files: Sequence[ResultFile], *, study_instance_uid: str, revision: int
+    ) -> tuple[ResultFile, ...]:
+        """Move a finished folder into its place; it is safe against a power cut when this returns.
+
+        A folder that is there already stays: it may be registered and sent. The new one then gets another name, and the
+        index says which counts.
+
+        Args:
+            source: The folder, flat, on the same disk as the data folder.
+            files: With paths in that folder.
+            study_instance_uid: Of the study.
+            revision: Of the claim.
+
+        Returns:
+            The files with their paths in the final place.
+
+        Raises:
+            DiskError: The set is not kept.
+        """
+        with disk_errors():
+            for path in source.iterdir():
+                sync_file(path)
+            source.chmod(FOLDER_MODE)
+            sync_folder(source)
+            place = self._move(source, self.folder_of(study_instance_uid), revision=revision)
+        return tuple(replace(file, path=place / file.path.name) for file in files)
+
+    def folder_of(self, study_instance_uid: str) -> Path:
+        """Where the result sets of a study lie; the name is a hash, nothing from the wire becomes part of a path."""
+        return self._results / hashlib.sha256(study_instance_uid.encode()).hexdigest()[:32]
+
+    def _move(self, source: Path, study_folder: Path, *, revision: int) -> Path:
+        make_folder(study_folder)
+        names = (f"r{revision}" if number == 1 else f"r{revision}-{number}" for number in count(1))
+        place = next(study_folder / name for name in names if not (study_folder / name).exists())
+        source.rename(place)
+        sync_folder(study_folder)
+        return place
+
+
+@contextmanager
+def lock_data_dir(data_dir: Path, role: str) -> Iterator[None]:
+    """Be the only process in a role on a data folder for as long as the block lasts.
+
+    The lock goes with the process, however it ends (flock(2)).
+
+    Args:
+        data_dir: Made if it is missing.
+        role: A word, such as listen or work.
+
+    Raises:
+        DataFolderInUseError: Another process is in this role.
+        DiskError: The data folder cannot be written.
+    """
+    if not _ROLE.fullmatch(role):
+        raise ValueError(role)
+    with disk_errors():
+        make_folder(data_dir)
+        descriptor = os.open(data_dir / f"{role}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        _lock_or_refuse(descriptor, role)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock_or_refuse(descriptor: int, role: str) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
+        raise DataFolderInUseError(role, holder or "unknown") from None
+    with disk_errors():
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def _stored_object(part: PartFile) -> StoredObject:
+    sha256 = part.sha256
+    path = f"objects/{sha256[:2]}/{sha256}.dcm"
+    return StoredObject(relative_path=path, sha256=sha256, size_bytes=part.size_bytes)
+
+
+def _make_fan_out(objects: Path) -> None:
+    """Make the 256 folders of the objects, their names synced once."""
+    make_folder(objects)
+    missing = [folder for folder in (objects / f"{number:02x}" for number in range(256)) if not folder.is_dir()]
+    for folder in missing:
+        folder.mkdir(exist_ok=True)
+        folder.chmod(FOLDER_MODE)
+    if missing:
+        sync_folder(objects)

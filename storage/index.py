@@ -1,0 +1,267 @@
+"""The index: one object for everything that the node knows about its studies."""
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from sqlalchemy import Engine, delete, insert
+
+from storage import attempts, deliveries, life, receiving, views
+from storage.database import reading, writing
+from storage.errors import IllegalTransitionError
+from storage.lifecycle import Event, State
+from storage.models import Outcome, ProcessBeat
+from storage.records import (
+    Claim,
+    Demographics,
+    DueDelivery,
+    Heartbeat,
+    PriorCandidate,
+    ReceivedInstance,
+    Recorded,
+    ResultFile,
+    ResultSet,
+    StoredInstance,
+    StudyActivity,
+    StudyView,
+)
+
+MAXIMUM_ATTEMPTS = 3
+"""Attempts that a crashing worker may take of one study, where the caller sets no other limit."""
+
+APPLICABLE = frozenset(
+    {Event.COMPLETED, Event.COMPLETED_BY_OPERATOR, Event.PRIORS_SETTLED, Event.RETRIED, Event.DISCARDED}
+)
+"""Events that stand for themselves; all others come with an instance, a claim or a delivery."""
+
+
+class Index:
+    """Studies, their life, the queue of work, deliveries; every method is one transaction.
+
+    Usable from several threads and several processes at once.
+    """
+
+    def __init__(self, engine: Engine, *, now: Callable[[], datetime]) -> None:
+        """Use the database of the engine.
+
+        Args:
+            engine: Of `open_engine`, after `migrate`.
+            now: The wall clock, aware UTC.
+        """
+        self._engine = engine
+        self._now = now
+
+    def close(self) -> None:
+        """Close the connections; the index opens new ones when it is used again."""
+        self._engine.dispose()
+
+    # Receiving
+
+    def record_received(self, batch: Sequence[ReceivedInstance]) -> tuple[Recorded, ...]:
+        """Put instances into the index, on disk when this returns; their studies move or reopen.
+
+        The same instance may come any number of times, also twice in one batch.
+
+        Returns:
+            One answer for each instance, in the order of the batch.
+        """
+        if not batch:
+            return ()
+        with writing(self._engine) as connection:
+            return receiving.record_batch(connection, batch, at=self._now())
+
+    def studies_in(self, state: State) -> tuple[StudyActivity, ...]:
+        """Studies in a state, the one that is in it for longest first."""
+        with reading(self._engine) as connection:
+            return views.studies_in(connection, state)
+
+    # Life
+
+    def apply(self, study_instance_uid: str, event: Event, *, why: str) -> State:
+        """Move a study a step on and write it into its history.
+
+        Raises:
+            IllegalTransitionError: The study stands where this step does not exist, or the event does not come alone.
+            UnknownStudyError: The index has no such study.
+        """
+        with writing(self._engine) as connection:
+            study = life.standing_of(connection, study_instance_uid)
+            if event not in APPLICABLE:
+                raise IllegalTransitionError(study.state, event)
+            return life.move(connection, study, event, why=why, at=self._now()).state
+
+    # What a run needs to know
+
+    def prior_candidates(self, study_instance_uid: str, *, maximum_age_days: float) -> tuple[PriorCandidate, ...]:
+        """Earlier CT studies under the same patient ID and issuer, newest first.
+
+        There are none for a patient without an ID, for a study without CT or acquisition date, and for studies in which
+        two patients were mixed.
+        """
+        with reading(self._engine) as connection:
+            return views.prior_candidates(connection, study_instance_uid, maximum_age_days=maximum_age_days)
+
+    def demographics_of(self, study_instance_uid: str) -> Demographics:
+        """What the sender said about the patient of the study."""
+        with reading(self._engine) as connection:
+            return views.demographics_of(connection, study_instance_uid)
+
+    def study_has_identity_conflict(self, study_instance_uid: str) -> bool:
+        """Whether instances of another patient came under this Study Instance UID; such a study is not to be run."""
+        with reading(self._engine) as connection:
+            return views.has_identity_conflict(connection, study_instance_uid)
+
+    def stored_instances(self, study_instance_uid: str) -> tuple[StoredInstance, ...]:
+        """The instances of the study that may be used, in the order of their arrival."""
+        with reading(self._engine) as connection:
+            return views.stored_instances(connection, study_instance_uid)
+
+    # Queue of work
+
+    def claim_next(self, *, owner: str, lease_s: float) -> Claim | None:
+        """Take the study that is ready for longest; None when none is ready."""
+        with writing(self._engine) as connection:
+            return attempts.claim_next(connection, owner=owner, lease_s=lease_s, at=self._now())
+
+    def renew(self, claim: Claim, *, lease_s: float) -> bool:
+        """Hold the study for longer; False when the claim was taken away and the attempt is to stop."""
+        with writing(self._engine) as connection:
+            return attempts.renew(connection, claim, lease_s=lease_s, at=self._now())
+
+    def release(self, claim: Claim, *, why: str) -> bool:
+        """Give a claim back without an outcome, as when the worker stops; the try does not count."""
+        with writing(self._engine) as connection:
+            return attempts.end(connection, claim.attempt_id, Outcome.GIVEN_BACK, reason=why, at=self._now())
+
+    def release_expired(self, *, maximum_attempts: int = MAXIMUM_ATTEMPTS) -> tuple[str, ...]:
+        """Take away every claim whose lease is over; returns the Study Instance UIDs.
+
+        A study whose last allowed attempt this was fails for good: it may be what kills the worker.
+        """
+        at = self._now()
+        with writing(self._engine) as connection:
+            expired = attempts.expired_attempts(at)
+            return attempts.release_all(connection, expired, maximum_attempts=maximum_attempts, at=at)
+
+    def release_all(self, *, why: str, maximum_attempts: int = MAXIMUM_ATTEMPTS) -> tuple[str, ...]:
+        """Take away every claim, as a worker does that starts and knows that no other runs."""
+        with writing(self._engine) as connection:
+            every = attempts.open_attempts()
+            return attempts.release_all(connection, every, maximum_attempts=maximum_attempts, at=self._now(), why=why)
+
+    def finish_succeeded(
+        self, claim: Claim, files: Sequence[ResultFile], *, destinations: Sequence[str], why: str
+    ) -> bool:
+        """Store the result of an attempt and plan its deliveries.
+
+        Each DICOM object gets a delivery for each destination; what was not delivered of older results is superseded.
+        When instances came while the attempt ran, the study reopens and this result is not sent.
+
+        Args:
+            claim: Of the attempt.
+            files: In place and synced.
+            destinations: Names of peers.
+            why: What the attempt found, in one line without patient data.
+
+        Returns:
+            False when the claim was taken away; nothing is stored then.
+        """
+        at = self._now()
+        with writing(self._engine) as connection:
+            study = attempts.close(connection, claim.attempt_id, Outcome.SUCCEEDED, reason=why, at=at)
+            if study is None:
+                return False
+            life.supersede_deliveries(connection, study.study_id, at=at)
+            result_id = deliveries.store_result(connection, study, claim, files=files, at=at)
+            deliveries.plan_deliveries(connection, study, result_id, destinations=destinations, at=at)
+            attempts.go_on(connection, study, Outcome.SUCCEEDED, reason=why, at=at)
+            return True
+
+    def finish_refused(self, claim: Claim, reason: str) -> bool:
+        """End an attempt whose study cannot be analysed; False when the claim was taken away."""
+        with writing(self._engine) as connection:
+            return attempts.end(connection, claim.attempt_id, Outcome.REFUSED, reason=reason, at=self._now())
+
+    def finish_failed(self, claim: Claim, reason: str, *, retryable: bool, maximum_attempts: int) -> bool:
+        """End a failed attempt; the study is tried again if that may help and attempts are left.
+
+        Returns:
+            False when the claim was taken away.
+        """
+        is_last = not retryable or claim.attempt_number >= maximum_attempts
+        outcome = Outcome.FAILED if is_last else Outcome.FAILED_FOR_NOW
+        with writing(self._engine) as connection:
+            return attempts.end(connection, claim.attempt_id, outcome, reason=reason, at=self._now())
+
+    # Deliveries
+
+    def due_deliveries(self, *, destination: str, limit: int) -> tuple[DueDelivery, ...]:
+        """Deliveries to a destination whose time has come, longest due first."""
+        with reading(self._engine) as connection:
+            return deliveries.due(connection, destination=destination, limit=limit, at=self._now())
+
+    def delivery_succeeded(self, delivery_id: int, status: str) -> None:
+        """The destination confirmed the object; with the last one the study is delivered."""
+        with writing(self._engine) as connection:
+            deliveries.note_delivered(connection, delivery_id, status=status, at=self._now())
+
+    def delivery_failed_for_now(self, delivery_id: int, status: str, *, next_try_at: datetime) -> None:
+        """The try failed; another follows."""
+        with writing(self._engine) as connection:
+            deliveries.note_postponed(connection, delivery_id, status=status, next_try_at=next_try_at, at=self._now())
+
+    def delivery_gave_up(self, delivery_id: int, status: str) -> None:
+        """The try failed and was the last; the study stands as delivery_failed, its other deliveries go on."""
+        with writing(self._engine) as connection:
+            deliveries.note_given_up(connection, delivery_id, status=status, at=self._now())
+
+    def resend(self, study_instance_uid: str, *, destinations: Sequence[str] = ()) -> State:
+        """Send the newest result again: to everyone it was meant for, and to the named destinations.
+
+        Raises:
+            NothingToSendError: There is no result, or nobody to send it to.
+            IllegalTransitionError: The study stands where nothing is sent.
+            UnknownStudyError: The index has no such study.
+        """
+        with writing(self._engine) as connection:
+            return deliveries.resend(connection, study_instance_uid, destinations=destinations, at=self._now())
+
+    # What people look at
+
+    def latest_result(self, study_instance_uid: str) -> ResultSet | None:
+        """The newest result of the study."""
+        with reading(self._engine) as connection:
+            return views.latest_result(connection, study_instance_uid)
+
+    def study(self, study_instance_uid: str) -> StudyView | None:
+        """Everything about one study."""
+        with reading(self._engine) as connection:
+            return views.study(connection, study_instance_uid)
+
+    def find_studies(self, *, state: State | None = None, text: str = "", limit: int = 100) -> tuple[StudyView, ...]:
+        """Studies without history, deliveries and result; the last to receive something comes first.
+
+        Args:
+            state: Only those in this state.
+            text: Part of patient ID, patient name, accession number, Study Instance UID or description; empty for all.
+            limit: At most so many.
+        """
+        with reading(self._engine) as connection:
+            return views.find_studies(connection, state=state, text=text, limit=limit)
+
+    def counts_by_state(self) -> dict[State, int]:
+        """How many studies are in each state; every state is named."""
+        with reading(self._engine) as connection:
+            return views.counts_by_state(connection)
+
+    def beat(self, process: str, info: str) -> None:
+        """Leave a sign of life of this process."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(ProcessBeat).where(ProcessBeat.process == process))
+            values = {"process": process, "pid": os.getpid(), "at": self._now(), "info": info}
+            connection.execute(insert(ProcessBeat).values(**values))
+
+    def heartbeats(self) -> tuple[Heartbeat, ...]:
+        """Last sign of life of each process, by name."""
+        with reading(self._engine) as connection:
+            return views.heartbeats(connection)

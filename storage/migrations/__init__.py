@@ -1,0 +1,68 @@
+"""Brings the index to the form that this version reads and writes."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
+
+from storage.database import is_sqlite, open_engine, writing
+from storage.disk import FILE_MODE, disk_errors, make_folder
+from storage.errors import IndexTooNewError
+
+
+def migrate(url: str) -> None:
+    """Create the index or bring it up to date; several processes may do so at once, one does it.
+
+    Raises:
+        IndexTooNewError: A newer dicom-node wrote it.
+        StorageError: The database cannot be opened or written.
+    """
+    with _one_at_a_time(url):
+        engine = open_engine(url)
+        try:
+            with writing(engine) as connection:
+                _upgrade(connection)
+        finally:
+            engine.dispose()
+
+
+def alembic_config() -> Config:
+    """Alembic's settings; there is no alembic.ini."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    config = alembic_config()
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise IndexTooNewError from error
+
+
+@contextmanager
+def _one_at_a_time(url: str) -> Iterator[None]:
+    """Wait for another process that makes the same SQLite file; a server keeps its own order in `writing`."""
+    parsed = make_url(url)
+    if not is_sqlite(parsed) or not parsed.database:
+        yield
+        return
+    database = Path(parsed.database)
+    with disk_errors():
+        make_folder(database.parent)
+        lock = os.open(database.with_name(f"{database.name}.migrate.lock"), os.O_RDWR | os.O_CREAT, FILE_MODE)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)

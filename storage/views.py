@@ -1,0 +1,285 @@
+"""What the index shows: to the rules of the worker, to people."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection, and_, func, or_, select
+
+from storage.database import AnyRow, AnySelect
+from storage.deliveries import file_from_row
+from storage.errors import UnknownStudyError
+from storage.lifecycle import State
+from storage.models import (
+    Delivery,
+    History,
+    Instance,
+    Patient,
+    ProcessBeat,
+    Progress,
+    Result,
+    ResultObject,
+    Series,
+    Study,
+    Use,
+)
+from storage.records import (
+    DeliveryView,
+    Demographics,
+    Heartbeat,
+    HistoryEntry,
+    PatientKey,
+    PriorCandidate,
+    ResultSet,
+    StoredInstance,
+    StudyActivity,
+    StudyView,
+)
+
+
+def studies_in(connection: Connection, state: State) -> tuple[StudyActivity, ...]:
+    """Studies in a state, the one that is in it for longest first."""
+    rows = connection.execute(select(Study).where(Study.state == state).order_by(Study.state_since, Study.id))
+    return tuple(
+        StudyActivity(
+            study_instance_uid=row.study_instance_uid,
+            first_instance_at=row.opened_at,
+            last_instance_at=row.last_instance_at,
+            instance_count=row.instance_count,
+        )
+        for row in rows
+    )
+
+
+def demographics_of(connection: Connection, study_instance_uid: str) -> Demographics:
+    """What the sender said about the patient of the study.
+
+    Raises:
+        UnknownStudyError: The index has no such study.
+    """
+    return _demographics_from_row(_study_row(connection, study_instance_uid))
+
+
+def has_identity_conflict(connection: Connection, study_instance_uid: str) -> bool:
+    """Whether instances of another patient came under this Study Instance UID.
+
+    Raises:
+        UnknownStudyError: The index has no such study.
+    """
+    return bool(_study_row(connection, study_instance_uid).has_identity_conflict)
+
+
+def prior_candidates(
+    connection: Connection, study_instance_uid: str, *, maximum_age_days: float
+) -> tuple[PriorCandidate, ...]:
+    """Earlier CT studies under the same patient ID and issuer, newest first.
+
+    There are none for a patient without an ID, for a study without CT or acquisition date, and for studies in which two
+    patients were mixed.
+
+    Raises:
+        UnknownStudyError: The index has no such study.
+    """
+    current = _study_row(connection, study_instance_uid)
+    if not current.patient_id or current.ct_acquired_at is None or current.has_identity_conflict:
+        return ()
+    rows = connection.execute(
+        _earlier_studies(
+            current.patient_key,
+            since=current.ct_acquired_at - timedelta(days=maximum_age_days),
+            before=current.ct_acquired_at,
+        )
+    )
+    return tuple(
+        PriorCandidate(
+            study_instance_uid=row.study_instance_uid,
+            acquired_at=row.ct_acquired_at,
+            demographics=_demographics_from_row(row),
+            state=row.state,
+            instance_count=row.instance_count,
+        )
+        for row in rows
+    )
+
+
+def stored_instances(connection: Connection, study_instance_uid: str) -> tuple[StoredInstance, ...]:
+    """The instances of the study that may be used, in the order of their arrival."""
+    rows = connection.execute(
+        select(Instance, Series.series_instance_uid, Series.modality)
+        .join(Series, Series.id == Instance.series_id)
+        .join(Study, Study.id == Series.study_id)
+        .where(Study.study_instance_uid == study_instance_uid, Instance.use == Use.USED)
+        .order_by(Instance.id)
+    )
+    return tuple(
+        StoredInstance(
+            path=Path(row.relative_path),
+            sha256=row.sha256,
+            sop_class_uid=row.sop_class_uid,
+            series_instance_uid=row.series_instance_uid,
+            modality=row.modality,
+        )
+        for row in rows
+    )
+
+
+def latest_result(connection: Connection, study_instance_uid: str) -> ResultSet | None:
+    """The newest result of the study."""
+    result = connection.execute(
+        select(Result)
+        .join(Study, Study.id == Result.study_id)
+        .where(Study.study_instance_uid == study_instance_uid)
+        .order_by(Result.revision.desc())
+        .limit(1)
+    ).one_or_none()
+    if result is None:
+        return None
+    files = connection.execute(
+        select(ResultObject).where(ResultObject.result_id == result.id).order_by(ResultObject.id)
+    )
+    return ResultSet(
+        attempt_id=result.attempt_id,
+        revision=result.revision,
+        created_at=result.created_at,
+        files=tuple(file_from_row(row) for row in files),
+    )
+
+
+def study(connection: Connection, study_instance_uid: str) -> StudyView | None:
+    """Everything about one study."""
+    row = connection.execute(_studies().where(Study.study_instance_uid == study_instance_uid)).one_or_none()
+    if row is None:
+        return None
+    return _view_from_row(
+        row,
+        history=_history(connection, row.id),
+        deliveries=_deliveries(connection, row.id),
+        result=latest_result(connection, study_instance_uid),
+    )
+
+
+def find_studies(connection: Connection, *, state: State | None, text: str, limit: int) -> tuple[StudyView, ...]:
+    """Studies without history, deliveries and result; the last to receive something comes first.
+
+    Args:
+        connection: In a transaction.
+        state: Only those in this state.
+        text: Part of patient ID, patient name, accession number, Study Instance UID or description; empty for all.
+        limit: At most so many.
+    """
+    wanted = _studies().order_by(Study.last_instance_at.desc(), Study.id.desc()).limit(limit)
+    if state is not None:
+        wanted = wanted.where(Study.state == state)
+    if text:
+        searched = (
+            Patient.patient_id,
+            Study.patient_name,
+            Study.accession_number,
+            Study.study_instance_uid,
+            Study.description,
+        )
+        wanted = wanted.where(or_(*(column.icontains(text, autoescape=True) for column in searched)))
+    return tuple(_view_from_row(row) for row in connection.execute(wanted))
+
+
+def counts_by_state(connection: Connection) -> dict[State, int]:
+    """How many studies are in each state; every state is named."""
+    rows = connection.execute(select(Study.state, func.count().label("studies")).group_by(Study.state))
+    return dict.fromkeys(State, 0) | {row.state: row.studies for row in rows}
+
+
+def heartbeats(connection: Connection) -> tuple[Heartbeat, ...]:
+    """Last sign of life of each process, by name."""
+    rows = connection.execute(select(ProcessBeat).order_by(ProcessBeat.process))
+    return tuple(Heartbeat(process=row.process, pid=row.pid, at=row.at, info=row.info) for row in rows)
+
+
+def _study_row(connection: Connection, study_instance_uid: str) -> AnyRow:
+    wanted = select(Study, Patient.patient_id).join(Patient, Patient.id == Study.patient_key)
+    row = connection.execute(wanted.where(Study.study_instance_uid == study_instance_uid)).one_or_none()
+    if row is None:
+        raise UnknownStudyError(study_instance_uid)
+    return row
+
+
+def _earlier_studies(patient_key: int, *, since: datetime, before: datetime) -> AnySelect:
+    return (
+        select(Study)
+        .where(
+            and_(Study.patient_key == patient_key, Study.ct_acquired_at < before, Study.ct_acquired_at >= since),
+            Study.has_identity_conflict.is_(False),
+        )
+        .order_by(Study.ct_acquired_at.desc())
+    )
+
+
+def _demographics_from_row(row: AnyRow) -> Demographics:
+    return Demographics(patient_name=row.patient_name, birth_date=row.birth_date, sex=row.sex)
+
+
+def _studies() -> AnySelect:
+    series_count = (
+        select(func.count(Instance.series_id.distinct()))
+        .join(Series, Series.id == Instance.series_id)
+        .where(Series.study_id == Study.id, Instance.use == Use.USED)
+        .scalar_subquery()
+    )
+    return select(Study, Patient.patient_id, Patient.issuer, series_count.label("series_count")).join(
+        Patient, Patient.id == Study.patient_key
+    )
+
+
+def _view_from_row(
+    row: AnyRow,
+    *,
+    history: tuple[HistoryEntry, ...] = (),
+    deliveries: tuple[DeliveryView, ...] = (),
+    result: ResultSet | None = None,
+) -> StudyView:
+    return StudyView(
+        study_instance_uid=row.study_instance_uid,
+        patient=PatientKey(patient_id=row.patient_id, issuer=row.issuer),
+        accession_number=row.accession_number,
+        description=row.description,
+        acquired_at=row.ct_acquired_at or row.acquired_at,
+        state=row.state,
+        state_since=row.state_since,
+        reason=row.reason,
+        revision=row.revision,
+        instance_count=row.instance_count,
+        series_count=row.series_count,
+        last_instance_at=row.last_instance_at,
+        conflict_count=row.conflict_count,
+        has_identity_conflict=row.has_identity_conflict,
+        history=history,
+        deliveries=deliveries,
+        result=result,
+    )
+
+
+def _history(connection: Connection, study_id: int) -> tuple[HistoryEntry, ...]:
+    rows = connection.execute(select(History).where(History.study_id == study_id).order_by(History.id))
+    return tuple(
+        HistoryEntry(at=row.at, event=row.event, from_state=row.from_state, to_state=row.to_state, why=row.why)
+        for row in rows
+    )
+
+
+def _deliveries(connection: Connection, study_id: int) -> tuple[DeliveryView, ...]:
+    rows = connection.execute(
+        select(Delivery, ResultObject.kind, ResultObject.sop_instance_uid)
+        .join(ResultObject, ResultObject.id == Delivery.result_file_id)
+        .where(Delivery.study_id == study_id)
+        .order_by(Delivery.id)
+    )
+    return tuple(
+        DeliveryView(
+            destination=row.destination,
+            kind=row.kind,
+            sop_instance_uid=row.sop_instance_uid,
+            state=row.state,
+            tries=row.tries,
+            next_try_at=row.next_try_at if row.state is Progress.WAITING else None,
+            last_status=row.last_status,
+        )
+        for row in rows
+    )

@@ -1,0 +1,94 @@
+"""An index in a real SQLite file, and the instances that tests put into it."""
+
+from dataclasses import replace
+from datetime import timedelta
+from hashlib import sha256
+from pathlib import Path
+
+from builders.clock import FakeClock
+from storage.database import open_engine
+from storage.index import Index
+from storage.lifecycle import Event
+from storage.migrations import migrate
+from storage.records import Claim, PatientKey, ReceivedInstance, ResultFile
+
+NOON = FakeClock().now()
+JANE = PatientKey(patient_id="4711", issuer="CITY")
+CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
+SR = "1.2.840.10008.5.1.4.1.1.88.34"
+
+
+def database_url(folder: Path) -> str:
+    """Of an index in the folder."""
+    return f"sqlite:///{folder}/index.sqlite"
+
+
+def build_index(folder: Path, clock: FakeClock) -> Index:
+    """An empty index in the folder."""
+    migrate(database_url(folder))
+    return Index(open_engine(database_url(folder)), now=clock.now)
+
+
+def received(study: str = "1.2.3", number: int = 1, *, content: str = "", **changes: object) -> ReceivedInstance:
+    """A CT instance of Jane's; each number is another instance, each content other bytes."""
+    sop_instance_uid = f"{study}.1.{number}"
+    digest = sha256(f"{sop_instance_uid} {content}".encode()).hexdigest()
+    instance = ReceivedInstance(
+        sop_instance_uid=sop_instance_uid,
+        sop_class_uid=CT_IMAGE,
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        study_instance_uid=study,
+        series_instance_uid=f"{study}.1",
+        patient=JANE,
+        patient_name="Doe^Jane",
+        birth_date="19500102",
+        sex="F",
+        accession_number="A1",
+        study_description="Chest",
+        series_description="Lung 1.0",
+        modality="CT",
+        body_part="CHEST",
+        instance_number=number,
+        acquired_at=NOON - timedelta(hours=1),
+        sha256=digest,
+        size_bytes=1000,
+        relative_path=f"objects/{digest[:2]}/{digest}.dcm",
+        calling_aet="CT1",
+        called_aet="DICOMNODE",
+        received_at=NOON,
+    )
+    return replace(instance, **changes)
+
+
+def make_ready(index: Index, study: str = "1.2.3") -> None:
+    """Bring a study that is being received up to the worker."""
+    index.apply(study, Event.COMPLETED, why="quiet")
+    index.apply(study, Event.PRIORS_SETTLED, why="none")
+
+
+def claim(index: Index, *, lease_s: float = 60) -> Claim:
+    """Take the study that is ready."""
+    taken = index.claim_next(owner="worker", lease_s=lease_s)
+    assert taken is not None
+    return taken
+
+
+def claimed_study(index: Index, study: str = "1.2.3") -> Claim:
+    """A study of one instance in the hands of a worker."""
+    index.record_received([received(study)])
+    make_ready(index, study)
+    return claim(index)
+
+
+def result_files(uid: str = "2.25.1") -> tuple[ResultFile, ...]:
+    """A report and a file that is not DICOM."""
+    report = ResultFile(
+        kind="sr",
+        path=Path("/data/results/r1/sr.dcm"),
+        sha256="0" * 64,
+        sop_class_uid=SR,
+        sop_instance_uid=uid,
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+    )
+    findings = ResultFile(kind="findings", path=Path("/data/results/r1/findings.json"), sha256="1" * 64)
+    return (report, findings)
