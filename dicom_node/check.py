@@ -1,0 +1,169 @@
+"""Whether a node can do its work here: what an administrator asks before the first study and after each change."""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from shutil import disk_usage
+
+import torch
+from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage, SegmentationStorage
+from pysqlite3.dbapi2 import sqlite_version
+from sqlalchemy.engine import make_url
+
+from config.settings import Peer, Settings
+from dicom_node.clock import SystemClock
+from dicom_node.peers import PeerUnreachableError, accepted_classes, echo
+from pipeline.errors import ModelPackError
+from pipeline.model_pack import load_model_pack
+from storage.database import is_sqlite, open_engine
+from storage.errors import StorageError
+from storage.index import Index
+
+DISTRIBUTION = "dicom-node"
+_OUR_PACKAGES = ("dicom_node", "pipeline", "storage", "config")
+_SR_CLASS_UIDS = {"comprehensive": ComprehensiveSRStorage, "comprehensive_3d": Comprehensive3DSRStorage}
+
+
+class Outcome(StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    WARNING = "warning"
+    """The node works, but not as well as it could."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One thing that was looked at."""
+
+    subject: str
+    outcome: Outcome
+    detail: str
+    """What was found; for anything but a pass, also what to do."""
+
+
+def run_checks(settings: Settings) -> Iterator[CheckResult]:
+    """Look at everything that the node needs, one after the other; nothing is changed.
+
+    Args:
+        settings: Already valid: a configuration that does not load has no further checks.
+    """
+    yield _passed("configuration", f"{len(settings.peers)} peers, {len(settings.destinations)} receive results")
+    yield check_packages()
+    yield check_data_folder(settings.data_dir, free_floor_bytes=settings.storage.free_floor_bytes)
+    yield check_database(settings.database_url)
+    yield check_model_pack(settings.pipeline.model_pack)
+    yield check_device(settings.pipeline.device)
+    if not settings.destinations:
+        yield _warning("peers", "no peer receives results: set receives_results = true in one [[peers]] block")
+    for peer in settings.peers:
+        yield from check_peer(peer, settings)
+
+
+def check_packages() -> CheckResult:
+    """That no other distribution has put files over our packages, which pip does without a word."""
+    owners = packages_distributions()
+    foreign = {
+        name: sorted(set(owners.get(name, ())) - {DISTRIBUTION})
+        for name in _OUR_PACKAGES
+        if set(owners.get(name, ())) != {DISTRIBUTION}
+    }
+    if not foreign:
+        return _passed("packages", f"{', '.join(_OUR_PACKAGES)} belong to {DISTRIBUTION} alone")
+    named = "; ".join(f"{name} also belongs to {', '.join(others) or 'nobody'}" for name, others in foreign.items())
+    return _failed("packages", f"{named}: install {DISTRIBUTION} into a virtual environment of its own")
+
+
+def check_data_folder(data_dir: Path, *, free_floor_bytes: int) -> CheckResult:
+    """That the data folder takes files and has room above the floor."""
+    if not data_dir.is_dir():
+        return _failed("data folder", f"{data_dir} does not exist: create it, owned by the user of the service")
+    try:
+        with tempfile.TemporaryFile(dir=data_dir):
+            free_bytes = disk_usage(data_dir).free
+    except OSError as exc:
+        return _failed("data folder", f"{data_dir}: {exc.strerror}: give it to the user of the service")
+    room = f"{data_dir}, {free_bytes:,} bytes free, floor {free_floor_bytes:,}"
+    if free_bytes < free_floor_bytes:
+        return _failed("data folder", f"{room}: senders are refused with 0xA700 until there is room")
+    return _passed("data folder", room)
+
+
+def check_database(url: str) -> CheckResult:
+    """That the index opens, and that the SQLite at hand is one that two processes may write."""
+    parsed = make_url(url)
+    version = f"SQLite {sqlite_version}" if is_sqlite(parsed) else parsed.get_backend_name()
+    if is_sqlite(parsed) and not Path(parsed.database or "").is_file():
+        return _passed("database", f"{version}; the index is made when the node starts for the first time")
+    try:
+        index = Index(open_engine(url), now=SystemClock().now)
+        count = sum(index.counts_by_state().values())
+    except StorageError as error:
+        return _failed("database", f"{version}: {error}")
+    return _passed("database", f"{version}, {count} studies")
+
+
+def check_model_pack(folder: Path | None) -> CheckResult:
+    """That the model pack is whole: every file has the hash that the pack names."""
+    try:
+        pack = load_model_pack(folder)
+    except ModelPackError as error:
+        return _failed("model pack", error.reason)
+    return _passed("model pack", f"{pack.name} {pack.version}, sha256 {pack.sha256[:16]}")
+
+
+def check_device(device: str) -> CheckResult:
+    """That the device which the configuration names is there."""
+    if device == "cpu" or (device == "auto" and not torch.cuda.is_available()):
+        return _passed("device", f"CPU, {torch.get_num_threads()} threads")
+    wanted = torch.device("cuda" if device == "auto" else device)
+    if not torch.cuda.is_available() or (wanted.index or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        return _failed("device", f'{device} is not there, {found} GPUs found: set [pipeline].device to "auto" or "cpu"')
+    free_bytes, total_bytes = torch.cuda.mem_get_info(wanted)
+    return _passed("device", f"{torch.cuda.get_device_name(wanted)}, {free_bytes:,} of {total_bytes:,} bytes free")
+
+
+def check_peer(peer: Peer, settings: Settings) -> Iterator[CheckResult]:
+    """That a peer answers C-ECHO and, where it receives results, takes SR and SEG by negotiation."""
+    subject = f"peer {peer.name}"
+    try:
+        echo(peer, own_aet=settings.node.ae_title)
+    except PeerUnreachableError as error:
+        yield (
+            _failed(subject, str(error)) if peer.receives_results else _warning(subject, f"{error}; it may still send")
+        )
+        return
+    yield _passed(subject, f"{peer.ae_title} at {peer.host}:{peer.port} answers C-ECHO")
+    if peer.receives_results:
+        yield check_result_classes(peer, settings)
+
+
+def check_result_classes(peer: Peer, settings: Settings) -> CheckResult:
+    """That a destination accepts the SOP classes of the results, found out without sending anything."""
+    subject = f"peer {peer.name}, results"
+    wanted = (_SR_CLASS_UIDS[settings.results.sr_class], SegmentationStorage)
+    try:
+        answers = accepted_classes(peer, own_aet=settings.node.ae_title, sop_class_uids=[str(uid) for uid in wanted])
+    except PeerUnreachableError as error:
+        return _failed(subject, str(error))
+    refused = [UID(answer.sop_class_uid).name for answer in answers if not answer.transfer_syntax_uids]
+    if refused:
+        return _failed(subject, f"refuses {', '.join(refused)}: let it accept these SOP classes from this node")
+    return _passed(subject, f"accepts {', '.join(uid.name for uid in wanted)}")
+
+
+def _passed(subject: str, detail: str) -> CheckResult:
+    return CheckResult(subject=subject, outcome=Outcome.PASSED, detail=detail)
+
+
+def _warning(subject: str, detail: str) -> CheckResult:
+    return CheckResult(subject=subject, outcome=Outcome.WARNING, detail=detail)
+
+
+def _failed(subject: str, detail: str) -> CheckResult:
+    return CheckResult(subject=subject, outcome=Outcome.FAILED, detail=detail)

@@ -1,0 +1,38 @@
+"""The commands and their global options."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dicom_node.cli import check, demo, infer, phantom, serve, status, study, train
+
+app = typer.Typer(
+    name="dicom-node", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+
+@app.callback()
+def remember_configuration(
+    context: typer.Context,
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="Configuration file. Default: $DICOM_NODE_CONFIG, then /etc/dicom-node/node.toml, then the built-in one."
+        ),
+    ] = None,
+) -> None:
+    """A DICOM node that finds COVID-19 lesions in chest CT and answers with SR and SEG. Not for diagnostic use."""
+    context.obj = config
+
+
+app.command()(serve.run)
+app.command()(serve.listen)
+app.command()(serve.work)
+app.command()(demo.demo)
+app.command()(infer.infer)
+app.command()(check.check)
+app.command()(status.status)
+app.add_typer(study.app, name="study")
+app.command()(train.train)
+app.command()(phantom.phantom)

@@ -1,0 +1,30 @@
+"""How commands speak: text for people, one JSON object for scripts."""
+
+import sys
+
+from pydantic_core import to_json
+from rich.console import Console
+
+
+def console() -> Console:
+    """Stdout, for what people read."""
+    return Console(highlight=False)
+
+
+def error_console() -> Console:
+    """Stderr, for errors and for progress beside `--json`."""
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(record: object) -> None:
+    """Write one record to stdout as one JSON object; instants as ISO 8601 UTC, paths and enums as text."""
+    sys.stdout.write(to_json(record, indent=2).decode() + "\n")
+
+
+def readable_size(size_bytes: float) -> str:
+    """A size for people, in powers of 1024 (IEC 80000-13)."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size_bytes) < 1024:
+            return f"{size_bytes:.4g} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.4g} TiB"

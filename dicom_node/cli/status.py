@@ -1,0 +1,48 @@
+"""The command `status`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dicom_node.cli.context import settings_of
+from dicom_node.cli.output import console, print_json, readable_size
+
+if TYPE_CHECKING:
+    from dicom_node.status import NodeStatus, ProcessStatus
+
+
+def status(
+    context: typer.Context, json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False
+) -> None:
+    """Show how the node is doing.
+
+    Its processes, how many studies are in each state, what is due to be sent, the disk.
+    """
+    from dicom_node.clock import SystemClock
+    from dicom_node.index import open_index
+    from dicom_node.status import node_status
+
+    settings = settings_of(context)
+    seen = node_status(settings, open_index(settings), clock=SystemClock())
+    if json:
+        print_json(seen)
+        return
+    out = console()
+    for line in _lines(seen):
+        out.print(line, soft_wrap=True, markup=False)
+
+
+def _lines(seen: "NodeStatus") -> list[str]:
+    """The status for people."""
+    processes = [_process(process) for process in seen.processes] or ["no process has left a sign of life yet"]
+    studies = [f"  {state}: {count}" for state, count in seen.studies.items() if count] or ["  none yet"]
+    destinations = [f"due to {destination.name}: {destination.due_deliveries}" for destination in seen.destinations]
+    disk = seen.disk
+    room = f"disk: {readable_size(disk.free_bytes)} of {readable_size(disk.total_bytes)} free"
+    return [*processes, "studies", *studies, *destinations, f"{room}, floor {readable_size(disk.floor_bytes)}"]
+
+
+def _process(process: "ProcessStatus") -> str:
+    """One process for people."""
+    standing = "alive" if process.is_alive else f"silent for {process.silent_s:.0f} s: is it running?"
+    return f"{process.heartbeat.process}: {standing}, process {process.heartbeat.pid} {process.heartbeat.info}".rstrip()

@@ -1,0 +1,159 @@
+"""The commands of the group `study`."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from dicom_node.cli.context import settings_of
+from dicom_node.cli.output import console, print_json
+from storage.errors import UnknownStudyError
+from storage.lifecycle import Event, State
+from storage.records import StudyView
+
+if TYPE_CHECKING:
+    from storage.index import Index
+
+app = typer.Typer(help="Look at studies and move them on.", no_args_is_help=True)
+
+_Uid = Annotated[str, typer.Argument(metavar="UID", help="Study Instance UID.")]
+_Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyList:
+    """What `study list --json` prints."""
+
+    studies: tuple[StudyView, ...]
+    """Newest first."""
+
+
+@app.command("list")
+def list_studies(
+    context: typer.Context,
+    state: Annotated[State | None, typer.Option(help="Only studies in this state.")] = None,
+    text: Annotated[str, typer.Option(help="Part of patient ID, name, accession number, UID or description.")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, newest first.")] = 50,
+    json: _Json = False,
+) -> None:
+    """List studies, newest first."""
+    views = _index(context).find_studies(state=state, text=text, limit=limit)
+    if json:
+        print_json(StudyList(studies=tuple(views)))
+        return
+    table = Table("study", "acquired", "images", "state", "why")
+    for view in views:
+        acquired = f"{view.acquired_at:%Y-%m-%d %H:%M}" if view.acquired_at else "unknown"
+        table.add_row(view.study_instance_uid, acquired, str(view.instance_count), view.state, escape(view.reason))
+    console().print(table)
+
+
+@app.command()
+def show(context: typer.Context, uid: _Uid, json: _Json = False) -> None:
+    """Show where a study stands.
+
+    Also how it came there, what was sent, and where its results are.
+    """
+    view = _view(context, uid)
+    if json:
+        print_json(view)
+        return
+    out = console()
+    for line in (*_summary(view), *_history(view), *_deliveries(view)):
+        out.print(line, soft_wrap=True, markup=False)
+
+
+@app.command()
+def complete(context: typer.Context, uid: _Uid) -> None:
+    """Say that a study is complete: it goes on at once."""
+    _move(context, uid, Event.COMPLETED_BY_OPERATOR)
+
+
+@app.command()
+def retry(context: typer.Context, uid: _Uid) -> None:
+    """Run a study again.
+
+    The new result supersedes the old one.
+    """
+    _move(context, uid, Event.RETRIED)
+
+
+@app.command()
+def resend(context: typer.Context, uid: _Uid) -> None:
+    """Send the newest result again.
+
+    To every peer that received it, and to every one that receives results now.
+    """
+    settings = settings_of(context)
+    state = _index(context).resend(uid, destinations=[peer.name for peer in settings.destinations])
+    _say(uid, state)
+
+
+@app.command()
+def discard(context: typer.Context, uid: _Uid) -> None:
+    """Take a study out of the work.
+
+    Its images and results stay.
+    """
+    _move(context, uid, Event.DISCARDED)
+
+
+def _move(context: typer.Context, uid: str, event: Event) -> None:
+    """Apply an operator's event, then say where the study stands."""
+    _say(uid, _index(context).apply(uid, event, why="by an operator on the command line"))
+
+
+def _say(uid: str, state: State) -> None:
+    """Say where a study now stands."""
+    console().print(f"{uid}: {state}: {state.sentence}", soft_wrap=True, markup=False)
+
+
+def _view(context: typer.Context, uid: str) -> StudyView:
+    """The study.
+
+    Raises:
+        UnknownStudyError: The index has none with this UID.
+    """
+    view = _index(context).study(uid)
+    if view is None:
+        raise UnknownStudyError(uid)
+    return view
+
+
+def _index(context: typer.Context) -> "Index":
+    """The index of the node that the configuration names."""
+    from dicom_node.index import open_index
+
+    return open_index(settings_of(context))
+
+
+def _summary(view: StudyView) -> list[str]:
+    """What and where it is."""
+    lines = [
+        f"study        {view.study_instance_uid}",
+        f"acquired     {view.acquired_at:%Y-%m-%d %H:%M:%S} UTC" if view.acquired_at else "acquired     unknown",
+        f"images       {view.instance_count} in {view.series_count} series",
+        f"state        {view.state}: {view.state.sentence}",
+        f"why          {view.reason}",
+    ]
+    return lines + ([f"result       revision {view.result.revision}, {view.result.folder}"] if view.result else [])
+
+
+def _history(view: StudyView) -> list[str]:
+    """Each step, oldest first."""
+    steps = [
+        f"  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.event}: {entry.to_state}" + (f" ({entry.why})" if entry.why else "")
+        for entry in view.history
+    ]
+    return ["history", *steps]
+
+
+def _deliveries(view: StudyView) -> list[str]:
+    """Each object that goes to a destination."""
+    rows = [
+        f"  {delivery.kind} to {delivery.destination}: {delivery.state}, {delivery.tries} tries {delivery.last_status}"
+        for delivery in view.deliveries
+    ]
+    return ["deliveries", *rows] if rows else []

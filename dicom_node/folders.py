@@ -1,0 +1,105 @@
+"""DICOM files in folders, grouped by study."""
+
+import hashlib
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+
+from dicom_node.errors import NodeError
+from dicom_node.listen.errors import NotUnderstoodError
+from dicom_node.listen.header import HEAD_BYTES, Header, read_header
+from pipeline.study import StudyFiles
+from storage.records import Demographics, PatientKey
+
+_UID = re.compile(r"[0-9][0-9.]{0,63}")
+"""Characters and length of a UID (PS3.5 9.1)."""
+
+_BEFORE_META_BYTES = 128 + 4 + 12
+"""Preamble, prefix, and the element that holds the length of the rest of the file meta information (PS3.10 7.1)."""
+
+
+class NoStudyFoundError(NodeError):
+    """No DICOM file was found; name the folder that holds the study."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderStudy:
+    """One study found in folders."""
+
+    files: StudyFiles
+    patient: PatientKey
+    demographics: Demographics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderContent:
+    """What was found in folders."""
+
+    studies: tuple[FolderStudy, ...]
+    """Oldest first, those without a date before the others."""
+    passed_over: int
+    """Files that are no DICOM file of a study."""
+
+
+def find_studies(folders: Iterable[Path]) -> FolderContent:
+    """The studies in the DICOM files at or below the folders.
+
+    Raises:
+        NoStudyFoundError: There is none.
+    """
+    paths = sorted({path for folder in folders for path in _files_below(folder)})
+    found: dict[str, list[tuple[Path, Header]]] = defaultdict(list)
+    for path in paths:
+        header = _header(path)
+        if header:
+            found[header.study_instance_uid].append((path, header))
+    if not found:
+        raise NoStudyFoundError
+    studies = [_study(uid, files) for uid, files in found.items()]
+    studies.sort(key=lambda study: study.files.acquired_at or datetime.min.replace(tzinfo=UTC))
+    return FolderContent(studies=tuple(studies), passed_over=len(paths) - sum(map(len, found.values())))
+
+
+def folder_name_from_uid(uid: str) -> str:
+    """The UID itself where it is one, else a hash of it: nothing from a file may steer where we write."""
+    return uid if _UID.fullmatch(uid) else hashlib.sha256(uid.encode()).hexdigest()[:32]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Every file at or below a path."""
+    if folder.is_file():
+        yield folder
+    yield from (path for path in folder.rglob("*") if path.is_file())
+
+
+def _header(path: Path) -> Header | None:
+    """What the file says about itself; None for what is no DICOM file of a study."""
+    try:
+        meta = read_file_meta_info(path)
+        with path.open("rb") as stream:
+            stream.seek(_BEFORE_META_BYTES + int(meta.FileMetaInformationGroupLength))
+            return read_header(stream.read(HEAD_BYTES), str(meta.TransferSyntaxUID))
+    except (InvalidDicomError, NotUnderstoodError, AttributeError, OSError):
+        return None
+
+
+def _study(study_instance_uid: str, found: Sequence[tuple[Path, Header]]) -> FolderStudy:
+    """One study; who the patient is says its first file, when it was acquired its earliest CT image."""
+    _, first = found[0]
+    instants = [header.acquired_at for _, header in found if header.acquired_at and header.modality == "CT"]
+    instants = instants or [header.acquired_at for _, header in found if header.acquired_at]
+    return FolderStudy(
+        files=StudyFiles(
+            study_instance_uid=study_instance_uid,
+            acquired_at=min(instants) if instants else None,
+            paths=tuple(path for path, _ in found),
+        ),
+        patient=first.patient,
+        demographics=Demographics(patient_name=first.patient_name, birth_date=first.birth_date, sex=first.sex),
+    )

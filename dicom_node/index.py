@@ -1,0 +1,29 @@
+"""Opens the index of the node that a configuration names."""
+
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from config.settings import Settings
+from dicom_node.clock import SystemClock
+from dicom_node.errors import NodeError
+from storage.database import is_sqlite, open_engine
+from storage.index import Index
+
+
+class NoIndexError(NodeError):
+    """There is no index yet; start the node once, or name its configuration with --config."""
+
+
+def open_index(settings: Settings) -> Index:
+    """The index of a node that ran before; nothing is created.
+
+    Raises:
+        NoIndexError: The node never ran with this configuration.
+        StorageError: The index cannot be opened.
+    """
+    url = make_url(settings.database_url)
+    if is_sqlite(url) and not Path(url.database or "").is_file():
+        reason = f"no index at {url.database}: start the node once, or name its configuration with --config"
+        raise NoIndexError(reason)
+    return Index(open_engine(settings.database_url), now=SystemClock().now)

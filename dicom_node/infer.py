@@ -1,0 +1,168 @@
+"""The pipeline on folders, without a network."""
+
+import dataclasses
+import importlib.metadata
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from config.settings import Settings
+from dicom_node.errors import NodeError
+from dicom_node.folders import FolderStudy, folder_name_from_uid
+from dicom_node.priors import contradiction
+from dicom_node.results import ResultContext, ResultsError, read_known_lesions, write_result_set
+from pipeline.device import limit_threads
+from pipeline.errors import PipelineError
+from pipeline.findings import Analysis, DroppedPrior, Findings, PriorStudy
+from pipeline.model_pack import ModelPack, load_model_pack
+from pipeline.run import analyse
+from storage.records import ResultFile
+
+
+class OtherPatientError(NodeError):
+    """An earlier study carries another patient ID or issuer, or none; compare only studies of one patient."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InferredStudy:
+    """What came of one study; either findings with files, or the reason why there are none."""
+
+    study_instance_uid: str
+    acquired_at: datetime | None
+    folder: Path | None
+    files: tuple[ResultFile, ...] = ()
+    findings: Findings | None = None
+    refused_because: str = ""
+
+
+Progress = Callable[[FolderStudy, str, float], None]
+"""Called with the study, the stage and how much of the study is done, 0..1."""
+
+
+class FolderInference:
+    """Analyses studies one after the other, oldest first, so that a later one is compared with the earlier ones."""
+
+    def __init__(self, settings: Settings, *, out: Path, on_progress: Progress) -> None:
+        """Load the model pack.
+
+        Args:
+            settings: For device, model pack and what the results say about the site.
+            out: Gets one folder per study.
+            on_progress: Told how far it is.
+
+        Raises:
+            ModelPackError: The pack is missing or damaged.
+        """
+        limit_threads(settings.pipeline.threads)
+        self._settings = settings
+        self._pack: ModelPack = load_model_pack(settings.pipeline.model_pack)
+        self._out = out
+        self._on_progress = on_progress
+
+    def run(self, studies: Sequence[FolderStudy], *, priors: Sequence[FolderStudy]) -> Iterator[InferredStudy]:
+        """Analyse each study; a refused one does not stop the rest.
+
+        Args:
+            studies: Oldest first; each is a prior of those of the same patient that follow.
+            priors: Earlier studies that are only compared with.
+
+        Raises:
+            OtherPatientError: A prior is of another patient than every study.
+        """
+        for prior in priors:
+            if not any(is_same_patient(study, prior) for study in studies):
+                raise OtherPatientError
+        earlier: list[tuple[FolderStudy, Path | None]] = [(prior, None) for prior in priors]
+        for study in studies:
+            inferred = self._infer(study, earlier)
+            earlier.append((study, inferred.folder))
+            yield inferred
+
+    def _infer(self, study: FolderStudy, earlier: Sequence[tuple[FolderStudy, Path | None]]) -> InferredStudy:
+        """Analyse one study and write its results."""
+        uid = study.files.study_instance_uid
+        linked, refused = link_earlier(study, [prior for prior, _ in earlier])
+        linked = linked[: self._settings.priors.maximum_count]
+        folders = {prior.files.study_instance_uid: folder for prior, folder in earlier}
+        try:
+            analysis = analyse(
+                study.files,
+                [_prior(prior, folders[prior.files.study_instance_uid]) for prior in linked],
+                pack=self._pack,
+                device=self._settings.pipeline.device,
+                on_progress=lambda stage, fraction: self._on_progress(study, stage, fraction),
+            )
+            return self._write(_with_refused(analysis, refused), study)
+        except (PipelineError, ResultsError) as error:
+            return InferredStudy(
+                study_instance_uid=uid, acquired_at=study.files.acquired_at, folder=None, refused_because=error.reason
+            )
+
+    def _write(self, analysis: Analysis, study: FolderStudy) -> InferredStudy:
+        """Write the result set of one study into its folder."""
+        folder = self._out / folder_name_from_uid(study.files.study_instance_uid)
+        folder.mkdir(parents=True, exist_ok=True)
+        return InferredStudy(
+            study_instance_uid=study.files.study_instance_uid,
+            acquired_at=study.files.acquired_at,
+            folder=folder,
+            files=tuple(write_result_set(analysis, _context(self._settings), folder=folder)),
+            findings=analysis.findings,
+        )
+
+
+def link_earlier(
+    study: FolderStudy, earlier: Sequence[FolderStudy]
+) -> tuple[list[FolderStudy], tuple[DroppedPrior, ...]]:
+    """Split the patient's other studies into those to compare with, newest first, and those refused with the reason.
+
+    Studies of other patients are in neither: their UIDs have no place in the results of this one.
+    """
+    of_patient = [prior for prior in earlier if is_same_patient(study, prior)]
+    reasons = {prior.files.study_instance_uid: _why_not(study, prior) for prior in of_patient}
+    linked = [prior for prior in of_patient if not reasons[prior.files.study_instance_uid]]
+    linked.sort(key=lambda prior: prior.files.acquired_at or datetime.min.replace(tzinfo=UTC), reverse=True)
+    refused = [DroppedPrior(study_instance_uid=uid, reason=reason) for uid, reason in reasons.items() if reason]
+    return linked, tuple(refused)
+
+
+def is_same_patient(one: FolderStudy, other: FolderStudy) -> bool:
+    """Whether two studies carry the same patient ID and issuer; an absent ID says nothing about who it is."""
+    return bool(one.patient.patient_id) and one.patient == other.patient
+
+
+def _why_not(study: FolderStudy, prior: FolderStudy) -> str:
+    """Why an earlier study of the patient is not linked; empty when it is."""
+    if not _is_earlier(prior.files.acquired_at, study.files.acquired_at):
+        return "not acquired before the current study: not linked"
+    return contradiction(study.demographics, prior.demographics)
+
+
+def _is_earlier(one: datetime | None, other: datetime | None) -> bool:
+    """Whether one instant is before another; an unknown one is not."""
+    return one is not None and other is not None and one < other
+
+
+def _prior(prior: FolderStudy, result_folder: Path | None) -> PriorStudy:
+    """An earlier study, with what this run already reported of it."""
+    return PriorStudy(files=prior.files, known=read_known_lesions(result_folder) if result_folder else None)
+
+
+def _with_refused(analysis: Analysis, refused: tuple[DroppedPrior, ...]) -> Analysis:
+    """The analysis that also names the studies that were never linked."""
+    dropped = (*analysis.findings.priors_dropped, *refused)
+    return dataclasses.replace(analysis, findings=dataclasses.replace(analysis.findings, priors_dropped=dropped))
+
+
+def _context(settings: Settings) -> ResultContext:
+    """What the results say beside the findings."""
+    return ResultContext(
+        software_version=importlib.metadata.version("dicom-node"),
+        device_serial_number=settings.results.device_serial_number,
+        institution=settings.results.institution,
+        created_at=datetime.now(UTC),
+        revision=1,
+        sr_class=settings.results.sr_class,
+        predecessor=None,
+    )

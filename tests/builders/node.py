@@ -1,0 +1,139 @@
+"""A real node in processes of its own."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from builders.deadline import until
+from builders.ports import free_port
+
+AE_TITLE = "TESTNODE"
+_STOP_WITHIN_S = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where the node sends its results."""
+
+    name: str
+    ae_title: str
+    port: int
+
+
+@dataclass(slots=True, kw_only=True)
+class NodeProcess:
+    """A node with its own data folder and port; `parts` are the commands it consists of.
+
+    `("run",)` is one machine's node, `("listen", "work")` are the two services as systemd starts them.
+    """
+
+    folder: Path
+    destinations: Sequence[Destination] = ()
+    parts: Sequence[str] = ("run",)
+    quiet_period_s: float = 2.0
+    port: int = field(default_factory=free_port)
+    _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def config_path(self) -> Path:
+        """Its configuration file."""
+        return self.folder / "node.toml"
+
+    @property
+    def data_dir(self) -> Path:
+        """Its data folder."""
+        return self.folder / "data"
+
+    def __enter__(self) -> Self:
+        """Write the configuration, start every part, wait until it takes associations."""
+        self.data_dir.mkdir(parents=True, exist_ok=True)
+        self.config_path.write_text(self._configuration())
+        for part in self.parts:
+            self.start(part)
+        self.wait_until_it_listens()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop every part, the last started first."""
+        for part in reversed(list(self._running)):
+            self.stop(part)
+
+    def start(self, part: str) -> None:
+        """Start one part."""
+        with (self.folder / f"{part}.log").open("ab") as log:
+            self._running[part] = subprocess.Popen(
+                [sys.executable, "-m", "dicom_node", "--config", str(self.config_path), part], stdout=log, stderr=log
+            )
+
+    def stop(self, part: str) -> int:
+        """End one part as systemd would; returns its exit code."""
+        process = self._running.pop(part)
+        process.terminate()
+        try:
+            return process.wait(timeout=_STOP_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+    def kill(self, part: str) -> None:
+        """End one part by SIGKILL, without warning."""
+        process = self._running.pop(part)
+        process.send_signal(signal.SIGKILL)
+        process.wait(timeout=_STOP_WITHIN_S)
+
+    def wait_until_it_listens(self) -> None:
+        """Return once the listener takes connections."""
+        until(self._listens, within_s=60, what=f"the node listens; see {self.folder / 'listen.log'}")
+
+    def command(self, *arguments: str, exit_code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command of the node's command line against it; fails when it ends otherwise than expected."""
+        done = run_dicom_node("--config", str(self.config_path), *arguments)
+        assert done.returncode == exit_code, done.stderr
+        return done
+
+    def study(self, study_instance_uid: str) -> dict[str, Any] | None:
+        """The study as `study show --json` tells it; None while it is unknown."""
+        done = run_dicom_node("--config", str(self.config_path), "study", "show", study_instance_uid, "--json")
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+        except OSError:
+            return False
+        return True
+
+    def _configuration(self) -> str:
+        tables = [
+            f'[node]\nae_title = "{AE_TITLE}"\ndata_dir = "{self.data_dir}"',
+            f"[listen]\nport = {self.port}\naccept_unknown_callers = true",
+            "[storage]\nfree_floor_bytes = 0",
+            f"[completeness]\nquiet_period_s = {self.quiet_period_s}\nsweep_interval_s = 0.2",
+            '[pipeline]\ndevice = "cpu"',
+            "[outbox]\nfirst_retry_s = 0.5\nmaximum_retry_s = 2.0",
+            *(_peer(destination) for destination in self.destinations),
+        ]
+        return "\n\n".join(tables) + "\n"
+
+
+def run_dicom_node(*arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "dicom_node", *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
+    )
+
+
+def _peer(destination: Destination) -> str:
+    return (
+        f'[[peers]]\nname = "{destination.name}"\nae_title = "{destination.ae_title}"\nhost = "127.0.0.1"\n'
+        f"port = {destination.port}\nreceives_results = true"
+    )
