@@ -1,0 +1,140 @@
+"""What `check` says about packages, disk, database, device and peers."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
+
+from builders.clock import FakeClock
+from builders.index import build_index, database_url, received
+from builders.ports import free_port
+from builders.scripted_scp import scripted_scp
+from config.settings import Peer, Settings
+from dicom_node.check import (
+    Outcome,
+    check_data_folder,
+    check_database,
+    check_device,
+    check_model_pack,
+    check_packages,
+    check_peer,
+)
+
+
+def test_the_four_packages_belong_to_this_distribution_alone() -> None:
+    """The installed tree is the one that is tested."""
+    assert check_packages().outcome is Outcome.PASSED
+
+
+def test_a_package_that_another_distribution_overwrote_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyPI has a distribution called config that installs itself over ours."""
+    owners = {name: ["dicom-node"] for name in ("dicom_node", "pipeline", "storage")} | {
+        "config": ["dicom-node", "config"]
+    }
+    monkeypatch.setattr("dicom_node.check.packages_distributions", lambda: owners)
+
+    result = check_packages()
+
+    assert result.outcome is Outcome.FAILED
+    assert "config also belongs to config" in result.detail
+
+
+def test_a_missing_data_folder_fails_and_is_not_made(tmp_path: Path) -> None:
+    """A check changes nothing."""
+    result = check_data_folder(tmp_path / "absent", free_floor_bytes=0)
+
+    assert result.outcome is Outcome.FAILED
+    assert not (tmp_path / "absent").exists()
+
+
+def test_a_disk_below_the_floor_fails(tmp_path: Path) -> None:
+    """Senders would be refused."""
+    result = check_data_folder(tmp_path, free_floor_bytes=2**60)
+
+    assert result.outcome is Outcome.FAILED
+    assert "0xA700" in result.detail
+
+
+def test_a_data_folder_with_room_passes_and_stays_empty(tmp_path: Path) -> None:
+    """The file that is written to try it is gone."""
+    assert check_data_folder(tmp_path, free_floor_bytes=0).outcome is Outcome.PASSED
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_database_is_opened_and_its_studies_counted(tmp_path: Path) -> None:
+    """The version of SQLite is named, since it decides whether two processes may write."""
+    build_index(tmp_path, FakeClock()).record_received([received()])
+
+    result = check_database(database_url(tmp_path))
+
+    assert result.outcome is Outcome.PASSED
+    assert result.detail.startswith("SQLite 3.")
+    assert "1 studies" in result.detail
+
+
+def test_a_damaged_database_fails(tmp_path: Path) -> None:
+    """A file that is no database is found before the first study."""
+    (tmp_path / "index.sqlite").write_bytes(b"no database at all, but long enough to be taken for one " * 40)
+
+    assert check_database(database_url(tmp_path)).outcome is Outcome.FAILED
+
+
+def test_a_database_that_does_not_exist_yet_passes_and_is_not_made(tmp_path: Path) -> None:
+    """The first start makes it."""
+    assert check_database(database_url(tmp_path)).outcome is Outcome.PASSED
+    assert not (tmp_path / "index.sqlite").exists()
+
+
+def test_a_model_pack_that_is_not_there_fails(tmp_path: Path) -> None:
+    """A wrong path is found before the first study."""
+    assert check_model_pack(tmp_path).outcome is Outcome.FAILED
+
+
+def test_a_gpu_that_is_not_there_fails() -> None:
+    """No machine has a hundred."""
+    result = check_device("cuda:99")
+
+    assert result.outcome is Outcome.FAILED
+    assert "[pipeline].device" in result.detail
+
+
+def test_the_processor_is_always_there() -> None:
+    """Whatever the machine has."""
+    assert check_device("cpu").outcome is Outcome.PASSED
+
+
+def test_a_destination_that_takes_sr_and_seg_passes() -> None:
+    """Both are asked for by negotiation, nothing is sent."""
+    with _peer([ComprehensiveSRStorage, SegmentationStorage]) as peer:
+        outcomes = [result.outcome for result in check_peer(peer, Settings())]
+
+    assert outcomes == [Outcome.PASSED, Outcome.PASSED]
+
+
+def test_a_destination_that_refuses_seg_fails_and_the_class_is_named() -> None:
+    """The administrator learns what to switch on."""
+    with _peer([ComprehensiveSRStorage]) as peer:
+        *_, result = check_peer(peer, Settings())
+
+    assert result.outcome is Outcome.FAILED
+    assert "Segmentation Storage" in result.detail
+
+
+# pynetdicom 3.0.4 leaves the socket of a connection that was refused to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_silent_destination_fails_and_a_silent_sender_only_warns() -> None:
+    """A scanner that listens on no port can still send."""
+    absent = Peer(name="gone", ae_title="GONE", host="127.0.0.1", port=free_port(), receives_results=True)
+    sender = absent.model_copy(update={"receives_results": False})
+
+    outcomes = [result.outcome for peer in (absent, sender) for result in check_peer(peer, Settings())]
+
+    assert outcomes == [Outcome.FAILED, Outcome.WARNING]
+
+
+@contextmanager
+def _peer(sop_class_uids: list[str]) -> Iterator[Peer]:
+    with scripted_scp(lambda _: 0x0000, sop_class_uids=sop_class_uids) as scp:
+        yield scp.peer

@@ -1,0 +1,82 @@
+"""Studies found in folders."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from pydicom import Dataset
+
+from builders.instances import ct_instance, dose_report, localizer
+from dicom_node.folders import NoStudyFoundError, find_studies, folder_name_from_uid
+
+
+def _save(folder: Path, *datasets: Dataset) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, dataset in enumerate(datasets):
+        dataset.save_as(folder / f"{number}.dcm", enforce_file_format=True)
+    return folder
+
+
+def test_studies_are_found_at_any_depth_and_come_oldest_first(tmp_path: Path) -> None:
+    """The date decides, not the name of the folder."""
+    _save(tmp_path / "a" / "deep", ct_instance(1, study="1.2.2", AcquisitionDate="20260201"))
+    _save(tmp_path / "b", ct_instance(1, study="1.2.1", AcquisitionDate="20260101"))
+
+    content = find_studies([tmp_path])
+
+    assert [study.files.study_instance_uid for study in content.studies] == ["1.2.1", "1.2.2"]
+
+
+def test_every_object_of_a_study_belongs_to_it(tmp_path: Path) -> None:
+    """Scouts and dose reports are part of what a scanner sends."""
+    _save(tmp_path, ct_instance(1), ct_instance(2), localizer(), dose_report())
+
+    (study,) = find_studies([tmp_path]).studies
+
+    assert len(study.files.paths) == 4
+
+
+def test_files_that_are_not_dicom_are_passed_over_and_counted(tmp_path: Path) -> None:
+    """A folder from a CD holds more than images."""
+    _save(tmp_path, ct_instance(1))
+    (tmp_path / "readme.txt").write_text("not an image")
+    (tmp_path / "broken.dcm").write_bytes(bytes(128) + b"DICM" + bytes(40))
+
+    content = find_studies([tmp_path])
+
+    assert (len(content.studies), content.passed_over) == (1, 2)
+
+
+def test_a_file_named_twice_is_counted_once(tmp_path: Path) -> None:
+    """Overlapping folders do not double a slice."""
+    _save(tmp_path / "a", ct_instance(1))
+
+    (study,) = find_studies([tmp_path, tmp_path / "a"]).studies
+
+    assert len(study.files.paths) == 1
+
+
+def test_a_folder_without_dicom_is_refused(tmp_path: Path) -> None:
+    """An empty answer would look like a healthy one."""
+    with pytest.raises(NoStudyFoundError):
+        find_studies([tmp_path])
+
+
+def test_the_date_of_a_study_is_that_of_its_earliest_ct_image(tmp_path: Path) -> None:
+    """A dose report written the evening before does not date the CT."""
+    _save(tmp_path, ct_instance(1), ct_instance(2, AcquisitionTime="101600"), dose_report())
+
+    (study,) = find_studies([tmp_path]).studies
+
+    assert study.files.acquired_at == datetime(2026, 1, 2, 10, 16, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("uid", ["../../etc", "1.2/../3", "", "1" * 65, "1.2.3\n"])
+def test_a_folder_name_never_leads_out_of_the_folder(uid: str) -> None:
+    """What is no UID becomes a hash."""
+    assert folder_name_from_uid(uid).isalnum()
+
+
+def test_a_uid_stays_its_own_folder_name() -> None:
+    """People find the study by it."""
+    assert folder_name_from_uid("1.2.840.1") == "1.2.840.1"

@@ -1,0 +1,59 @@
+"""What `status` says."""
+
+from pathlib import Path
+
+from builders.clock import FakeClock
+from builders.index import build_index, claimed_study, received, result_files
+from config.settings import NodeSettings, Peer, Settings
+from dicom_node.status import SILENT_AFTER_S, node_status
+from storage.lifecycle import State
+
+
+def _settings(folder: Path) -> Settings:
+    peer = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=104, receives_results=True)
+    return Settings(node=NodeSettings(data_dir=folder), peers=(peer,))
+
+
+def test_every_state_is_counted(tmp_path: Path) -> None:
+    """States without a study are named too, so that a script finds each key."""
+    clock = FakeClock()
+    index = build_index(tmp_path, clock)
+    index.record_received([received("1.2.3"), received("1.2.4")])
+
+    status = node_status(_settings(tmp_path), index, clock=clock)
+
+    assert status.studies == dict.fromkeys(State, 0) | {State.RECEIVING: 2}
+
+
+def test_a_process_that_fell_silent_is_not_alive(tmp_path: Path) -> None:
+    """Its last sign of life is old."""
+    clock = FakeClock()
+    index = build_index(tmp_path, clock)
+    index.beat("listen", "")
+    clock.advance(SILENT_AFTER_S + 1)
+    index.beat("work", "")
+
+    listen, work = node_status(_settings(tmp_path), index, clock=clock).processes
+
+    assert (listen.is_alive, work.is_alive) == (False, True)
+
+
+def test_what_is_due_is_counted_per_destination(tmp_path: Path) -> None:
+    """Only DICOM objects are sent."""
+    clock = FakeClock()
+    index = build_index(tmp_path, clock)
+    index.finish_succeeded(claimed_study(index), result_files(), destinations=["pacs"], why="found")
+
+    (pacs,) = node_status(_settings(tmp_path), index, clock=clock).destinations
+
+    assert (pacs.name, pacs.due_deliveries) == ("pacs", 1)
+
+
+def test_the_room_on_the_disk_is_told_with_the_floor(tmp_path: Path) -> None:
+    """Both decide whether senders are refused."""
+    clock = FakeClock()
+
+    disk = node_status(_settings(tmp_path), build_index(tmp_path, clock), clock=clock).disk
+
+    assert 0 < disk.free_bytes <= disk.total_bytes
+    assert disk.floor_bytes == Settings().storage.free_floor_bytes
