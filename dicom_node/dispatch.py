@@ -28,6 +28,8 @@ from storage.records import Claim, PriorCandidate
 
 logger = logging.getLogger(__name__)
 
+_TWO_PATIENTS = "images of two patients came under this Study Instance UID: nothing is run; correct the study in the PACS, send it again"
+
 
 class Dispatcher:
     """Runs one attempt at a time."""
@@ -64,7 +66,9 @@ class Dispatcher:
         return True
 
     def _run(self, claim: Claim, folder: Path, stop: Event) -> JobOutcome | None:
-        """Run the attempt under its lease."""
+        """Run the attempt under its lease; a study in which two patients are mixed is not run."""
+        if self._index.study_has_identity_conflict(claim.study_instance_uid):
+            return JobOutcome(kind=OutcomeKind.REFUSED, reason=_TWO_PATIENTS)
         lease = _Lease(self._index, claim, lease_s=self._settings.pipeline.lease_s)
         return self._engine.run(self._spec(claim), folder, keep_going=lease.hold, stop=stop)
 

@@ -1,10 +1,15 @@
 """Moves studies on that wait: for more images, for earlier studies under way."""
 
+import logging
+
 from config.settings import Settings
 from dicom_node.clock import Clock
 from dicom_node.completion import CompletionRule, CompletionWatch
+from storage.errors import IllegalTransitionError
 from storage.index import Index
 from storage.lifecycle import Event, State
+
+logger = logging.getLogger(__name__)
 
 
 class CompletenessSweep:
@@ -26,7 +31,7 @@ class CompletenessSweep:
             self._index.studies_in(State.RECEIVING), now=self._clock.now(), monotonic_s=self._clock.monotonic()
         )
         for study_instance_uid, why in complete:
-            self._index.apply(study_instance_uid, Event.COMPLETED, why=why)
+            self._apply(study_instance_uid, Event.COMPLETED, why=why)
         self._settle_priors()
 
     def _settle_priors(self) -> None:
@@ -36,7 +41,14 @@ class CompletenessSweep:
         for study_instance_uid in sorted(waiting):
             why = self._settled(study_instance_uid)
             if why:
-                self._index.apply(study_instance_uid, Event.PRIORS_SETTLED, why=why)
+                self._apply(study_instance_uid, Event.PRIORS_SETTLED, why=why)
+
+    def _apply(self, study_instance_uid: str, event: Event, *, why: str) -> None:
+        """Move a study on, unless it went elsewhere since it was looked at."""
+        try:
+            self._index.apply(study_instance_uid, event, why=why)
+        except IllegalTransitionError:
+            logger.info("a study moved on by itself before %s", event)
 
     def _settled(self, study_instance_uid: str) -> str:
         """Why the study waits no longer; empty while an earlier one is under way."""

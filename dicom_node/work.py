@@ -40,7 +40,7 @@ def run_worker(settings: Settings, *, stop: Event, on_ready: Callable[[], None])
     with lock_data_dir(settings.node.data_dir, "work"):
         migrate(settings.database_url)
         index = Index(open_engine(settings.database_url), now=SystemClock().now)
-        freed = index.release_all(why="the worker was started anew")
+        freed = index.release_all(why="the worker was started anew", maximum_attempts=settings.pipeline.attempts)
         logger.info("worker started, %d attempts freed", len(freed))
         dispatcher = _dispatcher(settings, index)
         dispatcher.sweep()
@@ -72,7 +72,13 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
     scheduler = BackgroundScheduler(job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None})
     sweep = CompletenessSweep(settings, index, clock=clock)
     scheduler.add_job(sweep.run, "interval", seconds=settings.completeness.sweep_interval_s, id="completeness")
-    scheduler.add_job(index.release_expired, "interval", seconds=settings.pipeline.lease_s / 2, id="leases")
+    scheduler.add_job(
+        index.release_expired,
+        "interval",
+        seconds=settings.pipeline.lease_s / 2,
+        kwargs={"maximum_attempts": settings.pipeline.attempts},
+        id="leases",
+    )
     scheduler.add_job(_beat, "interval", seconds=_HEARTBEAT_S, args=[index], id="heartbeat")
     for outbox in _outboxes(settings, index, clock):
         scheduler.add_job(outbox.send_due, "interval", seconds=1, id=f"outbox {outbox.destination}")
