@@ -20,6 +20,7 @@ from storage.errors import (
     IndexDamagedError,
     IndexFailedError,
     IndexStateError,
+    NoWalError,
     SqliteTooOldError,
 )
 
@@ -36,7 +37,6 @@ _WRITER_LOCK = 0x4449434F
 """Key of PostgreSQL's advisory lock ("DICO"): writers take turns there as they do in SQLite."""
 
 _SQLITE_PRAGMAS = (
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}",
@@ -111,7 +111,11 @@ def _prepare_sqlite(dbapi_connection: DBAPIConnection, _entry: ConnectionPoolEnt
     cursor = dbapi_connection.cursor()
     for pragma in _SQLITE_PRAGMAS:
         cursor.execute(pragma)
+    cursor.execute("PRAGMA journal_mode = WAL")
+    mode = cursor.fetchone()
     cursor.close()
+    if mode != ("wal",):
+        raise NoWalError
 
 
 def _begin_sqlite(connection: Connection) -> None:

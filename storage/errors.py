@@ -10,6 +10,7 @@ StorageError
 │   ├── IndexDamagedError
 │   ├── IndexTooNewError
 │   ├── IndexFailedError
+│   ├── NoWalError
 │   └── SqliteTooOldError
 └── DiskError
     ├── DiskFullError            retryable
@@ -83,6 +84,10 @@ class IndexTooNewError(IndexStateError):
 
 class IndexFailedError(IndexStateError):
     """The database refused a statement; see the log, and check database_url and the rights of the service user."""
+
+
+class NoWalError(IndexStateError):
+    """The file system of the index has no shared memory, as over a network; put data_dir on a local disk."""
 
 
 class SqliteTooOldError(IndexStateError):

@@ -13,12 +13,13 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
+from typing import TypeVar
 
 from storage.disk import FILE_MODE, FOLDER_MODE, disk_errors, make_folder, sync_file, sync_folder
 from storage.errors import DataFolderInUseError
@@ -26,6 +27,8 @@ from storage.records import ResultFile
 
 _SYNC_THREADS = 8
 """Syncs that run side by side: the file system puts them into one commit of its journal."""
+
+Item = TypeVar("Item")
 
 _ROLE = re.compile(r"[a-z]+")
 
@@ -121,7 +124,8 @@ class ObjectStore:
             yield part
         finally:
             part.close()
-            with suppress(FileNotFoundError), disk_errors():
+            # What cannot be removed now goes with the sweep of the next start.
+            with suppress(OSError):
                 part.path.unlink()
 
     def commit_many(self, parts: Sequence[PartFile]) -> tuple[StoredObject, ...]:
@@ -134,11 +138,18 @@ class ObjectStore:
         """
         stored = tuple(_stored_object(part) for part in parts)
         with disk_errors():
-            list(self._syncs.map(PartFile.sync, parts))
+            self._side_by_side(PartFile.sync, parts)
             for part, placed in zip(parts, stored, strict=True):
                 part.path.rename(self._data_dir / placed.relative_path)
-            list(self._syncs.map(sync_folder, {(self._data_dir / placed.relative_path).parent for placed in stored}))
+            self._side_by_side(sync_folder, {(self._data_dir / placed.relative_path).parent for placed in stored})
         return stored
+
+    def _side_by_side(self, step: Callable[[Item], None], items: Iterable[Item]) -> None:
+        """Do a step for each item in threads; none is still under way when this returns or raises."""
+        futures = [self._syncs.submit(step, item) for item in items]
+        wait(futures)
+        for future in futures:
+            future.result()
 
     def absolute_path(self, relative_path: str | Path) -> Path:
         """Where a stored object lies."""

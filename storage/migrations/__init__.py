@@ -60,9 +60,21 @@ def _one_at_a_time(url: str) -> Iterator[None]:
     database = Path(parsed.database)
     with disk_errors():
         make_folder(database.parent)
-        lock = os.open(database.with_name(f"{database.name}.migrate.lock"), os.O_RDWR | os.O_CREAT, FILE_MODE)
+        lock = _open_as_ours(database.with_name(f"{database.name}.migrate.lock"))
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        with disk_errors():
+            # SQLite gives the mode of this file to the WAL beside it.
+            os.close(_open_as_ours(database))
         yield
     finally:
         os.close(lock)
+
+
+def _open_as_ours(path: Path) -> int:
+    """Descriptor of a file that is made under our mode, whatever the umask, where it is missing."""
+    is_new = not path.exists()
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    if is_new:
+        os.fchmod(descriptor, FILE_MODE)
+    return descriptor
