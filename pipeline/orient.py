@@ -39,6 +39,13 @@ def lps_from_source(volume: Volume) -> LpsVolume:
     )
 
 
+def lps_mask_from_source(mask: NDArray[VoxelType], lps: LpsVolume) -> NDArray[VoxelType]:
+    """A mask on the grid of acquisition (k, j, i) in the patient order of its volume (z, y, x), exact."""
+    oriented = SimpleITK.DICOMOrient(image_from_array(mask, lps.source_grid), PATIENT_ORDER)
+    moved: NDArray[VoxelType] = SimpleITK.GetArrayFromImage(oriented)
+    return moved
+
+
 def source_from_lps(array: NDArray[VoxelType], lps: LpsVolume) -> NDArray[VoxelType]:
     """The way back of `lps_from_source` for a mask or a map: (z, y, x) to (k, j, i), exact."""
     back = SimpleITK.DICOMOrient(image_from_array(array, lps.grid), orientation_code(lps.source_grid))

@@ -37,8 +37,10 @@ class StudyOnGrid:
 class SliceFinding:
     """A box that a detector drew on one slice."""
 
-    box_lps_mm: tuple[float, float, float, float, float, float]
-    """x0, y0, z0, x1, y1, z1 along the axes of the grid, before any turn of an oblique grid; see `Detection.grid`."""
+    z: int
+    """Slice of `Detection.grid`."""
+    box: tuple[float, float, float, float]
+    """y0, x0, y1, x1 in voxels of `Detection.grid`, where voxel i covers i - 0.5 to i + 0.5."""
     score: float
 
 
@@ -52,7 +54,7 @@ class StudyDetection:
     """0..1, on `Detection.grid`."""
     slice_findings: tuple[SliceFinding, ...]
     slice_logits: Float32Array
-    """(z,) of `Detection.grid`."""
+    """(z,) of `Detection.grid`: the slice shows a lesion."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,0 +1,228 @@
+"""Lesions against the newest earlier study: what is new, grown, stable, shrunk, gone."""
+
+import hashlib
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import ndimage
+
+from pipeline.findings import Change, GoneLesion, LesionKind, Side
+from pipeline.lesions import FoundLesions, MeasuredLesion
+from pipeline.study import BoolArray, Float64Array, UInt16Array
+
+GROWN_FACTOR = 1.25
+SHRUNK_FACTOR = 0.75
+"""A quarter of the volume: what the NELSON trial and the British Thoracic Society guideline (Callister et al., Thorax 2015)
+take for growth of a nodule beyond the error of measurement."""
+
+CHANGED_ML = 0.2
+"""Small lesions change by a quarter between two readings of one scan, so they must change by this much too."""
+
+MATCH_MM = 5.0
+"""Two lesions this near after alignment are one: it leaves 2 mm of error, and inner parts of the lung move by more."""
+
+MATCH_STEP_MM = 2.0
+"""Nearness is looked up on a grid of about this step."""
+
+IMAGED_SHARE = 0.5
+"""A lesion is compared when the other study shows this much of it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriorLesion:
+    """A lesion of the earlier study, as it is known there."""
+
+    number: int
+    """Its value in `PriorLesions.labels`."""
+    tracking_uid: str
+    tracking_id: str
+    kind: LesionKind
+    side: Side
+    volume_ml: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PriorLesions:
+    """The lesions of the earlier study on the grid of the current one."""
+
+    labels: UInt16Array
+    valid: BoolArray
+    """Where the earlier study was imaged."""
+    lesions: tuple[PriorLesion, ...]
+    volume_factor: float
+    """Volume in the earlier study per volume on the current grid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedLesion:
+    """A lesion of the current study with its history."""
+
+    lesion: MeasuredLesion
+    tracking_uid: str
+    tracking_id: str
+    change: Change
+    prior_volume_ml: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """All lesions of the current study, by number, and those that are gone."""
+
+    lesions: tuple[ComparedLesion, ...]
+    gone: tuple[GoneLesion, ...]
+
+
+def without_prior(found: FoundLesions, origin: str) -> Comparison:
+    """Every lesion with a tracking UID of its own, nothing compared.
+
+    Args:
+        found: Lesions of the study.
+        origin: What the tracking UIDs derive from besides the place: study and series UID.
+    """
+    lesions = tuple(_first_seen(lesion, origin, Change.NOT_COMPARED) for lesion in found.lesions)
+    return Comparison(lesions=_named_apart(lesions), gone=())
+
+
+def compare_lesions(
+    found: FoundLesions, prior: PriorLesions, origin: str, *, spacing_mm: tuple[float, float, float], voxel_ml: float
+) -> Comparison:
+    """Every lesion with the tracking UID and the change that the earlier study gives it.
+
+    A lesion that meets several earlier ones has their volumes as its prior volume and the tracking UID of the one it meets
+    most. An earlier lesion that meets several current ones lends each the share of its volume that it meets there, and its
+    tracking UID to the one it meets most.
+    """
+    contacts = _contacts(found, prior, spacing_mm)
+    prior_volumes = np.array([0.0, *(lesion.volume_ml for lesion in prior.lesions)])
+    met = np.maximum(contacts.sum(axis=0), 1.0)
+    lent_ml = (contacts / met) @ prior_volumes
+    heirs = _heirs(contacts)
+    imaged = _imaged_share(found, prior.valid)
+    lesions = tuple(
+        _with_history(lesion, lent_ml[lesion.number], heirs.get(lesion.number), prior=prior, origin=origin)
+        if contacts[lesion.number].any()
+        else _first_seen(lesion, origin, Change.NEW if imaged[lesion.number] >= IMAGED_SHARE else Change.NOT_COMPARED)
+        for lesion in found.lesions
+    )
+    return Comparison(lesions=_named_apart(lesions, prior.lesions), gone=_gone(prior, contacts, voxel_ml))
+
+
+def volume_change(volume_ml: float, prior_volume_ml: float) -> Change:
+    """Grown, shrunk or stable, by the thresholds of this module."""
+    if abs(volume_ml - prior_volume_ml) < CHANGED_ML:
+        return Change.STABLE
+    if volume_ml >= GROWN_FACTOR * prior_volume_ml:
+        return Change.GROWN
+    return Change.SHRUNK if volume_ml <= SHRUNK_FACTOR * prior_volume_ml else Change.STABLE
+
+
+def derived_uid(*parts: str) -> str:
+    """A UID that is the same for the same parts (PS3.5 B.2: 2.25 and a UUID, here version 5)."""
+    return f"2.25.{uuid.uuid5(uuid.NAMESPACE_OID, '|'.join(parts)).int}"
+
+
+def derived_tracking_uid(origin: str, lesion: MeasuredLesion) -> str:
+    """Tracking UID of a lesion that is seen for the first time, from where it lies."""
+    return derived_uid("lesion", origin, *(str(index) for index in lesion.first_voxel))
+
+
+def tracking_id(tracking_uid: str, *, letters: int = 4) -> str:
+    """Short name for people, from the UID."""
+    return f"Lesion {hashlib.sha256(tracking_uid.encode()).hexdigest()[:letters].upper()}"
+
+
+def _first_seen(lesion: MeasuredLesion, origin: str, change: Change) -> ComparedLesion:
+    uid = derived_tracking_uid(origin, lesion)
+    return ComparedLesion(
+        lesion=lesion, tracking_uid=uid, tracking_id=tracking_id(uid), change=change, prior_volume_ml=None
+    )
+
+
+def _with_history(
+    lesion: MeasuredLesion, prior_ml: float, heir_of: int | None, *, prior: PriorLesions, origin: str
+) -> ComparedLesion:
+    if heir_of is None:
+        uid = derived_tracking_uid(origin, lesion)
+        name = tracking_id(uid)
+    else:
+        uid, name = next((p.tracking_uid, p.tracking_id) for p in prior.lesions if p.number == heir_of)
+    return ComparedLesion(
+        lesion=lesion,
+        tracking_uid=uid,
+        tracking_id=name,
+        change=volume_change(lesion.volume_ml, float(prior_ml)),
+        prior_volume_ml=float(prior_ml),
+    )
+
+
+def _contacts(found: FoundLesions, prior: PriorLesions, spacing_mm: tuple[float, float, float]) -> Float64Array:
+    """[current number, prior number]: voxels of the current lesion within `MATCH_MM` of the prior one; row and column 0 are 0.
+
+    Every voxel counts for the nearest prior lesion only.
+    """
+    counts = np.zeros((len(found.lesions) + 1, max((p.number for p in prior.lesions), default=0) + 1))
+    steps = [max(1, int(MATCH_STEP_MM / mm)) for mm in spacing_mm]
+    thin = tuple(slice(None, None, step) for step in steps)
+    current, earlier = found.labels[thin], prior.labels[thin]
+    box = ndimage.find_objects(((current > 0) | (earlier > 0)).astype(np.uint8))
+    if not box or not (earlier > 0).any():
+        return counts
+    current, earlier = current[box[0]], earlier[box[0]]
+    sampling = [mm * step for mm, step in zip(spacing_mm, steps, strict=True)]
+    distance, nearest = ndimage.distance_transform_edt(earlier == 0, sampling=sampling, return_indices=True)
+    near = (current > 0) & (distance <= MATCH_MM)
+    np.add.at(counts, (current[near], earlier[tuple(nearest)][near]), 1.0)
+    return counts
+
+
+def _heirs(contacts: Float64Array) -> dict[int, int]:
+    """Current number to the prior number whose tracking UID it takes; each UID goes to one lesion only."""
+    pairs = sorted(
+        (-contacts[current, earlier], int(current), int(earlier)) for current, earlier in np.argwhere(contacts > 0)
+    )
+    heirs: dict[int, int] = {}
+    for _, current, earlier in pairs:
+        if current not in heirs and earlier not in heirs.values():
+            heirs[current] = earlier
+    return heirs
+
+
+def _imaged_share(found: FoundLesions, valid: BoolArray) -> Float64Array:
+    """By number: how much of each current lesion the earlier study shows."""
+    length = len(found.lesions) + 1
+    whole = np.bincount(found.labels.ravel(), minlength=length)
+    imaged = np.bincount(found.labels[valid].ravel(), minlength=length)
+    return imaged / np.maximum(whole, 1)
+
+
+def _gone(prior: PriorLesions, contacts: Float64Array, voxel_ml: float) -> tuple[GoneLesion, ...]:
+    """Earlier lesions that meet no current one, in a place that the current study shows; the largest first."""
+    voxels = np.bincount(prior.labels.ravel(), minlength=contacts.shape[1])
+    shown_ml = voxels * voxel_ml * prior.volume_factor
+    gone = [
+        GoneLesion(
+            tracking_uid=lesion.tracking_uid,
+            tracking_id=lesion.tracking_id,
+            kind=lesion.kind,
+            side=lesion.side,
+            prior_volume_ml=lesion.volume_ml,
+        )
+        for lesion in prior.lesions
+        if not contacts[:, lesion.number].any() and shown_ml[lesion.number] >= IMAGED_SHARE * lesion.volume_ml
+    ]
+    return tuple(sorted(gone, key=lambda lesion: (-lesion.prior_volume_ml, lesion.tracking_uid)))
+
+
+def _named_apart(lesions: Iterable[ComparedLesion], prior: Iterable[PriorLesion] = ()) -> tuple[ComparedLesion, ...]:
+    """The same lesions; where a new short name falls together with another, it becomes longer."""
+    known = {lesion.tracking_uid: lesion.tracking_id for lesion in prior}
+    taken = set(known.values())
+    apart: list[ComparedLesion] = []
+    for lesion in lesions:
+        is_free = lesion.tracking_uid in known or lesion.tracking_id not in taken
+        name = lesion.tracking_id if is_free else tracking_id(lesion.tracking_uid, letters=8)
+        taken.add(name)
+        apart.append(replace(lesion, tracking_id=name))
+    return tuple(apart)

@@ -1,0 +1,173 @@
+"""The earlier studies that a run may use, on the grid of the current one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+
+import numpy as np
+
+from pipeline.align import AlignedPrior, align_prior, warp_labels
+from pipeline.choose import choose_series
+from pipeline.compare import PriorLesion, PriorLesions, derived_tracking_uid, tracking_id
+from pipeline.current import CurrentStudy
+from pipeline.errors import PipelineError
+from pipeline.findings import DroppedPrior, KnownLesions, PriorStudy
+from pipeline.lesions import FoundLesions
+from pipeline.lung_checks import check_is_chest
+from pipeline.orient import LpsVolume, lps_from_source, lps_mask_from_source
+from pipeline.plug_points import LungSegmenter
+from pipeline.study import Grid, StudyFiles, UInt8Array
+from pipeline.volume import read_volume
+
+SECONDS_PER_DAY = 86_400.0
+
+SAME_PLACE_MM = 0.01
+"""Largest difference of two grids that are one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class UsablePrior:
+    """An earlier study that fits."""
+
+    study: PriorStudy
+    acquired_at: datetime
+    series_instance_uid: str
+    aligned: AlignedPrior
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EarlierStudies:
+    """What became of the studies that were offered."""
+
+    usable: tuple[UsablePrior, ...]
+    """Newest first."""
+    dropped: tuple[DroppedPrior, ...]
+
+
+def prepare_earlier(
+    current: CurrentStudy,
+    priors: Sequence[PriorStudy],
+    segmenter: LungSegmenter,
+    *,
+    on_prior: Callable[[int], None],
+) -> EarlierStudies:
+    """Read, align and check the earlier studies; one that cannot be used costs a reason, never the run.
+
+    Args:
+        current: The study they are compared with.
+        priors: In any order.
+        segmenter: Finds lungs where no earlier run did.
+        on_prior: Called before each is read, with its number from 0.
+    """
+    usable: list[UsablePrior] = []
+    dropped: list[DroppedPrior] = []
+    seen = {current.files.study_instance_uid}
+    for number, prior in enumerate(sorted(priors, key=_newest_first)):
+        on_prior(number)
+        reason = _unfit(prior, current.files, seen)
+        seen.add(prior.files.study_instance_uid)
+        ready = None if reason else _ready(prior, current, segmenter)
+        if isinstance(ready, UsablePrior):
+            usable.append(ready)
+        else:
+            dropped.append(DroppedPrior(study_instance_uid=prior.files.study_instance_uid, reason=reason or str(ready)))
+    return EarlierStudies(usable=tuple(usable), dropped=tuple(dropped))
+
+
+def gaps_days(usable: Sequence[UsablePrior], current: StudyFiles) -> list[float]:
+    """Days since the study before, oldest study first, the current one last; the first is 0."""
+    dates = [prior.acquired_at for prior in reversed(usable)]
+    if current.acquired_at is not None:
+        dates.append(current.acquired_at)
+    return [0.0, *((later - earlier).total_seconds() / SECONDS_PER_DAY for earlier, later in pairwise(dates))]
+
+
+def known_prior_lesions(known: KnownLesions, aligned: AlignedPrior, grid: Grid) -> PriorLesions:
+    """Lesions that an earlier run reported, on the current grid; their numbers and UIDs stand."""
+    labels = warp_labels(known.lesion_labels, known.grid, grid, aligned.prior_from_current)
+    lesions = tuple(
+        PriorLesion(
+            number=lesion.number,
+            tracking_uid=lesion.tracking_uid,
+            tracking_id=lesion.tracking_id,
+            kind=lesion.kind,
+            side=lesion.side,
+            volume_ml=lesion.volume_ml,
+        )
+        for lesion in known.lesions
+    )
+    return PriorLesions(
+        labels=labels.astype(np.uint16), valid=aligned.valid, lesions=lesions, volume_factor=aligned.volume_factor
+    )
+
+
+def found_prior_lesions(found: FoundLesions, prior: UsablePrior) -> PriorLesions:
+    """Lesions of an earlier study that were found in this run, already on the current grid."""
+    origin = lesion_origin(prior.study.files.study_instance_uid, prior.series_instance_uid)
+    uids = [derived_tracking_uid(origin, lesion) for lesion in found.lesions]
+    lesions = tuple(
+        PriorLesion(
+            number=lesion.number,
+            tracking_uid=uid,
+            tracking_id=tracking_id(uid),
+            kind=lesion.kind,
+            side=lesion.side,
+            volume_ml=lesion.volume_ml,
+        )
+        for lesion, uid in zip(found.lesions, uids, strict=True)
+    )
+    return PriorLesions(
+        labels=found.labels, valid=prior.aligned.valid, lesions=lesions, volume_factor=prior.aligned.volume_factor
+    )
+
+
+def lesion_origin(study_instance_uid: str, series_instance_uid: str) -> str:
+    """What the tracking UIDs of a study's own lesions derive from."""
+    return f"{study_instance_uid}/{series_instance_uid}"
+
+
+def _newest_first(prior: PriorStudy) -> tuple[float, str]:
+    acquired_at = prior.files.acquired_at
+    return (-acquired_at.timestamp() if acquired_at else float("inf"), prior.files.study_instance_uid)
+
+
+def _unfit(prior: PriorStudy, current: StudyFiles, seen: set[str]) -> str:
+    """Why a study is no earlier study; empty when it is one."""
+    if prior.files.study_instance_uid in seen:
+        return "It was offered twice, or is the current study itself."
+    if prior.files.acquired_at is None or current.acquired_at is None:
+        return "The acquisition date of one of the two studies is not known, so their order is not either."
+    if prior.files.acquired_at >= current.acquired_at:
+        return "It was not acquired before the current study."
+    return ""
+
+
+def _ready(prior: PriorStudy, current: CurrentStudy, segmenter: LungSegmenter) -> UsablePrior | str:
+    """The aligned study, or the reason why there is none."""
+    acquired_at = prior.files.acquired_at
+    try:
+        choice = choose_series(prior.files.paths)
+        lps = lps_from_source(read_volume(choice))
+        lung_mask = _lungs(lps, prior.known, segmenter)
+        check_is_chest(lps.volume_hu, lung_mask, lps.spacing_mm)
+    except PipelineError as exc:
+        return exc.reason
+    aligned = align_prior(lps, lung_mask, current.lps, current.lung_mask)
+    if aligned.refusal or acquired_at is None:
+        return aligned.refusal
+    return UsablePrior(
+        study=prior, acquired_at=acquired_at, series_instance_uid=choice.series_instance_uid, aligned=aligned
+    )
+
+
+def _lungs(lps: LpsVolume, known: KnownLesions | None, segmenter: LungSegmenter) -> UInt8Array:
+    """The lungs an earlier run found, where it looked at the same series; else found anew."""
+    if known is None or not _is_same_grid(known.grid, lps.source_grid):
+        return segmenter.segment(lps.volume_hu, lps.spacing_mm)
+    return lps_mask_from_source(known.lung_mask, lps)
+
+
+def _is_same_grid(first: Grid, second: Grid) -> bool:
+    same_place = np.allclose(first.affine_lps_from_kji, second.affine_lps_from_kji, atol=SAME_PLACE_MM)
+    return first.shape == second.shape and bool(same_place)

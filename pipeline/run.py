@@ -1,0 +1,165 @@
+"""One study from files to findings: the stages, in order."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+
+from pipeline.choose import choose_series
+from pipeline.compare import Comparison, compare_lesions, without_prior
+from pipeline.current import CurrentStudy
+from pipeline.device import choose_device
+from pipeline.earlier import (
+    EarlierStudies,
+    UsablePrior,
+    found_prior_lesions,
+    gaps_days,
+    known_prior_lesions,
+    lesion_origin,
+    prepare_earlier,
+)
+from pipeline.engine import Engine, build_engine
+from pipeline.findings import Analysis, PriorStudy
+from pipeline.lesions import FoundLesions, find_lesions, lesion_maps, lesion_scores, slices_with_lung
+from pipeline.lung_checks import check_is_chest
+from pipeline.model_pack import ModelPack
+from pipeline.orient import lps_from_source, source_from_lps
+from pipeline.plug_points import Detection, StudyOnGrid
+from pipeline.report import Measured, build_findings
+from pipeline.study import Grid, StudyFiles
+from pipeline.volume import read_volume
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done, and how much of the whole is behind, 0..1."""
+
+
+def analyse(
+    current: StudyFiles,
+    priors: Sequence[PriorStudy],
+    *,
+    pack: ModelPack,
+    device: str,
+    on_progress: Progress,
+) -> Analysis:
+    """Everything the pipeline says about a study; the same input gives the same answer, in whatever order files come.
+
+    Args:
+        current: The study.
+        priors: Earlier studies of the same patient, in any order.
+        pack: Weights and what belongs to them.
+        device: "auto", "cpu" or "cuda".
+        on_progress: Told before each stage.
+
+    Raises:
+        StudyRefusedError: The study cannot be analysed: no series, no even volume, no chest.
+        UnreadableStudyError: Its images could not be read.
+        ModelPackError: The weights do not fit.
+        NoSuchDeviceError: The device is not there.
+    """
+    on_progress("Loading the networks", 0.0)
+    engine = build_engine(pack, choose_device(device))
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        return analyse_with(engine, current, priors, on_progress=on_progress)
+
+
+def analyse_with(
+    engine: Engine, current: StudyFiles, priors: Sequence[PriorStudy], *, on_progress: Progress
+) -> Analysis:
+    """`analyse` with any lung segmenter and lesion detector."""
+    on_progress("Choosing the series", 0.02)
+    choice = choose_series(current.paths)
+    on_progress("Reading the volume", 0.05)
+    volume = read_volume(choice)
+    lps = lps_from_source(volume)
+    on_progress("Finding the lungs", 0.1)
+    lung_mask = engine.segmenter.segment(lps.volume_hu, lps.spacing_mm)
+    check_is_chest(lps.volume_hu, lung_mask, lps.spacing_mm)
+    study = CurrentStudy(files=current, choice=choice, volume=volume, lps=lps, lung_mask=lung_mask)
+    earlier = prepare_earlier(
+        study,
+        priors,
+        engine.segmenter,
+        on_prior=lambda number: on_progress("Aligning earlier studies", 0.3 + 0.3 * number / len(priors)),
+    )
+    on_progress("Finding lesions", 0.6)
+    detection = engine.detector.detect(_sequence(study, earlier), lps.grid, gaps_days(earlier.usable, current))
+    on_progress("Measuring lesions", 0.9)
+    found = _found(engine, detection, study)
+    comparison = _compared(engine, detection, study, earlier, found=found)
+    analysis = _analysis(engine, detection, study, earlier, result=(found, comparison))
+    on_progress("Done", 1.0)
+    return analysis
+
+
+def _sequence(study: CurrentStudy, earlier: EarlierStudies) -> list[StudyOnGrid]:
+    """All studies on the grid of the current one, oldest first."""
+    now = StudyOnGrid(
+        volume_hu=study.lps.volume_hu,
+        lung_mask=study.lung_mask,
+        valid=np.ones(study.lung_mask.shape, np.bool_),
+    )
+    before = [
+        StudyOnGrid(volume_hu=prior.aligned.volume_hu, lung_mask=prior.aligned.lung_mask, valid=prior.aligned.valid)
+        for prior in reversed(earlier.usable)
+    ]
+    return [*before, now]
+
+
+def _found(engine: Engine, detection: Detection, study: CurrentStudy) -> FoundLesions:
+    """Lesions of the current study."""
+    threshold, smallest_ml = engine.thresholds.lesion_probability, engine.thresholds.smallest_lesion_ml
+    grid = study.lps.grid
+    maps = lesion_maps(detection, detection.studies[-1], study.lung_mask, grid, threshold=threshold)
+    return find_lesions(maps, study.lps.volume_hu, study.lung_mask, grid.voxel_volume_ml, smallest_ml=smallest_ml)
+
+
+def _compared(
+    engine: Engine, detection: Detection, study: CurrentStudy, earlier: EarlierStudies, *, found: FoundLesions
+) -> Comparison:
+    """The lesions against those of the newest earlier study, as its own run reported them or as this run finds them."""
+    origin = lesion_origin(study.files.study_instance_uid, study.choice.series_instance_uid)
+    if not earlier.usable:
+        return without_prior(found, origin)
+    newest, grid = earlier.usable[0], study.lps.grid
+    if newest.study.known is not None:
+        prior = known_prior_lesions(newest.study.known, newest.aligned, grid)
+    else:
+        prior = found_prior_lesions(_found_in_prior(engine, detection, newest, grid), newest)
+    return compare_lesions(found, prior, origin, spacing_mm=grid.spacing_mm, voxel_ml=grid.voxel_volume_ml)
+
+
+def _found_in_prior(engine: Engine, detection: Detection, prior: UsablePrior, grid: Grid) -> FoundLesions:
+    """Lesions of the newest earlier study, on the grid of the current one, with the volumes they had then."""
+    threshold, smallest_ml = engine.thresholds.lesion_probability, engine.thresholds.smallest_lesion_ml
+    aligned = prior.aligned
+    maps = lesion_maps(detection, detection.studies[-2], aligned.lung_mask, grid, threshold=threshold)
+    voxel_ml = grid.voxel_volume_ml * aligned.volume_factor
+    return find_lesions(maps, aligned.volume_hu, aligned.lung_mask, voxel_ml, smallest_ml=smallest_ml)
+
+
+def _analysis(
+    engine: Engine,
+    detection: Detection,
+    study: CurrentStudy,
+    earlier: EarlierStudies,
+    *,
+    result: tuple[FoundLesions, Comparison],
+) -> Analysis:
+    """Everything on the grid of acquisition, with the findings."""
+    found, comparison = result
+    newest = detection.studies[-1]
+    measured = Measured(
+        study=study,
+        lung_mask=source_from_lps(study.lung_mask, study.lps),
+        lesion_labels=source_from_lps(found.labels, study.lps),
+        comparison=comparison,
+        lesion_scores=lesion_scores(found, study.lps.grid, detection, newest),
+        slice_logits=newest.slice_logits[slices_with_lung(study.lung_mask, study.lps.grid, detection.grid)],
+        earlier=earlier,
+    )
+    return Analysis(
+        findings=build_findings(measured, engine),
+        volume=study.volume,
+        lung_mask=measured.lung_mask,
+        lesion_labels=measured.lesion_labels,
+    )
