@@ -1,0 +1,118 @@
+"""Attempts taken, run and kept, with a real index and real child processes."""
+
+from pathlib import Path
+from threading import Event
+
+from builders.clock import FakeClock
+from builders.index import build_index, make_ready, received
+from config.settings import NodeSettings, Peer, PipelineSettings, Settings
+from dicom_node.dispatch import Dispatcher
+from dicom_node.engine import EngineLimits, LocalEngine
+from storage.files import ResultStore
+from storage.index import Index
+from storage.lifecycle import State
+from storage.records import PatientKey
+
+SUCCEED = """
+import pathlib, sys
+from dicom_node.job_records import JobOutcome, JobSpec, OutcomeKind
+from storage.records import ResultFile
+folder = pathlib.Path(sys.argv[1])
+spec = JobSpec.read(folder)
+(folder / "out").mkdir()
+(folder / "out" / "sr.dcm").write_text(spec.study.study_instance_uid + " " + str(len(spec.priors)))
+sr = ResultFile(kind="sr", path=folder / "out" / "sr.dcm", sha256="0" * 64, sop_class_uid="1.2.3", sop_instance_uid="2.25.9")
+JobOutcome(kind=OutcomeKind.SUCCEEDED, reason="1 lesion", files=(sr,)).write(folder)
+"""
+CRASH = "import os; os.kill(os.getpid(), 11)"
+PACS = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=104, receives_results=True)
+
+
+def settings(folder: Path) -> Settings:
+    """Of a node with one destination."""
+    return Settings(node=NodeSettings(data_dir=folder), pipeline=PipelineSettings(attempts=2), peers=(PACS,))
+
+
+def ready_study(index: Index, study: str = "1.2.3", **changes: object) -> None:
+    """One study in the queue."""
+    index.record_received([received(study, **changes)])
+    make_ready(index, study)
+
+
+def dispatcher(folder: Path, index: Index, code: str) -> Dispatcher:
+    """One whose attempts run the given code."""
+    engine = LocalEngine(EngineLimits(time_limit_s=30, memory_limit_bytes=0), command=("-c", code))
+    return Dispatcher(settings(folder), index, results=ResultStore(folder), engine=engine)
+
+
+def state_of(index: Index, study: str = "1.2.3") -> State:
+    """Where the study stands."""
+    view = index.study(study)
+    assert view is not None
+    return view.state
+
+
+def test_a_successful_attempt_leaves_its_result_in_place_with_a_delivery(tmp_path: Path) -> None:
+    """The result set is kept below the data folder and waits for its destination."""
+    index = build_index(tmp_path, FakeClock())
+    ready_study(index)
+    assert dispatcher(tmp_path, index, SUCCEED).run_next(Event())
+    view = index.study("1.2.3")
+    assert view is not None
+    assert view.result is not None
+    assert view.result.files[0].path.read_text() == "1.2.3 0"
+    assert [delivery.destination for delivery in view.deliveries] == ["pacs"]
+
+
+def test_nothing_ready_is_nothing_run(tmp_path: Path) -> None:
+    """An empty queue is no error."""
+    assert not dispatcher(tmp_path, build_index(tmp_path, FakeClock()), SUCCEED).run_next(Event())
+
+
+def test_a_crashing_study_is_tried_again_then_given_up_with_its_log(tmp_path: Path) -> None:
+    """The node goes on after the last attempt that the configuration allows."""
+    index = build_index(tmp_path, FakeClock())
+    ready_study(index)
+    crashing = dispatcher(tmp_path, index, CRASH)
+    crashing.run_next(Event())
+    assert state_of(index) is State.READY
+    crashing.run_next(Event())
+    assert state_of(index) is State.PIPELINE_FAILED
+    assert len(list((tmp_path / "failed-attempts").iterdir())) == 2
+    assert not crashing.run_next(Event())
+
+
+def test_a_stopping_worker_puts_the_study_back_into_the_queue(tmp_path: Path) -> None:
+    """The next worker takes it, and the try does not count."""
+    index = build_index(tmp_path, FakeClock())
+    ready_study(index)
+    stop = Event()
+    stop.set()
+    dispatcher(tmp_path, index, "import time; time.sleep(60)").run_next(stop)
+    assert state_of(index) is State.READY
+
+
+def test_two_patients_under_one_study_uid_are_never_run(tmp_path: Path) -> None:
+    """The study ends as skipped with a plain reason."""
+    index = build_index(tmp_path, FakeClock())
+    index.record_received([received(), received(number=2, patient=PatientKey(patient_id="9", issuer="CITY"))])
+    make_ready(index)
+    dispatcher(tmp_path, index, SUCCEED).run_next(Event())
+    view = index.study("1.2.3")
+    assert view is not None
+    assert view.state is State.SKIPPED
+    assert "two patients" in view.reason
+
+
+def test_an_earlier_study_of_the_same_patient_goes_into_the_attempt(tmp_path: Path) -> None:
+    """The index links it by patient ID and issuer."""
+    clock = FakeClock()
+    index = build_index(tmp_path, clock)
+    ready_study(index, "1.2.4", acquired_at=clock.now().replace(year=2025))
+    ready_study(index)
+    worker = dispatcher(tmp_path, index, SUCCEED)
+    worker.run_next(Event())
+    worker.run_next(Event())
+    result = index.latest_result("1.2.3")
+    assert result is not None
+    assert result.files[0].path.read_text() == "1.2.3 1"

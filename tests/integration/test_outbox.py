@@ -1,0 +1,117 @@
+"""Results on their way, with a real index and real associations."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+
+from builders.clock import FakeClock
+from builders.index import build_index, claimed_study, result_files
+from builders.ports import free_port
+from builders.scripted_scp import scripted_scp
+from config.settings import Peer
+from dicom_node.outbox import BackOff, Outbox
+from storage.index import Index
+from storage.lifecycle import State
+
+STUDY = "1.2.3"
+DAY_S = 86_400.0
+BACK_OFF = BackOff(first_s=5, maximum_s=600, give_up_after_s=7 * DAY_S)
+
+
+def finished_study(folder: Path, clock: FakeClock) -> Index:
+    """A study whose SR waits to be sent to `pacs`."""
+    index = build_index(folder, clock)
+    dataset = Dataset()
+    dataset.SOPClassUID = ComprehensiveSRStorage
+    dataset.SOPInstanceUID = "2.25.1"
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.save_as(folder / "sr.dcm", enforce_file_format=True)
+    report, findings = result_files("2.25.1")
+    report = replace(report, path=folder / "sr.dcm", sop_class_uid=str(ComprehensiveSRStorage))
+    index.finish_succeeded(claimed_study(index, STUDY), (report, findings), destinations=["pacs"], why="1 lesion")
+    return index
+
+
+def state_of(index: Index) -> State:
+    """Where the study stands."""
+    view = index.study(STUDY)
+    assert view is not None
+    return view.state
+
+
+def send_with(answer: Callable[[int], int | None], index: Index, clock: FakeClock, *, rounds: int = 1) -> list[bytes]:
+    """Let the outbox look `rounds` times, far enough apart; returns what the peer got."""
+    with scripted_scp(answer, sop_class_uids=[ComprehensiveSRStorage]) as scp:
+        outbox = Outbox(index, scp.peer, own_aet="NODE", back_off=BACK_OFF, clock=clock)
+        for _ in range(rounds):
+            outbox.send_due()
+            clock.advance(800)
+        return [encoded for _, encoded in scp.received]
+
+
+def test_a_study_is_delivered_when_the_peer_took_its_result(tmp_path: Path) -> None:
+    """Success of the last object moves the study; a second look sends nothing."""
+    clock = FakeClock()
+    index = finished_study(tmp_path, clock)
+    assert len(send_with(lambda n: 0x0000, index, clock, rounds=2)) == 1
+    assert state_of(index) is State.DELIVERED
+
+
+def test_a_busy_peer_gets_the_same_bytes_again(tmp_path: Path) -> None:
+    """A resend is the same object, bit by bit."""
+    clock = FakeClock()
+    index = finished_study(tmp_path, clock)
+    sent = send_with(lambda n: 0xA700 if n == 0 else 0x0000, index, clock, rounds=2)
+    assert len(sent) == 2
+    assert sent[0] == sent[1]
+    assert state_of(index) is State.DELIVERED
+
+
+def test_a_refusal_for_good_is_shown_and_not_repeated(tmp_path: Path) -> None:
+    """The study says that a delivery failed, with the status."""
+    clock = FakeClock()
+    index = finished_study(tmp_path, clock)
+    assert len(send_with(lambda n: 0xA900, index, clock, rounds=3)) == 1
+    view = index.study(STUDY)
+    assert view is not None
+    assert view.state is State.DELIVERY_FAILED
+    assert "0xA900" in view.deliveries[0].last_status
+
+
+# pynetdicom 3.0.4 leaves the socket of a refused connection to the garbage collector (transport.py, connect).
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_peer_that_is_down_for_hours_gets_the_result_once_it_is_up(tmp_path: Path) -> None:
+    """An outage is no failure."""
+    clock = FakeClock()
+    index = finished_study(tmp_path, clock)
+    down = Peer(name="pacs", ae_title="SCRIPTED", host="127.0.0.1", port=free_port(), receives_results=True)
+    outbox = Outbox(index, down, own_aet="NODE", back_off=BACK_OFF, clock=clock)
+    for _ in range(4):
+        outbox.send_due()
+        clock.advance(3600)
+    assert state_of(index) in {State.PROCESSED, State.SENDING}
+    assert len(send_with(lambda n: 0x0000, index, clock)) == 1
+    assert state_of(index) is State.DELIVERED
+
+
+def test_a_delivery_gives_up_after_days_not_after_tries(tmp_path: Path) -> None:
+    """A week of refusals ends in a state that people see."""
+    clock = FakeClock()
+    index = finished_study(tmp_path, clock)
+    send_with(lambda n: 0xA700, index, clock, rounds=5)
+    assert state_of(index) is State.SENDING
+    clock.advance(8 * DAY_S)
+    send_with(lambda n: 0xA700, index, clock)
+    assert state_of(index) is State.DELIVERY_FAILED
+
+
+def test_waits_double_up_to_the_maximum() -> None:
+    """5 s, 10 s, 20 s ... 10 min, spread by a fifth."""
+    assert [BACK_OFF.wait_s(tries, jitter=0.5) for tries in (1, 2, 3, 30)] == [5, 10, 20, 600]
+    assert BACK_OFF.wait_s(1, jitter=0.0) == 4
+    assert BACK_OFF.wait_s(1, jitter=1.0) == pytest.approx(6)
