@@ -1,0 +1,87 @@
+"""Random changes that make a few chests stand for many: place, resolution, grey values, opacities."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def uniform(generator: torch.Generator, low: float, high: float) -> float:
+    """One random number."""
+    return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def chance(generator: torch.Generator, share: float) -> bool:
+    """True in this share of the calls."""
+    return float(torch.rand((), generator=generator)) < share
+
+
+def random_placement(generator: torch.Generator, count: int) -> Tensor:
+    """Affine maps (count, 2, 3) for `functional.affine_grid`: turned, stretched, shifted a little."""
+    maps = []
+    for _ in range(count):
+        angle = uniform(generator, -0.2, 0.2)
+        stretch_x, stretch_y = uniform(generator, 0.8, 1.3), uniform(generator, 0.8, 1.3)
+        shift_x, shift_y = uniform(generator, -0.15, 0.15), uniform(generator, -0.15, 0.15)
+        cosine, sine = math.cos(angle), math.sin(angle)
+        maps.append([[cosine * stretch_x, -sine * stretch_y, shift_x], [sine * stretch_x, cosine * stretch_y, shift_y]])
+    return torch.tensor(maps)
+
+
+def placed(images: Tensor, labels: Tensor, placement: Tensor) -> tuple[Tensor, Tensor]:
+    """Images (N, 1, H, W) and labels (N, H, W) moved alike; what comes from outside is air and background."""
+    grid = functional.affine_grid(placement, list(images.shape), align_corners=False)
+    moved = functional.grid_sample(images, grid, mode="bilinear", align_corners=False)
+    as_image = labels.unsqueeze(1).float()
+    nearest = functional.grid_sample(as_image, grid, mode="nearest", align_corners=False)
+    return moved, nearest.squeeze(1).long()
+
+
+def coarsened(images: Tensor, generator: torch.Generator) -> Tensor:
+    """As if scanned with pixels up to 2.4 times as large."""
+    factor = uniform(generator, 1.0, 2.4)
+    size = [round(side / factor) for side in images.shape[-2:]]
+    small = functional.interpolate(images, size=size, mode="bilinear", align_corners=False, antialias=True)
+    return functional.interpolate(small, size=list(images.shape[-2:]), mode="bilinear", align_corners=False)
+
+
+def cropped_view(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A smaller field of view: nothing was reconstructed outside a centred square."""
+    side = images.shape[-1]
+    margin = int(uniform(generator, 0.05, 0.24) * side)
+    seen = torch.zeros((side, side))
+    seen[margin : side - margin, margin : side - margin] = 1.0
+    return images * seen, labels * seen.long()
+
+
+def smooth_noise(generator: torch.Generator, shape: tuple[int, int, int], cells: int) -> Tensor:
+    """Random fields (N, H, W) with about `cells` bumps along a side, roughly standard normal."""
+    coarse = torch.randn((shape[0], 1, cells + 3, cells + 3), generator=generator)
+    return functional.interpolate(coarse, size=shape[1:], mode="bicubic", align_corners=False).squeeze(1)
+
+
+def with_opacities(images: Tensor, lungs: Tensor, generator: torch.Generator) -> Tensor:
+    """Random dense regions in the lungs, for the lung network: disease must not cut holes into its mask.
+
+    Args:
+        images: (N, 1, H, W) in 0..1.
+        lungs: (N, H, W), not 0 inside the lungs.
+        generator: Of the step.
+    """
+    shape = (images.shape[0], images.shape[-2], images.shape[-1])
+    pattern = smooth_noise(generator, shape, 7) + 0.6 * smooth_noise(generator, shape, 25)
+    share = torch.sigmoid((pattern - uniform(generator, -0.5, 1.8)) * 8.0) * (lungs > 0)
+    density = uniform(generator, 0.35, 0.85)
+    texture = 0.04 * smooth_noise(generator, shape, 40)
+    target = torch.maximum(images.squeeze(1), density + texture)
+    return torch.lerp(images.squeeze(1), target, share).unsqueeze(1).clamp(0.0, 1.0)
+
+
+def regraded(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Another scanner's grey values and noise; a step of 0.01 is 16 HU."""
+    gain, offset = uniform(generator, 0.94, 1.06), uniform(generator, -0.025, 0.025)
+    noise = uniform(generator, 0.0, 0.03) * torch.randn(images.shape, generator=generator)
+    if chance(generator, 0.5):
+        noise = functional.avg_pool2d(noise, 3, stride=1, padding=1) * 2.0
+    return ((images - 0.2) * gain + 0.2 + offset + noise).clamp(0.0, 1.0)

@@ -1,0 +1,81 @@
+"""Training cases on disk: the studies of one patient on one grid, with their truth."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.study import BoolArray, Int16Array, UInt8Array
+
+DESCRIPTION = "case.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CaseStudy:
+    """One study; arrays may lie on disk until they are read."""
+
+    day: float
+    volume_hu: Int16Array
+    """(Z, Y, X) on the model grid."""
+    truth: UInt8Array
+    """(3, Z, Y, X): lung side, lesion number, lesion kind (1 ground-glass, 2 consolidation)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Case:
+    """The studies of one patient, oldest first, all on one grid in one position."""
+
+    name: str
+    source: str
+    """"phantom" or "real"."""
+    diseased: bool
+    slice_spacing_mm: float
+    pixel_mm: float
+    studies: tuple[CaseStudy, ...]
+
+
+def save_case(folder: Path, case: Case) -> None:
+    """A folder that `load_case` reads; it counts as complete once its description is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, study in enumerate(case.studies):
+        np.save(folder / f"{number}-hu.npy", study.volume_hu)
+        np.save(folder / f"{number}-truth.npy", study.truth)
+    description = {
+        "name": case.name,
+        "source": case.source,
+        "diseased": case.diseased,
+        "slice_spacing_mm": case.slice_spacing_mm,
+        "pixel_mm": case.pixel_mm,
+        "days": [study.day for study in case.studies],
+    }
+    (folder / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
+
+
+def load_case(folder: Path) -> Case:
+    """A case whose arrays are mapped, not read."""
+    description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    days = description.pop("days")
+    studies = tuple(
+        CaseStudy(
+            day=float(day),
+            volume_hu=np.load(folder / f"{number}-hu.npy", mmap_mode="r"),
+            truth=np.load(folder / f"{number}-truth.npy", mmap_mode="r"),
+        )
+        for number, day in enumerate(days)
+    )
+    return Case(**description, studies=studies)
+
+
+def load_cases(folder: Path) -> list[Case]:
+    """All complete cases below a folder, by name."""
+    return [load_case(path.parent) for path in sorted(folder.glob(f"*/{DESCRIPTION}"))]
+
+
+def lung_window(lungs: BoolArray, margin_pixels: int) -> tuple[slice, slice, slice]:
+    """The part of a grid around the lungs: all slices with lung and one more at each end, margin in the plane."""
+    filled = [np.flatnonzero(lungs.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]
+    margins = (1, margin_pixels, margin_pixels)
+    low = [max(0, int(index[0]) - margin) for index, margin in zip(filled, margins, strict=True)]
+    high = [int(index[-1]) + margin + 1 for index, margin in zip(filled, margins, strict=True)]
+    return slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2])

@@ -1,0 +1,135 @@
+"""What a training run is told: data, lengths, seeds."""
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Record = TypeVar("Record", bound="DataclassInstance")
+
+
+class TrainingConfigError(PipelineError):
+    """The training configuration is wrong; the message names the key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealFolder:
+    """A folder of real chest CT in DICOM, whose licence allows training."""
+
+    path: Path
+    name: str
+    licence: str
+    attribution: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataConfig:
+    """What is trained on; rendered once into the cache."""
+
+    phantom_patients: int = 200
+    validation_patients: int = 48
+    """Phantoms of other seeds, never trained on."""
+    paintings_per_real_study: int = 4
+    """Series of synthetic lesions set into each real study."""
+    real_folders: tuple[RealFolder, ...] = ()
+    processes: int = 1
+    """That render at the same time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LungTraining:
+    """Training of the lung network."""
+
+    steps: int = 2000
+    batch: int = 8
+    learning_rate: float = 2e-3
+    real_share: float = 0.5
+    """Of the slices of a batch; the rest are phantoms."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceTimeTraining:
+    """Training of Space-Time-Net."""
+
+    steps: int = 6000
+    batch: int = 2
+    """Patients per step."""
+    learning_rate: float = 1e-3
+    slices: int = 8
+    """Per patient and step."""
+    crop: tuple[int, int] = (128, 160)
+    """Rows and columns."""
+    real_share: float = 0.35
+    """Of the patients that are painted real lungs."""
+    no_prior_share: float = 0.35
+    """Steps without an earlier study: without them the network fails where there is none."""
+    wrong_patient_share: float = 0.04
+    """Earlier studies that are somebody else's, to be ignored."""
+    bidirectional_time: bool = False
+    hidden: int = 64
+    widths: tuple[int, int, int, int] = (24, 48, 96, 160)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """A training run of both networks."""
+
+    name: str = "demo"
+    version: str = "0.1.0"
+    seed: int = 1
+    cache: Path
+    """Folder for rendered data and checkpoints; a run that stopped goes on from here."""
+    threads: int = 2
+    checkpoint_every: int = 250
+    data: DataConfig = field(default_factory=DataConfig)
+    lungs: LungTraining = field(default_factory=LungTraining)
+    space_time: SpaceTimeTraining = field(default_factory=SpaceTimeTraining)
+
+
+def load_training_config(path: Path) -> TrainingConfig:
+    """The training configuration in a TOML file; relative paths count from the file.
+
+    Raises:
+        TrainingConfigError: The file cannot be read, or a key is unknown or missing.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as exc:
+        message = f"{path}: {exc}"
+        raise TrainingConfigError(message) from exc
+    base = path.parent
+    data = dict(content.pop("data", {}))
+    folders = [dict(folder) for folder in data.pop("real_folders", [])]
+    real = tuple(_built(RealFolder, "data.real_folders", _with_path(folder, "path", base)) for folder in folders)
+    tables = {
+        "data": _built(DataConfig, "data", {**data, "real_folders": real}),
+        "lungs": _built(LungTraining, "lungs", content.pop("lungs", {})),
+        "space_time": _built(SpaceTimeTraining, "space_time", _with_tuples(content.pop("space_time", {}))),
+    }
+    return _built(TrainingConfig, "training", {**_with_path(content, "cache", base), **tables})
+
+
+def _built(record: type[Record], table: str, values: dict[str, Any]) -> Record:
+    known = {item.name for item in fields(record)}
+    unknown = sorted(values.keys() - known)
+    if unknown:
+        message = f"[{table}].{unknown[0]}: unknown key (known: {', '.join(sorted(known))})"
+        raise TrainingConfigError(message)
+    try:
+        return record(**values)
+    except TypeError as exc:
+        message = f"[{table}]: {exc}"
+        raise TrainingConfigError(message) from exc
+
+
+def _with_path(values: dict[str, Any], key: str, base: Path) -> dict[str, Any]:
+    return {**values, key: base / values[key]} if key in values else values
+
+
+def _with_tuples(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}

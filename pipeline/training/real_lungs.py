@@ -1,0 +1,188 @@
+"""Real CT for training: series read plainly, with lung masks made by threshold and morphology.
+
+The masks are teachers only: inference never uses a threshold for its lungs.
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pydicom
+from pydicom.errors import InvalidDicomError
+from scipy import ndimage
+
+from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, Int16Array, UInt8Array
+
+LUNG_BELOW_HU = -400.0
+"""Between lung and soft tissue; the threshold of most classical methods."""
+
+AIRWAY_BELOW_HU = -930.0
+"""Air in trachea and main bronchi, after smoothing."""
+
+GAS_BELOW_HU = -960.0
+LARGEST_GAS_MM2 = 1500.0
+"""Bowel gas in a slice: smaller than this, with a purer core than lung has."""
+
+SMALLEST_LUNG_ML = 20.0
+
+CLOSING_MM = 6.0
+"""Vessels and small lesions up to twice this wide become lung."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class RealStudy:
+    """One axial series of a real patient."""
+
+    name: str
+    """Patient, then a number for the series."""
+    volume_hu: Int16Array
+    """(Z, Y, X): inferior to superior, anterior to posterior, right to left."""
+    spacing_mm: tuple[float, float, float]
+    lung_mask: UInt8Array
+
+
+def read_real_studies(folder: Path) -> list[RealStudy]:
+    """Every axial CT series of at least ten slices below `folder`, with its pseudo lung mask."""
+    series: dict[str, list[pydicom.FileDataset]] = defaultdict(list)
+    for path in sorted(folder.rglob("*")):
+        image = _read_ct(path) if path.is_file() else None
+        if image is not None:
+            series[str(image.SeriesInstanceUID)].append(image)
+    whole = [images for _, images in sorted(series.items()) if len(images) >= 10]
+    return [_study(images, number) for number, images in enumerate(whole)]
+
+
+def pseudo_lung_mask(volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
+    """Right and left lung of a chest whose lungs are mostly aerated."""
+    smooth = ndimage.gaussian_filter(volume_hu.astype(np.float32), [1.0 / mm for mm in spacing_mm])
+    aerated = _inside_body(smooth < LUNG_BELOW_HU)
+    lungs = _without_gas(aerated & ~_airways(smooth, aerated, spacing_mm), smooth, spacing_mm)
+    lungs = ndimage.binary_opening(lungs, _disc(2.0, spacing_mm))
+    sides = _sides(lungs, spacing_mm)
+    closed = [_closed(sides == side, spacing_mm) for side in (RIGHT_LUNG, LEFT_LUNG)]
+    mask = np.zeros(volume_hu.shape, np.uint8)
+    mask[closed[0]] = RIGHT_LUNG
+    mask[closed[1] & ~closed[0]] = LEFT_LUNG
+    return mask
+
+
+def _read_ct(path: Path) -> pydicom.FileDataset | None:
+    try:
+        image = pydicom.dcmread(path)
+    except InvalidDicomError:
+        return None
+    oriented = [round(float(value)) for value in image.get("ImageOrientationPatient", [])]
+    return image if oriented == [1, 0, 0, 0, 1, 0] and "PixelData" in image else None
+
+
+def _study(images: list[pydicom.FileDataset], number: int) -> RealStudy:
+    images = sorted(images, key=lambda image: float(image.ImagePositionPatient[2]))
+    first, last = images[0], images[-1]
+    step = (float(last.ImagePositionPatient[2]) - float(first.ImagePositionPatient[2])) / (len(images) - 1)
+    slope, intercept = float(first.get("RescaleSlope", 1)), float(first.get("RescaleIntercept", 0))
+    stored = np.stack([image.pixel_array for image in images]).astype(np.float32)
+    volume = np.clip(stored * slope + intercept, -1024, 3071).astype(np.int16)
+    spacing = (step, float(first.PixelSpacing[0]), float(first.PixelSpacing[1]))
+    name = f"{first.PatientID}-{number}"
+    return RealStudy(name=name, volume_hu=volume, spacing_mm=spacing, lung_mask=pseudo_lung_mask(volume, spacing))
+
+
+def _inside_body(air: BoolArray) -> BoolArray:
+    """Air that does not reach the left, right, front or back of its slice."""
+    kept = np.zeros_like(air)
+    for index, plane in enumerate(air):
+        labels, _ = ndimage.label(plane)
+        edge = np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]]))
+        kept[index] = plane & ~np.isin(labels, edge)
+    return kept
+
+
+def _airways(smooth_hu: Float32Array, aerated: BoolArray, spacing_mm: tuple[float, float, float]) -> BoolArray:
+    """Trachea and main bronchi: thick tubes of pure air near the middle, with their walls."""
+    air = ndimage.binary_opening(aerated & (smooth_hu < AIRWAY_BELOW_HU), _disc(2.5, spacing_mm))
+    labels, count = ndimage.label(air, np.ones((3, 3, 3)))
+    airways = np.zeros_like(air)
+    middle = float(np.mean(np.nonzero(aerated)[2])) if aerated.any() else 0.0
+    for label in range(1, count + 1):
+        part = labels == label
+        area_mm2 = part.sum(axis=(1, 2)).max() * spacing_mm[1] * spacing_mm[2]
+        off_middle_mm = abs(float(np.mean(np.nonzero(part)[2])) - middle) * spacing_mm[2]
+        if area_mm2 < 900.0 and off_middle_mm < 45.0:
+            airways |= part
+    walls = ndimage.binary_dilation(airways, _disc(3.0, spacing_mm)) & (smooth_hu < -800.0)
+    return np.asarray(walls | airways)
+
+
+def _without_gas(lungs: BoolArray, smooth_hu: Float32Array, spacing_mm: tuple[float, float, float]) -> BoolArray:
+    """Without bowel gas and pieces of airway: small regions of a slice with a core of pure air."""
+    kept = np.zeros_like(lungs)
+    for index, plane in enumerate(lungs):
+        labels, count = ndimage.label(plane)
+        area_mm2 = np.bincount(labels.ravel()) * spacing_mm[1] * spacing_mm[2]
+        purest_hu = np.asarray(ndimage.minimum(smooth_hu[index], labels, np.arange(count + 1)))
+        keep = (area_mm2 > LARGEST_GAS_MM2) | (purest_hu > GAS_BELOW_HU)
+        keep[0] = False
+        kept[index] = keep[labels]
+    return kept
+
+
+def _sides(lungs: BoolArray, spacing_mm: tuple[float, float, float]) -> UInt8Array:
+    """Right and left, parted by eroding until no bridge is left, then grown back by nearness."""
+    for radius_mm in (0.0, 2.0, 3.0, 4.0, 6.0, 8.0):
+        eroded = ndimage.binary_erosion(lungs, _disc(radius_mm, spacing_mm)) if radius_mm else lungs
+        seeds = _two_sides(eroded, spacing_mm)
+        if seeds is not None:
+            break
+    else:
+        seeds = np.where(lungs, RIGHT_LUNG, 0).astype(np.uint8)
+    nearest = ndimage.distance_transform_edt(
+        seeds == 0, sampling=spacing_mm, return_distances=False, return_indices=True
+    )
+    return np.where(_large(lungs, spacing_mm), seeds[tuple(nearest)], 0).astype(np.uint8)
+
+
+def _two_sides(lungs: BoolArray, spacing_mm: tuple[float, float, float]) -> UInt8Array | None:
+    """Components marked by the side they lie on, or None while one lies on both."""
+    labels, _ = ndimage.label(lungs)
+    sizes = np.bincount(labels.ravel()) * np.prod(spacing_mm) / 1000.0
+    large = [label for label in np.argsort(sizes[1:])[::-1] + 1 if sizes[label] > SMALLEST_LUNG_ML]
+    if len(large) < 2 or sizes[large[1]] < 0.25 * sizes[large[0]]:
+        return None
+    centres = {label: float(np.mean(np.nonzero(labels == label)[2])) for label in large}
+    middle = (centres[large[0]] + centres[large[1]]) / 2
+    seeds = np.zeros(lungs.shape, np.uint8)
+    for label, centre in centres.items():
+        seeds[labels == label] = RIGHT_LUNG if centre < middle else LEFT_LUNG
+    return seeds
+
+
+def _large(lungs: BoolArray, spacing_mm: tuple[float, float, float]) -> BoolArray:
+    labels, _ = ndimage.label(lungs)
+    sizes = np.bincount(labels.ravel()) * np.prod(spacing_mm) / 1000.0
+    keep = sizes > SMALLEST_LUNG_ML / 4
+    keep[0] = False
+    return np.asarray(keep[labels])
+
+
+def _closed(lung: BoolArray, spacing_mm: tuple[float, float, float]) -> BoolArray:
+    """Vessels and small lesions filled, slice by slice."""
+    return np.stack([_closed_plane(plane, spacing_mm[1:]) for plane in lung])
+
+
+def _closed_plane(plane: BoolArray, spacing_mm: tuple[float, float]) -> BoolArray:
+    margin = [round(2 * CLOSING_MM / mm) for mm in spacing_mm]
+    padded = np.pad(plane, [(pixels, pixels) for pixels in margin])
+    if not padded.any():
+        return plane
+    grown = ndimage.distance_transform_edt(~padded, sampling=spacing_mm) <= CLOSING_MM
+    closed = ndimage.distance_transform_edt(grown, sampling=spacing_mm) > CLOSING_MM
+    inner = closed[margin[0] : -margin[0], margin[1] : -margin[1]]
+    return np.asarray(ndimage.binary_fill_holes(inner | plane))
+
+
+def _disc(radius_mm: float, spacing_mm: tuple[float, float, float]) -> BoolArray:
+    """In-plane disc as a structuring element of one slice."""
+    rows, columns = (max(1, round(radius_mm / mm)) for mm in spacing_mm[1:])
+    y, x = np.ogrid[-rows : rows + 1, -columns : columns + 1]
+    return ((y / rows) ** 2 + (x / columns) ** 2 <= 1.0)[None]

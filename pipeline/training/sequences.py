@@ -1,0 +1,244 @@
+"""Batches of studies of patients, cut from cases and changed at random."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional
+
+from pipeline.model_input import stacked_channels
+from pipeline.training import augment
+from pipeline.training.cases import Case, CaseStudy
+from pipeline.training.config import SpaceTimeTraining
+
+MARGIN = 16
+"""Pixels read around a crop, so that moving it brings in no border."""
+
+AIR_HU = -1000
+
+PRIOR_SHARES = (0.5, 0.3, 0.2)
+"""Of one, two and three earlier studies, where there is any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SequenceBatch:
+    """T studies of each of B patients."""
+
+    sequence: Tensor
+    """(T, B, Z, 4, H, W)."""
+    valid: Tensor
+    """(T, B, Z, 1, H, W)."""
+    gap_days: Tensor
+    """(T, B)."""
+    kinds: Tensor
+    """(T, B * Z, H, W)."""
+    boxes: tuple[Tensor, ...]
+    """Per study (B * Z, M, 4) with rows of nan."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """What is cut out of a case: first slice, row and column without the margin."""
+
+    first_slice: int
+    row: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Piece:
+    """One study of one patient, cut and changed."""
+
+    channels: Tensor
+    valid: Tensor
+    kinds: Tensor
+    numbers: Tensor
+    day: float
+
+
+def sample_batch(
+    phantoms: list[Case], real: list[Case], settings: SpaceTimeTraining, generator: torch.Generator
+) -> SequenceBatch:
+    """One random batch; all its patients have the same number of studies."""
+    most = max(len(case.studies) for case in phantoms)
+    alone = augment.chance(generator, settings.no_prior_share)
+    priors = 0 if alone else _prior_count(generator, most - 1)
+    patients: list[list[_Piece]] = []
+    for _ in range(settings.batch):
+        pool = real if real and augment.chance(generator, settings.real_share) else phantoms
+        fitting = [case for case in pool if len(case.studies) > priors] or phantoms
+        case = fitting[_integer(generator, 0, len(fitting))]
+        stranger = phantoms[_integer(generator, 0, len(phantoms))]
+        patients.append(_patient(case, stranger, priors, settings, generator))
+    return _batch(patients)
+
+
+def _prior_count(generator: torch.Generator, most: int) -> int:
+    shares = torch.tensor(PRIOR_SHARES[: max(1, most)])
+    return 1 + int(torch.multinomial(shares, 1, generator=generator))
+
+
+def _patient(
+    case: Case, stranger: Case, priors: int, settings: SpaceTimeTraining, generator: torch.Generator
+) -> list[_Piece]:
+    """The studies of one patient, oldest first; now and then the earlier ones are a stranger's."""
+    newest = _integer(generator, priors, len(case.studies))
+    earlier = torch.randperm(newest, generator=generator)[:priors].sort().values.tolist()
+    place = _place(case.studies[newest], settings, generator)
+    pose = augment.random_placement(generator, 1) * 0.5 + 0.5 * torch.tensor([[[1.0, 0, 0], [0, 1.0, 0]]])
+    flipped = augment.chance(generator, 0.3)
+    wrong = priors > 0 and augment.chance(generator, settings.wrong_patient_share)
+    pieces = []
+    for index in [*earlier, newest]:
+        study = case.studies[index]
+        cut, moved = place, pose
+        if index != newest:
+            moved = pose + _misplacement(generator)
+            cut = _shifted(place, generator)
+            study = stranger.studies[index % len(stranger.studies)] if wrong else study
+        piece = _piece(study, cut, moved, settings, generator)
+        pieces.append(
+            _with_gaps(_mirrored(piece) if flipped else piece, generator)
+            if index != newest
+            else (_mirrored(piece) if flipped else piece)
+        )
+    return pieces
+
+
+def _integer(generator: torch.Generator, low: int, high: int) -> int:
+    """low <= n < high."""
+    return int(torch.randint(low, max(high, low + 1), (), generator=generator))
+
+
+def _place(study: CaseStudy, settings: SpaceTimeTraining, generator: torch.Generator) -> Place:
+    """About a lesion more often than not, else anywhere in the lungs."""
+    layer = 1 if augment.chance(generator, 0.6) else 0
+    inside = np.argwhere(study.truth[layer, :, ::4, ::4])
+    if not len(inside):
+        inside = np.argwhere(study.truth[0, :, ::4, ::4])
+    z, y, x = inside[_integer(generator, 0, len(inside))]
+    middle = (int(z), int(y) * 4, int(x) * 4)
+    jitter = [_integer(generator, -side // 4, side // 4) for side in (settings.slices, *settings.crop)]
+    wanted = (settings.slices, *settings.crop)
+    first = [
+        max(0, min(centre + off - want // 2, have - want)) if have > want else (have - want) // 2
+        for centre, off, want, have in zip(middle, jitter, wanted, study.volume_hu.shape, strict=True)
+    ]
+    return Place(first_slice=first[0], row=first[1], column=first[2])
+
+
+def _shifted(place: Place, generator: torch.Generator) -> Place:
+    """Misaligned by up to a slice and a few pixels, as registration leaves it."""
+    step = [_integer(generator, -4, 5) if augment.chance(generator, 0.7) else 0 for _ in range(2)]
+    return Place(
+        first_slice=place.first_slice + (_integer(generator, -1, 2) if augment.chance(generator, 0.3) else 0),
+        row=place.row + step[0],
+        column=place.column + step[1],
+    )
+
+
+def _misplacement(generator: torch.Generator) -> Tensor:
+    """Small change of an affine map: a few per cent of scale and turn."""
+    return 0.02 * torch.randn((1, 2, 3), generator=generator) * torch.tensor([1.0, 1.0, 0.5])
+
+
+def _piece(
+    study: CaseStudy, place: Place, pose: Tensor, settings: SpaceTimeTraining, generator: torch.Generator
+) -> _Piece:
+    """One study cut at a place, posed, regraded."""
+    size = (settings.slices, *settings.crop)
+    volume = _cut(study.volume_hu, place, size, fill=AIR_HU)
+    truth = torch.stack([_cut(layer, place, size, fill=0) for layer in study.truth], dim=1)
+    grid = functional.affine_grid(pose.expand(len(volume), -1, -1), [len(volume), 1, *volume.shape[1:]], False)
+    moved = functional.grid_sample(volume[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
+    truth = functional.grid_sample(truth, grid, mode="nearest", align_corners=False)
+    inner = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
+    lungs = _roughened(truth[:, 0] > 0, generator)[:, *inner]
+    channels = stacked_channels(moved[:, *inner].numpy(), lungs.numpy())[1:-1]
+    grey = augment.regraded(channels[:, 1], generator) - channels[:, 1]
+    channels[:, :3] = (channels[:, :3] + _neighbours(grey)).clamp(0.0, 1.0)
+    kept = truth[1:-1, :, *inner].long()
+    valid = torch.ones((settings.slices, 1, *settings.crop))
+    return _Piece(channels=channels, valid=valid, kinds=kept[:, 2], numbers=kept[:, 1], day=study.day)
+
+
+def _neighbours(grey: Tensor) -> Tensor:
+    """The same change for a slice wherever it appears: (Z, H, W) to (Z, 3, H, W)."""
+    return torch.stack([torch.cat([grey[:1], grey[:-1]]), grey, torch.cat([grey[1:], grey[-1:]])], dim=1)
+
+
+def _cut(array: np.ndarray, place: Place, size: tuple[int, int, int], *, fill: int) -> Tensor:
+    """float32 (slices + 2, rows + 2 margin, columns + 2 margin), `fill` outside the array; edge slices repeat."""
+    index = np.clip(np.arange(place.first_slice - 1, place.first_slice + size[0] + 1), 0, len(array) - 1)
+    planes = np.full((len(index), size[1] + 2 * MARGIN, size[2] + 2 * MARGIN), fill, np.float32)
+    low = (place.row - MARGIN, place.column - MARGIN)
+    source, target = [], []
+    for start, have, want in zip(low, array.shape[1:], planes.shape[1:], strict=True):
+        source.append(slice(max(0, start), max(0, min(have, start + want))))
+        target.append(slice(max(0, -start), max(0, -start) + source[-1].stop - source[-1].start))
+    planes[:, target[0], target[1]] = array[int(index[0]) : int(index[-1]) + 1][index - index[0]][
+        :, source[0], source[1]
+    ]
+    return torch.from_numpy(planes)
+
+
+def _roughened(lungs: Tensor, generator: torch.Generator) -> Tensor:
+    """Now and then a lung mask that is a little too large or too small, as the lung network's may be."""
+    if augment.chance(generator, 0.6):
+        return lungs
+    grown = augment.chance(generator, 0.5)
+    image = lungs.float() if grown else 1.0 - lungs.float()
+    swollen = functional.max_pool2d(image, 3, stride=1, padding=1)
+    return (swollen if grown else 1.0 - swollen) > 0.5
+
+
+def _mirrored(piece: _Piece) -> _Piece:
+    return _Piece(
+        channels=piece.channels.flip(-1),
+        valid=piece.valid.flip(-1),
+        kinds=piece.kinds.flip(-1),
+        numbers=piece.numbers.flip(-1),
+        day=piece.day,
+    )
+
+
+def _with_gaps(piece: _Piece, generator: torch.Generator) -> _Piece:
+    """An earlier study that does not show everything: fewer slices, or a narrower field of view."""
+    valid = piece.valid.clone()
+    slices, width = valid.shape[0], valid.shape[-1]
+    if augment.chance(generator, 0.12):
+        valid[: _integer(generator, 1, slices)] = 0.0
+    if augment.chance(generator, 0.12):
+        valid[..., _integer(generator, width // 2, width) :] = 0.0
+    day = piece.day + augment.uniform(generator, -0.5, 0.5)
+    return _Piece(channels=piece.channels, valid=valid, kinds=piece.kinds, numbers=piece.numbers, day=day)
+
+
+def _batch(patients: list[list[_Piece]]) -> SequenceBatch:
+    studies = list(zip(*patients, strict=True))
+    days = torch.tensor([[piece.day for piece in study] for study in studies])
+    gaps = torch.cat([torch.zeros_like(days[:1]), days.diff(dim=0).clamp(min=0.0)])
+    kinds = [torch.cat([piece.kinds * piece.valid[:, 0].long() for piece in study]) for study in studies]
+    numbers = [torch.cat([piece.numbers * piece.valid[:, 0].long() for piece in study]) for study in studies]
+    return SequenceBatch(
+        sequence=torch.stack([torch.stack([piece.channels for piece in study]) for study in studies]),
+        valid=torch.stack([torch.stack([piece.valid for piece in study]) for study in studies]),
+        gap_days=gaps,
+        kinds=torch.stack(kinds),
+        boxes=tuple(boxes_of_slices(study) for study in numbers),
+    )
+
+
+def boxes_of_slices(numbers: Tensor) -> Tensor:
+    """Boxes (N, M, 4) of the lesions of each slice (N, H, W); a slice with fewer than M has rows of nan."""
+    found = [
+        [(part[1].start, part[0].start, part[1].stop, part[0].stop) for part in ndimage.find_objects(plane) if part]
+        for plane in numbers.to(torch.int32).numpy()
+    ]
+    boxes = torch.full((len(found), max(1, *(len(row) for row in found)), 4), torch.nan)
+    for index, row in enumerate(found):
+        for number, box in enumerate(row):
+            boxes[index, number] = torch.tensor(box, dtype=torch.float32)
+    return boxes
