@@ -4,11 +4,13 @@ NodeError
 ├── ListenError
 └── InstanceRefusedError         carries the status of the C-STORE response (PS3.4 B.2.3, PS3.7 C)
     ├── OutOfResourcesError      0xA700, retryable
+    │   ├── FreeFloorError
     │   └── TooLargeError        not retryable
     ├── MismatchError            0xA900
     ├── NotUnderstoodError       0xC000
     │   ├── DamagedDataSetError
     │   ├── UnreasonableDataSetError
+    │   ├── NoDataSetError
     │   ├── UidMissingError
     │   └── UidInvalidError
     └── ProcessingFailedError    0x0110
@@ -19,6 +21,11 @@ from dicom_node.errors import NodeError
 
 class ListenError(NodeError):
     """The listener cannot use its address; correct [listen].host, or choose a [listen].port that is free and allowed."""
+
+    def __init__(self, address: str, detail: str) -> None:
+        """Keep the address and what the system said about it."""
+        self.address = address
+        super().__init__(f"{type(self).__doc__} [{address}: {detail}]")
 
 
 class InstanceRefusedError(NodeError):
@@ -32,6 +39,10 @@ class OutOfResourcesError(InstanceRefusedError):
 
     retryable = True
     status = 0xA700
+
+
+class FreeFloorError(OutOfResourcesError):
+    """Free space in the data folder is below [storage].free_floor_bytes."""
 
 
 class TooLargeError(OutOfResourcesError):
@@ -58,6 +69,10 @@ class DamagedDataSetError(NotUnderstoodError):
 
 class UnreasonableDataSetError(NotUnderstoodError):
     """The data set nests sequences or repeats elements beyond all reason."""
+
+
+class NoDataSetError(NotUnderstoodError):
+    """The request came without a data set."""
 
 
 class UidMissingError(NotUnderstoodError):

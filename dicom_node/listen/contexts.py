@@ -1,0 +1,32 @@
+"""Presentation contexts that the listener accepts."""
+
+from pydicom.uid import (
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
+from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import by pynetdicom
+
+# The acceptor chooses where a sender offers several (PS3.8 9.3.3.2). Explicit VR keeps the VRs of private elements;
+# deflated and big endian (retired) cost every later reader, so they come last.
+_FIRST = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+_LAST = (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
+
+
+def accepted_transfer_syntaxes() -> list[str]:
+    """All that pynetdicom names, the preferred first: objects are kept as they come, nothing is decoded."""
+    others = [uid for uid in ALL_TRANSFER_SYNTAXES if uid not in {*_FIRST, *_LAST}]
+    return [str(uid) for uid in (*_FIRST, *others, *_LAST)]
+
+
+def build_contexts() -> list[PresentationContext]:
+    """Verification and every storage SOP class that pynetdicom names.
+
+    A router sends a whole study, dose report and scouts included; refusing one makes the sender fail with the study.
+    """
+    syntaxes = accepted_transfer_syntaxes()
+    storage = [build_context(str(context.abstract_syntax), syntaxes) for context in AllStoragePresentationContexts]
+    return [build_context(Verification, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]), *storage]

@@ -1,0 +1,171 @@
+"""Lets pynetdicom hand on the data set of a C-STORE piece by piece instead of gathering it in memory."""
+
+import logging
+import struct
+import threading
+from collections.abc import Callable
+from io import BytesIO
+
+from pydicom.dataset import Dataset
+from pynetdicom.association import Association
+from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
+from pynetdicom.events import Event
+from pynetdicom.pdu_primitives import P_DATA
+
+from dicom_node.listen.errors import InstanceRefusedError, NoDataSetError, ProcessingFailedError
+from dicom_node.listen.receive import Receiver, Reception, StoreRequest
+
+logger = logging.getLogger(__name__)
+
+_SUCCESS = 0x0000
+# Larger than any real command set: it holds UIDs, AE titles and numbers (PS3.7 9.3, 10.3).
+_MAXIMUM_COMMAND_BYTES = 64 * 1024
+# An object that goes on to arrive long after it became too large will never end.
+_ENDLESS = 2
+# What pynetdicom and pydicom raise over malformed commands; each ends the association, not the thread.
+_MALFORMED = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    Warning,
+    struct.error,
+)
+
+
+class ProtocolError(ValueError):
+    """The peer breaks PS3.7: the association is aborted."""
+
+
+class _CommandBuffer(BytesIO):
+    """The command set while it arrives, bounded."""
+
+    def write(self, fragment: bytes) -> int:  # type: ignore[override]  # pynetdicom writes bytes
+        """Take the next bytes."""
+        if self.tell() + len(fragment) > _MAXIMUM_COMMAND_BYTES:
+            raise ProtocolError
+        return super().write(fragment)
+
+
+class _DataSetStream(BytesIO):
+    """Stands where pynetdicom gathers a data set; hands each fragment on and keeps none."""
+
+    def __init__(self, begin: Callable[[], Reception]) -> None:
+        """Begin the reception when the first fragment comes: the command set is complete then."""
+        super().__init__()
+        self._begin = begin
+        self.reception: Reception | None = None
+
+    def write(self, fragment: bytes) -> int:  # type: ignore[override]  # pynetdicom writes bytes
+        """Hand the next bytes on."""
+        if self.reception is None:
+            self.reception = self._begin()
+        self.reception.write(fragment)
+        return len(fragment)
+
+
+class ReceivingDimse(DIMSEServiceProvider):
+    """DIMSE provider of one association that streams objects into a Receiver."""
+
+    def __init__(self, association: Association, receiver: Receiver, *, stopping: threading.Event) -> None:
+        """Receive for an association until `stopping` is set; the object that is arriving then is still taken."""
+        super().__init__(association)
+        self._receiver = receiver
+        self._stopping = stopping
+        self._reception: Reception | None = None
+        self.stored_count = 0
+        self.refused_count = 0
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether an object is on its way, from its first byte until its answer is ready."""
+        return self._reception is not None and self._reception.is_open
+
+    def receive_primitive(self, primitive: P_DATA) -> None:
+        """Take a P-DATA; whatever is wrong with it ends in an abort of this association alone."""
+        try:
+            if self.message is None:
+                self.message = self._new_message()
+            super().receive_primitive(primitive)
+            self._check_size()
+        except _MALFORMED as exc:
+            logger.warning("association aborted: malformed message [%s]", type(exc).__name__)
+            # Evt19, invalid PDU: the state machine sends A-ABORT (PS3.8 9.2, AA-8).
+            self.dul.event_queue.put("Evt19")
+
+    def handle_store(self, event: Event) -> int | Dataset:
+        """Finish what arrived and answer the C-STORE: Success only when the object is durable (PS3.4 B.2.3)."""
+        reception = _reception_of(event)
+        if reception is None:
+            return self._refused(NoDataSetError())
+        try:
+            recorded = reception.finish()
+        except InstanceRefusedError as refusal:
+            return self._refused(refusal)
+        except Exception:
+            logger.exception("object refused: a defect of the node")
+            return self._refused(ProcessingFailedError())
+        finally:
+            reception.discard()
+        self.stored_count += 1
+        logger.debug("object stored: %s", recorded)
+        return _SUCCESS
+
+    def end(self) -> None:
+        """The association is over: drop what had not arrived whole."""
+        if self._reception:
+            self._reception.discard()
+
+    def _new_message(self) -> DIMSEMessage:
+        if self._stopping.is_set():
+            raise ProtocolError
+        message = DIMSEMessage()
+        message.encoded_command_set = _CommandBuffer()
+        message.data_set = _DataSetStream(lambda: self._begin(message))
+        return message
+
+    def _begin(self, message: DIMSEMessage) -> Reception:
+        """Begin to receive the data set that follows a C-STORE-RQ."""
+        if not isinstance(message, C_STORE_RQ) or self.is_receiving:
+            # No other request with a data set is negotiated, nor are requests before the last answer (PS3.7 D.3.3.3).
+            raise ProtocolError
+        command = message.command_set
+        context = self.assoc._accepted_cx[message.context_id or 0]
+        request = StoreRequest(
+            sop_class_uid=_text(command, "AffectedSOPClassUID"),
+            sop_instance_uid=_text(command, "AffectedSOPInstanceUID"),
+            transfer_syntax_uid=str(context.transfer_syntax[0]),
+            calling_aet=self.assoc.requestor.ae_title,
+            called_aet=self.assoc.acceptor.ae_title,
+        )
+        self._reception = self._receiver.begin(request)
+        return self._reception
+
+    def _refused(self, refusal: InstanceRefusedError) -> Dataset:
+        """Status and error comment of a refusal (PS3.7 C)."""
+        self.refused_count += 1
+        logger.warning("object refused with 0x%04X: %s", refusal.status, refusal.reason)
+        status = Dataset()
+        status.Status = refusal.status
+        # (0000,0902) is an LO of at most 64 characters.
+        status.ErrorComment = refusal.reason.replace("\\", "/")[:64]
+        return status
+
+    def _check_size(self) -> None:
+        if self._reception and self._reception.received_bytes > _ENDLESS * self._receiver.maximum_object_bytes:
+            raise ProtocolError
+
+
+def _reception_of(event: Event) -> Reception | None:
+    """The reception that a C-STORE-RQ was streamed into; None if it came without a data set."""
+    stream = getattr(event.request, "DataSet", None)
+    return stream.reception if isinstance(stream, _DataSetStream) else None
+
+
+def _text(command: Dataset, keyword: str) -> str:
+    """A UID of the command set as text, without padding."""
+    return str(command.get(keyword, "") or "").rstrip("\0 ")

@@ -1,0 +1,83 @@
+"""Puts received files into their place and into the index, many with one wait for the disk."""
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Lock
+
+from storage.errors import StorageError
+from storage.files import ObjectStore, PartFile, StoredObject
+from storage.index import Index
+from storage.records import ReceivedInstance, Recorded
+
+_MAXIMUM_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ticket:
+    """A file that waits to become durable."""
+
+    part: PartFile
+    describe: Callable[[StoredObject], ReceivedInstance]
+    answer: Future[Recorded] = field(default_factory=Future)
+
+
+class Intake:
+    """Group commit: while one batch is on its way to the disk, what arrives meanwhile gathers into the next.
+
+    There is no thread of its own: of the associations that wait, one takes the turn and commits for all.
+    """
+
+    def __init__(self, store: ObjectStore, index: Index) -> None:
+        """Keep files in the store and rows in the index."""
+        self._store = store
+        self._index = index
+        self._waiting: list[_Ticket] = []
+        self._waiting_lock = Lock()
+        self._turn = Lock()
+
+    def keep(self, part: PartFile, describe: Callable[[StoredObject], ReceivedInstance]) -> Recorded:
+        """Make a received file durable: synced, in its place, its folder synced, its row committed.
+
+        Args:
+            part: Complete, not yet closed.
+            describe: Makes the row from where the file will lie.
+
+        Raises:
+            StorageError: The file may not be acknowledged.
+        """
+        ticket = _Ticket(part=part, describe=describe)
+        with self._waiting_lock:
+            self._waiting.append(ticket)
+        while not ticket.answer.done():
+            with self._turn:
+                # Whoever had the turn before may have taken this ticket along.
+                if not ticket.answer.done():
+                    self._settle(self._next_batch())
+        return ticket.answer.result()
+
+    def _next_batch(self) -> list[_Ticket]:
+        with self._waiting_lock:
+            batch, self._waiting = self._waiting[:_MAXIMUM_BATCH], self._waiting[_MAXIMUM_BATCH:]
+        return batch
+
+    def _settle(self, batch: list[_Ticket]) -> None:
+        """Commit a batch and answer each of its tickets, whatever happens."""
+        failure: BaseException = StorageError("a defect ended the commit of this batch")
+        try:
+            self._commit(batch)
+        except StorageError as error:
+            failure = error
+        finally:
+            for ticket in batch:
+                if not ticket.answer.done():
+                    ticket.answer.set_exception(failure)
+
+    def _commit(self, batch: list[_Ticket]) -> None:
+        """Files first, rows second, answers last."""
+        if not batch:
+            return
+        stored = self._store.commit_many([ticket.part for ticket in batch])
+        instances = [ticket.describe(place) for ticket, place in zip(batch, stored, strict=True)]
+        for ticket, recorded in zip(batch, self._index.record_received(instances), strict=True):
+            ticket.answer.set_result(recorded)

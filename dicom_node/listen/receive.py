@@ -1,0 +1,181 @@
+"""Takes the data set of a C-STORE from the wire to the disk.
+
+This is the seam between the protocol and the storage: whoever reads the P-DATA calls `Receiver.begin`, then `write` for
+each fragment, then `finish`, then answers; `discard` ends it in every case.
+"""
+
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+
+from config.settings import Settings
+from dicom_node.clock import Clock
+from dicom_node.listen.errors import (
+    FreeFloorError,
+    InstanceRefusedError,
+    MismatchError,
+    OutOfResourcesError,
+    TooLargeError,
+)
+from dicom_node.listen.file_meta import file_meta
+from dicom_node.listen.header import HEAD_BYTES, Header, read_header
+from dicom_node.listen.intake import Intake
+from dicom_node.listen.text import uid_from
+from storage.errors import DiskError, StorageError
+from storage.files import ObjectStore, PartFile, StoredObject
+from storage.records import ReceivedInstance, Recorded
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRequest:
+    """What the command set and the association say about an object that is about to arrive."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    calling_aet: str
+    called_aet: str
+
+
+class Reception:
+    """One object on its way to the disk.
+
+    A refusal does not show before `finish`: until then the sender talks and does not listen, so the rest of the object
+    is taken and dropped. Memory holds the head of the data set, whatever its size.
+    """
+
+    def __init__(self, request: StoreRequest, receiver: "Receiver") -> None:
+        """Open the file; what prevents it is kept for `finish`."""
+        self._request = request
+        self._receiver = receiver
+        self._open = ExitStack()
+        self._head = bytearray()
+        self._part: PartFile | None = None
+        self._refusal: InstanceRefusedError | None = None
+        self.received_bytes = 0
+        self.is_open = True
+        try:
+            self._part = self._begin_file()
+        except InstanceRefusedError as refusal:
+            self._refusal = refusal
+        except StorageError as error:
+            self._refusal = _refusal_from(error)
+
+    def write(self, fragment: bytes | memoryview) -> None:
+        """Take the next bytes of the data set."""
+        self.received_bytes += len(fragment)
+        if self._part is None:
+            return
+        if self.received_bytes > self._receiver.maximum_object_bytes:
+            self._refuse(TooLargeError())
+            return
+        if len(self._head) < HEAD_BYTES:
+            self._head += fragment
+        try:
+            self._part.write(fragment)
+        except StorageError as error:
+            self._refuse(_refusal_from(error))
+
+    def finish(self) -> Recorded:
+        """Make the object durable; Success may be answered when this returns.
+
+        Raises:
+            InstanceRefusedError: It is not stored; the status is in the error.
+        """
+        if self._refusal:
+            raise self._refusal
+        if self._part is None:
+            raise OutOfResourcesError
+        header = read_header(bytes(self._head), self._request.transfer_syntax_uid)
+        self._check(header)
+        describe = partial(self._receiver.describe, self._request, header)
+        try:
+            return self._receiver.intake.keep(self._part, describe)
+        except StorageError as error:
+            raise _refusal_from(error) from error
+
+    def discard(self) -> None:
+        """Remove what is not in its place; harmless after `finish`, may be called again."""
+        self.is_open = False
+        self._remove_file()
+
+    def _begin_file(self) -> PartFile:
+        request = self._request
+        beginning = file_meta(
+            sop_class_uid=uid_from(request.sop_class_uid.encode(), "Affected SOP Class UID"),
+            sop_instance_uid=uid_from(request.sop_instance_uid.encode(), "Affected SOP Instance UID"),
+            transfer_syntax_uid=request.transfer_syntax_uid,
+        )
+        if self._receiver.store.free_bytes() < self._receiver.free_floor_bytes:
+            raise FreeFloorError
+        part = self._open.enter_context(self._receiver.store.open_part())
+        part.write(beginning)
+        return part
+
+    def _refuse(self, refusal: InstanceRefusedError) -> None:
+        """Give the room on the disk back at once; the answer comes when the sender listens."""
+        self._refusal = refusal
+        self._remove_file()
+
+    def _remove_file(self) -> None:
+        self._part = None
+        try:
+            self._open.close()
+        except DiskError as error:
+            logger.warning("a partial file stays until the next start: %s", error.detail)
+
+    def _check(self, header: Header) -> None:
+        request = self._request
+        if (header.sop_class_uid, header.sop_instance_uid) != (request.sop_class_uid, request.sop_instance_uid):
+            raise MismatchError
+
+
+class Receiver:
+    """Begins receptions; knows where objects go and which limits hold."""
+
+    def __init__(self, settings: Settings, store: ObjectStore, intake: Intake, *, clock: Clock) -> None:
+        """Receive into the store, through the intake."""
+        self.maximum_object_bytes = settings.listen.maximum_object_bytes
+        self.free_floor_bytes = settings.storage.free_floor_bytes
+        self.store = store
+        self.intake = intake
+        self._clock = clock
+
+    def begin(self, request: StoreRequest) -> Reception:
+        """Get ready for one object."""
+        return Reception(request, self)
+
+    def describe(self, request: StoreRequest, header: Header, stored: StoredObject) -> ReceivedInstance:
+        """The row of an object in the index."""
+        return ReceivedInstance(
+            sop_instance_uid=header.sop_instance_uid,
+            sop_class_uid=header.sop_class_uid,
+            transfer_syntax_uid=request.transfer_syntax_uid,
+            study_instance_uid=header.study_instance_uid,
+            series_instance_uid=header.series_instance_uid,
+            patient=header.patient,
+            patient_name=header.patient_name,
+            birth_date=header.birth_date,
+            sex=header.sex,
+            accession_number=header.accession_number,
+            study_description=header.study_description,
+            series_description=header.series_description,
+            modality=header.modality,
+            body_part=header.body_part,
+            instance_number=header.instance_number,
+            acquired_at=header.acquired_at,
+            sha256=stored.sha256,
+            size_bytes=stored.size_bytes,
+            relative_path=stored.relative_path,
+            calling_aet=request.calling_aet,
+            called_aet=request.called_aet,
+            received_at=self._clock.now(),
+        )
+
+
+def _refusal_from(error: StorageError) -> OutOfResourcesError:
+    """Whatever the storage says, the sender hears that it may try again: 0xA700 (PS3.4 B.2.3)."""
+    return OutOfResourcesError(f"{type(error).__name__} {error.detail}".strip())

@@ -1,0 +1,155 @@
+"""Receiving over real associations: what is sent is what is kept."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydicom import dcmread
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    CTImageStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+)
+from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts
+
+from builders.instances import compressed_ct_instance, ct_instance, dose_report, encoded, localizer
+from builders.listener import (
+    SENDER,
+    VERIFICATION,
+    RunningListener,
+    association,
+    data_set_bytes,
+    listener_settings,
+    running_listener,
+    send,
+    sha256,
+)
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[RunningListener]:
+    """A listener on an empty data folder."""
+    with running_listener(listener_settings(tmp_path / "data")) as running:
+        yield running
+
+
+def test_echo_is_answered(listener: RunningListener) -> None:
+    """Verification works from a known sender."""
+    with association(listener.port, [(VERIFICATION, [ImplicitVRLittleEndian])]) as opened:
+        assert opened.send_c_echo().Status == 0x0000
+
+
+@pytest.mark.parametrize(
+    "syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
+)
+def test_data_set_is_kept_as_it_was_sent(listener: RunningListener, syntax: str) -> None:
+    """Not a byte of the data set changes, whatever the transfer syntax."""
+    dataset = ct_instance(PatientName="Phantom^Petra")
+    sent = encoded(dataset, syntax)
+    assert send(listener.port, dataset) == [0x0000]
+    (stored,) = listener.stored()
+    assert data_set_bytes(listener.settings.data_dir / stored.path) == sent
+    assert dcmread(listener.files()[0]).file_meta.TransferSyntaxUID == syntax
+
+
+def test_compressed_fragments_are_kept_as_they_were_sent(listener: RunningListener) -> None:
+    """Fragments pass through unopened, even those that no decoder takes."""
+    dataset = compressed_ct_instance(b"opaque bytes, no image")
+    sent = encoded(dataset, JPEG2000Lossless)
+    assert send(listener.port, dataset) == [0x0000]
+    assert data_set_bytes(listener.files()[0]) == sent
+
+
+def test_stored_file_is_dicom(listener: RunningListener) -> None:
+    """Any reader opens the file; its meta information names class, instance and syntax, its preamble is empty."""
+    dataset = ct_instance()
+    send(listener.port, dataset)
+    (path,) = listener.files()
+    meta = dcmread(path).file_meta
+    assert path.read_bytes()[:132] == bytes(128) + b"DICM"
+    assert meta.MediaStorageSOPInstanceUID == dataset.SOPInstanceUID
+    assert meta.MediaStorageSOPClassUID == CTImageStorage
+    assert dcmread(path).PixelData == dataset.PixelData
+
+
+def test_index_knows_hash_and_place(listener: RunningListener) -> None:
+    """The row leads to the file, and the hash is the file's."""
+    send(listener.port, ct_instance())
+    (stored,) = listener.stored()
+    (path,) = listener.files()
+    assert stored.sha256 == sha256(path) == path.stem
+    assert path.parent.name == path.stem[:2]
+
+
+def test_whole_study_is_taken(listener: RunningListener) -> None:
+    """Scout and dose report come with the images, and are kept."""
+    statuses = send(listener.port, localizer(), ct_instance(1), ct_instance(2), dose_report())
+    assert statuses == [0x0000] * 4
+    assert {stored.sop_class_uid for stored in listener.stored()} == {CTImageStorage, ComprehensiveSRStorage}
+    assert len(listener.stored()) == 4
+
+
+def test_resend_is_one_row(listener: RunningListener) -> None:
+    """The same object again, even from another association, changes nothing."""
+    for _ in range(3):
+        assert send(listener.port, ct_instance(1), ct_instance(1)) == [0x0000, 0x0000]
+    assert len(listener.stored()) == len(listener.files()) == 1
+
+
+def test_object_of_many_fragments_arrives_whole(listener: RunningListener) -> None:
+    """An object over hundreds of PDUs is put together without a gap."""
+    dataset = ct_instance(Rows=1024, Columns=1024, PixelData=bytes(range(256)) * 8192)
+    sent = encoded(dataset)
+    with association(listener.port, [(CTImageStorage, [ExplicitVRLittleEndian])], maximum_pdu_bytes=4096) as opened:
+        assert opened.send_c_store(dataset).Status == 0x0000
+    assert data_set_bytes(listener.files()[0]) == sent
+
+
+def test_nothing_is_left_of_what_was_received(listener: RunningListener) -> None:
+    """No partial file stays behind a success."""
+    send(listener.port, ct_instance(1), ct_instance(2))
+    assert listener.files("incoming/*") == []
+
+
+@pytest.mark.parametrize("part", range(2))
+def test_every_storage_class_is_accepted_in_every_syntax(listener: RunningListener, part: int) -> None:
+    """What pynetdicom names is negotiated; 128 contexts fit into one request."""
+    classes = [str(context.abstract_syntax) for context in AllStoragePresentationContexts]
+    assert len(classes) > 128
+    offered = classes[:128] if part == 0 else classes[128:]
+    with association(listener.port, [(uid, ALL_TRANSFER_SYNTAXES) for uid in offered]) as opened:
+        assert {str(context.abstract_syntax) for context in opened.accepted_contexts} == set(offered)
+
+
+@pytest.mark.parametrize("syntax", ALL_TRANSFER_SYNTAXES[::6])
+def test_syntax_is_accepted_alone(listener: RunningListener, syntax: str) -> None:
+    """A sender that offers one syntax gets that one."""
+    with association(listener.port, [(CTImageStorage, [syntax])]) as opened:
+        assert opened.accepted_contexts[0].transfer_syntax == [syntax]
+
+
+def test_explicit_vr_is_preferred(listener: RunningListener) -> None:
+    """Private elements keep their VR where the sender leaves the choice."""
+    offered = [ImplicitVRLittleEndian, ExplicitVRBigEndian, ExplicitVRLittleEndian]
+    with association(listener.port, [(CTImageStorage, offered)]) as opened:
+        assert opened.accepted_contexts[0].transfer_syntax == [ExplicitVRLittleEndian]
+
+
+def test_two_associations_at_once_lose_nothing(listener: RunningListener) -> None:
+    """Interleaved senders of one study are all kept."""
+    contexts = [(CTImageStorage, [ExplicitVRLittleEndian])]
+    with association(listener.port, contexts) as first, association(listener.port, contexts) as second:
+        for number in range(10):
+            for opened in (first, second):
+                offset = 100 * (opened is second)
+                assert opened.send_c_store(ct_instance(number + offset)).Status == 0x0000
+    assert len(listener.stored()) == 20
+
+
+def test_calling_title_of_the_sender_is_recorded(listener: RunningListener) -> None:
+    """The sender's title is padded on the wire and plain in our records."""
+    assert send(listener.port, ct_instance(), calling_aet=SENDER + "  ") == [0x0000]
