@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
 
@@ -31,16 +32,34 @@ def local_moment(context: ResultContext, timezone_offset: str) -> datetime:
     return context.created_at.astimezone(timezone(offset) if offset else UTC)
 
 
-def make_reproducible(dataset: Dataset, moment: datetime, *, uids: ResultUids, kind: str) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """What takes the place of clock and chance in the objects of one result set."""
+
+    moment: datetime
+    timezone_offset: str
+    """As the source names it, or empty."""
+    uids: ResultUids
+
+
+def stamp_for(context: ResultContext, *, timezone_offset: str, uids: ResultUids) -> Stamp:
+    """The stamp of a result set."""
+    return Stamp(moment=local_moment(context, timezone_offset), timezone_offset=timezone_offset, uids=uids)
+
+
+def make_reproducible(dataset: Dataset, stamp: Stamp, *, kind: str) -> None:
     """Replace what highdicom takes from the clock and from chance.
 
     Those are: instance creation, content and contribution date and time, Dimension Organization UID.
     """
+    moment = stamp.moment
+    if stamp.timezone_offset:
+        dataset.TimezoneOffsetFromUTC = stamp.timezone_offset
     date, time = f"{moment:%Y%m%d}", f"{moment:%H%M%S.%f}"
     dataset.InstanceCreationDate = dataset.ContentDate = dataset.SeriesDate = date
     dataset.InstanceCreationTime = dataset.ContentTime = dataset.SeriesTime = time
     dataset.ContributingEquipmentSequence[-1].ContributionDateTime = f"{date}{time}"
-    organization_uid = uids.derive(f"{kind} dimension organization")
+    organization_uid = stamp.uids.derive(f"{kind} dimension organization")
     for item in (*dataset.get("DimensionOrganizationSequence", ()), *dataset.get("DimensionIndexSequence", ())):
         item.DimensionOrganizationUID = organization_uid
 

@@ -40,7 +40,7 @@ def read_masks(path: Path) -> Masks:
         UnreadableResultError: the file is missing or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             lung_mask, lesion_labels = arrays["lung_mask"], arrays["lesion_labels"]
             affine = arrays["affine_lps_from_kji"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as exc:

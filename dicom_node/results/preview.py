@@ -27,12 +27,16 @@ MONTAGE: Final = (3, 4)
 SUPERSAMPLING: Final = 2
 """Outlines are drawn larger and then reduced, which smooths them."""
 
+PNG_EFFORT: Final = 3
+"""Of 9: half the time of the default for a tenth more bytes."""
+
 INK: Final[Rgb] = (235, 235, 235)
 PAPER: Final[Rgb] = (16, 16, 18)
 WARNING_INK: Final[Rgb] = (255, 170, 60)
 NOT_FOR_DIAGNOSIS: Final = "AI result - not for diagnostic use"
 MARGIN: Final = 16
 HEADER_HEIGHT: Final = 84
+GAP: Final = 6
 LEAST_ZOOM_MM: Final = 70.0
 
 CHANGE_WORDS: Final = {
@@ -59,22 +63,25 @@ def draw_overview(analysis: Analysis) -> bytes:
     """A montage from head to feet as PNG."""
     rows, columns = MONTAGE
     width, height = _fitted(analysis.volume.grid, 400)
-    sheet = _sheet(columns * width, rows * height, title=_overview_title(analysis.findings))
+    title = _overview_title(analysis.findings)
+    sheet = _sheet(columns * (width + GAP) - GAP, rows * (height + GAP) - GAP, title=title)
     for position, slice_index in enumerate(montage_slices(analysis)):
         panel = _panel(analysis, slice_index, size=(width, height))
         row, column = divmod(position, columns)
-        sheet.paste(panel, (MARGIN + column * width, HEADER_HEIGHT + row * height))
+        sheet.paste(panel, (MARGIN + column * (width + GAP), HEADER_HEIGHT + row * (height + GAP)))
     return _png(sheet)
 
 
 def draw_lesion(analysis: Analysis, lesion: Lesion) -> bytes:
     """The key slice of one lesion, whole and near, as PNG."""
     width, height = _fitted(analysis.volume.grid, 640)
-    sheet = _sheet(2 * width, height, title=_lesion_title(lesion))
-    whole = _panel(analysis, lesion.key_slice, size=(width, height))
-    near = _panel(analysis, lesion.key_slice, size=(width, height), crop=_around(analysis, lesion))
+    sheet = _sheet(2 * width + GAP, height, title=_lesion_title(lesion))
+    crop = _around(analysis, lesion)
+    whole = _panel(analysis, lesion.key_slice, size=(width, height), subject=lesion)
+    _frame(whole, crop, analysis.volume.grid)
+    near = _panel(analysis, lesion.key_slice, size=(width, height), crop=crop, subject=lesion)
     sheet.paste(whole, (MARGIN, HEADER_HEIGHT))
-    sheet.paste(near, (MARGIN + width, HEADER_HEIGHT))
+    sheet.paste(near, (MARGIN + width + GAP, HEADER_HEIGHT))
     return _png(sheet)
 
 
@@ -96,8 +103,15 @@ def direction_letter(direction: np.ndarray) -> str:
     return ("LR", "PA", "HF")[axis][0 if direction[axis] > 0 else 1]
 
 
-def _panel(analysis: Analysis, slice_index: int, *, size: tuple[int, int], crop: Crop | None = None) -> Image.Image:
-    """One slice with outlines and letters."""
+def _panel(
+    analysis: Analysis,
+    slice_index: int,
+    *,
+    size: tuple[int, int],
+    crop: Crop | None = None,
+    subject: Lesion | None = None,
+) -> Image.Image:
+    """One slice with outlines and letters; with a subject, all other lesions are thin."""
     grid = analysis.volume.grid
     crop = crop or Crop(top=0, left=0, height=grid.shape[1], width=grid.shape[2])
     large = (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)
@@ -106,7 +120,7 @@ def _panel(analysis: Analysis, slice_index: int, *, size: tuple[int, int], crop:
     panel = picture.resize(large, Image.Resampling.BICUBIC, box=box).convert("RGB")
     draw = ImageDraw.Draw(panel)
     scale = (large[0] / crop.width, large[1] / crop.height)
-    for mask, colour, width in _outlined(analysis, slice_index):
+    for mask, colour, width in _outlined(analysis, slice_index, subject):
         _outline(draw, mask, crop=crop, scale=scale, pen=(colour, width * SUPERSAMPLING))
     panel = panel.reduce(SUPERSAMPLING)
     _letters(panel, grid)
@@ -114,7 +128,7 @@ def _panel(analysis: Analysis, slice_index: int, *, size: tuple[int, int], crop:
     return panel
 
 
-def _outlined(analysis: Analysis, slice_index: int) -> Iterable[tuple[BoolArray, Rgb, int]]:
+def _outlined(analysis: Analysis, slice_index: int, subject: Lesion | None) -> Iterable[tuple[BoolArray, Rgb, int]]:
     """Masks with their colours and line widths; lungs first, so that lesions lie on top."""
     lungs, labels = analysis.lung_mask[slice_index], analysis.lesion_labels[slice_index]
     for side, value in LUNG_VALUE.items():
@@ -122,7 +136,7 @@ def _outlined(analysis: Analysis, slice_index: int) -> Iterable[tuple[BoolArray,
     present = set(np.unique(labels).tolist())
     for lesion in analysis.findings.lesions:
         if lesion.number in present:
-            yield labels == lesion.number, LESION_RGB[lesion.kind], 2
+            yield labels == lesion.number, LESION_RGB[lesion.kind], 2 if subject in (None, lesion) else 1
 
 
 def _outline(
@@ -163,7 +177,17 @@ def _label(panel: Image.Image, analysis: Analysis, slice_index: int) -> None:
     header = analysis.volume.slice_headers[slice_index]
     number = header.instance_number if header.instance_number is not None else slice_index + 1
     text = f"image {number}   z {header.image_position_mm[2]:.1f} mm"
-    _write(ImageDraw.Draw(panel), (6, panel.size[1] - 6), text, anchor="lb", size=14)
+    _write(ImageDraw.Draw(panel), (6, panel.size[1] - 6), text, anchor="lb", size=15)
+
+
+def _frame(panel: Image.Image, crop: Crop, grid: Grid) -> None:
+    """Where in the whole slice the near view lies."""
+    across, down = panel.size[0] / grid.shape[2], panel.size[1] / grid.shape[1]
+    corners = (
+        (crop.left * across, crop.top * down),
+        ((crop.left + crop.width) * across, (crop.top + crop.height) * down),
+    )
+    ImageDraw.Draw(panel).rectangle(corners, outline=INK, width=1)
 
 
 def _around(analysis: Analysis, lesion: Lesion) -> Crop:
@@ -231,7 +255,7 @@ def _write(
     draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, *, anchor: str, size: int, ink: Rgb = INK
 ) -> None:
     """Text with a dark edge, so that it shows on any slice."""
-    draw.text(place, text, fill=ink, font=_font(size), anchor=anchor, stroke_width=2, stroke_fill=PAPER)
+    draw.text(place, text, fill=ink, font=_font(size), anchor=anchor, stroke_width=1, stroke_fill=PAPER)
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
@@ -241,5 +265,5 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 def _png(sheet: Image.Image) -> bytes:
     buffer = BytesIO()
-    sheet.save(buffer, "PNG")
+    sheet.save(buffer, "PNG", compress_level=PNG_EFFORT)
     return buffer.getvalue()

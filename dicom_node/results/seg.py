@@ -14,7 +14,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 from dicom_node.results import codes
 from dicom_node.results.colours import LESION_RGB, LUNG_RGB, Rgb
 from dicom_node.results.context import ResultContext
-from dicom_node.results.encode import local_moment, long_string, make_reproducible
+from dicom_node.results.encode import long_string, make_reproducible, stamp_for
 from dicom_node.results.source import SourceImages
 from dicom_node.results.uids import ResultUids, lung_tracking_uid
 from pipeline.findings import Algorithm, Analysis, Lesion, LesionKind, Side
@@ -106,8 +106,8 @@ def _build(plan: SegmentPlan, images: SourceImages, *, context: ResultContext, u
         series_description=series_description(plan.title, context),
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
-    moment = local_moment(context, images.timezone_offset)
-    make_reproducible(segmentation, moment, uids=uids, kind=plan.kind)
+    stamp = stamp_for(context, timezone_offset=images.timezone_offset, uids=uids)
+    make_reproducible(segmentation, stamp, kind=plan.kind)
     return segmentation
 
 

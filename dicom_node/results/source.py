@@ -32,6 +32,22 @@ REQUIRED_PRESENT: Final = (
 OPTIONAL_NUMBERS: Final = ("SpacingBetweenSlices",)
 """Copied into reports as numbers where present, so never present and empty."""
 
+_REFERENCE: Final = ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")
+_CODE: Final = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
+ITEMS_NEED: Final = {
+    "ReferencedStudySequence": _REFERENCE,
+    "ReferencedPatientSequence": _REFERENCE,
+    "OtherPatientIDsSequence": ("PatientID", "TypeOfPatientID"),
+    "ProcedureCodeSequence": _CODE,
+    "ReasonForPerformedProcedureCodeSequence": _CODE,
+    "RequestingServiceCodeSequence": _CODE,
+    "AdmittingDiagnosesCodeSequence": _CODE,
+    "EthnicGroupCodeSequence": _CODE,
+    "PatientSizeCodeSequence": _CODE,
+    "ReasonForVisitCodeSequence": _CODE,
+}
+"""Optional sequences of patient and study that senders leave half empty, with what each item needs (PS3.3 10.8, 8.8)."""
+
 SINGLE_CHARACTER_SETS: Final = frozenset(
     {"ISO_IR 100", "ISO_IR 101", "ISO_IR 109", "ISO_IR 110", "ISO_IR 144", "ISO_IR 127", "ISO_IR 126", "ISO_IR 138"}
     | {"ISO_IR 148", "ISO_IR 166", "ISO_IR 192"}
@@ -88,7 +104,10 @@ def _read_header(header: SliceHeader, thickness_mm: float) -> Dataset:
 def _settle_character_set(dataset: Dataset) -> None:
     """Turn code extensions (multi-valued) into UTF-8: highdicom takes single values only."""
     declared = dataset.get("SpecificCharacterSet")
-    if not declared or (isinstance(declared, str) and declared in SINGLE_CHARACTER_SETS):
+    if not declared:
+        dataset.pop("SpecificCharacterSet", None)
+        return
+    if isinstance(declared, str) and declared in SINGLE_CHARACTER_SETS:
         return
     dataset.decode()
     dataset.SpecificCharacterSet = "ISO_IR 192"
@@ -98,6 +117,8 @@ def _settle_patient_and_study(dataset: Dataset) -> None:
     for keyword in REQUIRED_PRESENT:
         if keyword not in dataset:
             setattr(dataset, keyword, "")
+    for keyword, needed in ITEMS_NEED.items():
+        _drop_if_half_empty(dataset, keyword, needed)
     _empty_unless(dataset, "PatientBirthDate", DA)
     _empty_unless(dataset, "StudyDate", DA)
     _empty_unless(dataset, "StudyTime", TM)
@@ -112,6 +133,15 @@ def _empty_unless(dataset: Dataset, keyword: str, parse: Callable[[str], object]
     except ValueError:
         logger.warning("source images hold an invalid %s; it stays empty in the results", keyword)
         setattr(dataset, keyword, "")
+
+
+def _drop_if_half_empty(dataset: Dataset, keyword: str, needed: tuple[str, ...]) -> None:
+    """Drop an optional sequence that would make the results invalid."""
+    if keyword not in dataset:
+        return
+    items = dataset.get(keyword) or ()
+    if not items or not all(item.get(attribute) for item in items for attribute in needed):
+        delattr(dataset, keyword)
 
 
 def _settle_geometry(dataset: Dataset, thickness_mm: float) -> None:

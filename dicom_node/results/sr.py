@@ -16,7 +16,7 @@ from pydicom.dataset import Dataset
 
 from dicom_node.results import codes
 from dicom_node.results.context import Predecessor, ResultContext, SrClass
-from dicom_node.results.encode import local_moment, make_reproducible
+from dicom_node.results.encode import local_moment, make_reproducible, stamp_for
 from dicom_node.results.seg import series_description
 from dicom_node.results.sr_groups import ReportMaterial, build_groups, key_slices
 from dicom_node.results.sr_sections import build_sections
@@ -60,7 +60,8 @@ def build_report(
         is_verified=False,
         previous_versions=[_instance(context.predecessor)] if context.predecessor else None,
     )
-    make_reproducible(report, local_moment(context, material.images.timezone_offset), uids=uids, kind="sr")
+    stamp = stamp_for(context, timezone_offset=material.images.timezone_offset, uids=uids)
+    make_reproducible(report, stamp, kind="sr")
     return report
 
 

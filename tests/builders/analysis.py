@@ -205,9 +205,9 @@ def _ct_image(k: int, grid: Grid, plan: StudyPlan) -> Dataset:
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = CTImageStorage
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = f"{SERIES_UID}.{k + 1}"
     dataset.SpecificCharacterSet = "ISO_IR 100"
-    dataset.PatientName, dataset.PatientID = "Muster^J\u00fcrgen", "T-1"
+    dataset.PatientName, dataset.PatientID = "Muster^Jana", "T-1"
     dataset.IssuerOfPatientID = "SITE"
-    dataset.PatientBirthDate, dataset.PatientSex, dataset.PatientAge = "19600101", "M", "064Y"
+    dataset.PatientBirthDate, dataset.PatientSex, dataset.PatientAge = "19600101", "F", "064Y"
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = STUDY_UID, SERIES_UID
     dataset.FrameOfReferenceUID, dataset.PositionReferenceIndicator = "2.25.1003", ""
     dataset.StudyDate = dataset.SeriesDate = dataset.AcquisitionDate = dataset.ContentDate = "20240305"

@@ -1,0 +1,253 @@
+"""The report says what the findings say, in the form that viewers show."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from builders.analysis import (
+    CREATED_AT,
+    STUDY_UID,
+    StudyPlan,
+    build_analysis,
+    build_context,
+    used_prior,
+)
+from builders.report import children, code, contour, groups, groups_of, numbers, text, uid, walk
+from builders.results import ResultShelf
+from builders.segments import voxel_count
+from dicom_node.results import Predecessor, SrClass, UnreadableResultError, predecessor_from_folder
+from dicom_node.results.contour import enclosed_area
+from pipeline.findings import DroppedPrior, GoneLesion, LesionKind, Side
+
+FOLLOW_UP = StudyPlan(
+    priors_used=(used_prior(),),
+    priors_dropped=(DroppedPrior(study_instance_uid="2.25.9", reason="The lungs did not overlap."),),
+    gone_lesions=(
+        GoneLesion(
+            tracking_uid="2.25.77",
+            tracking_id="Lesion 0077",
+            kind=LesionKind.GROUND_GLASS,
+            side=Side.LEFT,
+            prior_volume_ml=3.2,
+        ),
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> ResultShelf:
+    """Written result sets."""
+    return ResultShelf(tmp_path_factory.mktemp("results"))
+
+
+def test_volumes_are_voxel_counts_of_the_segments(shelf: ResultShelf) -> None:
+    """A volume in the report is what anyone counts in the segmentation that it names."""
+    report = shelf.read("sr.dcm")
+    lesions = shelf.read("seg-lesions.dcm")
+    measures = lesions.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    voxel_ml = measures.PixelSpacing[0] * measures.PixelSpacing[1] * measures.SpacingBetweenSlices / 1000
+    for number in (1, 2, 3):
+        group = groups_of(report, f"Lesion {number:04X}")[0]
+        assert numbers(group)["Volume"] == (pytest.approx(voxel_count(lesions, number) * voxel_ml, abs=0.001), "cm3")
+
+
+def test_each_lesion_is_two_groups_with_one_tracking_uid(shelf: ResultShelf) -> None:
+    """Numbers with the segment, then the contour without numbers: what viewers merge and show."""
+    measured, outlined = groups_of(shelf.read("sr.dcm"), "Lesion 0002")
+    templates = [group.ContentTemplateSequence[0].TemplateIdentifier for group in (measured, outlined)]
+    assert templates == ["1411", "1410"]
+    assert {uid(group, "Tracking Unique Identifier") for group in (measured, outlined)} == {"2.25.702"}
+    assert children(measured, "Referenced Segment")[0].ReferencedSOPSequence[0].ReferencedSegmentNumber == 2
+    assert numbers(outlined) == {}
+
+
+def test_lesions_come_before_lungs_and_summary(shelf: ResultShelf) -> None:
+    """Viewers jump to the first group: the largest lesion."""
+    names = [text(group, "Tracking Identifier") for group in groups(shelf.read("sr.dcm"))][::2]
+    assert names == ["Lesion 0001", "Lesion 0002", "Lesion 0003", "Right lung", "Left lung", "Both lungs"]
+
+
+def test_every_group_has_a_closed_contour_of_more_than_five_points(shelf: ResultShelf) -> None:
+    """Also a lesion of a single pixel: shorter polygons are taken for editable rectangles."""
+    for group in groups(shelf.read("sr.dcm"))[1::2]:
+        points, _ = contour(group)
+        assert len(points) > 6
+        assert points[0].tolist() == points[-1].tolist()
+
+
+def test_the_contour_of_a_lesion_encloses_its_key_slice(shelf: ResultShelf, tmp_path: Path) -> None:
+    """In image coordinates, where the first pixel reaches from 0 to 1 (PS3.3 C.18.6)."""
+    report = shelf.read("sr.dcm")
+    analysis = build_analysis(tmp_path / "ct")
+    lesion = analysis.findings.lesions[0]
+    points, image = contour(groups_of(report, lesion.tracking_id)[1])
+    assert image == analysis.volume.slice_headers[lesion.key_slice].sop_instance_uid
+    mask = analysis.lesion_labels[lesion.key_slice] == 1
+    rows, columns = mask.nonzero()
+    assert points.min(axis=0).tolist() == [columns.min(), rows.min()]
+    assert points.max(axis=0).tolist() == [columns.max() + 1, rows.max() + 1]
+    assert enclosed_area(points) == pytest.approx(mask.sum(), rel=0.05)
+
+
+def test_numbers_carry_names_and_units_that_viewers_show(shelf: ResultShelf) -> None:
+    """A lesion that was seen before says how it changed, in numbers."""
+    found = numbers(groups_of(shelf.read("sr.dcm", FOLLOW_UP), "Lesion 0001")[0])
+    assert found["Mean Attenuation Coefficient"][1] == "[hnsf'U]"
+    assert found["Percentage of volume of that lung"][1] == "%"
+    assert found["Volume in prior study"][0] == pytest.approx(found["Volume"][0] / 2, abs=0.001)
+    assert found["Relative change in volume since prior study"] == (100.0, "%")
+    assert found["Lesion score 0 to 1, not calibrated"] == (0.9, "1")
+
+
+@pytest.mark.parametrize(
+    ("plan", "changes"),
+    [
+        (FOLLOW_UP, ["Increase in size", "New finding", "New finding"]),
+        (StudyPlan(), ["Not compared with a prior study"] * 3),
+    ],
+    ids=["with a prior", "without"],
+)
+def test_change_is_a_code(shelf: ResultShelf, plan: StudyPlan, changes: list[str]) -> None:
+    """Each lesion says how it changed, in words that machines read too."""
+    lesions = groups(shelf.read("sr.dcm", plan))[:6:2]
+    assert [code(group, "Qualitative Difference") for group in lesions] == changes
+
+
+def test_summary_says_score_stage_and_involvement(shelf: ResultShelf) -> None:
+    """The patient's figures stand in one group, and the score says that it is not calibrated."""
+    summary = groups_of(shelf.read("sr.dcm"), "Both lungs")[0]
+    found = numbers(summary)
+    assert found["Patient score 0 to 1, not calibrated"] == (0.812, "1")
+    assert found["Number of lesions"] == (3.0, "1")
+    assert found["Percentage of lung volume involved"][0] > 0
+    assert code(summary, "Stage of disease on CT (Pan 2020)") == "Advanced (progressive) stage"
+
+
+def test_algorithm_weights_and_thresholds_are_named(shelf: ResultShelf) -> None:
+    """What made the findings can be told from the report alone."""
+    summary = groups_of(shelf.read("sr.dcm"), "Both lungs")[0]
+    assert (text(summary, "Algorithm Name"), text(summary, "Algorithm Version")) == ("Space-Time-Net", "0.1-demo")
+    parameters = [item.TextValue for item in children(summary, "Algorithm Parameters")]
+    assert parameters == [
+        "weights_sha256=" + "ab" * 32,
+        "trained_on_synthetic_data_only=yes",
+        "box=0.3",
+        "lesion=0.5",
+    ]
+
+
+def test_report_says_what_it_is_not(shelf: ResultShelf) -> None:
+    """Not for diagnosis, demo weights, and each qualification, in plain words."""
+    report = shelf.read("sr.dcm")
+    (section,) = children(report, "Qualitative Evaluations")
+    assert text(section, "Intended use").startswith("Not for diagnostic use")
+    limits = [item.TextValue for item in children(section, "Limitation of this analysis")]
+    assert "synthetic data only" in limits[0]
+    assert limits[1] == "Slices are 9 mm apart; lesions below that size can be missed."
+    assert "not for diagnostic use" in report.SeriesDescription
+
+
+def test_no_finding_is_a_report_too(shelf: ResultShelf) -> None:
+    """Without lesions the lungs and the summary are reported."""
+    report = shelf.read("sr.dcm", StudyPlan(with_lesions=False))
+    names = [text(group, "Tracking Identifier") for group in groups(report)][::2]
+    assert names == ["Right lung", "Left lung", "Both lungs"]
+    summary = groups_of(report, "Both lungs")[0]
+    assert code(summary, "Stage of disease on CT (Pan 2020)") == "No lesion found"
+    assert numbers(summary)["Number of lesions"] == (0.0, "1")
+
+
+def test_comparison_studies_are_named_with_date_and_interval(shelf: ResultShelf) -> None:
+    """A prior that was used, and one that was not, with the reason."""
+    (section,) = children(shelf.read("sr.dcm", FOLLOW_UP), "Prior Procedure Descriptions")
+    (used,) = children(section, "Comparison study used")
+    assert uid(used, "Procedure Study Instance UID") == "2.25.501"
+    assert children(used, "Study Date")[0].Date == "20240220"
+    assert numbers(used)["Interval since that study"] == (14.12, "d")
+    (dropped,) = children(section, "Comparison study not used")
+    assert (uid(dropped, "Procedure Study Instance UID"), text(dropped, "Reason")) == (
+        "2.25.9",
+        "The lungs did not overlap.",
+    )
+
+
+def test_lesions_that_are_gone_are_named(shelf: ResultShelf) -> None:
+    """They have no place in this study, so they stand in a section of their own."""
+    (section,) = children(shelf.read("sr.dcm", FOLLOW_UP), "Previous Findings")
+    (gone,) = children(section, "Previous Finding")
+    assert (text(gone, "Tracking Identifier"), uid(gone, "Tracking Unique Identifier")) == ("Lesion 0077", "2.25.77")
+    assert code(gone, "Qualitative Difference") == "No longer seen"
+
+
+def test_key_images_only_are_in_the_image_library(shelf: ResultShelf) -> None:
+    """Each image that a contour lies on, and no other; all are evidence."""
+    report = shelf.read("sr.dcm")
+    (library,) = children(report, "Image Library")
+    listed = {
+        str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+        for item in walk(library)
+        if item.ValueType == "IMAGE"
+    }
+    assert listed == {contour(group)[1] for group in groups(report)[1::2]}
+    evidence = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+    assert [len(series.ReferencedSOPSequence) for series in evidence] == [20, 1, 1]
+
+
+def test_document_is_complete_preliminary_and_unverified(shelf: ResultShelf) -> None:
+    """The report is finished, but no person has looked at it."""
+    report = shelf.read("sr.dcm")
+    assert (report.CompletionFlag, report.PreliminaryFlag, report.VerificationFlag) == (
+        "COMPLETE",
+        "PRELIMINARY",
+        "UNVERIFIED",
+    )
+    assert "PredecessorDocumentsSequence" not in report
+
+
+@pytest.mark.parametrize(
+    ("sr_class", "sop_class_uid"),
+    [(SrClass.COMPREHENSIVE, "1.2.840.10008.5.1.4.1.1.88.33"), ("comprehensive_3d", "1.2.840.10008.5.1.4.1.1.88.34")],
+)
+def test_class_of_the_report_is_the_one_asked_for(shelf: ResultShelf, sr_class: str, sop_class_uid: str) -> None:
+    """Comprehensive SR by default, Comprehensive 3D SR on wish."""
+    assert shelf.read("sr.dcm", sr_class=sr_class).SOPClassUID == sop_class_uid
+
+
+def test_superseding_report_names_its_predecessor(shelf: ResultShelf) -> None:
+    """The second revision is another document, which names the first."""
+    first = shelf.read("sr.dcm")
+    second = shelf.read("sr.dcm", revision=2, predecessor=predecessor_from_folder(shelf.folder() / "out"))
+    study = second.PredecessorDocumentsSequence[0]
+    series = study.ReferencedSeriesSequence[0]
+    assert (study.StudyInstanceUID, series.SeriesInstanceUID) == (STUDY_UID, first.SeriesInstanceUID)
+    assert series.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
+    assert second.SOPInstanceUID != first.SOPInstanceUID
+    assert "revision 2" in second.SeriesDescription
+
+
+def test_missing_predecessor_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+    """A folder without a report is no predecessor."""
+    with pytest.raises(UnreadableResultError, match="run that study again"):
+        predecessor_from_folder(tmp_path)
+
+
+def test_context_refuses_a_moment_without_zone() -> None:
+    """A naive moment would be read differently at each site."""
+    with pytest.raises(ValueError, match="time zone"):
+        build_context(created_at=CREATED_AT.replace(tzinfo=None))
+
+
+def test_content_time_is_local_where_the_source_names_its_zone(shelf: ResultShelf) -> None:
+    """All times of an object are in one zone (PS3.3 C.12.1.1, Timezone Offset From UTC)."""
+    plan = StudyPlan(change_header=lambda image: setattr(image, "TimezoneOffsetFromUTC", "+0900"))
+    report = shelf.read("sr.dcm", plan)
+    expected = CREATED_AT + timedelta(hours=9)
+    assert report.ContentDate + report.ContentTime == f"{expected:%Y%m%d%H%M%S.%f}"
+    assert report.TimezoneOffsetFromUTC == "+0900"
+
+
+def test_predecessor_is_a_plain_record() -> None:
+    """What supersedes needs four UIDs."""
+    fields = {"sop_class_uid", "sop_instance_uid", "series_instance_uid", "study_instance_uid"}
+    assert set(Predecessor.__dataclass_fields__) == fields
