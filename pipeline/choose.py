@@ -8,11 +8,8 @@ from pathlib import Path
 from pipeline.errors import NoSuitableSeriesError, PipelineError, UnreadableStudyError, WrongVolumeError
 from pipeline.kernels import KernelUse
 from pipeline.read import ImageHeader, StudyHeaders, UnreadableFile, read_headers
-from pipeline.series import JudgedSeries, judge_series
+from pipeline.series import WHOLE_SHARE, JudgedSeries, judge_series
 from pipeline.study import PassedOverSeries, SeriesChoice
-
-WHOLE_SHARE = 0.8
-"""A series that shows this share of the tallest one's height counts as showing as much."""
 
 NEAR_SLICES_MM = 5.0
 """Slices further apart are a worse choice than any kernel makes good."""

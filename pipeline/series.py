@@ -18,6 +18,9 @@ THICKEST_MM = 10.0
 THICK_MM = 5.0
 """Above it the findings say so: chest CT for lung disease is 5 mm or thinner (Fleischner and QIBA ask for far less)."""
 
+WHOLE_SHARE = 0.8
+"""A stack that reaches over this share of another's height counts as showing as much of the body."""
+
 GAP_NOTE_FACTOR = 1.25
 """Spacing over thickness from which the unseen part is worth a sentence."""
 
@@ -134,21 +137,23 @@ def plane_name(header: SliceHeader) -> str:
 
 
 def _one_slice_per_place(images: Sequence[ImageHeader]) -> tuple[Stack, tuple[str, ...]]:
-    """The stack without repeated places, where that is possible without mixing two acquisitions."""
+    """The stack; where it is faulty, the part of it that is a whole volume, if dropping the rest mixes nothing."""
     stack = build_stack([image.geometry for image in images if image.geometry])
-    if not shares_plane(stack):
-        return stack, ()
-    single = without_duplicates(stack)
-    repeated = len(stack.slices) - len(single.slices)
-    if not repeated:
+    if not shares_plane(stack) or not stack_faults(stack):
         return stack, ()
     acquisition = _largest_acquisition(images)
-    if acquisition is not None and len(without_duplicates(acquisition).slices) == len(acquisition.slices) > 1:
+    if acquisition is not None and not stack_faults(acquisition) and _shows_as_much(acquisition, stack):
         count = len(acquisition.slices)
         return acquisition, (f"The series holds several acquisitions; the one with {count} slices is used.",)
-    if repeated <= FEW_DUPLICATES_SHARE * len(single.slices):
+    single = without_duplicates(stack)
+    repeated = len(stack.slices) - len(single.slices)
+    if 0 < repeated <= FEW_DUPLICATES_SHARE * len(single.slices):
         return single, (f"{repeated} images at places that another image shows were left out.",)
     return stack, ()
+
+
+def _shows_as_much(part: Stack, whole: Stack) -> bool:
+    return bool(np.ptp(part.heights_mm) >= WHOLE_SHARE * np.ptp(whole.heights_mm))
 
 
 def _largest_acquisition(images: Sequence[ImageHeader]) -> Stack | None:
