@@ -1,0 +1,92 @@
+"""The volume read from a series: values in HU, voxels in their place."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydicom.dataset import FileDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
+
+from builders.ct_series import CtSeries, ct_images, slice_positions, write_images
+from pipeline.choose import choose_series
+from pipeline.errors import UnreadableStudyError
+from pipeline.study import Volume
+from pipeline.volume import AIR_HU, read_volume
+
+SERIES = CtSeries(shape=(12, 48, 64), spacing_mm=(4.0, 5.0, 4.5))
+
+
+def read(folder: Path, images: list[FileDataset]) -> Volume:
+    """The images written and read."""
+    return read_volume(choose_series(write_images(folder, images)))
+
+
+def test_every_slice_has_its_own_rescale(tmp_path: Path) -> None:
+    """Slope and intercept may differ from slice to slice (GE, PET-CT)."""
+    expected = read(tmp_path / "even", ct_images(SERIES)).volume_hu
+    images = ct_images(SERIES)
+    stored = np.frombuffer(images[5].PixelData, "<u2")
+    images[5].PixelData = (stored * 2 + 100).astype("<u2").tobytes()
+    images[5].RescaleSlope, images[5].RescaleIntercept = 0.5, -1074
+    assert np.array_equal(read(tmp_path / "mixed", images).volume_hu, expected)
+
+
+@pytest.mark.parametrize(("value", "signed"), [(63536, 1), (-2000, 1), (5, 0)])
+def test_padding_becomes_air(tmp_path: Path, value: int, signed: int) -> None:
+    """Whatever stands outside the scanned circle, as a signed or an unsigned number, is not tissue."""
+    images = ct_images(SERIES)
+    for image in images:
+        stored = np.frombuffer(image.PixelData, "<u2").astype("<i4")
+        stored[:64] = value - 65536 if value > 32767 else value
+        image.PixelData = stored.astype("<i2" if signed else "<u2").tobytes()
+        image.PixelRepresentation = signed
+        image.add_new("PixelPaddingValue", "SS" if value < 0 else "US", value)
+    assert (read(tmp_path, images).volume_hu[:, 0] == AIR_HU).all()
+
+
+def test_the_affine_leads_to_the_position_of_every_slice(tmp_path: Path) -> None:
+    """Voxel (k, 0, 0) lies where Image Position (Patient) says."""
+    volume = read(tmp_path, ct_images(SERIES))
+    corners = np.array([[k, 0, 0, 1] for k in range(12)]) @ volume.grid.affine_lps_from_kji.T
+    assert np.allclose(corners[:, :3], slice_positions(SERIES), atol=1e-6)
+    assert np.allclose(volume.grid.spacing_mm, SERIES.spacing_mm)
+
+
+def test_each_slice_keeps_its_own_header(tmp_path: Path) -> None:
+    """Results refer to images by slice, so slice k and header k belong together."""
+    volume = read(tmp_path, ct_images(SERIES)[::-1])
+    assert [header.sop_instance_uid for header in volume.slice_headers] == [f"1.2.3.1.{k + 1}" for k in range(12)]
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_compressed_images_give_the_same_values(tmp_path: Path, syntax: UID) -> None:
+    """Lossless compression on the way changes nothing."""
+    images = ct_images(SERIES)
+    for image in images:
+        image.compress(syntax, generate_instance_uid=False)
+    expected = read(tmp_path / "plain", ct_images(SERIES)).volume_hu
+    assert np.array_equal(read(tmp_path / "compressed", images).volume_hu, expected)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEGLSLossless, JPEG2000Lossless])
+def test_pixels_that_are_cut_off_name_the_file(tmp_path: Path, syntax: UID) -> None:
+    """A file that ends too early fails the study instead of filling the slice with something."""
+    images = ct_images(SERIES)
+    for image in images:
+        if syntax.is_compressed:
+            image.compress(syntax, generate_instance_uid=False)
+    paths = write_images(tmp_path, images)
+    choice = choose_series(paths)
+    whole = paths[6].read_bytes()
+    paths[6].write_bytes(whole[: len(whole) - 200])
+    with pytest.raises(UnreadableStudyError, match=r"image-0006\.dcm"):
+        read_volume(choice)
+
+
+def test_a_file_that_vanished_is_named(tmp_path: Path) -> None:
+    """Between choosing and reading anything can happen to a disk."""
+    paths = write_images(tmp_path, ct_images(SERIES))
+    choice = choose_series(paths)
+    paths[3].unlink()
+    with pytest.raises(UnreadableStudyError, match=r"image-0003\.dcm"):
+        read_volume(choice)
