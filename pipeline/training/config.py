@@ -86,6 +86,8 @@ class TrainingConfig:
     """Folder for rendered data and checkpoints; a run that stopped goes on from here."""
     threads: int = 2
     checkpoint_every: int = 250
+    card_notes: str = ""
+    """Markdown for the model card: what was measured elsewhere."""
     data: DataConfig = field(default_factory=DataConfig)
     lungs: LungTraining = field(default_factory=LungTraining)
     space_time: SpaceTimeTraining = field(default_factory=SpaceTimeTraining)

@@ -11,7 +11,7 @@ import torch
 from monai.losses.dice import DiceCELoss
 from torch import Tensor
 
-from pipeline.lungs_net import LungNet
+from pipeline.lungs_net import INPUT_PIXELS, LungNet
 from pipeline.training import augment
 from pipeline.training.checkpoints import (
     TrainingState,
@@ -41,6 +41,9 @@ class LungSlices:
 def load_lung_slices(folder: Path) -> LungSlices:
     """All slices below a folder of cases."""
     parts = [np.load(path) for path in sorted(folder.glob("*/lungs.npz"))]
+    if not parts:
+        nothing = torch.zeros((0, INPUT_PIXELS, INPUT_PIXELS))
+        return LungSlices(images=nothing.half(), labels=nothing.to(torch.uint8))
     return LungSlices(
         images=torch.from_numpy(np.concatenate([part["images"] for part in parts])),
         labels=torch.from_numpy(np.concatenate([part["labels"] for part in parts])),

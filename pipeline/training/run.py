@@ -1,0 +1,107 @@
+"""A whole training run: data, both networks, operating points, model pack. Read this first."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import torch
+
+from pipeline.lungs_net import LungNet
+from pipeline.model_input import InputContract
+from pipeline.model_pack import TrainingData
+from pipeline.space_time import SpaceTimeNet
+from pipeline.training.cases import Case, load_cases
+from pipeline.training.config import TrainingConfig
+from pipeline.training.evaluate import CaseFigures, evaluate_case
+from pipeline.training.model_card import model_card
+from pipeline.training.operating_points import OperatingPoints, choose_operating_points
+from pipeline.training.pack_writer import PackDescription, write_pack
+from pipeline.training.phantom_cases import render_phantom_case
+from pipeline.training.real_cases import save_real_cases
+from pipeline.training.real_lungs import read_real_studies
+from pipeline.training.train_lungs import load_lung_slices, train_lungs
+from pipeline.training.train_space_time import train_space_time
+
+Progress = Callable[[str, float], None]
+
+FIRST_TRAINING_SEED = 1000
+FIRST_VALIDATION_SEED = 500_000
+"""No patient is in both sets."""
+
+VALIDATED_PRIORS = (0, 1)
+"""Every validation case is read alone, then with its newest earlier study."""
+
+WEIGHTS_LICENCE = "Apache-2.0. The data the weights were trained on keep their own licences; see docs/README.md.\n"
+
+PHANTOM_DATA = TrainingData(
+    name="phantoms", licence="Apache-2.0", attribution="made-up patients of the generator in this software"
+)
+
+
+def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
+    """A model pack in `out`; a run that stopped goes on from what its cache holds.
+
+    Args:
+        config: From `load_training_config`.
+        out: Folder of the pack; made if it is not there.
+        on_progress: Called with what is being done and how far it is, 0..1.
+
+    Returns:
+        `out`, ready for `load_model_pack`.
+    """
+    torch.set_num_threads(config.threads)
+    contract = InputContract()
+    render_data(config, contract, on_progress=on_progress)
+    phantoms, real = load_cases(config.cache / "train"), load_cases(config.cache / "real")
+    phantom_slices, real_slices = load_lung_slices(config.cache / "train"), load_lung_slices(config.cache / "real")
+    lung_net = train_lungs(config, phantom_slices, real_slices, on_progress=on_progress)
+    space_time_net = train_space_time(config, phantoms, real, on_progress=on_progress)
+    points = validate(space_time_net, load_cases(config.cache / "validation"), on_progress=on_progress)
+    return write_trained_pack(config, out, (lung_net, space_time_net), points)
+
+
+def render_data(config: TrainingConfig, contract: InputContract, *, on_progress: Progress) -> None:
+    """Phantoms for training and validation, and painted real lungs, into the cache; what is there stays."""
+    seeds = [(FIRST_TRAINING_SEED + n, config.cache / "train") for n in range(config.data.phantom_patients)]
+    seeds += [(FIRST_VALIDATION_SEED + n, config.cache / "validation") for n in range(config.data.validation_patients)]
+    with ProcessPoolExecutor(config.data.processes) as pool:
+        jobs = [pool.submit(render_phantom_case, seed, folder / f"phantom-{seed}", contract) for seed, folder in seeds]
+        for done, job in enumerate(as_completed(jobs), start=1):
+            job.result()
+            on_progress("rendering phantoms", done / len(jobs))
+    if config.data.real_folders and not (config.cache / "real").exists():
+        studies = [study for folder in config.data.real_folders for study in read_real_studies(folder.path)]
+        save_real_cases(studies, config.cache / "real", config.data.paintings_per_real_study, contract=contract)
+
+
+def validate(net: SpaceTimeNet, cases: Sequence[Case], *, on_progress: Progress) -> OperatingPoints:
+    """Operating points of a network, from cases it was not trained on."""
+    readings: list[list[CaseFigures]] = []
+    for priors in VALIDATED_PRIORS:
+        on_progress("validating", len(readings) / len(VALIDATED_PRIORS))
+        readings.append([evaluate_case(net, case, priors) for case in cases])
+    return choose_operating_points(readings)
+
+
+def write_trained_pack(
+    config: TrainingConfig, out: Path, nets: tuple[LungNet, SpaceTimeNet], points: OperatingPoints
+) -> Path:
+    """The pack with its model card."""
+    data = (
+        PHANTOM_DATA,
+        *(
+            TrainingData(name=folder.name, licence=folder.licence, attribution=folder.attribution)
+            for folder in config.data.real_folders
+        ),
+    )
+    description = PackDescription(
+        name=config.name,
+        version=config.version,
+        contract=InputContract(),
+        thresholds=points.thresholds,
+        patient_score=points.patient_score,
+        training_data=data,
+        model_card=model_card(config, data, points, config.data.validation_patients),
+        licence=WEIGHTS_LICENCE,
+    )
+    return write_pack(out, *nets, description)
