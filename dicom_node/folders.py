@@ -35,6 +35,8 @@ class FolderStudy:
     files: StudyFiles
     patient: PatientKey
     demographics: Demographics
+    is_of_one_patient: bool
+    """False when its files carry several patient IDs or issuers; such a study is not to be analysed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,4 +104,5 @@ def _study(study_instance_uid: str, found: Sequence[tuple[Path, Header]]) -> Fol
         ),
         patient=first.patient,
         demographics=Demographics(patient_name=first.patient_name, birth_date=first.birth_date, sex=first.sex),
+        is_of_one_patient=all(header.patient == first.patient for _, header in found),
     )

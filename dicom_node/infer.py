@@ -13,11 +13,15 @@ from dicom_node.folders import FolderStudy, folder_name_from_uid
 from dicom_node.priors import contradiction
 from dicom_node.results import ResultContext, ResultsError, read_known_lesions, write_result_set
 from pipeline.device import limit_threads
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, StudyRefusedError
 from pipeline.findings import Analysis, DroppedPrior, Findings, PriorStudy
 from pipeline.model_pack import ModelPack, load_model_pack
 from pipeline.run import analyse
 from storage.records import ResultFile
+
+
+class MixedPatientsError(StudyRefusedError):
+    """The study holds images of more than one patient; send it again with one patient ID and issuer."""
 
 
 class OtherPatientError(NodeError):
@@ -56,6 +60,7 @@ class FolderInference:
         """
         limit_threads(settings.pipeline.threads)
         self._settings = settings
+        self._maximum_priors = settings.priors.maximum_count
         self._pack: ModelPack = load_model_pack(settings.pipeline.model_pack)
         self._out = out
         self._on_progress = on_progress
@@ -80,24 +85,31 @@ class FolderInference:
             yield inferred
 
     def _infer(self, study: FolderStudy, earlier: Sequence[tuple[FolderStudy, Path | None]]) -> InferredStudy:
-        """Analyse one study and write its results."""
-        uid = study.files.study_instance_uid
-        linked, refused = link_earlier(study, [prior for prior, _ in earlier])
-        linked = linked[: self._settings.priors.maximum_count]
-        folders = {prior.files.study_instance_uid: folder for prior, folder in earlier}
+        """Analyse one study and write its results; a refusal is an outcome too."""
         try:
-            analysis = analyse(
-                study.files,
-                [_prior(prior, folders[prior.files.study_instance_uid]) for prior in linked],
-                pack=self._pack,
-                device=self._settings.pipeline.device,
-                on_progress=lambda stage, fraction: self._on_progress(study, stage, fraction),
-            )
-            return self._write(_with_refused(analysis, refused), study)
+            if not study.is_of_one_patient:
+                raise MixedPatientsError
+            return self._write(self._analyse(study, earlier), study)
         except (PipelineError, ResultsError) as error:
             return InferredStudy(
-                study_instance_uid=uid, acquired_at=study.files.acquired_at, folder=None, refused_because=error.reason
+                study_instance_uid=study.files.study_instance_uid,
+                acquired_at=study.files.acquired_at,
+                folder=None,
+                refused_because=error.reason,
             )
+
+    def _analyse(self, study: FolderStudy, earlier: Sequence[tuple[FolderStudy, Path | None]]) -> Analysis:
+        """Run the pipeline; the earlier studies that are not linked join those that it dropped."""
+        linked, refused = link_earlier(study, [prior for prior, _ in earlier])
+        folders = {prior.files.study_instance_uid: folder for prior, folder in earlier}
+        analysis = analyse(
+            study.files,
+            [_prior(prior, folders[prior.files.study_instance_uid]) for prior in linked[: self._maximum_priors]],
+            pack=self._pack,
+            device=self._settings.pipeline.device,
+            on_progress=lambda stage, fraction: self._on_progress(study, stage, fraction),
+        )
+        return _with_refused(analysis, refused)
 
     def _write(self, analysis: Analysis, study: FolderStudy) -> InferredStudy:
         """Write the result set of one study into its folder."""
@@ -134,6 +146,8 @@ def is_same_patient(one: FolderStudy, other: FolderStudy) -> bool:
 
 def _why_not(study: FolderStudy, prior: FolderStudy) -> str:
     """Why an earlier study of the patient is not linked; empty when it is."""
+    if not prior.is_of_one_patient:
+        return "holds images of more than one patient: not linked"
     if not _is_earlier(prior.files.acquired_at, study.files.acquired_at):
         return "not acquired before the current study: not linked"
     return contradiction(study.demographics, prior.demographics)

@@ -1,12 +1,11 @@
 """What a failed command says, and the code it ends with."""
 
-import traceback
-
 from rich.markup import escape
 
 from config.errors import ConfigError
 from dicom_node.cli.output import error_console
 from dicom_node.errors import NodeError
+from dicom_node.log import failure_in_short
 from pipeline.errors import PipelineError
 from storage.errors import StorageError
 
@@ -23,11 +22,14 @@ def exit_code_of(failure: Exception) -> int:
 
 
 def tell(failure: Exception) -> None:
-    """Say on stderr what failed and what to do; only a defect of the program shows a traceback."""
+    """Say on stderr what failed and what to do.
+
+    A defect of the program shows where it is, never the text of its exception, which may quote a patient's data.
+    """
     stderr = error_console()
     if not isinstance(failure, _EXPECTED):
-        stderr.print("".join(traceback.format_exception(failure)), markup=False)
-        stderr.print("[red]error:[/] this is a defect of dicom-node; please report the lines above", soft_wrap=True)
+        where = failure_in_short(type(failure), failure.__traceback__)
+        stderr.print(f"[red]error:[/] a defect of dicom-node, please report this line: {escape(where)}", soft_wrap=True)
         return
     for line in str(failure).splitlines() or [type(failure).__doc__ or type(failure).__name__]:
         stderr.print(f"[red]error:[/] {escape(line)}", soft_wrap=True)

@@ -1,21 +1,29 @@
 """A real node in processes of its own."""
 
-import json
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from builders.deadline import until
 from builders.ports import free_port
+from config import Peer, load_settings
+from dicom_node.index import open_index
+from storage.index import Index
+from storage.lifecycle import State
+from storage.records import StudyView
 
 AE_TITLE = "TESTNODE"
 _STOP_WITHIN_S = 60
+_ON_THE_WAY = frozenset(
+    {State.RECEIVING, State.WAITING_FOR_PRIORS, State.READY, State.PROCESSING, State.PROCESSED, State.SENDING}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,17 +63,20 @@ class NodeProcess:
         """Write the configuration, start every part, wait until it takes associations."""
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self.config_path.write_text(self._configuration())
-        for part in self.parts:
-            self.start(part)
-        self.wait_until_it_listens()
+        try:
+            for part in self.parts:
+                self.start(part)
+            self.wait_until_it_listens()
+        except BaseException:
+            self._stop_all()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop every part, the last started first."""
-        for part in reversed(list(self._running)):
-            self.stop(part)
+        self._stop_all()
 
     def start(self, part: str) -> None:
         """Start one part."""
@@ -73,6 +84,10 @@ class NodeProcess:
             self._running[part] = subprocess.Popen(
                 [sys.executable, "-m", "dicom_node", "--config", str(self.config_path), part], stdout=log, stderr=log
             )
+
+    def pid(self, part: str) -> int:
+        """Process ID of a part."""
+        return self._running[part].pid
 
     def stop(self, part: str) -> int:
         """End one part as systemd would; returns its exit code."""
@@ -100,15 +115,35 @@ class NodeProcess:
         assert done.returncode == exit_code, done.stderr
         return done
 
-    def study(self, study_instance_uid: str) -> dict[str, Any] | None:
-        """The study as `study show --json` tells it; None while it is unknown."""
-        done = run_dicom_node("--config", str(self.config_path), "study", "show", study_instance_uid, "--json")
-        return json.loads(done.stdout) if done.returncode == 0 else None
+    def index(self) -> Index:
+        """Its index, opened beside it."""
+        return open_index(load_settings(self.config_path))
+
+    def study(self, study_instance_uid: str) -> StudyView | None:
+        """The study as its index has it; None while it is unknown."""
+        with closing(self.index()) as index:
+            return index.study(study_instance_uid)
+
+    def wait_for(self, study_instance_uid: str, state: State, *, within_s: float) -> StudyView:
+        """The study once it is in a state; fails as soon as it ends in another one."""
+
+        def look() -> StudyView | None:
+            view = self.study(study_instance_uid)
+            assert view is None or view.state in {state, *_ON_THE_WAY}, f"{view.state}: {view.reason}"
+            return view if view and view.state is state else None
+
+        return until(look, within_s=within_s, what=f"study {state}; see the logs in {self.folder}")
+
+    def _stop_all(self) -> None:
+        for part in reversed(list(self._running)):
+            self.stop(part)
 
     def _listens(self) -> bool:
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
         except OSError:
+            ended = [part for part, process in self._running.items() if process.poll() is not None]
+            assert not ended, f"{ended} ended early: {[(self.folder / f'{part}.log').read_text() for part in ended]}"
             return False
         return True
 
@@ -123,6 +158,11 @@ class NodeProcess:
             *(_peer(destination) for destination in self.destinations),
         ]
         return "\n\n".join(tables) + "\n"
+
+
+def node_peer(node: NodeProcess) -> Peer:
+    """The node as a sender sees it."""
+    return Peer(name="node", ae_title=AE_TITLE, host="127.0.0.1", port=node.port)
 
 
 def run_dicom_node(*arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:

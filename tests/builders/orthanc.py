@@ -8,16 +8,24 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydicom import Dataset, dcmread
 
 from builders.deadline import until
 from builders.ports import free_port
 
 AE_TITLE = "ORTHANC"
 _PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Series:
+    uid: str
+    modality: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,18 +41,33 @@ class Orthanc:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return bytes(answer.read())
 
-    def series(self, study_instance_uid: str) -> list[dict[str, Any]]:
-        """The series of a study by QIDO-RS, each as DICOM JSON."""
-        found: list[dict[str, Any]] = json.loads(self.get(f"/dicom-web/studies/{study_instance_uid}/series"))
-        return found
+    def modalities(self, study_instance_uid: str) -> set[str]:
+        """Modalities of the series of a study, by QIDO-RS."""
+        return {series.modality for series in self._series(study_instance_uid)}
 
-    def series_of_modality(self, study_instance_uid: str, modality: str) -> list[str]:
-        """Series Instance UIDs of one modality in a study."""
+    def instances_of_modality(self, study_instance_uid: str, modality: str) -> list[Dataset]:
+        """Every instance of one modality in a study, by WADO-RS."""
         return [
-            entry["0020000E"]["Value"][0]
-            for entry in self.series(study_instance_uid)
-            if entry["00080060"]["Value"] == [modality]
+            dataset
+            for series in self._series(study_instance_uid)
+            if series.modality == modality
+            for dataset in self._retrieve(f"/dicom-web/studies/{study_instance_uid}/series/{series.uid}")
         ]
+
+    def _series(self, study_instance_uid: str) -> list[_Series]:
+        """The series of a study, by QIDO-RS (DICOM JSON, PS3.18 F)."""
+        found: list[dict[str, Any]] = json.loads(self.get(f"/dicom-web/studies/{study_instance_uid}/series"))
+        return [_Series(uid=_only_value(entry, "0020000E"), modality=_only_value(entry, "00080060")) for entry in found]
+
+    def _retrieve(self, path: str) -> list[Dataset]:
+        """The parts of a WADO-RS answer (PS3.18 8.6.1.2), each a DICOM file."""
+        accept = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", headers={"Accept": accept})
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            boundary = answer.headers.get_boundary()
+            body = b"\r\n" + answer.read()
+        parts = body.split(f"\r\n--{boundary}".encode())[1:-1]
+        return [dcmread(BytesIO(part.partition(b"\r\n\r\n")[2])) for part in parts]
 
 
 @contextmanager
@@ -89,3 +112,8 @@ def _configuration(orthanc: Orthanc, folder: Path) -> dict[str, Any]:
         "DicomAlwaysAllowStore": True,
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }
+
+
+def _only_value(entry: dict[str, Any], tag: str) -> str:
+    (value,) = entry[tag]["Value"]
+    return str(value)

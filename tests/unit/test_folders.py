@@ -80,3 +80,12 @@ def test_a_folder_name_never_leads_out_of_the_folder(uid: str) -> None:
 def test_a_uid_stays_its_own_folder_name() -> None:
     """People find the study by it."""
     assert folder_name_from_uid("1.2.840.1") == "1.2.840.1"
+
+
+def test_a_study_with_images_of_two_patients_is_marked(tmp_path: Path) -> None:
+    """It must not be analysed as one."""
+    _save(tmp_path / "mixed", ct_instance(1), ct_instance(2, PatientID="P2"))
+
+    (study,) = find_studies([tmp_path]).studies
+
+    assert not study.is_of_one_patient

@@ -1,0 +1,178 @@
+"""The command line as scripts and people call it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from builders.clock import FakeClock
+from builders.index import build_index, received
+from builders.instances import ct_instance
+from builders.node import NodeProcess, run_dicom_node
+
+COMMANDS = ("run", "listen", "work", "demo", "infer", "check", "status", "train", "phantom")
+STUDY_COMMANDS = ("list", "show", "complete", "retry", "resend", "discard")
+
+
+def _configuration(folder: Path) -> Path:
+    """A configuration whose data folder is `folder`."""
+    path = folder / "node.toml"
+    path.write_text(f'[node]\ndata_dir = "{folder}"\n[storage]\nfree_floor_bytes = 0\n')
+    return path
+
+
+@pytest.mark.parametrize("command", [(name,) for name in COMMANDS] + [("study", name) for name in STUDY_COMMANDS])
+def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
+    """Help costs no heavy import and ends with 0."""
+    done = run_dicom_node(*command, "--help", timeout_s=20)
+
+    assert done.returncode == 0
+    assert f"dicom-node {' '.join(command)}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [("nonsense",), ("infer",), ("study", "show"), ("demo", "--out"), ("status", "-x")]
+)
+def test_wrong_usage_ends_with_2_and_says_what_is_wrong(arguments: tuple[str, ...]) -> None:
+    """Nothing goes to stdout, which scripts parse."""
+    done = run_dicom_node(*arguments)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Error" in done.stderr
+
+
+def test_all_mistakes_of_a_configuration_are_told_at_once_and_end_with_2(tmp_path: Path) -> None:
+    """One round of correcting is enough."""
+    path = tmp_path / "node.toml"
+    path.write_text('[node]\nae_title = "FAR TOO LONG A TITLE"\n[listen]\nprot = 104\n')
+
+    done = run_dicom_node("--config", str(path), "check")
+
+    assert done.returncode == 2
+    assert "[node].ae_title: " in done.stderr
+    assert "[listen].prot: is not a setting; did you mean port?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_node_that_never_ran_is_named_as_such_and_ends_with_1(tmp_path: Path) -> None:
+    """No index is made by looking."""
+    done = run_dicom_node("--config", str(_configuration(tmp_path)), "status")
+
+    assert done.returncode == 1
+    assert "start the node once" in done.stderr
+    assert not (tmp_path / "index.sqlite").exists()
+
+
+def test_an_unknown_study_ends_with_1_and_without_traceback(tmp_path: Path) -> None:
+    """What is wrong goes to stderr."""
+    build_index(tmp_path, FakeClock())
+
+    done = run_dicom_node("--config", str(_configuration(tmp_path)), "study", "show", "1.2.3", "--json")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+def test_a_study_is_completed_by_an_operator_and_shown_with_its_history(tmp_path: Path) -> None:
+    """The way an administrator moves a study that waits."""
+    build_index(tmp_path, FakeClock()).record_received([received("1.2.3")])
+    config = ("--config", str(_configuration(tmp_path)))
+
+    assert run_dicom_node(*config, "study", "complete", "1.2.3").returncode == 0
+
+    shown = json.loads(run_dicom_node(*config, "study", "show", "1.2.3", "--json").stdout)
+    assert shown["state"] == "waiting_for_priors"
+    assert shown["history"][-1]["event"] == "completed_by_operator"
+
+
+def test_a_step_that_the_life_of_a_study_does_not_have_is_refused(tmp_path: Path) -> None:
+    """Retrying what was never run makes no sense."""
+    build_index(tmp_path, FakeClock()).record_received([received("1.2.3")])
+
+    done = run_dicom_node("--config", str(_configuration(tmp_path)), "study", "retry", "1.2.3")
+
+    assert done.returncode == 1
+    assert "study show" in done.stderr
+
+
+def test_lists_are_one_json_object_for_scripts(tmp_path: Path) -> None:
+    """The same studies that people see as a table."""
+    build_index(tmp_path, FakeClock()).record_received([received("1.2.3"), received("1.2.4")])
+
+    done = run_dicom_node("--config", str(_configuration(tmp_path)), "study", "list", "--json")
+
+    assert {study["study_instance_uid"] for study in json.loads(done.stdout)["studies"]} == {"1.2.3", "1.2.4"}
+
+
+def test_status_for_scripts_names_every_state(tmp_path: Path) -> None:
+    """A monitoring script finds each key from the first day on."""
+    build_index(tmp_path, FakeClock())
+
+    done = run_dicom_node("--config", str(_configuration(tmp_path)), "status", "--json")
+
+    status = json.loads(done.stdout)
+    assert status["studies"]["delivered"] == 0
+    assert status["disk"]["free_bytes"] > 0
+
+
+def test_check_says_what_it_looked_at_and_ends_with_1_when_something_is_wrong(tmp_path: Path) -> None:
+    """A data folder that is missing is found before the first study."""
+    config = tmp_path / "node.toml"
+    config.write_text(f'[node]\ndata_dir = "{tmp_path}/absent"\n')
+
+    done = run_dicom_node("--config", str(config), "check", "--json")
+
+    report = json.loads(done.stdout)
+    outcomes = {check["subject"]: check["outcome"] for check in report["checks"]}
+    assert (done.returncode, report["passed"]) == (1, False)
+    assert outcomes["data folder"] == "failed"
+    assert outcomes["configuration"] == outcomes["packages"] == "passed"
+
+
+def test_infer_refuses_a_single_slice_with_the_reason(tmp_path: Path) -> None:
+    """A refusal is exit code 1, one plain sentence, no result."""
+    ct_instance(1).save_as(tmp_path / "1.dcm", enforce_file_format=True)
+
+    done = run_dicom_node("infer", str(tmp_path / "1.dcm"), "--out", str(tmp_path / "out"))
+
+    assert done.returncode == 1
+    assert "refused: " in done.stdout
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("out/*/sr.dcm"))
+
+
+def test_infer_refuses_an_earlier_study_of_another_patient(tmp_path: Path) -> None:
+    """Never the wrong patient, whoever asks for it."""
+    for name, patient_id in (("now", "P1"), ("before", "P2")):
+        (tmp_path / name).mkdir()
+        dataset = ct_instance(1, study=f"1.2.{patient_id[1]}", PatientID=patient_id)
+        dataset.save_as(tmp_path / name / "1.dcm", enforce_file_format=True)
+
+    done = run_dicom_node(
+        "infer", str(tmp_path / "now"), "--prior", str(tmp_path / "before"), "--out", str(tmp_path / "out")
+    )
+
+    assert done.returncode == 1
+    assert "another patient" in done.stderr
+
+
+def test_listening_imports_neither_torch_nor_the_pipeline() -> None:
+    """A CUDA fault or a bad weight file can never refuse an association."""
+    code = "import sys, dicom_node.cli, dicom_node.listen; print(' '.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert "pynetdicom" in loaded
+    assert not loaded & {"torch", "SimpleITK", "highdicom", "scipy", "matplotlib"}
+
+
+def test_a_running_listener_has_not_loaded_torch(tmp_path: Path) -> None:
+    """Seen from outside, in the memory map of the process that takes associations."""
+    with NodeProcess(folder=tmp_path, parts=("listen",)) as node:
+        mapped = Path(f"/proc/{node.pid('listen')}/maps").read_text()
+
+    assert "pysqlite3" in mapped
+    assert "libtorch" not in mapped
