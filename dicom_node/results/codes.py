@@ -59,7 +59,7 @@ RELATIVE_VOLUME_CHANGE: Final = Code("DN108", OWN_SCHEME, "Relative change in vo
 INTERVAL: Final = Code("DN109", OWN_SCHEME, "Interval since that study")
 LESION_COUNT: Final = Code("DN110", OWN_SCHEME, "Number of lesions")
 
-# Change: the name is TID 4105's, sizes and "no significant changes" are CID 6134, "new finding" is CID 6002.
+# Change: the name is of DCM (Annex D), sizes and "no significant changes" are CID 6134, "new finding" is CID 6002.
 QUALITATIVE_DIFFERENCE: Final = Code("111049", "DCM", "Qualitative Difference")
 CHANGE: Final = {
     Change.NEW: Code("129721008", "SCT", "New finding"),
@@ -70,7 +70,7 @@ CHANGE: Final = {
     Change.NOT_COMPARED: Code("DN202", OWN_SCHEME, "Not compared with a prior study"),
 }
 
-# Stage: Pan et al. 2020, Radiology 295:715, "Time course of lung changes at chest CT during recovery from COVID-19".
+# Stage: Pan et al., Time Course of Lung Changes at Chest CT during Recovery from COVID-19, Radiology 2020; 295:715-721.
 DISEASE_STAGE: Final = Code("DN301", OWN_SCHEME, "Stage of disease on CT (Pan 2020)")
 STAGE: Final = {
     Stage.NO_LESION: Code("DN302", OWN_SCHEME, "No lesion found"),

@@ -98,7 +98,8 @@ def _checks(analysis: Analysis) -> Iterator[tuple[bool, str]]:
     yield bool(analysis.lung_mask.any()), "the lung mask is empty"
     numbers = [lesion.number for lesion in analysis.findings.lesions]
     yield numbers == list(range(1, len(numbers) + 1)), "the lesions are not numbered 1 to N"
-    counts = np.bincount(analysis.lesion_labels.ravel(), minlength=len(numbers) + 1)
+    inside = analysis.lesion_labels[analysis.lesion_labels > 0]
+    counts = np.bincount(inside, minlength=len(numbers) + 1)
     yield len(counts) == len(numbers) + 1 and bool(np.all(counts[1:])), "the mask holds other lesions than the findings"
     yield (
         all(
