@@ -1,0 +1,95 @@
+"""An asymmetric chest through every way of storing it: left stays left, the lesion stays where it is."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builders.ct_series import (
+    LEFT_LUNG_CENTRE,
+    LESION_CENTRE,
+    RIGHT_LUNG_CENTRE,
+    CtSeries,
+    ct_images,
+    write_images,
+)
+from builders.fake_engine import shape_engine
+from pipeline.findings import Analysis, Side
+from pipeline.run import analyse_with
+from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Float64Array, Grid, StudyFiles
+
+TURN = np.radians(8.0)
+ORIENTATIONS = {
+    "head first supine": (1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    "feet first supine": (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0),
+    "head first prone": (-1.0, 0.0, 0.0, 0.0, -1.0, 0.0),
+    "feet first prone": (1.0, 0.0, 0.0, 0.0, -1.0, 0.0),
+    "rows along the back": (0.0, 1.0, 0.0, -1.0, 0.0, 0.0),
+    "turned in the plane": (np.cos(TURN), np.sin(TURN), 0.0, -np.sin(TURN), np.cos(TURN), 0.0),
+    "leaning slices": (1.0, 0.0, 0.0, 0.0, np.cos(TURN), np.sin(TURN)),
+}
+SERIES = CtSeries(shape=(44, 76, 80), spacing_mm=(5.0, 4.5, 4.0))
+
+
+def analyse_files(paths: list[Path]) -> Analysis:
+    """The whole run with an engine that knows the shapes."""
+    files = StudyFiles(study_instance_uid="1.2.3", acquired_at=datetime(2024, 5, 1, tzinfo=UTC), paths=tuple(paths))
+    return analyse_with(shape_engine(), files, [], on_progress=lambda *_: None)
+
+
+def value_at(mask: np.ndarray, grid: Grid, point: Float64Array) -> int:
+    """Of the voxel nearest to a place in the patient."""
+    index = np.rint(np.linalg.inv(grid.affine_lps_from_kji) @ [*point, 1.0])[:3].astype(int)
+    return int(mask[tuple(index)])
+
+
+def centre_of(mask: np.ndarray, grid: Grid) -> Float64Array:
+    """LPS in mm of the centre of mass."""
+    return grid.affine_lps_from_kji[:3] @ [*np.argwhere(mask).mean(axis=0), 1.0]
+
+
+@pytest.mark.parametrize("name", ORIENTATIONS)
+def test_left_is_left_and_the_lesion_lies_where_it_lies(tmp_path: Path, name: str) -> None:
+    """Masks on the grid of acquisition, read with nothing but the images' own geometry."""
+    images = ct_images(replace(SERIES, orientation=ORIENTATIONS[name]))
+    analysis = analyse_files(write_images(tmp_path, images))
+    grid = analysis.volume.grid
+    assert value_at(analysis.lung_mask, grid, RIGHT_LUNG_CENTRE) == RIGHT_LUNG
+    assert value_at(analysis.lung_mask, grid, LEFT_LUNG_CENTRE) == LEFT_LUNG
+    assert analysis.findings.lesions[0].side is Side.LEFT
+    away = centre_of(analysis.lesion_labels == 1, grid) - LESION_CENTRE
+    assert np.abs(away).max() < max(SERIES.spacing_mm)
+
+
+@pytest.mark.parametrize("name", ORIENTATIONS)
+def test_box_and_key_slice_meet_the_lesion(tmp_path: Path, name: str) -> None:
+    """The box is in LPS around the lesion; the key slice is the source image that shows most of it."""
+    images = ct_images(replace(SERIES, orientation=ORIENTATIONS[name]))
+    analysis = analyse_files(write_images(tmp_path, images))
+    lesion = analysis.findings.lesions[0]
+    low, high = np.array(lesion.box_lps_mm[:3]), np.array(lesion.box_lps_mm[3:])
+    assert np.all(low < LESION_CENTRE)
+    assert np.all(high > LESION_CENTRE)
+    areas = np.count_nonzero(analysis.lesion_labels == 1, axis=(1, 2))
+    assert areas[lesion.key_slice] == areas.max()
+
+
+def test_the_order_of_files_changes_nothing(tmp_path: Path) -> None:
+    """Forwards, backwards and shuffled: findings and masks are identical."""
+    paths = write_images(tmp_path, ct_images(SERIES))
+    first, backwards, shuffled = (analyse_files(order) for order in (paths, paths[::-1], [*paths[1::2], *paths[::2]]))
+    assert first.findings == backwards.findings == shuffled.findings
+    assert np.array_equal(first.lesion_labels, backwards.lesion_labels)
+    assert np.array_equal(first.lesion_labels, shuffled.lesion_labels)
+
+
+def test_reversed_instance_numbers_change_no_place(tmp_path: Path) -> None:
+    """Numbering from the feet upwards or downwards is a habit of the scanner, not a property of the patient."""
+    images = ct_images(SERIES)
+    for image in images:
+        image.InstanceNumber = len(images) + 1 - image.InstanceNumber
+    reversed_numbers = analyse_files(write_images(tmp_path / "reversed", images))
+    plain = analyse_files(write_images(tmp_path / "plain", ct_images(SERIES)))
+    assert reversed_numbers.findings == plain.findings

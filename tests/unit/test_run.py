@@ -1,0 +1,157 @@
+"""The stages together, with shapes for lungs and lesions."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from builders.ct_series import AIR_HU, BODY_HU, LESION_HU, LUNG_HU, CtSeries, chest_hu, ct_images, write_images
+from builders.fake_engine import shape_engine
+from pipeline.errors import NotAChestError
+from pipeline.findings import Analysis, Change, KnownLesions, PriorStudy, Stage
+from pipeline.run import analyse_with
+from pipeline.study import Float64Array, Int16Array, StudyFiles
+
+NOW = datetime(2024, 5, 20, tzinfo=UTC)
+SHIFT_MM = np.array([10.0, -5.0, 15.0])
+
+
+def build_files(
+    folder: Path, uid: str, days_ago: float, lesions: dict[tuple[float, ...], float], **where: object
+) -> StudyFiles:
+    """A study with lesions: place in LPS to radius, both in mm."""
+    shift = np.asarray(where.get("shift", np.zeros(3)))
+
+    def hu(points: Float64Array) -> Int16Array:
+        moved = points - shift
+        values = chest_hu(moved)
+        values[values == LESION_HU] = LUNG_HU
+        for centre, radius in lesions.items():
+            values[np.linalg.norm(moved - np.array(centre), axis=-1) <= radius] = LESION_HU
+        return values
+
+    series = CtSeries(study_uid=uid, uid=f"{uid}.1", shape=(48, 72, 72))
+    paths = write_images(folder / uid, ct_images(series, hu))
+    return StudyFiles(study_instance_uid=uid, acquired_at=NOW - timedelta(days=days_ago), paths=tuple(paths))
+
+
+LOW_LEFT, HIGH_RIGHT, MID_RIGHT = (80.0, 25.0, -30.0), (-70.0, 10.0, 45.0), (-75.0, -20.0, -20.0)
+
+
+def analyse_files(current: StudyFiles, *priors: PriorStudy) -> Analysis:
+    """The whole run."""
+    return analyse_with(shape_engine(), current, priors, on_progress=lambda *_: None)
+
+
+def changes(analysis: Analysis) -> dict[str, Change]:
+    """By side of the patient and height, for instance `left low`."""
+    return {
+        f"{lesion.side} {'high' if lesion.box_lps_mm[2] > 0 else 'low'}": lesion.change
+        for lesion in analysis.findings.lesions
+    }
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> StudyFiles:
+    """Ten days ago, on another place of the table: low left 15 mm, mid right 14 mm."""
+    return build_files(tmp_path, "1.2.9", 10, {LOW_LEFT: 15.0, MID_RIGHT: 14.0}, shift=SHIFT_MM)
+
+
+def test_each_lesion_says_how_it_changed(tmp_path: Path, earlier: StudyFiles) -> None:
+    """Grown, new and gone, though the patient lay elsewhere and no earlier run is known."""
+    now = build_files(tmp_path, "1.2.3", 0, {LOW_LEFT: 20.0, HIGH_RIGHT: 12.0})
+    analysis = analyse_files(now, PriorStudy(files=earlier))
+    findings = analysis.findings
+    assert changes(analysis) == {"left low": Change.GROWN, "right high": Change.NEW}
+    assert [gone.side for gone in findings.gone_lesions] == ["right"]
+    assert findings.priors_used[0].interval_days == 10.0
+    assert findings.priors_used[0].lung_overlap_dice > 0.95
+
+
+def test_an_unchanged_patient_is_stable(tmp_path: Path, earlier: StudyFiles) -> None:
+    """Another place on the table and a warped earlier study make no growth."""
+    now = build_files(tmp_path, "1.2.3", 0, {LOW_LEFT: 15.0, MID_RIGHT: 14.0})
+    assert set(changes(analyse_files(now, PriorStudy(files=earlier))).values()) == {Change.STABLE}
+
+
+def test_tracking_uids_come_from_the_report_that_is_out(tmp_path: Path, earlier: StudyFiles) -> None:
+    """What an earlier run called a lesion, it is called again."""
+    reported = analyse_files(earlier)
+    known = KnownLesions(
+        grid=reported.volume.grid,
+        lung_mask=reported.lung_mask,
+        lesion_labels=reported.lesion_labels,
+        lesions=reported.findings.lesions,
+    )
+    now = build_files(tmp_path, "1.2.3", 0, {LOW_LEFT: 20.0, HIGH_RIGHT: 12.0})
+    findings = analyse_files(now, PriorStudy(files=earlier, known=known)).findings
+    by_uid = {lesion.tracking_uid: lesion for lesion in reported.findings.lesions}
+    inherited = next(lesion for lesion in findings.lesions if lesion.change is Change.GROWN)
+    assert inherited.prior_volume_ml == pytest.approx(by_uid[inherited.tracking_uid].volume_ml)
+    assert inherited.tracking_id == by_uid[inherited.tracking_uid].tracking_id
+    assert findings.gone_lesions[0].tracking_uid in by_uid
+
+
+def test_a_shrinking_disease_is_in_absorption(tmp_path: Path, earlier: StudyFiles) -> None:
+    """Less than before, and nothing new."""
+    now = build_files(tmp_path, "1.2.3", 0, {LOW_LEFT: 9.0})
+    assert analyse_files(now, PriorStudy(files=earlier)).findings.stage is Stage.ABSORPTION
+
+
+def test_earlier_studies_that_do_not_fit_are_dropped_with_a_reason(tmp_path: Path, earlier: StudyFiles) -> None:
+    """The current study itself, a later one, one without a date, one that cannot be read."""
+    now = build_files(tmp_path, "1.2.3", 0, {LOW_LEFT: 15.0})
+    unfit = [
+        now,
+        replace(earlier, study_instance_uid="1.2.5", acquired_at=NOW + timedelta(days=1)),
+        replace(earlier, study_instance_uid="1.2.6", acquired_at=None),
+        replace(earlier, study_instance_uid="1.2.7", paths=earlier.paths[:4]),
+    ]
+    findings = analyse_files(now, *(PriorStudy(files=files) for files in unfit)).findings
+    reasons = {dropped.study_instance_uid: dropped.reason for dropped in findings.priors_dropped}
+    assert "current study itself" in reasons["1.2.3"]
+    assert "not acquired before" in reasons["1.2.5"]
+    assert "date" in reasons["1.2.6"]
+    assert "only 4 images" in reasons["1.2.7"]
+    assert findings.priors_used == ()
+
+
+def test_the_order_of_earlier_studies_changes_nothing(tmp_path: Path, earlier: StudyFiles) -> None:
+    """Newest first in the findings, however they were offered."""
+    now = build_files(tmp_path, "1.2.3", 0, {LOW_LEFT: 18.0})
+    oldest = build_files(tmp_path, "1.2.8", 30, {LOW_LEFT: 8.0})
+    priors = [PriorStudy(files=earlier), PriorStudy(files=oldest)]
+    first, second = analyse_files(now, *priors).findings, analyse_files(now, *reversed(priors)).findings
+    assert first == second
+    assert [used.study_instance_uid for used in first.priors_used] == ["1.2.9", "1.2.8"]
+
+
+def test_a_volume_without_lungs_is_not_a_chest(tmp_path: Path) -> None:
+    """A body without air in it is refused, not reported as healthy."""
+
+    def belly(points: Float64Array) -> Int16Array:
+        return np.where(np.linalg.norm(points[..., :2], axis=-1) < 120, BODY_HU, AIR_HU).astype(np.int16)
+
+    paths = write_images(tmp_path, ct_images(CtSeries(), belly))
+    files = StudyFiles(study_instance_uid="1.2.3", acquired_at=NOW, paths=tuple(paths))
+    with pytest.raises(NotAChestError, match="No lungs"):
+        analyse_files(files)
+
+
+def test_lungs_that_are_cut_off_are_said_to_be(tmp_path: Path) -> None:
+    """A series that begins in the middle of the lungs is read with a qualification."""
+    files = build_files(tmp_path, "1.2.3", 0, {LOW_LEFT: 15.0})
+    upper = replace(files, paths=tuple(sorted(files.paths)[20:]))
+    notes = analyse_files(upper).findings.qualifications
+    assert any("cut off at the lower end" in note for note in notes)
+
+
+def test_a_healthy_study_has_no_lesion_and_a_low_score(tmp_path: Path) -> None:
+    """Zero lesions is an answer, with lungs measured."""
+    findings = analyse_files(build_files(tmp_path, "1.2.3", 0, {})).findings
+    assert findings.lesions == ()
+    assert findings.stage is Stage.NO_LESION
+    assert findings.patient_score < 0.1
+    assert all(lung.volume_ml > 500 for lung in findings.lungs)
