@@ -1,0 +1,102 @@
+"""Earlier studies on the grid of the current one."""
+
+import numpy as np
+import pytest
+
+from builders.ct_series import LEFT_LUNG_CENTRE, RIGHT_LUNG_CENTRE, chest_hu
+from builders.fake_engine import ShapeSegmenter
+from pipeline.align import AlignedPrior, affine_matrix, align_prior, dice, warp_labels
+from pipeline.orient import LpsVolume
+from pipeline.study import Float64Array, Grid, UInt8Array
+
+SHIFT_MM = np.array([14.0, -9.0, 22.0])
+SCALE = np.array([1.0, 1.0, 1.08])
+
+
+def build_grid(shape: tuple[int, int, int] = (50, 68, 68), step_mm: float = 5.0) -> Grid:
+    """Centred on the LPS origin, in patient order."""
+    affine = np.eye(4) * step_mm
+    affine[:3, :3] = affine[:3, :3][:, ::-1]
+    affine[:3, 3] = [-(size - 1) * step_mm / 2 for size in shape[::-1]]
+    affine[3, 3] = 1.0
+    return Grid(shape=shape, affine_lps_from_kji=affine)
+
+
+def build_chest(grid: Grid, *, shift: Float64Array | None = None, scale: Float64Array | None = None) -> LpsVolume:
+    """The chest of shapes, its points at scale * p + shift."""
+    index = np.stack(np.meshgrid(*(np.arange(size) for size in grid.shape), indexing="ij"), axis=-1)
+    points = index @ grid.affine_lps_from_kji[:3, :3].T + grid.affine_lps_from_kji[:3, 3]
+    moved = (points - (np.zeros(3) if shift is None else shift)) / (np.ones(3) if scale is None else scale)
+    return LpsVolume(volume_hu=chest_hu(moved), grid=grid, source_grid=grid)
+
+
+def lungs_of(volume: LpsVolume) -> UInt8Array:
+    """Right and left."""
+    return ShapeSegmenter().segment(volume.volume_hu, volume.spacing_mm)
+
+
+def aligned(prior: LpsVolume, current: LpsVolume) -> AlignedPrior:
+    """With lungs by shape."""
+    return align_prior(prior, lungs_of(prior), current, lungs_of(current))
+
+
+@pytest.fixture(scope="module")
+def moved() -> AlignedPrior:
+    """An earlier study in another place, at another breath."""
+    return aligned(build_chest(build_grid(), shift=SHIFT_MM, scale=SCALE), build_chest(build_grid()))
+
+
+def test_shift_and_breath_are_found(moved: AlignedPrior) -> None:
+    """A place in the current study leads to the same place in the earlier one, within 2 mm."""
+    for centre in (RIGHT_LUNG_CENTRE, LEFT_LUNG_CENTRE):
+        found = np.array(moved.prior_from_current.TransformPoint(centre.tolist()))
+        assert np.abs(found - (SCALE * centre + SHIFT_MM)).max() < 2.0
+    assert moved.volume_factor == pytest.approx(1.08, abs=0.03)
+
+
+def test_a_good_match_is_not_refused(moved: AlignedPrior) -> None:
+    """Lungs lie on lungs after the warp."""
+    assert moved.lung_dice > 0.95
+    assert moved.refusal == ""
+
+
+def test_alignment_is_reproducible(moved: AlignedPrior) -> None:
+    """The same input gives the same transform, to the last bit."""
+    again = aligned(build_chest(build_grid(), shift=SHIFT_MM, scale=SCALE), build_chest(build_grid()))
+    assert np.array_equal(affine_matrix(again.prior_from_current), affine_matrix(moved.prior_from_current))
+    assert np.array_equal(again.volume_hu, moved.volume_hu)
+
+
+def test_places_the_earlier_study_does_not_show_are_not_valid() -> None:
+    """A study of the upper half says nothing about the lower half."""
+    whole = build_chest(build_grid())
+    affine = whole.grid.affine_lps_from_kji.copy()
+    affine[:3, 3] = (affine @ [15, 0, 0, 1])[:3]
+    grid = Grid(shape=(35, 68, 68), affine_lps_from_kji=affine)
+    upper = LpsVolume(volume_hu=whole.volume_hu[15:], grid=grid, source_grid=grid)
+    result = aligned(upper, whole)
+    assert result.valid[40].all()
+    assert not result.valid[3].any()
+    assert 0.5 < result.shared_share < 1.0
+
+
+def test_lungs_that_do_not_match_are_refused() -> None:
+    """Another shape of lungs is another place, or another patient: the reason gives the overlap."""
+    current, prior = build_chest(build_grid()), build_chest(build_grid())
+    lungs = lungs_of(prior)
+    lungs[:, :, ::3] = 0
+    result = align_prior(prior, lungs, current, lungs_of(current))
+    assert "do not match" in result.refusal
+
+
+def test_labels_are_warped_without_new_values(moved: AlignedPrior) -> None:
+    """Nearest neighbour: numbers of lesions stay numbers of lesions."""
+    labels = np.zeros((50, 68, 68), np.uint16)
+    labels[20:30, 30:40, 15:25] = 7
+    warped = warp_labels(labels, build_grid(), build_grid(), moved.prior_from_current)
+    assert set(np.unique(warped)) == {0, 7}
+
+
+def test_dice_of_nothing_is_nothing() -> None:
+    """Two empty masks do not match."""
+    assert dice(np.zeros(4, np.bool_), np.zeros(4, np.bool_)) == 0.0

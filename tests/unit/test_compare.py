@@ -1,0 +1,159 @@
+"""What became of the lesions of the earlier study."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.compare import (
+    Comparison,
+    PriorLesion,
+    PriorLesions,
+    compare_lesions,
+    tracking_id,
+    volume_change,
+    without_prior,
+)
+from pipeline.findings import Change, LesionKind, Side
+from pipeline.lesions import FoundLesions, LesionMaps, find_lesions
+from pipeline.study import RIGHT_LUNG, UInt16Array
+
+SHAPE = (30, 40, 60)
+SPACING_MM = (2.0, 2.0, 2.0)
+VOXEL_ML = 0.008
+Place = tuple[slice, ...]
+BALL, FAR_BALL = np.s_[8:16, 8:16, 8:16], np.s_[8:16, 8:16, 40:48]
+BOTH = np.s_[8:16, 8:16, 8:48]
+
+
+def build_current(*places: Place) -> FoundLesions:
+    """Lesions of the current study."""
+    lesion = np.zeros(SHAPE, np.bool_)
+    for place in places:
+        lesion[place] = True
+    maps = LesionMaps(lesion=lesion, consolidation=np.zeros(SHAPE, np.bool_))
+    lungs = np.full(SHAPE, RIGHT_LUNG, np.uint8)
+    return find_lesions(maps, np.zeros(SHAPE, np.int16), lungs, VOXEL_ML, smallest_ml=0.1)
+
+
+def build_prior(*places: Place, valid: Place = np.s_[:]) -> PriorLesions:
+    """Lesions of the earlier study, with tracking UIDs 2.25.1, 2.25.2, ..."""
+    labels, imaged = np.zeros(SHAPE, np.uint16), np.zeros(SHAPE, np.bool_)
+    for number, place in enumerate(places, start=1):
+        labels[place] = number
+    imaged[valid] = True
+    return PriorLesions(labels=labels, valid=imaged, lesions=_prior_lesions(labels, len(places)), volume_factor=1.0)
+
+
+def _prior_lesions(labels: UInt16Array, count: int) -> tuple[PriorLesion, ...]:
+    return tuple(
+        PriorLesion(
+            number=number,
+            tracking_uid=f"2.25.{number}",
+            tracking_id=f"Lesion {number}",
+            kind=LesionKind.GROUND_GLASS,
+            side=Side.RIGHT,
+            volume_ml=float(np.count_nonzero(labels == number)) * VOXEL_ML,
+        )
+        for number in range(1, count + 1)
+    )
+
+
+def compared(current: FoundLesions, prior: PriorLesions) -> Comparison:
+    """Of study 1.2, series 1.2.3."""
+    return compare_lesions(current, prior, "1.2/1.2.3", spacing_mm=SPACING_MM, voxel_ml=VOXEL_ML)
+
+
+def test_a_lesion_in_its_old_place_keeps_its_tracking_uid() -> None:
+    """A little to the side, by what alignment leaves, is the same place."""
+    lesion = compared(build_current(np.s_[9:17, 8:16, 9:17]), build_prior(BALL)).lesions[0]
+    assert (lesion.tracking_uid, lesion.tracking_id) == ("2.25.1", "Lesion 1")
+    assert lesion.change is Change.STABLE
+    assert lesion.prior_volume_ml == pytest.approx(8**3 * VOXEL_ML)
+
+
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [(np.s_[8:16, 8:16, 8:19], Change.GROWN), (np.s_[8:16, 8:16, 8:14], Change.SHRUNK), (BALL, Change.STABLE)],
+)
+def test_growth_and_shrinking_are_by_volume(place: Place, change: Change) -> None:
+    """A quarter of the volume makes the difference."""
+    assert compared(build_current(place), build_prior(BALL)).lesions[0].change is change
+
+
+def test_a_lesion_without_a_predecessor_is_new() -> None:
+    """Its tracking UID is its own and stays the same in a repeated run."""
+    first, second = (compared(build_current(FAR_BALL), build_prior(BALL)).lesions[0] for _ in range(2))
+    assert first.change is Change.NEW
+    assert first.prior_volume_ml is None
+    assert first.tracking_uid == second.tracking_uid != "2.25.1"
+
+
+def test_a_lesion_without_a_successor_is_gone() -> None:
+    """It is listed with the volume it had."""
+    gone = compared(build_current(FAR_BALL), build_prior(BALL)).gone
+    assert [(lesion.tracking_uid, lesion.prior_volume_ml) for lesion in gone] == [
+        ("2.25.1", pytest.approx(8**3 * 0.008))
+    ]
+
+
+def test_where_the_earlier_study_shows_nothing_nothing_is_new() -> None:
+    """Not imaged then is not the same as not there then."""
+    lesion = compared(build_current(FAR_BALL), build_prior(BALL, valid=np.s_[:, :, :30])).lesions[0]
+    assert lesion.change is Change.NOT_COMPARED
+
+
+def test_what_the_current_study_does_not_show_is_not_gone() -> None:
+    """A lesion beyond the edge of the current series has no labels on its grid."""
+    prior = build_prior(BALL, FAR_BALL)
+    prior.labels[prior.labels == 2] = 0
+    assert compared(build_current(BALL), prior).gone == ()
+
+
+def test_merged_lesions_add_up() -> None:
+    """One lesion where two were: compared with both, named after the one it shares more with."""
+    current = build_current(BOTH)
+    result = compared(current, build_prior(BALL, np.s_[8:16, 8:16, 36:48]))
+    assert result.lesions[0].tracking_uid == "2.25.2"
+    assert result.lesions[0].prior_volume_ml == pytest.approx((8**3 + 8 * 8 * 12) * VOXEL_ML)
+    assert result.gone == ()
+
+
+def test_a_lesion_that_split_hands_on_its_name_once() -> None:
+    """Its volume is shared out, so that the sum before stays the sum before."""
+    result = compared(build_current(BALL, FAR_BALL), build_prior(BOTH))
+    assert [lesion.tracking_uid for lesion in result.lesions].count("2.25.1") == 1
+    shares = [lesion.prior_volume_ml or 0.0 for lesion in result.lesions]
+    assert sum(shares) == pytest.approx(8 * 8 * 40 * VOXEL_ML)
+    assert {lesion.change for lesion in result.lesions} == {Change.SHRUNK}
+
+
+def test_without_an_earlier_study_nothing_is_compared() -> None:
+    """Tracking UIDs differ from lesion to lesion and from series to series."""
+    found = build_current(BALL, FAR_BALL)
+    first, other = without_prior(found, "1.2/1.2.3"), without_prior(found, "1.2/1.2.4")
+    assert {lesion.change for lesion in first.lesions} == {Change.NOT_COMPARED}
+    assert len({lesion.tracking_uid for lesion in (*first.lesions, *other.lesions)}) == 4
+
+
+def test_small_changes_of_small_lesions_are_stable() -> None:
+    """0.1 ml more is half as much again, and no growth."""
+    assert volume_change(0.3, 0.2) is Change.STABLE
+    assert volume_change(0.45, 0.2) is Change.GROWN
+
+
+@given(st.floats(0.1, 1e4), st.floats(0.1, 1e4))
+def test_growth_backwards_is_no_growth(first_ml: float, second_ml: float) -> None:
+    """What grew one way does not grow the other way too."""
+    changes = {volume_change(first_ml, second_ml), volume_change(second_ml, first_ml)}
+    assert changes != {Change.GROWN}
+    assert changes != {Change.SHRUNK}
+
+
+def test_tracking_uids_are_valid_and_short_names_are_short() -> None:
+    """2.25 and a number of a UUID, at most 64 characters (PS3.5 B.2)."""
+    lesion = without_prior(build_current(BALL), "1.2/1.2.3").lesions[0]
+    assert lesion.tracking_uid.startswith("2.25.")
+    assert len(lesion.tracking_uid) <= 64
+    assert lesion.tracking_id == tracking_id(lesion.tracking_uid)
+    assert len(lesion.tracking_id) == len("Lesion 3F2A")
