@@ -46,7 +46,7 @@ class AdmittingAcse(ACSE):
         rejection = self._admission.rejection_of(
             calling_aet=calling_aet,
             called_aet=called_aet,
-            associations=sum(association.is_acceptor for association in self.assoc.ae.active_associations),
+            associations=1 + self._established_count(),
         )
         if rejection is None:
             super()._negotiate_as_acceptor()
@@ -54,6 +54,12 @@ class AdmittingAcse(ACSE):
         address = str(self.requestor.address)
         self._admission.log(rejection, calling_aet=calling_aet, called_aet=called_aet, address=address)
         self._reject(rejection)
+
+    def _established_count(self) -> int:
+        """Associations of others: the listener's call to itself takes nobody's place."""
+        probe_aet = self._admission.probe_aet
+        active = self.assoc.ae.active_associations
+        return sum(one.is_established and one.requestor.ae_title != probe_aet for one in active)
 
     def _reject(self, rejection: Rejection) -> None:
         self.send_reject(*rejection.code)
@@ -143,6 +149,8 @@ class ConnectionHandler(RequestHandler):
         association.start()
         association.join()
         dimse.end()
+        # pynetdicom leaves the descriptor to the garbage collector when the peer closed first.
+        self.server.shutdown_request(self.request)
         _log_end(association, dimse, duration_s=services.clock.monotonic() - started_at_s)
 
     def _first_pdu(self) -> bytes | None:

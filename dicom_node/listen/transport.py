@@ -83,8 +83,13 @@ class BoundedSocket(AssociationSocket):
 
     def send(self, bytestream: bytes) -> None:
         """Send, but not for ever to a peer that does not read."""
-        if self.socket is not None:
-            self.socket.settimeout(self.assoc.network_timeout)
+        try:
+            if self.socket is not None:
+                self.socket.settimeout(self.assoc.network_timeout)
+        except OSError:
+            # Closed meanwhile; Evt17, transport connection closed (PS3.8 9.2).
+            self.event_queue.put("Evt17")
+            return
         super().send(bytestream)
 
 

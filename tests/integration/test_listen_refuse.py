@@ -1,0 +1,210 @@
+"""Refusing: who may not send, what is not stored, and what the sender hears."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from errno import ENOSPC
+from pathlib import Path
+from unittest import mock
+
+import pytest
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+
+from builders.instances import ct_instance, encoded
+from builders.listener import (
+    RunningListener,
+    association,
+    listener_settings,
+    running_listener,
+    send,
+)
+from builders.raw_peer import A_ASSOCIATE_RJ, RawPeer, p_data, status_of, store_command, store_request
+from config.settings import Settings, StorageSettings
+
+CONTEXTS = [(CTImageStorage, [ExplicitVRLittleEndian])]
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[RunningListener]:
+    """A listener on an empty data folder that holds nothing in the end."""
+    with running_listener(listener_settings(tmp_path / "data", maximum_object_bytes=2**20)) as running:
+        yield running
+        assert running.stored() == ()
+        assert running.files("incoming/*") == []
+
+
+def rejection(port: int, **titles: str) -> tuple[int, int, int]:
+    """Result, source and diagnostic of a rejected association."""
+    with association(port, CONTEXTS, **titles) as opened:
+        assert opened.is_rejected
+        answer = opened.acceptor.primitive
+        assert isinstance(answer, A_ASSOCIATE)
+        return answer.result, answer.result_source, answer.diagnostic
+
+
+def stored_by_raw_peer(port: int, sop_instance_uid: str, data: bytes) -> int:
+    """Status of a C-STORE whose command and data set may differ."""
+    with RawPeer(port) as peer:
+        peer.associate()
+        peer.send(store_request(sop_instance_uid, data))
+        return status_of(peer.receive_pdu()[1])
+
+
+def test_unknown_caller_is_rejected(listener: RunningListener) -> None:
+    """Closed by default: calling AE title not recognised (PS3.8 9.3.4)."""
+    assert rejection(listener.port, calling_aet="STRANGER") == (1, 1, 3)
+
+
+def test_wrong_called_title_is_rejected(listener: RunningListener) -> None:
+    """A sender that means another node learns it: called AE title not recognised."""
+    assert rejection(listener.port, called_aet="OTHER") == (1, 1, 7)
+
+
+def test_peer_that_may_not_send_is_rejected(tmp_path: Path) -> None:
+    """A destination is not a sender by itself."""
+    settings = listener_settings(tmp_path)
+    peers = tuple(peer.model_copy(update={"may_send": False}) for peer in settings.peers)
+    with running_listener(settings.model_copy(update={"peers": peers})) as running:
+        assert rejection(running.port) == (1, 1, 3)
+
+
+def test_unknown_caller_is_admitted_where_the_site_says_so(tmp_path: Path) -> None:
+    """accept_unknown_callers opens the node."""
+    with running_listener(listener_settings(tmp_path, accept_unknown_callers=True)) as running:
+        assert send(running.port, ct_instance(), calling_aet="STRANGER") == [0x0000]
+
+
+def test_association_beyond_the_limit_is_a_passing_shortage(tmp_path: Path) -> None:
+    """Local limit exceeded, transient: the sender tries again later."""
+    with (
+        running_listener(listener_settings(tmp_path, maximum_associations=1)) as running,
+        association(running.port, CONTEXTS) as first,
+    ):
+        assert first.is_established
+        assert rejection(running.port) == (2, 3, 2)
+
+
+@pytest.mark.parametrize(
+    "title", [b"../../etc/passwd", b" " * 16, b"A\0B", b"\x1b[31mX", b"%s%n", b"NODE\\X", "Ä".encode()]
+)
+@pytest.mark.parametrize("side", ["calling", "called"])
+@pytest.mark.filterwarnings("ignore")
+def test_hostile_title_gets_no_association(listener: RunningListener, title: bytes, side: str) -> None:
+    """Whatever stands in an AE title, the answer is a rejection or an abort, and the node goes on."""
+    with RawPeer(listener.port) as peer:
+        assert peer.associate(**{side: title})[0] in {A_ASSOCIATE_RJ, 7, 0}
+    with association(listener.port, CONTEXTS) as opened:
+        assert opened.is_established
+
+
+def test_other_instance_than_announced_is_refused(listener: RunningListener) -> None:
+    """0xA900: SOP Instance UIDs of command and data set differ."""
+    data = encoded(ct_instance())
+    assert stored_by_raw_peer(listener.port, generate_uid(), data) == 0xA900
+
+
+def test_other_class_than_announced_is_refused(listener: RunningListener) -> None:
+    """0xA900: SOP Class UIDs of command and data set differ."""
+    dataset = ct_instance(SOPClassUID="1.2.840.10008.5.1.4.1.1.4")
+    assert stored_by_raw_peer(listener.port, dataset.SOPInstanceUID, encoded(dataset)) == 0xA900
+
+
+@pytest.mark.parametrize("keyword", ["StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID"])
+def test_instance_without_a_place_is_refused(listener: RunningListener, keyword: str) -> None:
+    """0xC000: without its UIDs an instance belongs nowhere."""
+    uid = ct_instance().SOPInstanceUID
+    assert stored_by_raw_peer(listener.port, uid, encoded(ct_instance(**{keyword: None}))) == 0xC000
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI", "ignore:The value length")
+@pytest.mark.parametrize("uid", ["../../../tmp/x", "/etc/passwd", "..", "1.2.3/4", "1." + "2" * 70, "x"])
+def test_hostile_uid_is_refused_and_becomes_no_path(listener: RunningListener, tmp_path: Path, uid: str) -> None:
+    """A UID outside its grammar is refused by a status or an abort; no file is made anywhere."""
+    before = sorted(tmp_path.rglob("*"))
+    with RawPeer(listener.port) as peer:
+        peer.associate()
+        peer.send(store_request(uid, encoded(ct_instance(SOPInstanceUID=uid))))
+        kind, content = peer.receive_pdu()
+        assert kind != 4 or status_of(content) == 0xC000
+    assert [path for path in sorted(tmp_path.rglob("*")) if path not in before and "sqlite" not in path.name] == []
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"garbage that is no data set at all", b"\xff" * 5000])
+def test_what_is_no_data_set_is_refused(listener: RunningListener, data: bytes) -> None:
+    """0xC000: cannot understand."""
+    assert stored_by_raw_peer(listener.port, generate_uid(), data) == 0xC000
+
+
+def test_request_without_a_data_set_is_refused(listener: RunningListener) -> None:
+    """A C-STORE that announces no data set is answered, not forgotten."""
+    with RawPeer(listener.port) as peer:
+        peer.associate()
+        peer.send(p_data(store_command(generate_uid(), CommandDataSetType=0x0101), is_command=True, is_last=True))
+        assert status_of(peer.receive_pdu()[1]) == 0xC000
+
+
+def test_too_large_object_is_refused(listener: RunningListener) -> None:
+    """0xA700 when it has arrived; the association goes on."""
+    large = ct_instance(Rows=1024, Columns=1024, PixelData=bytes(1024 * 1024 * 2 - 1000))
+    with association(listener.port, CONTEXTS) as opened:
+        assert opened.send_c_store(large).Status == 0xA700
+        assert opened.is_established
+
+
+def test_endless_object_ends_the_association(listener: RunningListener) -> None:
+    """What goes on long after the limit is cut."""
+    endless = ct_instance(Rows=1024, Columns=4096, PixelData=bytes(1024 * 4096 * 2))
+    with association(listener.port, CONTEXTS) as opened:
+        assert "Status" not in opened.send_c_store(endless)
+
+
+def test_reason_of_a_refusal_is_told(listener: RunningListener) -> None:
+    """The error comment says why, without values."""
+    with association(listener.port, CONTEXTS) as opened:
+        status = opened.send_c_store(ct_instance(StudyInstanceUID=None))
+    assert (status.Status, status.ErrorComment) == (0xC000, "Study Instance UID is missing")
+
+
+def test_failing_index_is_out_of_resources(tmp_path: Path) -> None:
+    """0xA700 when the row cannot be written: Success is said only after the commit."""
+    with running_listener(listener_settings(tmp_path)) as running:
+        with sqlite3.connect(tmp_path / "index.sqlite") as index:
+            index.execute("ALTER TABLE instance RENAME TO broken")
+        assert send(running.port, ct_instance()) == [0xA700]
+        with sqlite3.connect(tmp_path / "index.sqlite") as index:
+            assert index.execute("SELECT count(*) FROM broken").fetchone() == (0,)
+            assert index.execute("SELECT count(*) FROM study").fetchone() == (0,)
+            index.execute("ALTER TABLE broken RENAME TO instance")
+        assert send(running.port, ct_instance()) == [0x0000]
+
+
+def test_free_floor_is_kept(tmp_path: Path) -> None:
+    """0xA700 while less room is left than the site wants."""
+    settings: Settings = listener_settings(tmp_path)
+    scarce = settings.model_copy(update={"storage": StorageSettings(free_floor_bytes=2**60)})
+    with running_listener(scarce) as running:
+        assert send(running.port, ct_instance()) == [0xA700]
+        assert running.files("incoming/*") == []
+
+
+def test_full_disk_is_out_of_resources_until_there_is_room(listener: RunningListener) -> None:
+    """0xA700, the partial file is gone, and the association goes on."""
+    with association(listener.port, CONTEXTS) as opened:
+        with mock.patch("storage.files.os.write", side_effect=OSError(ENOSPC, os.strerror(ENOSPC))):
+            assert opened.send_c_store(ct_instance()).Status == 0xA700
+        assert opened.is_established
+        assert opened.send_c_store(ct_instance(StudyInstanceUID="9.9")).Status == 0x0000
+
+
+def test_failed_sync_is_never_a_success(listener: RunningListener) -> None:
+    """A disk that cannot sync gets no object acknowledged."""
+    with mock.patch("storage.files.os.fsync", side_effect=OSError(5, "EIO")):
+        assert send(listener.port, ct_instance()) == [0xA700]
+
+
+def test_defect_of_the_node_is_a_processing_failure(listener: RunningListener) -> None:
+    """0x0110 and the node goes on, whatever our own code does."""
+    with mock.patch("dicom_node.listen.receive.read_header", side_effect=ZeroDivisionError):
+        assert send(listener.port, ct_instance()) == [0x0110]
+    assert send(listener.port, ct_instance(StudyInstanceUID="9.9")) == [0x0000]
