@@ -22,7 +22,7 @@ from pipeline.plug_points import Detection, SliceFinding, StudyDetection, StudyO
 from pipeline.space_time import SpaceTimeNet, StudyOutput
 from pipeline.study import Float64Array, Grid, UInt8Array
 
-AIR_HU = -1024.0
+AIR_HU = -1000.0
 SLICES_PER_CHUNK = 16
 """Full-size features of so many slices are in memory at a time; the answer does not depend on it."""
 

@@ -1,0 +1,148 @@
+"""Lungs: what morphology adds to the network, and what makes a chest."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from pipeline.errors import NotAChestError
+from pipeline.lung_checks import check_is_chest, coverage_notes
+from pipeline.lung_mask import refined_lungs
+from pipeline.lungs import NetworkLungSegmenter
+from pipeline.lungs_net import lung_net_labels
+from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, UInt8Array
+
+SHAPE = (60, 100, 140)
+SPACING_MM = (4.0, 3.0, 3.0)
+RIGHT, LEFT = (30, 50, 40), (30, 50, 100)
+
+
+def ball(centre: tuple[int, int, int], radius_mm: float) -> BoolArray:
+    """Around a voxel."""
+    index = np.indices(SHAPE).reshape(3, -1).T
+    away = np.linalg.norm((index - centre) * SPACING_MM, axis=1)
+    return (away <= radius_mm).reshape(SHAPE)
+
+
+def build_lungs() -> UInt8Array:
+    """Two balls of 2.1 l each."""
+    lungs = np.zeros(SHAPE, np.uint8)
+    lungs[ball(RIGHT, 80.0)], lungs[ball(LEFT, 80.0)] = RIGHT_LUNG, LEFT_LUNG
+    return lungs
+
+
+def density(lungs: UInt8Array) -> Float32Array:
+    """HU of lungs in a body."""
+    return np.where(lungs > 0, -850.0, 40.0).astype(np.float32)
+
+
+def refined(raw: UInt8Array) -> UInt8Array:
+    """With the density of whole lungs."""
+    return refined_lungs(raw, density(build_lungs()), SPACING_MM)
+
+
+def test_clean_lungs_stay_as_they_are() -> None:
+    """Morphology moves no edge that needs no moving."""
+    lungs = build_lungs()
+    assert np.mean(refined(lungs) != lungs) < 0.002
+
+
+def test_holes_are_filled() -> None:
+    """A consolidation that the network left out belongs to the lung it lies in."""
+    raw = build_lungs()
+    raw[ball(RIGHT, 25.0)] = 0
+    assert (refined(raw)[ball(RIGHT, 25.0)] == RIGHT_LUNG).all()
+
+
+def test_narrow_bays_are_closed() -> None:
+    """Subpleural consolidation of less than twice the closing radius is taken in."""
+    raw = build_lungs()
+    raw[27:33, 48:51, :30] = 0
+    assert (refined(raw)[30, 49, 20:29] == RIGHT_LUNG).all()
+
+
+def test_pieces_apart_from_the_lungs_are_dropped() -> None:
+    """Bowel gas or a pocket of air outside the body is no lung."""
+    raw = build_lungs()
+    raw[ball((4, 90, 70), 14.0)] = LEFT_LUNG
+    assert not refined(raw)[ball((4, 90, 70), 14.0)].any()
+
+
+def test_an_island_of_the_wrong_side_takes_the_side_around_it() -> None:
+    """Right is where the right lung is, even where the network wavers."""
+    raw = build_lungs()
+    raw[ball(RIGHT, 20.0)] = LEFT_LUNG
+    assert (refined(raw)[ball(RIGHT, 20.0)] == RIGHT_LUNG).all()
+
+
+def test_closing_does_not_take_in_airways() -> None:
+    """Air beside the lung that the network calls background stays out: trachea and main bronchi."""
+    raw, volume_hu = build_lungs(), density(build_lungs())
+    tube = np.s_[20:40, 49:52, 67:70]
+    raw[tube], volume_hu[tube] = 0, -1000.0
+    assert not refined_lungs(raw, volume_hu, SPACING_MM)[tube].any()
+
+
+def test_no_lungs_stay_no_lungs() -> None:
+    """An empty answer of the network is an empty mask."""
+    assert not refined(np.zeros(SHAPE, np.uint8)).any()
+
+
+class TruthNet:
+    """Stands in for the lung network: knows the answer on its grid."""
+
+    def __init__(self, lungs: UInt8Array, spacing_mm: tuple[float, float]) -> None:
+        """Answers for the slices in order."""
+        self._labels = lung_net_labels(torch.from_numpy(lungs), spacing_mm)
+        self._next = 0
+
+    def __call__(self, slices: Tensor) -> Tensor:
+        """Logits of the next slices."""
+        labels = self._labels[self._next : self._next + len(slices)]
+        self._next += len(slices)
+        return (torch.nn.functional.one_hot(labels, 3).movedim(-1, 1).float() - 0.5) * 8.0
+
+
+@pytest.mark.parametrize("z_mm", [1.0, 4.0])
+def test_the_mask_comes_back_on_the_grid_of_the_study(z_mm: float) -> None:
+    """Resampling there and back, with slices skipped where they are thin, costs less than 2 % of overlap."""
+    lungs, spacing_mm = build_lungs(), (z_mm, 3.0, 3.0)
+    step = 2 if z_mm == 1.0 else 1
+    net = TruthNet(lungs[::step], (3.0, 3.0))
+    segmenter = NetworkLungSegmenter(net, torch.device("cpu"))  # type: ignore[arg-type]
+    found = segmenter.segment(density(lungs).astype(np.int16), spacing_mm)
+    for side in (RIGHT_LUNG, LEFT_LUNG):
+        overlap = 2 * np.sum((found == side) & (lungs == side)) / np.sum((found == side).astype(int) + (lungs == side))
+        assert overlap > 0.98
+
+
+def test_a_chest_passes() -> None:
+    """Two lungs of two litres."""
+    lungs = build_lungs()
+    check_is_chest(density(lungs).astype(np.int16), lungs, SPACING_MM)
+    assert coverage_notes(lungs, SPACING_MM) == ()
+
+
+@pytest.mark.parametrize(
+    ("lungs", "hu", "reason"),
+    [
+        (np.zeros(SHAPE, np.uint8), -850, "No lungs"),
+        (ball(RIGHT, 40.0).astype(np.uint8), -850, "No lungs"),
+        (np.ones(SHAPE, np.uint8), -850, "too large"),
+        (build_lungs(), 30, "too dense"),
+    ],
+)
+def test_what_cannot_be_lungs_is_not_a_chest(lungs: UInt8Array, hu: int, reason: str) -> None:
+    """None, too little, too much, too dense."""
+    spacing_mm = (5.0, 5.0, 5.0) if reason == "too large" else SPACING_MM
+    with pytest.raises(NotAChestError, match=reason):
+        check_is_chest(np.full(SHAPE, hu, np.int16), lungs, spacing_mm)
+
+
+def test_cut_lungs_and_a_missing_lung_are_said() -> None:
+    """Each in its own sentence."""
+    lungs = build_lungs()
+    lungs[lungs == LEFT_LUNG] = 0
+    notes = coverage_notes(lungs[30:], SPACING_MM)
+    assert any("lower end" in note for note in notes)
+    assert any("left lung" in note for note in notes)
