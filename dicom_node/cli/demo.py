@@ -2,18 +2,17 @@
 
 import signal
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from time import monotonic
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from dicom_node.cli.failures import OPERATION_FAILED
 from dicom_node.cli.output import console, error_console
+from dicom_node.cli.progress import PhaseProgress
 
 if TYPE_CHECKING:
     from dicom_node.demo.follow import Standing
@@ -34,15 +33,12 @@ def demo(out: _Out, source: _Input = None) -> None:
 
     Exit code 1 when a study did not end as delivered.
     """
-    from dicom_node.demo.run import run_demo
     from dicom_node.log import quieten_libraries
 
     quieten_libraries()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     out.mkdir(parents=True, exist_ok=True)
-    studies = _studies(source, out)
-    with StudyProgress(len(studies)) as progress:
-        results = tuple(run_demo(studies, out=out, on_progress=progress.show))
+    results = _run(_studies(source, out), out)
     show_results(results)
     if not all(result.state == "delivered" for result in results):
         raise typer.Exit(OPERATION_FAILED)
@@ -63,55 +59,25 @@ def _studies(source: Path | None, out: Path) -> "tuple[FolderStudy, ...]":
     return content.studies
 
 
-class StudyProgress:
-    """One bar per study; each phase that is over stays as a line with its duration."""
+def _run(studies: "Sequence[FolderStudy]", out: Path) -> "tuple[DemoResult, ...]":
+    """Send the studies one after the other, showing what becomes of each."""
+    from dicom_node.demo.run import run_demo
 
-    def __init__(self, study_count: int) -> None:
-        """Start with no bar."""
-        self._study_count = study_count
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-        self._progress = Progress(*columns, console=error_console(), transient=True)
-        self._tasks: dict[str, TaskID] = {}
-        self._phase = ""
-        self._phase_since_s = 0.0
+    begun: list[str] = []
+    with PhaseProgress() as progress:
 
-    def __enter__(self) -> Self:
-        """Begin to draw."""
-        self._progress.start()
-        return self
+        def show(study: "FolderStudy", standing: "Standing") -> None:
+            if study.files.study_instance_uid not in begun:
+                begun.append(study.files.study_instance_uid)
+                progress.begin(f"study {len(begun)} of {len(studies)}{_date(study.files.acquired_at)}")
+            progress.show(standing.phase, standing.fraction)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Leave the lines, take the bars away."""
-        self._progress.stop()
+        return tuple(run_demo(studies, out=out, on_progress=show))
 
-    def show(self, study: "FolderStudy", standing: "Standing") -> None:
-        """Draw where a study stands."""
-        uid = study.files.study_instance_uid
-        if uid not in self._tasks:
-            self._start(study)
-        if standing.phase != self._phase:
-            self._end_phase()
-            self._phase = standing.phase
-        if standing.fraction >= 1.0:
-            self._end_phase()
-        self._progress.update(self._tasks[uid], completed=standing.fraction, description=f"  {standing.phase}")
 
-    def _start(self, study: "FolderStudy") -> None:
-        """Head the lines of the next study."""
-        number = len(self._tasks) + 1
-        date = f" of {study.files.acquired_at:%Y-%m-%d}" if study.files.acquired_at else ""
-        self._progress.console.print(f"[bold]study {number} of {self._study_count}{date}[/]")
-        self._tasks[study.files.study_instance_uid] = self._progress.add_task("", total=1.0)
-        self._phase = ""
-
-    def _end_phase(self) -> None:
-        """Leave a line that says how long the phase took."""
-        now_s = monotonic()
-        if self._phase:
-            self._progress.console.print(f"  {escape(self._phase)}: {now_s - self._phase_since_s:.1f} s")
-        self._phase_since_s = now_s
+def _date(acquired_at: datetime | None) -> str:
+    """The date of a study, to be put behind its name."""
+    return f", {acquired_at:%Y-%m-%d}" if acquired_at else ""
 
 
 def show_results(results: "Sequence[DemoResult]") -> None:
@@ -133,8 +99,7 @@ def _row(result: "DemoResult", results: "Sequence[DemoResult]") -> tuple[str, ..
     from dicom_node.demo.summary import FindingsSummary
 
     numbers = {other.study_instance_uid: f"study {number}" for number, other in enumerate(results, start=1)}
-    date = f", {result.acquired_at:%Y-%m-%d}" if result.acquired_at else ""
-    name = f"{numbers[result.study_instance_uid]}{date}"
+    name = f"{numbers[result.study_instance_uid]}{_date(result.acquired_at)}"
     if result.folder is None:
         return (name, result.state, escape(result.reason), "", "")
     summary = FindingsSummary.read(result.folder / "findings.json")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.failures import OPERATION_FAILED
 from dicom_node.cli.output import console, error_console, print_json
+from dicom_node.cli.progress import PhaseProgress
 
 if TYPE_CHECKING:
     from config import Settings
@@ -65,23 +65,19 @@ def infer(context: typer.Context, ct_dir: _Folder, out: _Out, prior: _Priors = N
 def _run(
     settings: "Settings", studies: "Sequence[FolderStudy]", *, priors: "Sequence[FolderStudy]", out: Path
 ) -> "tuple[InferredStudy, ...]":
-    """Analyse with one progress bar per study, on stderr."""
+    """Analyse one study after the other, showing how far each is."""
     from dicom_node.infer import FolderInference
 
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=error_console()
-    ) as progress:
-        tasks: dict[str, TaskID] = {}
+    begun: list[str] = []
+    with PhaseProgress() as progress:
 
         def show(study: "FolderStudy", stage: str, fraction: float) -> None:
-            uid = study.files.study_instance_uid
-            if uid not in tasks:
-                tasks[uid] = progress.add_task("", total=1.0)
-            number = list(tasks).index(uid) + 1
-            progress.update(tasks[uid], completed=fraction, description=f"study {number} of {len(studies)}: {stage}")
+            if study.files.study_instance_uid not in begun:
+                begun.append(study.files.study_instance_uid)
+                progress.begin(f"study {len(begun)} of {len(studies)}")
+            progress.show(stage, fraction)
 
-        inference = FolderInference(settings, out=out, on_progress=show)
-        return tuple(inference.run(studies, priors=priors))
+        return tuple(FolderInference(settings, out=out, on_progress=show).run(studies, priors=priors))
 
 
 def _show(inferred: "Sequence[InferredStudy]") -> None:

@@ -5,10 +5,25 @@ from typing import Annotated
 
 import typer
 
+from dicom_node.cli.output import console
+from dicom_node.cli.progress import PhaseProgress
+
 
 def train(
     config: Annotated[Path, typer.Option(exists=True, dir_okay=False, help="Training configuration, TOML.")],
     out: Annotated[Path, typer.Option(help="Folder for the model pack.")],
 ) -> None:
-    """Train both networks and write a model pack."""
-    raise typer.Exit(1)
+    """Train both networks, write a model pack.
+
+    A run that was stopped goes on from what its cache holds.
+    """
+    from pipeline.training.config import TrainingConfigError, load_training_config
+    from pipeline.training.run import train as run_training
+
+    try:
+        wanted = load_training_config(config)
+    except TrainingConfigError as error:
+        raise typer.BadParameter(error.reason, param_hint="--config") from error
+    with PhaseProgress() as progress:
+        folder = run_training(wanted, out=out, on_progress=progress.show)
+    console().print(f"{folder}: name it as [pipeline].model_pack in the configuration", soft_wrap=True, markup=False)
