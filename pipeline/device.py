@@ -24,3 +24,9 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         raise NoSuchDeviceError
     return device
+
+
+def limit_threads(count: int) -> None:
+    """Let torch use at most so many CPU threads; 0 leaves the choice to torch."""
+    if count:
+        torch.set_num_threads(count)
