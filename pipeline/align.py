@@ -11,15 +11,16 @@ from pipeline.orient import LpsVolume, image_from_array
 from pipeline.study import BoolArray, Float64Array, Grid, Int16Array, UInt8Array
 
 WORK_MM = 4.0
-"""Spacing on which the affine is fitted: it leaves 2 mm of error, less than one cell of the temporal layers (8 to 16 mm)."""
+"""Spacing on which the affine is fitted: it leaves 2 mm of error, the temporal layers see cells of 8 to 16 mm."""
 
 SMALLEST_DICE = 0.85
-"""Lungs of one patient overlap by 0.97 and more after an affine (measured on phantom pairs: unaligned 0.84, lung boxes 0.97,
-affine 0.98). Below this the places of the two studies do not correspond: failed alignment, an operated or collapsed lung, another
-part of the body. It does not tell patients apart: lungs of two phantom patients reach 0.93. That is the task of the link."""
+"""Lungs of one patient overlap by 0.97 and more after an affine (measured on phantom pairs: unaligned 0.84, lung boxes
+0.97, affine 0.98). Below this the places of the two studies do not correspond: failed alignment, an operated or
+collapsed lung, another part of the body. It does not tell patients apart: lungs of two phantom patients reach 0.93.
+That is the task of the link."""
 
 WORTH_DICE = 0.01
-"""Grey values place the inner structures better than lung outlines do, so the fit stands unless it costs more than this."""
+"""Grey values place inner structures better than outlines do, so the fit stands unless it costs more than this."""
 
 SMALLEST_SHARED_SHARE = 0.5
 """An earlier study that shows less of the current lungs than this is no comparison."""

@@ -148,7 +148,8 @@ def _unreadable_reason(headers: StudyHeaders) -> str:
     if not headers.unreadable:
         return "The study has no files."
     total = len(headers.images) + len(headers.unreadable)
-    return f"{len(headers.unreadable)} of {total} files cannot be read: {_named(headers.unreadable)}. Send the study again."
+    named = _named(headers.unreadable)
+    return f"{len(headers.unreadable)} of {total} files cannot be read: {named}. Send the study again."
 
 
 def _reading_notes(unreadable: Sequence[UnreadableFile]) -> tuple[str, ...]:

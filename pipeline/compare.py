@@ -14,8 +14,8 @@ from pipeline.study import BoolArray, Float64Array, UInt16Array
 
 GROWN_FACTOR = 1.25
 SHRUNK_FACTOR = 0.75
-"""A quarter of the volume: what the NELSON trial and the British Thoracic Society guideline (Callister et al., Thorax 2015)
-take for growth of a nodule beyond the error of measurement."""
+"""A quarter of the volume: what the NELSON trial and the British Thoracic Society guideline (Callister et al., Thorax
+2015) take for growth of a nodule beyond the error of measurement."""
 
 CHANGED_ML = 0.2
 """Small lesions change by a quarter between two readings of one scan, so they must change by this much too."""
@@ -90,9 +90,9 @@ def compare_lesions(
 ) -> Comparison:
     """Every lesion with the tracking UID and the change that the earlier study gives it.
 
-    A lesion that meets several earlier ones has their volumes as its prior volume and the tracking UID of the one it meets
-    most. An earlier lesion that meets several current ones lends each the share of its volume that it meets there, and its
-    tracking UID to the one it meets most.
+    A lesion that meets several earlier ones has their volumes as its prior volume and the tracking UID of the one it
+    meets most. An earlier lesion that meets several current ones lends each the share of its volume that it meets
+    there, and its tracking UID to the one it meets most.
     """
     contacts = _contacts(found, prior, spacing_mm)
     prior_volumes = np.array([0.0, *(lesion.volume_ml for lesion in prior.lesions)])
@@ -158,7 +158,7 @@ def _with_history(
 
 
 def _contacts(found: FoundLesions, prior: PriorLesions, spacing_mm: tuple[float, float, float]) -> Float64Array:
-    """[current number, prior number]: voxels of the current lesion within `MATCH_MM` of the prior one; row and column 0 are 0.
+    """[current number, prior number]: voxels of the current lesion within `MATCH_MM`; row and column 0 are 0.
 
     Every voxel counts for the nearest prior lesion only.
     """

@@ -103,7 +103,7 @@ class SpaceTimeDetector:
 
 
 def model_grid(lung_mask: UInt8Array, spacing_mm: tuple[float, float, float], contract: InputContract) -> ModelGrid:
-    """The lungs with the contract's margin, one more slab at each end, rows and columns a multiple of the contract's."""
+    """The lungs with the contract's margin, one more slab at each end, sides a multiple of the contract's."""
     slab = slices_per_slab(spacing_mm[0], contract)
     size = model_grid_size(lung_mask.shape[1:], (spacing_mm[1], spacing_mm[2]), contract)
     filled = [np.flatnonzero((lung_mask > 0).any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1))]

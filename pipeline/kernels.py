@@ -19,8 +19,9 @@ _SIEMENS_NUMBER = re.compile(r"^(?P<family>[A-Z][A-Z]?)(?P<number>\d\d)")
 """B70f, I70f, Bl57d, Br59: letters for the body region, two digits that rise with sharpness."""
 
 _SIEMENS_FAMILIES = frozenset({"B", "I", "BL", "BR", "BV", "QR"})
-"""Body kernels. Siemens, "SOMATOM Sensation Cardiac, Operating Instructions", Body Kernels: B50-B80 for higher sharpness,
-as in the thorax; the Lung-PET-CT-Dx collection pairs B70f with B40f. `Bl` (body, lung) starts at 57 on later systems."""
+"""Body kernels. Siemens, "SOMATOM Sensation Cardiac, Operating Instructions", Body Kernels: B50-B80 for higher
+sharpness, as in the thorax; the Lung-PET-CT-Dx collection pairs B70f with B40f. `Bl` (body, lung) starts at 57 on
+later systems."""
 
 _TABLE: tuple[tuple[str, KernelUse, str], ...] = (
     ("GE", KernelUse.LUNG, r"(HD )?(LUNG|CHEST)\b"),
@@ -30,10 +31,11 @@ _TABLE: tuple[tuple[str, KernelUse, str], ...] = (
     ("TOSHIBA|CANON", KernelUse.LUNG, r"FC5\d"),
     ("TOSHIBA|CANON", KernelUse.SHARP, r"FC(3\d|8\d)"),
 )
-"""Manufacturer (start of the word, empty: any), use, pattern of the kernel. DICOM leaves the words to the makers (PS3.3
-C.8.2.1, Convolution Kernel), so they come from what is seen: GE names the lung kernel LUNG (FDA thorax phantom collection,
-"lung kernel"); Philips L lies beside B in Lung-PET-CT-Dx; Toshiba's FC50-59 are its lung kernels, FC30-39 bone and FC80-89
-high resolution. Words that are missing here count as `OTHER`: they cost a preference, never a study."""
+"""Manufacturer (start of the word, empty: any), use, pattern of the kernel. DICOM leaves the words to the makers
+(PS3.3 C.8.2.1, Convolution Kernel), so they come from what is seen: GE names the lung kernel LUNG (FDA thorax phantom
+collection, "lung kernel"); Philips L lies beside B in Lung-PET-CT-Dx; Toshiba's FC50-59 are its lung kernels, FC30-39
+bone and FC80-89 high resolution. Words that are missing here count as `OTHER`: they cost a preference, never a
+study."""
 
 
 def kernel_use(kernel: str) -> KernelUse:

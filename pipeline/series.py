@@ -118,7 +118,7 @@ def judge_series(images: Sequence[ImageHeader]) -> JudgedSeries:
 
 
 def _without_scouts(images: Sequence[ImageHeader]) -> tuple[list[ImageHeader], int]:
-    """Images that are no scouts, and the number of those that are: by name, or as a few strays across the axial rest."""
+    """Images that are no scouts, and how many are: by name, or as a few strays across the axial rest."""
     rest = [image for image in images if "LOCALIZER" not in image.image_type]
     axial = [image for image in rest if image.geometry and plane_name(image.geometry) == "axial"]
     strays = len(rest) - len(axial)
@@ -157,7 +157,7 @@ def _shows_as_much(part: Stack, whole: Stack) -> bool:
 
 
 def _largest_acquisition(images: Sequence[ImageHeader]) -> Stack | None:
-    """The slices of the Acquisition Number (0020,0012) with the most of them, the first such; None if there is one only."""
+    """The slices of the Acquisition Number (0020,0012) with the most of them; None if there is one number only."""
     counts = Counter(image.acquisition_number for image in images if image.geometry)
     if len(counts) < 2:
         return None

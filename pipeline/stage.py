@@ -5,14 +5,16 @@ from pipeline.findings import Change, LesionKind, Stage
 
 EARLY_BELOW_PERCENT = 5.0
 SEVERE_FROM_PERCENT = 50.0
-"""Of both lungs. Classes of the CT score of Pan et al., "Time Course of Lung Changes at Chest CT during Recovery from Coronavirus
-Disease 2019" (Radiology 2020; 295:715-721), which counts involvement as under 5, 5-25, 26-49, 50-75 and over 75 percent."""
+"""Of both lungs. Classes of the CT score of Pan et al., "Time Course of Lung Changes at Chest CT during Recovery from
+Coronavirus Disease 2019" (Radiology 2020; 295:715-721), which counts involvement as under 5, 5-25, 26-49, 50-75 and
+over 75 percent."""
 
 DENSE_SHARE = 0.25
-"""Of the lesion volume. Pan et al.: ground-glass prevails early, consolidation at the peak, ground-glass again in absorption;
-where consolidation begins to count is our choice."""
+"""Of the lesion volume. Pan et al.: ground-glass prevails early, consolidation at the peak, ground-glass again in
+absorption; where consolidation begins to count is our choice."""
 
-# (little disease, dense) of a study that cannot be compared. Much ground-glass may come or go, a little consolidation too.
+# (little disease, dense) of a study that cannot be compared: much ground-glass may come or go, so may a little
+# consolidation.
 _ALONE = {
     (True, False): Stage.EARLY,
     (True, True): Stage.INDETERMINATE,
