@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline.model_pack import Thresholds
 from pipeline.patient_score import PatientScoreWeights
@@ -68,7 +69,7 @@ def choose_operating_points(readings: Sequence[Sequence[CaseFigures]]) -> Operat
     )
 
 
-def fit_patient_score(features: Float64Array, diseased: np.ndarray) -> PatientScoreWeights:
+def fit_patient_score(features: Float64Array, diseased: NDArray[np.bool_]) -> PatientScoreWeights:
     """Logistic regression with a little shrinkage.
 
     Args:
@@ -92,10 +93,15 @@ def fit_patient_score(features: Float64Array, diseased: np.ndarray) -> PatientSc
     return PatientScoreWeights(bias=bias, slice_weight=slices, involvement_weight=involvement)
 
 
-def area_under_curve(scores: Float64Array, positive: np.ndarray) -> float:
+def area_under_curve(scores: Float64Array, positive: NDArray[np.bool_]) -> float:
     """Chance that a positive scores above a negative; nan where one of them is missing."""
     above = scores[positive][:, None] - scores[~positive][None, :]
     return float((above > 0).mean() + 0.5 * (above == 0).mean()) if above.size else float("nan")
+
+
+def _mean(values: Sequence[float] | NDArray[np.bool_]) -> float:
+    """nan where there is nothing to average."""
+    return float(np.mean(values)) if len(values) else float("nan")
 
 
 def _scores(figures: Sequence[CaseFigures], weights: PatientScoreWeights, mask_index: int) -> Float64Array:
@@ -108,7 +114,9 @@ def _patient_threshold(figures: Sequence[CaseFigures], weights: PatientScoreWeig
     """Where sensitivity and specificity together are largest, in the middle of such values."""
     scores, truth = _scores(figures, weights, mask_index), np.array([item.lesions > 0 for item in figures])
     candidates = np.linspace(0.05, 0.95, 91)
-    youden = np.array([(scores[truth] >= c).mean() + (scores[~truth] < c).mean() for c in candidates])
+    youden = np.array([_mean(scores[truth] >= c) + _mean(scores[~truth] < c) for c in candidates])
+    if np.isnan(youden).any():
+        return 0.5
     return round(float(np.median(candidates[youden >= youden.max() - 1e-9])), 2)
 
 
@@ -123,7 +131,7 @@ def _dices(figures: Sequence[CaseFigures], index: int) -> list[float]:
 
 
 def _mean_dice(figures: Sequence[CaseFigures], index: int) -> float:
-    return float(np.mean(_dices(figures, index)))
+    return _mean(_dices(figures, index))
 
 
 def _box_f1(figures: Sequence[CaseFigures], index: int) -> float:
@@ -143,13 +151,13 @@ def _reading(
         priors=max(item.priors for item in figures),
         studies=len(figures),
         diseased=int(diseased.sum()),
-        dice_mean=float(np.mean(dices)),
-        dice_sd=float(np.std(dices)),
+        dice_mean=_mean(dices),
+        dice_sd=float(np.std(dices)) if dices else float("nan"),
         lesion_sensitivity=sum(m.found_lesions for m in masks) / max(1, sum(item.lesions for item in figures)),
-        false_components_per_study=float(np.mean([mask.false_components for mask in masks])),
-        healthy_false_ml=float(np.mean(healthy_ml)) if healthy_ml else float("nan"),
+        false_components_per_study=_mean([mask.false_components for mask in masks]),
+        healthy_false_ml=_mean(healthy_ml),
         patient_auc=area_under_curve(_scores(figures, weights, mask_index), diseased),
-        kind_agreement=float(np.nanmean([item.kind_agreement for item in figures])),
+        kind_agreement=_mean([item.kind_agreement for item in figures if item.kind_agreement >= 0.0]),
         box_recall=float(hits / max(1, real)),
         box_precision=float(min(hits, predicted) / max(1, predicted)),
     )

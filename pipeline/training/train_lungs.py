@@ -70,10 +70,10 @@ def train_lungs(
         share = learning_rate_share(state.step, config.lungs.steps)
         gradient_step(state, loss, share * config.lungs.learning_rate)
         if state.step % LOG_EVERY == 0:
-            logger.info("lungs step %d loss %.4f", state.step, float(loss))
-            on_progress("training the lung network", state.step / config.lungs.steps)
+            logger.info("lungs step %d loss %.4f", state.step, float(loss.detach()))
         if state.step % config.checkpoint_every == 0 or state.step == config.lungs.steps:
             save_checkpoint(checkpoint, state)
+        on_progress("training the lung network", state.step / config.lungs.steps)
     averaged = state.averaged
     if not isinstance(averaged, LungNet):
         raise TypeError

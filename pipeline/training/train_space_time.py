@@ -45,9 +45,9 @@ def train_space_time(
         running = loss if running == 0.0 else 0.98 * running + 0.02 * loss
         if state.step % LOG_EVERY == 0:
             logger.info("space-time step %d loss %.4f", state.step, running)
-            on_progress("training Space-Time-Net", state.step / steps)
         if state.step % config.checkpoint_every == 0 or state.step == steps:
             save_checkpoint(checkpoint, state)
+        on_progress("training Space-Time-Net", state.step / steps)
     return averaged.eval()
 
 
@@ -57,7 +57,7 @@ def train_step(state: TrainingState, net: SpaceTimeNet, batch: SequenceBatch, le
         outputs = net.forward_batch(batch.sequence, batch.valid, batch.gap_days)
     loss = sequence_loss(outputs, batch.kinds, batch.boxes)
     gradient_step(state, loss, learning_rate)
-    return float(loss)
+    return float(loss.detach())
 
 
 def network_config(settings: SpaceTimeTraining) -> SpaceTimeConfig:

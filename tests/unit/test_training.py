@@ -1,0 +1,163 @@
+"""Training learns, goes on after a stop, and ends in a pack that loads."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+
+from builders.training_cases import save_small_cases, small_case
+from pipeline.boxes import cell_centres
+from pipeline.model_pack import load_model_pack
+from pipeline.space_time import SpaceTimeNet
+from pipeline.training.cases import load_cases
+from pipeline.training.checkpoints import TrainingState, step_generator
+from pipeline.training.config import (
+    DataConfig,
+    LungTraining,
+    SpaceTimeTraining,
+    TrainingConfig,
+    TrainingConfigError,
+    load_training_config,
+)
+from pipeline.training.losses import assigned_distances, mask_loss
+from pipeline.training.run import train
+from pipeline.training.sequences import boxes_of_slices, sample_batch
+from pipeline.training.train_lungs import load_lung_slices, train_lungs
+from pipeline.training.train_space_time import network_config, train_space_time, train_step
+
+TINY = SpaceTimeTraining(steps=4, batch=1, slices=3, crop=(32, 32), learning_rate=5e-3, hidden=8, widths=(8, 8, 16, 16))
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def tiny_config(cache: Path) -> TrainingConfig:
+    """A run of seconds on the cases that are already in the cache."""
+    return TrainingConfig(
+        cache=cache,
+        threads=1,
+        checkpoint_every=2,
+        data=DataConfig(phantom_patients=0, validation_patients=0),
+        lungs=LungTraining(steps=2, batch=1),
+        space_time=TINY,
+    )
+
+
+def nobody_listens(what: str, share: float) -> None:
+    """Progress that nobody reads."""
+
+
+def stop_in_third_step(what: str, share: float) -> None:
+    """A user who presses Ctrl+C after the checkpoint of step 2."""
+    if share > 0.6:
+        raise KeyboardInterrupt
+
+
+def test_a_few_steps_lower_the_loss() -> None:
+    """On one batch, seen again and again."""
+    torch.manual_seed(0)
+    net = SpaceTimeNet(network_config(TINY))
+    state = TrainingState(net=net, averaged=copy.deepcopy(net), optimiser=torch.optim.AdamW(net.parameters()))
+    batch = sample_batch([small_case(1)], [], TINY, step_generator(1, 1))
+    losses = [train_step(state, net, batch, 5e-3) for _ in range(12)]
+    assert min(losses[-3:]) < 0.8 * losses[0]
+
+
+def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    """From its checkpoint it comes to the same weights."""
+    save_small_cases(tmp_path, 2)
+    cases = load_cases(tmp_path)
+    straight = train_space_time(tiny_config(tmp_path / "a"), cases, [], on_progress=nobody_listens)
+    with pytest.raises(KeyboardInterrupt):
+        train_space_time(tiny_config(tmp_path / "b"), cases, [], on_progress=stop_in_third_step)
+    resumed = train_space_time(tiny_config(tmp_path / "b"), cases, [], on_progress=nobody_listens)
+    for one, other in zip(straight.parameters(), resumed.parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_a_whole_run_ends_in_a_pack_that_loads(tmp_path: Path) -> None:
+    """Data that are in the cache are used; the card says what was measured."""
+    save_small_cases(tmp_path / "train", 2)
+    save_small_cases(tmp_path / "validation", 2)
+    pack = load_model_pack(train(tiny_config(tmp_path), out=tmp_path / "pack", on_progress=nobody_listens))
+    assert pack.load_space_time_net("cpu").config == network_config(TINY)
+    assert "Not for diagnosis" in (pack.folder / "docs" / "README.md").read_text()
+
+
+def test_the_lung_network_learns_without_real_lungs(tmp_path: Path) -> None:
+    """A site without real CT can still train."""
+    save_small_cases(tmp_path / "train", 2)
+    slices = load_lung_slices(tmp_path / "train")
+    nothing = load_lung_slices(tmp_path / "real")
+    net = train_lungs(tiny_config(tmp_path), slices, nothing, on_progress=nobody_listens)
+    assert net(torch.zeros((1, 1, 256, 256))).shape == (1, 3, 256, 256)
+
+
+def test_batches_are_the_same_for_the_same_seed_and_step() -> None:
+    """Other steps give other batches."""
+    cases = [small_case(1), small_case(2)]
+    first, again, other = (sample_batch(cases, [], TINY, step_generator(1, step)) for step in (5, 5, 6))
+    assert torch.equal(first.sequence, again.sequence)
+    assert first.sequence.shape != other.sequence.shape or not torch.equal(first.sequence, other.sequence)
+
+
+def test_some_steps_have_no_earlier_study() -> None:
+    """Without them the network fails where there is none."""
+    cases = [small_case(1), small_case(2)]
+    lengths = [len(sample_batch(cases, [], TINY, step_generator(1, step)).sequence) for step in range(30)]
+    assert 3 <= lengths.count(1) <= 20
+    assert max(lengths) == 3
+
+
+def test_a_lesion_becomes_one_box_per_slice() -> None:
+    """In pixels, where pixel i covers i to i + 1; a slice without lesion has a row of nan."""
+    numbers = torch.zeros((2, 8, 8), dtype=torch.int64)
+    numbers[1, 2:5, 1:7] = 4
+    boxes = boxes_of_slices(numbers)
+    assert boxes[0].isnan().all()
+    assert boxes[1].tolist() == [[1.0, 2.0, 7.0, 5.0]]
+
+
+def test_even_the_smallest_box_has_a_cell_that_answers_for_it() -> None:
+    """A box of two pixels between the middles of all cells is not lost."""
+    centres = cell_centres(4, 4, 8).flatten(0, 1)
+    targets = assigned_distances(torch.tensor([[[15.0, 15.0, 17.0, 17.0]]]), centres, 0)
+    assert (~targets[0, :, 0].isnan()).any()
+
+
+def test_a_right_mask_costs_less_than_a_wrong_one() -> None:
+    """Cross-entropy and Dice agree."""
+    kind = torch.zeros((1, 8, 8), dtype=torch.int64)
+    kind[:, 2:6, 2:6] = 1
+    right = torch.nn.functional.one_hot(kind[:, ::2, ::2], 3).movedim(-1, 1) * 10.0
+    assert mask_loss(right, kind) < 0.1 * mask_loss(right.roll(1, dims=1), kind)
+
+
+def test_a_training_configuration_is_read(tmp_path: Path) -> None:
+    """Relative paths count from the file."""
+    (tmp_path / "train.toml").write_text(
+        'cache = "cache"\nseed = 7\n[space_time]\ncrop = [64, 96]\n'
+        '[[data.real_folders]]\npath = "ct"\nname = "Ours"\nlicence = "own"\nattribution = "us"\n'
+    )
+    config = load_training_config(tmp_path / "train.toml")
+    assert (config.cache, config.seed) == (tmp_path / "cache", 7)
+    assert config.space_time.crop == (64, 96)
+    assert config.data.real_folders[0].path == tmp_path / "ct"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("cache = 'c'\n[lungs]\nstep = 3\n", r"\[lungs\]\.step: unknown key"),
+        ("seed = 3\n", "cache"),
+        ("seed = \n", r"train\.toml"),
+    ],
+)
+def test_a_wrong_training_configuration_names_the_key(tmp_path: Path, content: str, problem: str) -> None:
+    """Before anything is rendered."""
+    (tmp_path / "train.toml").write_text(content)
+    with pytest.raises(TrainingConfigError, match=problem):
+        load_training_config(tmp_path / "train.toml")
