@@ -35,14 +35,15 @@ ARTIFICIAL_INTELLIGENCE: Final = Code("123110", "DCM", "Artificial Intelligence"
 CT_UNSPECIFIED_REGION: Final = Code("25045-6", "LN", "CT unspecified body region")
 DEVICE: Final = Code("121007", "DCM", "Device")
 
-# Units: UCUM; volume CID 7462 (cm3, not mL).
+# Units: UCUM; volume CID 7462 (cm3, not mL); ranges as in TID 4127. Viewers show the code, so a bare 1 would look odd.
 CUBIC_CENTIMETER: Final = Code("cm3", "UCUM", "cubic centimeter")
 HOUNSFIELD_UNIT: Final = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 PERCENT: Final = Code("%", "UCUM", "percent")
-NO_UNITS: Final = Code("1", "UCUM", "no units")
+ZERO_TO_ONE: Final = Code("{0:1}", "UCUM", "range: 0:1")
+LESIONS: Final = Code("{lesions}", "UCUM", "lesions")
 DAY: Final = Code("d", "UCUM", "day")
 
-# Numbers with a standard name: volume CID 7469, attenuation CID 6141. Pre-coordinated, because viewers show no derivation.
+# Numbers with a standard name: volume CID 7469, attenuation CID 6141; pre-coordinated, as viewers show no derivation.
 VOLUME: Final = Code("118565006", "SCT", "Volume")
 MEAN_ATTENUATION: Final = Code("112181", "DCM", "Mean Attenuation Coefficient")
 SD_ATTENUATION: Final = Code("112183", "DCM", "Standard Deviation of Attenuation Coefficient")
@@ -51,8 +52,8 @@ SD_ATTENUATION: Final = Code("112183", "DCM", "Standard Deviation of Attenuation
 SHARE_OF_LUNG: Final = Code("DN101", OWN_SCHEME, "Percentage of volume of that lung")
 INVOLVEMENT: Final = Code("DN102", OWN_SCHEME, "Percentage of lung volume involved")
 LESION_VOLUME: Final = Code("DN103", OWN_SCHEME, "Total lesion volume")
-LESION_SCORE: Final = Code("DN104", OWN_SCHEME, "Lesion score 0 to 1, not calibrated")
-PATIENT_SCORE: Final = Code("DN105", OWN_SCHEME, "Patient score 0 to 1, not calibrated")
+LESION_SCORE: Final = Code("DN104", OWN_SCHEME, "Lesion score, not calibrated")
+PATIENT_SCORE: Final = Code("DN105", OWN_SCHEME, "Patient score, not calibrated")
 PRIOR_VOLUME: Final = Code("DN106", OWN_SCHEME, "Volume in prior study")
 VOLUME_CHANGE: Final = Code("DN107", OWN_SCHEME, "Change in volume since prior study")
 RELATIVE_VOLUME_CHANGE: Final = Code("DN108", OWN_SCHEME, "Relative change in volume since prior study")
@@ -81,7 +82,7 @@ STAGE: Final = {
     Stage.INDETERMINATE: Code("DN307", OWN_SCHEME, "Stage cannot be told"),
 }
 
-# Sections below the measurements: TID 1500 qualitative evaluations; headings CID 7001; study and series TID 1005, CID 10001.
+# Sections below the measurements: qualitative evaluations TID 1500; headings CID 7001; UIDs TID 1005, CID 10001.
 QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
 PRIOR_PROCEDURES: Final = Code("55114-3", "LN", "Prior Procedure Descriptions")
 PREVIOUS_FINDINGS: Final = Code("18834-2", "LN", "Previous Findings")

@@ -46,7 +46,7 @@ ITEMS_NEED: Final = {
     "PatientSizeCodeSequence": _CODE,
     "ReasonForVisitCodeSequence": _CODE,
 }
-"""Optional sequences of patient and study that senders leave half empty, with what each item needs (PS3.3 10.8, 8.8)."""
+"""Optional sequences that senders leave half empty, with what each item needs (PS3.3 10.8, 8.8, C.7.1.1)."""
 
 SINGLE_CHARACTER_SETS: Final = frozenset(
     {"ISO_IR 100", "ISO_IR 101", "ISO_IR 109", "ISO_IR 110", "ISO_IR 144", "ISO_IR 127", "ISO_IR 126", "ISO_IR 138"}

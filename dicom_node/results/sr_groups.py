@@ -258,7 +258,7 @@ def _change_numbers(lesion: Lesion) -> Sequence[Measurement]:
 
 def _count(name: Code, count: int) -> Measurement:
     """A whole number without the decimal point that highdicom writes."""
-    measurement = Measurement(name=name, value=count, unit=codes.NO_UNITS)
+    measurement = Measurement(name=name, value=count, unit=codes.LESIONS)
     measurement[0].MeasuredValueSequence[0].NumericValue = str(count)
     return measurement
 
@@ -276,4 +276,4 @@ def _percent(name: Code, percent: float) -> Measurement:
 
 
 def _score(name: Code, score: float) -> Measurement:
-    return Measurement(name=name, value=round(float(score), 3), unit=codes.NO_UNITS)
+    return Measurement(name=name, value=round(float(score), 3), unit=codes.ZERO_TO_ONE)

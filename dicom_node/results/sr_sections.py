@@ -69,7 +69,7 @@ def _used_prior(prior: UsedPrior, zone: tzinfo | None) -> ContainerContentItem:
     ]
     if prior.interval_days is not None:
         items.append(_number(codes.INTERVAL, round(prior.interval_days, 2), codes.DAY))
-    items.append(_number(codes.LUNG_OVERLAP, round(prior.lung_overlap_dice, 3), codes.NO_UNITS))
+    items.append(_number(codes.LUNG_OVERLAP, round(prior.lung_overlap_dice, 3), codes.ZERO_TO_ONE))
     return _container(codes.USED_PRIOR, items)
 
 

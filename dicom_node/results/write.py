@@ -45,8 +45,8 @@ class Content:
 def write_result_set(analysis: Analysis, context: ResultContext, *, folder: Path) -> tuple[ResultFile, ...]:
     """Make all results of a study and put them into `folder`, synced.
 
-    The same analysis and context give the same DICOM bytes. What an earlier attempt left in the folder under these names
-    is replaced or removed.
+    The same analysis and context give the same DICOM bytes. What an earlier attempt left in the folder under these
+    names is replaced or removed.
 
     Raises:
         ResultsError: see `dicom_node.results.errors`.
