@@ -1,0 +1,144 @@
+"""A study of a phantom patient on one day."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from pipeline.findings import LesionKind
+from pipeline.phantom.axes import Axes
+from pipeline.phantom.lesions import CONSOLIDATION
+from pipeline.phantom.patient import PhantomPatient
+from pipeline.phantom.scan import Scan, reconstruct
+from pipeline.phantom.tissue import Slab, render_slab
+from pipeline.study import Float32Array, Int16Array, UInt8Array, UInt16Array
+
+_SLICES_AT_ONCE = 6
+_THICK_MM = 1.6
+"""Slices above this are averaged from three thin ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LesionTruth:
+    """One lesion as it truly is in one study."""
+
+    number: int
+    """Its value in `PhantomStudy.lesion_labels`, the same in all studies of the patient."""
+    kind: LesionKind
+    """What most of it consists of."""
+    volume_ml: float
+    centre_lps_mm: tuple[float, float, float]
+    """x, y, z of its centre of mass."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PhantomStudy:
+    """One CT volume with its truth; arrays (z, y, x): z to the head, y to the back, x to the patient's left."""
+
+    volume_hu: Int16Array
+    spacing_mm: tuple[float, float, float]
+    """z, y, x."""
+    origin_lps_mm: tuple[float, float, float]
+    """x, y, z of the centre of voxel [0, 0, 0]."""
+    lung_mask: UInt8Array
+    """0, RIGHT_LUNG, LEFT_LUNG; with vessels and lesions, consolidation included."""
+    lesion_labels: UInt16Array
+    lesion_kind: UInt8Array
+    """0, 1 ground-glass, 2 consolidation."""
+    lesions: tuple[LesionTruth, ...]
+    """Those that show on this day, by number."""
+    day: float
+    scan: Scan
+
+
+def render_study(patient: PhantomPatient, day: float, *, scan: Scan) -> PhantomStudy:
+    """Scan a patient on a day; the same arguments give the same voxels."""
+    z_mm = _slice_positions(patient, scan)
+    across = (np.arange(scan.matrix, dtype=np.float32) - 0.5 * (scan.matrix - 1)) * scan.in_plane_spacing_mm
+    slabs = [
+        _render_slices(patient, day, scan, (z_mm[first : first + _SLICES_AT_ONCE], across))
+        for first in range(0, len(z_mm), _SLICES_AT_ONCE)
+    ]
+    ideal_hu = np.concatenate([slab.volume_hu for slab in slabs])
+    picture = np.clip(np.rint(reconstruct(ideal_hu, scan)), -1024, 3071).astype(np.int16)
+    labels = np.concatenate([slab.lesion_labels for slab in slabs])
+    kind = np.concatenate([slab.lesion_kind for slab in slabs])
+    spacing_mm = (scan.slice_spacing_mm, scan.in_plane_spacing_mm, scan.in_plane_spacing_mm)
+    origin_lps_mm = (float(across[0]), float(across[0]), float(z_mm[0]))
+    return PhantomStudy(
+        volume_hu=picture,
+        spacing_mm=spacing_mm,
+        origin_lps_mm=origin_lps_mm,
+        lung_mask=np.concatenate([slab.lung_mask for slab in slabs]),
+        lesion_labels=labels,
+        lesion_kind=kind,
+        lesions=measure_lesions(labels, kind, spacing_mm, origin_lps_mm),
+        day=day,
+        scan=scan,
+    )
+
+
+def measure_lesions(
+    labels: UInt16Array,
+    kind: UInt8Array,
+    spacing_mm: tuple[float, float, float],
+    origin_lps_mm: tuple[float, float, float],
+) -> tuple[LesionTruth, ...]:
+    """The truth of each lesion of a label volume, by number."""
+    voxel_ml = float(np.prod(spacing_mm)) / 1000.0
+    truths = []
+    for number, box in enumerate(ndimage.find_objects(labels.astype(np.int32)), start=1):
+        if box is None:
+            continue
+        inside = labels[box] == number
+        voxels = np.argwhere(inside).mean(axis=0) + [part.start for part in box]
+        centre = [o + v * s for o, v, s in zip(origin_lps_mm, voxels[::-1], spacing_mm[::-1], strict=True)]
+        dense = np.count_nonzero(kind[box][inside] == CONSOLIDATION) * 2 > np.count_nonzero(inside)
+        truths.append(
+            LesionTruth(
+                number=number,
+                kind=LesionKind.CONSOLIDATION if dense else LesionKind.GROUND_GLASS,
+                volume_ml=float(np.count_nonzero(inside)) * voxel_ml,
+                centre_lps_mm=(float(centre[0]), float(centre[1]), float(centre[2])),
+            )
+        )
+    return tuple(truths)
+
+
+def _slice_positions(patient: PhantomPatient, scan: Scan) -> Float32Array:
+    apex = patient.torso.height_mm(1.0)
+    low = apex - patient.torso.lung_height_mm * scan.breath
+    spacing = scan.slice_spacing_mm
+    if scan.slices is None:
+        first, count = low - scan.margin_mm, int((apex - low + 2 * scan.margin_mm) / spacing) + 1
+    else:
+        first, count = 0.5 * (low + apex - (scan.slices - 1) * spacing), scan.slices
+    return (first + scan.shift_mm[2] + np.arange(count) * spacing).astype(np.float32)
+
+
+def _render_slices(patient: PhantomPatient, day: float, scan: Scan, place: tuple[Float32Array, Float32Array]) -> Slab:
+    """Some slices; thick ones are the mean of three thin ones, their truth that of the middle one."""
+    z_mm, across = place
+    thin = 3 if scan.thickness_mm > _THICK_MM else 1
+    inner = (np.arange(thin) - (thin - 1) / 2) * (scan.thickness_mm / thin)
+    # Thin slices of neighbours may overlap, so each set is drawn on its own even grid.
+    slabs = [render_slab(patient, day, _patient_axes(patient, scan, z_mm + offset, across), scan) for offset in inner]
+    middle = slabs[thin // 2]
+    volume_hu = np.asarray(np.mean([slab.volume_hu for slab in slabs], axis=0), dtype=np.float32)
+    return Slab(
+        volume_hu=volume_hu,
+        lung_mask=middle.lung_mask,
+        lesion_labels=middle.lesion_labels,
+        lesion_kind=middle.lesion_kind,
+    )
+
+
+def _patient_axes(patient: PhantomPatient, scan: Scan, z_mm: Float32Array, across: Float32Array) -> Axes:
+    """Where the voxels of a scan lie in the patient at full inspiration."""
+    apex = patient.torso.height_mm(1.0)
+    x_shift, y_shift, z_shift = scan.shift_mm
+    return Axes(
+        z_mm=((z_mm - z_shift - apex) / scan.breath + apex).astype(np.float32),
+        y_mm=across - np.float32(y_shift),
+        x_mm=across - np.float32(x_shift),
+    )

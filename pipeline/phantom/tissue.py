@@ -1,0 +1,138 @@
+"""Tissues of a patient in Hounsfield units on the voxels of a scan, before any blur or noise."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.phantom.axes import Axes
+from pipeline.phantom.lesions import LesionLayer, lay_lesions
+from pipeline.phantom.patient import Anatomy, PhantomPatient
+from pipeline.phantom.scan import Scan
+from pipeline.phantom.shapes import cover
+from pipeline.phantom.tubes import FULL, Tubes, draw_tubes
+from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Float32Array, UInt8Array, UInt16Array
+
+_AIR_HU = -1000.0
+_FAT_HU = -102.0
+_SKIN_HU = 10.0
+_MUSCLE_HU = 52.0
+_BLOOD_HU = 42.0
+_SOFT_HU = 35.0
+_LIVER_HU = 60.0
+_SPLEEN_HU = 50.0
+_STOMACH_HU = 22.0
+_CARTILAGE_HU = 105.0
+_CORTEX_HU = 720.0
+_MARROW_HU = 190.0
+_AIRWAY_WALL_HU = 0.0
+_FISSURE_HU = 120.0
+"""Added to the parenchyma."""
+"""Values of the usual textbooks for 120 kV; marrow and cortex are means over partial volumes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Slab:
+    """Some slices with their truth."""
+
+    volume_hu: Float32Array
+    lung_mask: UInt8Array
+    lesion_labels: UInt16Array
+    lesion_kind: UInt8Array
+
+
+def render_slab(patient: PhantomPatient, day: float, axes: Axes, scan: Scan) -> Slab:
+    """The ideal picture of a patient on a grid in the patient's own frame."""
+    anatomy = patient.anatomy
+    edge_mm = float(axes.step_mm[2])
+    volume_hu = _draw_trunk(anatomy, axes, edge_mm)
+    _draw_soft_organs(volume_hu, anatomy, axes, scan)
+    _draw_bones(volume_hu, anatomy, axes, edge_mm)
+    right, left = anatomy.right_lung.sample(axes), anatomy.left_lung.sample(axes)
+    lung_depth = -np.minimum(right, left)
+    lungs = _draw_lungs(patient, day, axes, scan)
+    _mix(volume_hu, lungs.parenchyma_hu, cover(lung_depth, edge_mm))
+    _draw_tube(volume_hu, anatomy.trees.vessels, axes, _BLOOD_HU + scan.contrast_hu)
+    _draw_tube(volume_hu, _wall(anatomy.trees.airways), axes, _AIRWAY_WALL_HU)
+    _draw_tube(volume_hu, anatomy.trees.airways, axes, _AIR_HU)
+    inside = lung_depth > 0
+    lung_mask = np.where(inside, np.where(right < left, RIGHT_LUNG, LEFT_LUNG), 0).astype(np.uint8)
+    return Slab(
+        volume_hu=volume_hu,
+        lung_mask=lung_mask,
+        lesion_labels=lungs.labels * inside,
+        lesion_kind=lungs.kind * inside,
+    )
+
+
+def _draw_trunk(anatomy: Anatomy, axes: Axes, edge_mm: float) -> Float32Array:
+    """Air, skin, fat, muscle, and the fat that fills the chest and abdomen between organs."""
+    volume_hu = np.full(axes.shape, _AIR_HU, dtype=np.float32)
+    body = anatomy.body.sample(axes)
+    _mix(volume_hu, _SKIN_HU, cover(-body, edge_mm))
+    _mix(volume_hu, _FAT_HU, cover(-body - 1.8, edge_mm))
+    muscle, cavity = anatomy.muscle.sample(axes), anatomy.cavity.sample(axes)
+    _mix(volume_hu, _MUSCLE_HU, cover(-np.maximum(muscle, body + 2.0), edge_mm))
+    # A sheet of fat divides the ribs' own muscles from those of arms and shoulders.
+    sheet = 1.1 - np.abs(cavity - 13.5)
+    _mix(volume_hu, _FAT_HU, 0.8 * cover(np.minimum(sheet, -muscle - 4.0), edge_mm))
+    _mix(volume_hu, _FAT_HU, cover(-cavity, edge_mm))
+    return volume_hu
+
+
+def _draw_soft_organs(volume_hu: Float32Array, anatomy: Anatomy, axes: Axes, scan: Scan) -> None:
+    edge_mm = float(axes.step_mm[2])
+    blood_hu = _BLOOD_HU + scan.contrast_hu
+    organs = (
+        (anatomy.liver, _LIVER_HU + 0.3 * scan.contrast_hu),
+        (anatomy.spleen, _SPLEEN_HU + 0.4 * scan.contrast_hu),
+        (anatomy.stomach, _STOMACH_HU),
+        (anatomy.stomach_gas, _AIR_HU),
+        (anatomy.soft, _SOFT_HU),
+        (anatomy.blood, blood_hu),
+    )
+    for solid, tissue_hu in organs:
+        _mix(volume_hu, tissue_hu, cover(-solid.sample(axes), edge_mm))
+
+
+def _draw_bones(volume_hu: Float32Array, anatomy: Anatomy, axes: Axes, edge_mm: float) -> None:
+    solid = anatomy.bone.sample(axes)
+    _mix(volume_hu, _CORTEX_HU, cover(-solid, edge_mm))
+    _mix(volume_hu, _MARROW_HU, cover(-solid - 1.6, 1.5))
+    _draw_tube(volume_hu, anatomy.bones.cartilage, axes, _CARTILAGE_HU)
+    for tubes in (anatomy.bones.ribs, anatomy.bones.clavicles):
+        _draw_tube(volume_hu, tubes, axes, _CORTEX_HU)
+        _draw_tube(volume_hu, tubes.widened(-1.4), axes, _MARROW_HU)
+
+
+def _draw_lungs(patient: PhantomPatient, day: float, axes: Axes, scan: Scan) -> LesionLayer:
+    """Parenchyma with fissures, lesions and look-alikes; less breath makes it denser."""
+    anatomy = patient.anatomy
+    tissue_hu = anatomy.parenchyma_hu.sample(axes)
+    tissue_hu = (tissue_hu + 1000.0) / np.float32(scan.breath) - 1000.0
+    thin_mm = float(axes.step_mm[2])
+    tissue_hu += np.float32(_FISSURE_HU) * cover(0.5 - anatomy.fissure.sample(axes), thin_mm)
+    return lay_lesions(tissue_hu, axes, (*patient.look_alikes, *patient.lesions), day=day)
+
+
+def _wall(airways: Tubes) -> Tubes:
+    """Outer surface of airways, whose wall is 0.1 to 0.2 of the radius plus what partial volume needs."""
+    return Tubes(
+        start_mm=airways.start_mm,
+        end_mm=airways.end_mm,
+        radius_mm=airways.radius_mm * 1.12 + 0.45,
+        flatness=airways.flatness,
+    )
+
+
+def _draw_tube(volume_hu: Float32Array, tubes: Tubes, axes: Axes, tissue_hu: float) -> None:
+    share = draw_tubes(tubes, axes)
+    drawn = share > 0
+    part = share[drawn].astype(np.float32) * np.float32(1.0 / FULL)
+    volume_hu[drawn] += part * (np.float32(tissue_hu) - volume_hu[drawn])
+
+
+def _mix(volume_hu: Float32Array, tissue_hu: Float32Array | float, share: Float32Array) -> None:
+    """Replace a share of each voxel by a tissue, in place."""
+    change = np.subtract(np.float32(tissue_hu) if isinstance(tissue_hu, float) else tissue_hu, volume_hu)
+    change *= share
+    volume_hu += change
