@@ -115,9 +115,9 @@ def _grid_size(shape: tuple[int, ...] | torch.Size, spacing_mm: tuple[float, flo
 
 
 def _centred(image: Tensor, size: tuple[int, int], *, fill: float) -> Tensor:
-    """Cropped or padded to `size` around its middle."""
+    """Cropped or padded to `size` around its middle; there and back again is where it was."""
     padding: list[int] = []
     for have, want in zip(reversed(image.shape[-2:]), reversed(size), strict=True):
-        before = (want - have) // 2
+        before = abs(want - have) // 2 * (1 if want > have else -1)
         padding += [before, want - have - before]
     return functional.pad(image, padding, value=fill)
