@@ -15,6 +15,7 @@ from dicom_node.job_records import JobOutcome, JobProgress, JobSpec, OutcomeKind
 from dicom_node.log import quieten_libraries
 from dicom_node.results import ResultContext, read_known_lesions, write_result_set
 from dicom_node.results.context import predecessor_from_folder
+from dicom_node.results.errors import ResultsError, UnreadableResultError
 from pipeline.device import limit_threads
 from pipeline.errors import PipelineError, StudyRefusedError, UnreadableStudyError
 from pipeline.findings import Analysis, DroppedPrior, PriorStudy
@@ -38,7 +39,7 @@ def run_job(folder: Path) -> JobOutcome:
         files = write_result_set(analysis, _context(spec), folder=folder / "out")
     except StudyRefusedError as refusal:
         return JobOutcome(kind=OutcomeKind.REFUSED, reason=refusal.reason)
-    except PipelineError as error:
+    except (PipelineError, ResultsError) as error:
         return JobOutcome(kind=OutcomeKind.FAILED, reason=error.reason, retryable=error.retryable)
     except MemoryError:
         return JobOutcome(kind=OutcomeKind.FAILED, reason="out of memory", retryable=True)
@@ -46,12 +47,13 @@ def run_job(folder: Path) -> JobOutcome:
 
 
 def verify_inputs(spec: JobSpec) -> None:
-    """Check that every file of the study still is what was acknowledged.
+    """Check that every file of the study and of its earlier studies still is what was acknowledged.
 
     Raises:
         UnreadableStudyError: A file is gone or changed.
     """
-    for input_file in spec.study.inputs:
+    studies = (spec.study, *(prior.study for prior in spec.priors))
+    for input_file in (input_file for study in studies for input_file in study.inputs):
         name = input_file.path.name
         try:
             with input_file.path.open("rb") as stream:
@@ -92,8 +94,12 @@ def _files(study: StudySpec) -> StudyFiles:
 
 
 def _prior(prior: PriorSpec) -> PriorStudy:
-    """An earlier study with what was reported of it."""
-    known = read_known_lesions(prior.result_folder) if prior.result_folder else None
+    """An earlier study with what was reported of it; found anew where the report can no longer be read."""
+    try:
+        known = read_known_lesions(prior.result_folder) if prior.result_folder else None
+    except UnreadableResultError:
+        logger.warning("the stored result of an earlier study is unreadable: its lesions are found anew")
+        known = None
     return PriorStudy(files=_files(prior.study), known=known)
 
 
