@@ -52,9 +52,9 @@ def dose_report(*, study: str = "1.2.3.4") -> Dataset:
     return dataset
 
 
-def compressed_ct_instance(fragment: bytes, number: int = 1) -> Dataset:
+def compressed_ct_instance(fragment: bytes, *, study: str = "1.2.3.4") -> Dataset:
     """A CT image whose pixel data is one opaque fragment, labelled JPEG 2000 lossless."""
-    dataset = ct_instance(number, PixelData=encapsulate([fragment]))
+    dataset = ct_instance(study=study, PixelData=encapsulate([fragment]))
     dataset["PixelData"].VR = "OB"
     dataset["PixelData"].is_undefined_length = True
     dataset.file_meta.TransferSyntaxUID = JPEG2000Lossless

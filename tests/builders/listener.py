@@ -52,9 +52,13 @@ class RunningListener:
         finally:
             index.close()
 
-    def files(self, pattern: str = "objects/*/*.dcm") -> list[Path]:
-        """Files in the data folder."""
-        return sorted(self.settings.data_dir.glob(pattern))
+    def objects(self, study: str = "1.2.3.4") -> list[Path]:
+        """The files that the index has of a study."""
+        return [self.settings.data_dir / stored.path for stored in self.stored(study)]
+
+    def partial_files(self) -> list[Path]:
+        """What is arriving, or was left behind."""
+        return list(self.settings.data_dir.glob("incoming/*"))
 
 
 @contextmanager

@@ -20,10 +20,11 @@ CONTEXTS = [(CTImageStorage, [ExplicitVRLittleEndian])]
 UID = str(ct_instance().SOPInstanceUID)
 
 
-@pytest.fixture
-def listener(tmp_path: Path) -> Iterator[RunningListener]:
-    """A listener on an empty data folder."""
-    with running_listener(listener_settings(tmp_path / "data", maximum_object_bytes=2**20)) as running:
+@pytest.fixture(scope="module")
+def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningListener]:
+    """One listener that goes through all of it."""
+    data_dir = tmp_path_factory.mktemp("data")
+    with running_listener(listener_settings(data_dir, maximum_object_bytes=2**20)) as running:
         yield running
 
 
@@ -128,24 +129,25 @@ def test_malformed_message_ends_only_its_association(listener: RunningListener, 
         peer.associate()
         peer.send(MALFORMED[kind]())
         assert other.send_c_store(ct_instance(2)).Status == 0x0000
-    until(lambda: not listener.files("incoming/*"), within_s=15, what="partial files are gone")
+    until(lambda: not listener.partial_files(), within_s=15, what="partial files are gone")
     assert send(listener.port, ct_instance(3)) == [0x0000]
 
 
 @pytest.mark.parametrize("ending", [b"", pdu(A_ABORT, bytes(4))], ids=["closed", "aborted"])
 def test_half_an_object_leaves_nothing(listener: RunningListener, ending: bytes) -> None:
     """Earlier objects of the association stay, the partial one goes."""
-    data = encoded(ct_instance())
+    whole = ct_instance(study=f"5.{len(ending)}")
+    data = encoded(whole)
     with RawPeer(listener.port) as peer:
         peer.associate()
-        peer.send(store_request(UID, data))
+        peer.send(store_request(whole.SOPInstanceUID, data))
         assert peer.receive_pdu()[0] == P_DATA
         peer.send(p_data(store_command(UID), is_command=True, is_last=True))
         peer.send(p_data(data[:200], is_command=False, is_last=False))
-        until(lambda: listener.files("incoming/*.part"), within_s=10, what="the object is arriving")
+        until(lambda: listener.partial_files(), within_s=10, what="the object is arriving")
         peer.send(ending)
-    until(lambda: not listener.files("incoming/*"), within_s=10, what="the partial file is gone")
-    assert len(listener.stored()) == 1
+    until(lambda: not listener.partial_files(), within_s=10, what="the partial file is gone")
+    assert len(listener.stored(f"5.{len(ending)}")) == 1
 
 
 def test_sender_that_falls_silent_within_an_object_is_cut(tmp_path: Path) -> None:
@@ -155,4 +157,4 @@ def test_sender_that_falls_silent_within_an_object_is_cut(tmp_path: Path) -> Non
         peer.send(p_data(store_command(UID), is_command=True, is_last=True))
         peer.send(p_data(b"x" * 200, is_command=False, is_last=False))
         assert peer.receive_pdu()[0] in {0, A_ABORT}
-        until(lambda: not running.files("incoming/*"), within_s=10, what="the partial file is gone")
+        until(lambda: not running.partial_files(), within_s=10, what="the partial file is gone")

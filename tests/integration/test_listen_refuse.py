@@ -11,6 +11,7 @@ import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 
+from builders.deadline import until
 from builders.instances import ct_instance, encoded
 from builders.listener import (
     RunningListener,
@@ -25,13 +26,20 @@ from config.settings import Settings, StorageSettings
 CONTEXTS = [(CTImageStorage, [ExplicitVRLittleEndian])]
 
 
-@pytest.fixture
-def listener(tmp_path: Path) -> Iterator[RunningListener]:
-    """A listener on an empty data folder that holds nothing in the end."""
-    with running_listener(listener_settings(tmp_path / "data", maximum_object_bytes=2**20)) as running:
+@pytest.fixture(scope="module")
+def shared_listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningListener]:
+    """One listener for all of it."""
+    data_dir = tmp_path_factory.mktemp("data")
+    with running_listener(listener_settings(data_dir, maximum_object_bytes=2**20)) as running:
         yield running
-        assert running.stored() == ()
-        assert running.files("incoming/*") == []
+
+
+@pytest.fixture
+def listener(shared_listener: RunningListener) -> Iterator[RunningListener]:
+    """The listener; afterwards it holds nothing of study 1.2.3.4, nor anything partial."""
+    yield shared_listener
+    until(lambda: not shared_listener.partial_files(), within_s=10, what="nothing partial is left")
+    assert shared_listener.stored() == ()
 
 
 def rejection(port: int, **titles: str) -> tuple[int, int, int]:
@@ -119,15 +127,17 @@ def test_instance_without_a_place_is_refused(listener: RunningListener, keyword:
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI", "ignore:The value length")
 @pytest.mark.parametrize("uid", ["../../../tmp/x", "/etc/passwd", "..", "1.2.3/4", "1." + "2" * 70, "x"])
-def test_hostile_uid_is_refused_and_becomes_no_path(listener: RunningListener, tmp_path: Path, uid: str) -> None:
+def test_hostile_uid_is_refused_and_becomes_no_path(listener: RunningListener, uid: str) -> None:
     """A UID outside its grammar is refused by a status or an abort; no file is made anywhere."""
-    before = sorted(tmp_path.rglob("*"))
+    above = listener.settings.data_dir.parent
+    before = set(above.rglob("*"))
     with RawPeer(listener.port) as peer:
         peer.associate()
         peer.send(store_request(uid, encoded(ct_instance(SOPInstanceUID=uid))))
         kind, content = peer.receive_pdu()
         assert kind != 4 or status_of(content) == 0xC000
-    assert [path for path in sorted(tmp_path.rglob("*")) if path not in before and "sqlite" not in path.name] == []
+    until(lambda: not listener.partial_files(), within_s=10, what="nothing partial is left")
+    assert [path for path in above.rglob("*") if path not in before and "sqlite" not in path.name] == []
 
 
 @pytest.mark.parametrize("data", [b"", b"\0", b"garbage that is no data set at all", b"\xff" * 5000])
@@ -185,7 +195,7 @@ def test_free_floor_is_kept(tmp_path: Path) -> None:
     scarce = settings.model_copy(update={"storage": StorageSettings(free_floor_bytes=2**60)})
     with running_listener(scarce) as running:
         assert send(running.port, ct_instance()) == [0xA700]
-        assert running.files("incoming/*") == []
+        assert running.partial_files() == []
 
 
 def test_full_disk_is_out_of_resources_until_there_is_room(listener: RunningListener) -> None:

@@ -1,7 +1,7 @@
 """Receiving over real associations: what is sent is what is kept."""
 
+import hashlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from pydicom import dcmread
@@ -30,11 +30,17 @@ from builders.listener import (
 )
 
 
-@pytest.fixture
-def listener(tmp_path: Path) -> Iterator[RunningListener]:
-    """A listener on an empty data folder."""
-    with running_listener(listener_settings(tmp_path / "data")) as running:
+@pytest.fixture(scope="module")
+def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningListener]:
+    """One listener for all of it."""
+    with running_listener(listener_settings(tmp_path_factory.mktemp("data"))) as running:
         yield running
+
+
+@pytest.fixture
+def study(request: pytest.FixtureRequest) -> str:
+    """A Study Instance UID for this test alone."""
+    return f"1.2.{int(hashlib.sha256(request.node.name.encode()).hexdigest()[:12], 16)}"
 
 
 def test_echo_is_answered(listener: RunningListener) -> None:
@@ -46,29 +52,29 @@ def test_echo_is_answered(listener: RunningListener) -> None:
 @pytest.mark.parametrize(
     "syntax", [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian]
 )
-def test_data_set_is_kept_as_it_was_sent(listener: RunningListener, syntax: str) -> None:
+def test_data_set_is_kept_as_it_was_sent(listener: RunningListener, study: str, syntax: str) -> None:
     """Not a byte of the data set changes, whatever the transfer syntax."""
-    dataset = ct_instance(PatientName="Phantom^Petra")
+    dataset = ct_instance(study=study)
     sent = encoded(dataset, syntax)
     assert send(listener.port, dataset) == [0x0000]
-    (stored,) = listener.stored()
-    assert data_set_bytes(listener.settings.data_dir / stored.path) == sent
-    assert dcmread(listener.files()[0]).file_meta.TransferSyntaxUID == syntax
+    (path,) = listener.objects(study)
+    assert data_set_bytes(path) == sent
+    assert dcmread(path).file_meta.TransferSyntaxUID == syntax
 
 
-def test_compressed_fragments_are_kept_as_they_were_sent(listener: RunningListener) -> None:
+def test_compressed_fragments_are_kept_as_they_were_sent(listener: RunningListener, study: str) -> None:
     """Fragments pass through unopened, even those that no decoder takes."""
-    dataset = compressed_ct_instance(b"opaque bytes, no image")
+    dataset = compressed_ct_instance(b"opaque bytes, no image", study=study)
     sent = encoded(dataset, JPEG2000Lossless)
     assert send(listener.port, dataset) == [0x0000]
-    assert data_set_bytes(listener.files()[0]) == sent
+    assert data_set_bytes(listener.objects(study)[0]) == sent
 
 
-def test_stored_file_is_dicom(listener: RunningListener) -> None:
+def test_stored_file_is_dicom(listener: RunningListener, study: str) -> None:
     """Any reader opens the file; its meta information names class, instance and syntax, its preamble is empty."""
-    dataset = ct_instance()
+    dataset = ct_instance(study=study)
     send(listener.port, dataset)
-    (path,) = listener.files()
+    (path,) = listener.objects(study)
     meta = dcmread(path).file_meta
     assert path.read_bytes()[:132] == bytes(128) + b"DICM"
     assert meta.MediaStorageSOPInstanceUID == dataset.SOPInstanceUID
@@ -76,43 +82,49 @@ def test_stored_file_is_dicom(listener: RunningListener) -> None:
     assert dcmread(path).PixelData == dataset.PixelData
 
 
-def test_index_knows_hash_and_place(listener: RunningListener) -> None:
+def test_index_knows_hash_and_place(listener: RunningListener, study: str) -> None:
     """The row leads to the file, and the hash is the file's."""
-    send(listener.port, ct_instance())
-    (stored,) = listener.stored()
-    (path,) = listener.files()
+    send(listener.port, ct_instance(study=study))
+    (stored,) = listener.stored(study)
+    (path,) = listener.objects(study)
     assert stored.sha256 == sha256(path) == path.stem
     assert path.parent.name == path.stem[:2]
 
 
-def test_whole_study_is_taken(listener: RunningListener) -> None:
+def test_whole_study_is_taken(listener: RunningListener, study: str) -> None:
     """Scout and dose report come with the images, and are kept."""
-    statuses = send(listener.port, localizer(), ct_instance(1), ct_instance(2), dose_report())
+    statuses = send(
+        listener.port,
+        localizer(study=study),
+        ct_instance(1, study=study),
+        ct_instance(2, study=study),
+        dose_report(study=study),
+    )
     assert statuses == [0x0000] * 4
-    assert {stored.sop_class_uid for stored in listener.stored()} == {CTImageStorage, ComprehensiveSRStorage}
-    assert len(listener.stored()) == 4
+    assert {stored.sop_class_uid for stored in listener.stored(study)} == {CTImageStorage, ComprehensiveSRStorage}
+    assert len(listener.stored(study)) == 4
 
 
-def test_resend_is_one_row(listener: RunningListener) -> None:
+def test_resend_is_one_row(listener: RunningListener, study: str) -> None:
     """The same object again, even from another association, changes nothing."""
     for _ in range(3):
-        assert send(listener.port, ct_instance(1), ct_instance(1)) == [0x0000, 0x0000]
-    assert len(listener.stored()) == len(listener.files()) == 1
+        assert send(listener.port, ct_instance(1, study=study), ct_instance(1, study=study)) == [0x0000, 0x0000]
+    assert len(listener.stored(study)) == len(listener.objects(study)) == 1
 
 
-def test_object_of_many_fragments_arrives_whole(listener: RunningListener) -> None:
+def test_object_of_many_fragments_arrives_whole(listener: RunningListener, study: str) -> None:
     """An object over hundreds of PDUs is put together without a gap."""
-    dataset = ct_instance(Rows=1024, Columns=1024, PixelData=bytes(range(256)) * 8192)
+    dataset = ct_instance(study=study, Rows=1024, Columns=1024, PixelData=bytes(range(256)) * 8192)
     sent = encoded(dataset)
     with association(listener.port, [(CTImageStorage, [ExplicitVRLittleEndian])], maximum_pdu_bytes=4096) as opened:
         assert opened.send_c_store(dataset).Status == 0x0000
-    assert data_set_bytes(listener.files()[0]) == sent
+    assert data_set_bytes(listener.objects(study)[0]) == sent
 
 
-def test_nothing_is_left_of_what_was_received(listener: RunningListener) -> None:
+def test_nothing_is_left_of_what_was_received(listener: RunningListener, study: str) -> None:
     """No partial file stays behind a success."""
-    send(listener.port, ct_instance(1), ct_instance(2))
-    assert listener.files("incoming/*") == []
+    send(listener.port, ct_instance(1, study=study), ct_instance(2, study=study))
+    assert listener.partial_files() == []
 
 
 @pytest.mark.parametrize("part", range(2))
@@ -139,17 +151,17 @@ def test_explicit_vr_is_preferred(listener: RunningListener) -> None:
         assert opened.accepted_contexts[0].transfer_syntax == [ExplicitVRLittleEndian]
 
 
-def test_two_associations_at_once_lose_nothing(listener: RunningListener) -> None:
+def test_two_associations_at_once_lose_nothing(listener: RunningListener, study: str) -> None:
     """Interleaved senders of one study are all kept."""
     contexts = [(CTImageStorage, [ExplicitVRLittleEndian])]
     with association(listener.port, contexts) as first, association(listener.port, contexts) as second:
         for number in range(10):
             for opened in (first, second):
                 offset = 100 * (opened is second)
-                assert opened.send_c_store(ct_instance(number + offset)).Status == 0x0000
-    assert len(listener.stored()) == 20
+                assert opened.send_c_store(ct_instance(number + offset, study=study)).Status == 0x0000
+    assert len(listener.stored(study)) == 20
 
 
-def test_calling_title_of_the_sender_is_recorded(listener: RunningListener) -> None:
+def test_calling_title_of_the_sender_is_recorded(listener: RunningListener, study: str) -> None:
     """The sender's title is padded on the wire and plain in our records."""
-    assert send(listener.port, ct_instance(), calling_aet=SENDER + "  ") == [0x0000]
+    assert send(listener.port, ct_instance(study=study), calling_aet=SENDER + "  ") == [0x0000]

@@ -1,0 +1,109 @@
+"""Group commit: many objects, one wait for the disk, no answer before it."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+import pytest
+
+from builders.deadline import until
+from dicom_node.listen.intake import Intake
+from storage.errors import DiskFullError, IndexBusyError, StorageError
+from storage.records import Recorded
+
+
+@dataclass
+class FakeStorage:
+    """Store and index in one that remember what they were asked, in order; parts and rows are plain words."""
+
+    gate: Event = field(default_factory=Event)
+    steps: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    store_failure: Exception | None = None
+    index_failure: Exception | None = None
+
+    def commit_many(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """Wait for the gate, as for a disk."""
+        self.steps.append(("commit", tuple(parts)))
+        assert self.gate.wait(10)
+        if self.store_failure:
+            raise self.store_failure
+        return tuple(parts)
+
+    def record_received(self, batch: Sequence[str]) -> tuple[Recorded, ...]:
+        """Answer for each."""
+        self.steps.append(("record", tuple(batch)))
+        if self.index_failure:
+            raise self.index_failure
+        return tuple(Recorded.NEW for _ in batch)
+
+
+@pytest.fixture
+def storage() -> FakeStorage:
+    """Storage whose disk is at rest."""
+    fake = FakeStorage()
+    fake.gate.set()
+    return fake
+
+
+def intake_of(storage: Any) -> Intake:
+    """An intake over the fake."""
+    return Intake(storage, storage)
+
+
+def row(word: Any) -> Any:
+    """A part's row is the part's word."""
+    return word
+
+
+def test_answer_comes_after_file_and_row(storage: FakeStorage) -> None:
+    """First the files, then the rows, then the answer."""
+    assert intake_of(storage).keep("a", row) is Recorded.NEW
+    assert storage.steps == [("commit", ("a",)), ("record", ("a",))]
+
+
+def test_objects_that_wait_share_the_next_commit(storage: FakeStorage) -> None:
+    """While the first is on its way to the disk, the others gather."""
+    storage.gate.clear()
+    intake = intake_of(storage)
+    with ThreadPoolExecutor(4) as senders:
+        first = senders.submit(intake.keep, "a", row)
+        until(lambda: storage.steps, within_s=10, what="the first commit has begun")
+        others = [senders.submit(intake.keep, word, row) for word in "bcd"]
+        until(lambda: len(intake._waiting) == 3, within_s=10, what="three wait")
+        storage.gate.set()
+        assert [future.result(10) for future in (first, *others)] == [Recorded.NEW] * 4
+    commits = [sorted(words) for step, words in storage.steps if step == "commit"]
+    assert commits == [["a"], ["b", "c", "d"]]
+
+
+def test_full_disk_refuses_the_whole_batch_and_writes_no_row(storage: FakeStorage) -> None:
+    """No row without its file."""
+    storage.store_failure = DiskFullError("ENOSPC")
+    with pytest.raises(DiskFullError):
+        intake_of(storage).keep("a", row)
+    assert [step for step, _ in storage.steps] == ["commit"]
+
+
+def test_failing_index_is_no_success_and_the_next_object_may_succeed(storage: FakeStorage) -> None:
+    """A batch that failed blocks nothing after it."""
+    intake = intake_of(storage)
+    storage.index_failure = IndexBusyError("")
+    with pytest.raises(IndexBusyError):
+        intake.keep("a", row)
+    storage.index_failure = None
+    assert intake.keep("b", row) is Recorded.NEW
+
+
+def test_defect_answers_everybody_who_waits(storage: FakeStorage) -> None:
+    """A bug while committing for others leaves nobody waiting."""
+    storage.gate.clear()
+    storage.store_failure = ZeroDivisionError()
+    intake = intake_of(storage)
+    with ThreadPoolExecutor(3) as senders:
+        futures = [senders.submit(intake.keep, word, row) for word in "abc"]
+        until(lambda: len(storage.steps) + len(intake._waiting) >= 3, within_s=10, what="all wait")
+        storage.gate.set()
+        failures = [future.exception(10) for future in futures]
+    assert all(isinstance(failure, ZeroDivisionError | StorageError) for failure in failures)
