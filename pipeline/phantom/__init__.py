@@ -1,8 +1,34 @@
 """Chest CT phantoms: made-up patients, scanned on made-up days, with the truth about their lungs and lesions."""
 
+from pipeline.phantom.dicom_files import SeriesLabel, write_dicom
+from pipeline.phantom.identity import Identity, StudyLabel
 from pipeline.phantom.kinetics import Course
+from pipeline.phantom.paint import Painted, paint_lesions, paint_lesions_over_time
 from pipeline.phantom.patient import PhantomPatient, build_patient
 from pipeline.phantom.render import LesionTruth, PhantomStudy, render_study
 from pipeline.phantom.scan import Kernel, Scan
+from pipeline.phantom.stored import StoredGeometry
+from pipeline.phantom.whole_study import WrittenStudy, write_coronal, write_scout, write_whole_study
 
-__all__ = ["Course", "Kernel", "LesionTruth", "PhantomPatient", "PhantomStudy", "Scan", "build_patient", "render_study"]
+__all__ = [
+    "Course",
+    "Identity",
+    "Kernel",
+    "LesionTruth",
+    "Painted",
+    "PhantomPatient",
+    "PhantomStudy",
+    "Scan",
+    "SeriesLabel",
+    "StoredGeometry",
+    "StudyLabel",
+    "WrittenStudy",
+    "build_patient",
+    "paint_lesions",
+    "paint_lesions_over_time",
+    "render_study",
+    "write_coronal",
+    "write_dicom",
+    "write_scout",
+    "write_whole_study",
+]

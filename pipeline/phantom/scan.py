@@ -91,9 +91,8 @@ def reconstruct(ideal_hu: Float32Array, scan: Scan) -> Float32Array:
 def _frequencies(scan: Scan) -> Float32Array:
     """Spatial frequency in 1/mm of each term of a real two-dimensional transform."""
     step = scan.in_plane_spacing_mm
-    return np.hypot(fft.fftfreq(scan.matrix, step)[:, None], fft.rfftfreq(scan.matrix, step)[None, :]).astype(
-        np.float32
-    )
+    along_rows, across_rows = fft.fftfreq(scan.matrix, step), fft.rfftfreq(scan.matrix, step)
+    return np.asarray(np.hypot(along_rows[:, None], across_rows[None, :]), dtype=np.float32)
 
 
 def _frequency_response(scan: Scan, shape: _KernelShape) -> Float32Array:
