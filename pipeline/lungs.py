@@ -6,7 +6,7 @@ from torch import Tensor
 
 from pipeline.lung_mask import refined_lungs
 from pipeline.lungs_net import FIELD_OF_VIEW_MM, INPUT_PIXELS, LungNet, lung_logits_on_image, lung_net_input
-from pipeline.study import Int16Array, UInt8Array
+from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Int16Array, UInt8Array
 from pipeline.window import WINDOW_CENTRE_HU, WINDOW_WIDTH_HU
 
 SLICES_PER_BATCH = 16
@@ -33,10 +33,9 @@ class NetworkLungSegmenter:
         """See `LungSegmenter.segment`."""
         step = max(1, int(WIDEST_STEP_MM / spacing_mm[0] + 1e-3))
         grey, logits = self._seen(volume_hu[::step], spacing_mm[1:])
-        classes = logits.argmax(dim=1).numpy().astype(np.uint8)
         net_spacing_mm = (spacing_mm[0] * step, NET_PIXEL_MM, NET_PIXEL_MM)
         seen_hu = grey.squeeze(1) * WINDOW_WIDTH_HU + (WINDOW_CENTRE_HU - WINDOW_WIDTH_HU / 2)
-        refined = refined_lungs(classes, seen_hu.numpy(), net_spacing_mm)
+        refined = refined_lungs(_classes(logits), seen_hu.numpy(), net_spacing_mm)
         return _mask_on_volume(_overruled(logits, refined), volume_hu.shape, spacing_mm[1:], step=step)
 
     def _seen(self, slices_hu: Int16Array, spacing_mm: tuple[float, float]) -> tuple[Tensor, Tensor]:
@@ -58,7 +57,7 @@ def _overruled(logits: Tensor, refined: UInt8Array) -> Tensor:
     decided = torch.from_numpy(refined).long()
     certain = torch.full_like(logits, -CERTAIN_LOGIT)
     certain.scatter_(1, decided.unsqueeze(1), CERTAIN_LOGIT)
-    agrees = (logits.argmax(dim=1) == decided).unsqueeze(1)
+    agrees = torch.from_numpy(_classes(logits) == refined).unsqueeze(1)
     return torch.where(agrees, logits, certain)
 
 
@@ -74,5 +73,14 @@ def _mask_on_volume(
         share = (places - below).clamp(max=1.0).view(-1, 1, 1, 1)
         between = logits[below] * (1.0 - share) + logits[above] * share
         native = lung_logits_on_image(between, (shape[1], shape[2]), spacing_mm)
-        mask[start : start + len(places)] = native.argmax(dim=1).numpy().astype(np.uint8)
+        mask[start : start + len(places)] = _classes(native)
     return mask
+
+
+def _classes(logits: Tensor) -> UInt8Array:
+    """The likeliest class of (Z, 3, Y, X); torch's argmax across a strided axis takes ten times as long."""
+    background, right, left = logits.unbind(dim=1)
+    is_right = (right > background) & (right >= left)
+    is_left = (left > background) & (left > right)
+    classes: UInt8Array = (is_right * RIGHT_LUNG + is_left * LEFT_LUNG).to(torch.uint8).numpy()
+    return classes
