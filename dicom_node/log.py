@@ -23,6 +23,8 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0
 }
 # Libraries whose messages quote values of data sets (pydicom: "Invalid value for VR DA: ...").
 _TALKATIVE = ("pydicom", "pynetdicom", "highdicom", "pylibjpeg", "libjpeg", "openjpeg", "py.warnings")
+# Libraries that report every routine step.
+_CHATTY = ("alembic", "apscheduler")
 # syslog(3) levels for the journal's <N> prefix (sd-daemon(3)).
 _SYSLOG = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.NOTSET, 7))
 
@@ -36,6 +38,8 @@ def setup_logging(settings: LogSettings) -> None:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(settings.level)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
     quieten_libraries()
 
 

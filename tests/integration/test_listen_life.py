@@ -14,9 +14,10 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from builders.deadline import until
 from builders.instances import ct_instance, encoded
 from builders.listener import STARTED_WITHIN_S, association, listener_settings, running_listener, send
-from builders.raw_peer import P_DATA, RawPeer, p_data, status_of, store_command
+from builders.raw_peer import A_ABORT, P_DATA, RawPeer, p_data, status_of, store_command
 from dicom_node.clock import SystemClock
 from dicom_node.listen import run_listener
+from dicom_node.listen import server as server_module
 from dicom_node.listen.errors import ListenError
 from storage.database import open_engine
 from storage.errors import DataFolderInUseError
@@ -80,6 +81,23 @@ def test_object_that_is_arriving_is_finished_before_the_stop(tmp_path: Path) -> 
             kind, answer = peer.receive_pdu()
             assert (kind, status_of(answer)) == (P_DATA, 0x0000)
             ended.result(timeout=20)
+
+
+def test_object_that_never_ends_does_not_hold_up_the_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After its time the association is aborted; the sender was not told Success."""
+    monkeypatch.setattr(server_module, "_FINISH_OBJECTS_S", 0.2)
+    ports, stop = queue.SimpleQueue[int](), threading.Event()
+    with ThreadPoolExecutor(1) as executor:
+        ended = executor.submit(run_listener, listener_settings(tmp_path), stop=stop, on_ready=ports.put)
+        with RawPeer(ports.get(timeout=STARTED_WITHIN_S)) as peer:
+            peer.associate()
+            peer.send(p_data(store_command(UID), is_command=True, is_last=True))
+            peer.send(p_data(b"x" * 100, is_command=False, is_last=False))
+            until(lambda: list(tmp_path.glob("incoming/*.part")), within_s=10, what="the object is arriving")
+            stop.set()
+            assert peer.receive_pdu()[0] in {0, A_ABORT}
+            ended.result(timeout=20)
+    until(lambda: not list(tmp_path.glob("incoming/*.part")), within_s=10, what="the partial file is gone")
 
 
 def test_idle_association_does_not_delay_the_stop(tmp_path: Path) -> None:

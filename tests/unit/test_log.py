@@ -13,7 +13,8 @@ from config.settings import LogSettings
 from dicom_node.log import failure_in_short, setup_logging
 
 CANARY = "19700101x"
-LIBRARIES = ("pydicom", "pynetdicom", "highdicom", "pylibjpeg", "libjpeg", "openjpeg", "py.warnings")
+QUOTING = ("pydicom", "pynetdicom", "highdicom", "pylibjpeg", "libjpeg", "openjpeg", "py.warnings")
+LIBRARIES = (*QUOTING, "alembic", "apscheduler")
 
 
 class Written:
@@ -109,6 +110,13 @@ def test_json_has_one_object_a_line(log: Written) -> None:
     line = json.loads(log.text())
     assert (line["level"], line["logger"], line["message"]) == ("INFO", "x", "stored 3")
     assert line["at"].endswith("Z")
+
+
+def test_routine_of_libraries_is_not_logged(log: Written) -> None:
+    """The scheduler runs jobs every second; that is no news."""
+    setup_logging(LogSettings())
+    logging.getLogger("apscheduler.executors.default").info("Running job")
+    assert not log.text()
 
 
 def test_level_is_kept(log: Written) -> None:
