@@ -13,7 +13,7 @@ _PAVING_CELL_MM = 6.5
 """Secondary lobules as seen in crazy paving: 4 to 10 mm."""
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def fractal_noise(exponent: float) -> Float32Array:
     """Noise whose amplitude falls with frequency^-exponent, mean 0, standard deviation 1, periodic, shape 96^3."""
     rng = np.random.default_rng(20_200_311)

@@ -67,7 +67,7 @@ def write_scout(study: PhantomStudy, folder: Path, *, label: StudyLabel) -> Path
     image = build_image(plane, 1, label=label, series=series)
     image.SliceThickness = decimal_string(1.0)
     image.ConvolutionKernel = ""
-    image.RescaleType = "US"
+    del image.RescaleType
     image.WindowCenter, image.WindowWidth = "-100", "1400"
     return save_image(image, folder)
 
