@@ -113,6 +113,7 @@ class FolderInference:
 
     def _write(self, analysis: Analysis, study: FolderStudy) -> InferredStudy:
         """Write the result set of one study into its folder."""
+        self._on_progress(study, "Writing results", 1.0)
         folder = self._out / folder_name_from_uid(study.files.study_instance_uid)
         folder.mkdir(parents=True, exist_ok=True)
         return InferredStudy(

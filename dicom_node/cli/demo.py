@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dicom_node.cli.failures import OPERATION_FAILED
-from dicom_node.cli.output import console, error_console
+from dicom_node.cli.output import console, error_console, paths_in_short
 from dicom_node.cli.progress import PhaseProgress
 
 if TYPE_CHECKING:
@@ -46,13 +46,17 @@ def demo(out: _Out, source: _Input = None) -> None:
 
 def _studies(source: Path | None, out: Path) -> "tuple[FolderStudy, ...]":
     """The studies to send: those of the folder, else a phantom patient's."""
-    from dicom_node.demo.patient import write_demo_patient
+    from dicom_node.demo.patient import DEMO_PLAN, write_patient
     from dicom_node.folders import find_studies
 
     if source is None:
         source = out / "ct"
-        with error_console().status("making a phantom patient with an earlier and a current chest CT"):
-            write_demo_patient(source)
+        with PhaseProgress() as progress:
+            write_patient(
+                DEMO_PLAN,
+                source,
+                on_study=lambda number, _: progress.show(f"Making study {number} of a phantom patient", 0.5),
+            )
     content = find_studies([source])
     if content.passed_over:
         error_console().print(f"{content.passed_over} files passed over: not DICOM files of a study")
@@ -70,7 +74,10 @@ def _run(studies: "Sequence[FolderStudy]", out: Path) -> "tuple[DemoResult, ...]
             if study.files.study_instance_uid not in begun:
                 begun.append(study.files.study_instance_uid)
                 progress.begin(f"study {len(begun)} of {len(studies)}{_date(study.files.acquired_at)}")
-            progress.show(standing.phase, standing.fraction)
+            if standing.fraction < 1.0:
+                progress.show(standing.phase, standing.fraction)
+            else:
+                progress.finish()
 
         return tuple(run_demo(studies, out=out, on_progress=show))
 
@@ -88,8 +95,8 @@ def show_results(results: "Sequence[DemoResult]") -> None:
         table.add_row(*_row(result, results))
     out.print(table)
     for result in results:
-        for path in result.files:
-            out.print(str(path), soft_wrap=True, markup=False)
+        for line in paths_in_short(result.files):
+            out.print(line, soft_wrap=True, markup=False)
         if not result.folder:
             out.print(f"{result.study_instance_uid}: {result.state}: {result.reason}", soft_wrap=True, markup=False)
 

@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.failures import OPERATION_FAILED
-from dicom_node.cli.output import console, error_console, print_json
+from dicom_node.cli.output import console, error_console, paths_in_short, print_json
 from dicom_node.cli.progress import PhaseProgress
 
 if TYPE_CHECKING:
@@ -105,5 +105,5 @@ def _lines(study: "InferredStudy") -> list[str]:
         *compared,
         *dropped,
         *(f"note: {qualification}" for qualification in findings.qualifications),
-        *(str(file.path) for file in study.files),
+        *paths_in_short([file.path for file in study.files]),
     ]

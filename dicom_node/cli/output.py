@@ -1,9 +1,13 @@
 """How commands speak: text for people, one JSON object for scripts."""
 
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from pydantic_core import to_json
 from rich.console import Console
+
+_LESION_PREVIEW = "preview-lesion-"
 
 
 def console() -> Console:
@@ -28,3 +32,12 @@ def readable_size(size_bytes: float) -> str:
             return f"{size_bytes:.4g} {unit}"
         size_bytes /= 1024
     return f"{size_bytes:.4g} TiB"
+
+
+def paths_in_short(paths: Sequence[Path]) -> list[str]:
+    """A line for each file, one for all previews of lesions together."""
+    pictures = [path for path in paths if path.name.startswith(_LESION_PREVIEW)]
+    lines = [str(path) for path in paths if path not in pictures]
+    if pictures:
+        lines.append(f"{pictures[0].parent / _LESION_PREVIEW}*.png ({len(pictures)})")
+    return lines

@@ -31,12 +31,12 @@ class PhaseProgress:
     ) -> None:
         """Leave the lines, take the bar away."""
         if error is None:
-            self._end_phase()
+            self.finish()
         self._progress.stop()
 
     def begin(self, title: str) -> None:
         """Head the phases that follow."""
-        self._end_phase()
+        self.finish()
         if self._task is not None:
             self._progress.remove_task(self._task)
         self._task = None
@@ -50,14 +50,14 @@ class PhaseProgress:
             fraction: 0..1.
         """
         if phase != self._phase:
-            self._end_phase()
+            self.finish()
             self._phase, self._since_s = phase, monotonic()
         if self._task is None:
             self._task = self._progress.add_task("", total=1.0)
         self._progress.update(self._task, completed=fraction, description=escape(phase))
 
-    def _end_phase(self) -> None:
-        """Leave a line that says how long the phase took."""
+    def finish(self) -> None:
+        """End the phase: a line stays that says how long it took."""
         if self._phase:
             self._progress.console.print(f"  {escape(self._phase)}: {monotonic() - self._since_s:.1f} s")
         self._phase = ""

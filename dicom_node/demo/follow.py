@@ -14,12 +14,12 @@ from storage.records import StudyView
 _LOOK_INTERVAL_S = 0.1
 _ENDS = frozenset({State.DELIVERED, State.SKIPPED, State.PIPELINE_FAILED, State.DELIVERY_FAILED})
 _PHASES = {
-    State.RECEIVING: "receiving",
-    State.WAITING_FOR_PRIORS: "looking for earlier studies",
-    State.READY: "waiting for the worker",
-    State.PROCESSING: "starting the pipeline",
-    State.PROCESSED: "sending results",
-    State.SENDING: "sending results",
+    State.RECEIVING: "Receiving",
+    State.WAITING_FOR_PRIORS: "Looking for earlier studies",
+    State.READY: "Waiting for the worker",
+    State.PROCESSING: "Starting the pipeline",
+    State.PROCESSED: "Sending results",
+    State.SENDING: "Sending results",
 }
 
 
@@ -34,7 +34,7 @@ class Standing:
     phase: str
     """What is being done, in words."""
     fraction: float
-    """0..1 of the way through the node."""
+    """0..1 of the way through the node; 1 is the end."""
 
 
 def follow_study(index: Index, data_dir: Path, study_instance_uid: str, *, within_s: float) -> Iterator[Standing]:
@@ -64,14 +64,15 @@ def follow_study(index: Index, data_dir: Path, study_instance_uid: str, *, withi
 def _standing(view: StudyView, data_dir: Path) -> Standing:
     """What one look shows; the pipeline's own progress fills the middle of the way."""
     if view.state in _ENDS:
-        return Standing(phase=str(view.state), fraction=1.0)
+        return Standing(phase=f"Ended as {view.state}", fraction=1.0)
     phase = _PHASES[view.state]
     if view.state is not State.PROCESSING:
         return Standing(phase=phase, fraction=0.95 if view.result else 0.05)
     progress = _running_attempt(data_dir)
     if progress is None:
         return Standing(phase=phase, fraction=0.1)
-    return Standing(phase=progress.stage, fraction=0.1 + 0.8 * progress.fraction)
+    stage = progress.stage if progress.fraction < 1.0 else "Writing results"
+    return Standing(phase=stage, fraction=0.1 + 0.8 * progress.fraction)
 
 
 def _running_attempt(data_dir: Path) -> JobProgress | None:

@@ -12,6 +12,7 @@ from time import monotonic, sleep
 from config import Peer, Settings, load_settings
 from dicom_node.child import end_child, start_child
 from dicom_node.errors import NodeError
+from dicom_node.peers import PeerUnreachableError, echo
 
 AE_TITLE = "DICOMNODE"
 QUIET_PERIOD_S = 3.0
@@ -51,28 +52,27 @@ def running_node(pacs: Peer, *, log_path: Path) -> Iterator[DemoNode]:
         settings.data_dir.mkdir()
         child = start_child([sys.executable, "-m", "dicom_node", "--config", str(config_path), "run"], log=log)
         try:
-            port = settings.listen.port
-            _wait_until_it_listens(port, is_running=lambda: child.poll() is None)
-            address = Peer(name="node", ae_title=settings.node.ae_title, host="127.0.0.1", port=port)
+            address = Peer(name="node", ae_title=AE_TITLE, host="127.0.0.1", port=settings.listen.port)
+            _wait_until_it_answers(address, own_aet=pacs.ae_title, is_running=lambda: child.poll() is None)
             yield DemoNode(settings=settings, address=address)
         finally:
             end_child(child, grace_s=_GRACE_S)
 
 
-def _wait_until_it_listens(port: int, *, is_running: Callable[[], bool]) -> None:
-    """Return once the port takes connections."""
+def _wait_until_it_answers(node: Peer, *, own_aet: str, is_running: Callable[[], bool]) -> None:
+    """Return once the node answers C-ECHO."""
     ends_at_s = monotonic() + _START_WITHIN_S
-    while not _takes_connections(port):
+    while not _answers(node, own_aet):
         if monotonic() > ends_at_s or not is_running():
             raise DemoNodeError
         sleep(_LOOK_INTERVAL_S)
 
 
-def _takes_connections(port: int) -> bool:
-    """Whether somebody listens on loopback."""
+def _answers(node: Peer, own_aet: str) -> bool:
+    """Whether the node answers C-ECHO now."""
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
+        echo(node, own_aet=own_aet)
+    except PeerUnreachableError:
         return False
     return True
 

@@ -64,7 +64,7 @@ def _send(study: FolderStudy, node: DemoNode, *, own_aet: str, on_progress: OnPr
     total = len(study.files.paths)
 
     def show(count: int) -> None:
-        on_progress(study, Standing(phase=f"sending {total} images to the node", fraction=0.05 * count / total))
+        on_progress(study, Standing(phase=f"Sending {total} images to the node", fraction=0.05 * count / total))
 
     send_files(study.files.paths, node.address, own_aet=own_aet, on_sent=show)
 

@@ -3,6 +3,14 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from dicom_node.demo.patient import DEMO_PLAN, PatientPlan, write_patient
+from dicom_node.folders import find_studies
+from pipeline.phantom import Scan
+
+SMALL_PLAN = PatientPlan(
+    seed=DEMO_PLAN.seed, course=DEMO_PLAN.course, days=DEMO_PLAN.days, scan=Scan(matrix=256, slice_spacing_mm=5.0)
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmallStudy:
@@ -23,3 +31,13 @@ class SmallPatient:
 
     earlier: SmallStudy
     current: SmallStudy
+
+
+def write_small_patient(folder: Path) -> SmallPatient:
+    """Write both studies, each as a scanner sends it."""
+    write_patient(SMALL_PLAN, folder, on_study=lambda _number, _folder: None)
+    earlier, current = find_studies([folder]).studies
+    return SmallPatient(
+        earlier=SmallStudy(study_instance_uid=earlier.files.study_instance_uid, folder=earlier.files.paths[0].parent),
+        current=SmallStudy(study_instance_uid=current.files.study_instance_uid, folder=current.files.paths[0].parent),
+    )
