@@ -13,7 +13,7 @@ from warnings import catch_warnings, simplefilter
 import pydicom
 from pydicom.config import disable_value_validation
 from pydicom.dataset import FileDataset
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, AllTransferSyntaxes
 
 from pipeline.study import SliceHeader
@@ -21,8 +21,10 @@ from pipeline.study import SliceHeader
 FOREIGN_READ_ERRORS = (
     InvalidDicomError,
     ArithmeticError,
+    AssertionError,
     AttributeError,
     BufferError,
+    BytesLengthException,
     EOFError,
     LookupError,
     MemoryError,

@@ -8,6 +8,7 @@ import pydicom
 from pydicom.dataset import FileDataset
 from pydicom.pixels.processing import apply_rescale
 from pydicom.pixels.utils import pixel_array
+from pydicom.uid import RLELossless
 
 from pipeline.errors import UnreadableStudyError
 from pipeline.read import FOREIGN_READ_ERRORS, tolerant_pydicom
@@ -59,7 +60,7 @@ def _affine(headers: Sequence[SliceHeader]) -> Float64Array:
 def _slice_hu(header: SliceHeader) -> Int16Array:
     dataset = _read(header.path)
     try:
-        stored = pixel_array(dataset, raw=True)
+        stored = pixel_array(dataset, raw=True, decoding_plugin=_decoder(dataset))
         values = np.asarray(apply_rescale(stored, dataset), dtype=np.float64)
         padding = _padding(stored, dataset)
     except FOREIGN_READ_ERRORS as exc:
@@ -68,6 +69,11 @@ def _slice_hu(header: SliceHeader) -> Int16Array:
         raise _unreadable(header.path, "its pixels are not of the size that its header says")
     values[padding] = AIR_HU
     return np.clip(np.rint(values), AIR_HU, _INT16_MAX).astype(np.int16)
+
+
+def _decoder(dataset: FileDataset) -> str:
+    """The decoder to use; empty: any that pydicom finds. The one for RLE in Rust panics on damaged data."""
+    return "pydicom" if dataset.file_meta.TransferSyntaxUID == RLELossless else ""
 
 
 def _read(path: Path) -> FileDataset:
