@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from builders.clock import FakeClock
 from storage.database import open_engine
@@ -24,9 +26,19 @@ def database_url(folder: Path) -> str:
 
 
 def build_index(folder: Path, clock: FakeClock) -> Index:
-    """An empty index in the folder."""
-    migrate(database_url(folder))
+    """The index in the folder; an empty one if there is none."""
+    database = folder / "index.sqlite"
+    if not database.exists():
+        database.write_bytes(_empty_database())
     return Index(open_engine(database_url(folder)), now=clock.now)
+
+
+@cache
+def _empty_database() -> bytes:
+    """The file of an index that was just made; made once, since Alembic takes its time."""
+    with TemporaryDirectory() as folder:
+        migrate(database_url(Path(folder)))
+        return (Path(folder) / "index.sqlite").read_bytes()
 
 
 def received(study: str = "1.2.3", number: int = 1, *, content: str = "", **changes: object) -> ReceivedInstance:

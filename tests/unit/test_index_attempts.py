@@ -7,7 +7,8 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from builders.clock import FakeClock
-from builders.index import build_index, claim, claimed_study, make_ready, received, result_files
+from builders.index import build_index, claim, claimed_study, database_url, make_ready, received, result_files
+from storage.database import open_engine
 from storage.errors import IllegalTransitionError
 from storage.index import Index
 from storage.lifecycle import Event, State
@@ -50,12 +51,12 @@ def test_a_study_is_in_one_hand_only(index: Index) -> None:
     assert index.claim_next(owner="other", lease_s=60) is None
 
 
-def test_two_open_attempts_of_a_study_are_impossible(index: Index, clock: FakeClock) -> None:
+def test_two_open_attempts_of_a_study_are_impossible(index: Index, clock: FakeClock, tmp_path: Path) -> None:
     """Not even a worker that bypasses the queue can open a second one: the database refuses it."""
     taken = claimed_study(index)
     values = {"study_id": 1, "revision": 1, "number": 2, "owner": "rogue", "reason": ""}
     values |= {"started_at": clock.now(), "lease_until": clock.now()}
-    with index._engine.begin() as connection, pytest.raises(IntegrityError):
+    with open_engine(database_url(tmp_path)).begin() as connection, pytest.raises(IntegrityError):
         connection.execute(insert(Attempt).values(**values))
     assert index.renew(taken, lease_s=60)
 

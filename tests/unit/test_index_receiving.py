@@ -17,9 +17,15 @@ JOHN = PatientKey(patient_id="0815", issuer="CITY")
 
 
 @pytest.fixture
-def index(tmp_path: Path) -> Index:
+def clock() -> FakeClock:
+    """The clock of the index."""
+    return FakeClock()
+
+
+@pytest.fixture
+def index(tmp_path: Path, clock: FakeClock) -> Index:
     """An empty index."""
-    return build_index(tmp_path, FakeClock())
+    return build_index(tmp_path, clock)
 
 
 def view_of(index: Index, study: str = "1.2.3") -> StudyView:
@@ -153,10 +159,8 @@ def test_our_own_result_that_comes_back_runs_nothing(index: Index) -> None:
     assert len(index.stored_instances("1.2.3")) == 1
 
 
-def test_a_late_instance_reopens_the_study(index: Index) -> None:
+def test_a_late_instance_reopens_the_study(index: Index, clock: FakeClock) -> None:
     """The whole study will run again, and the rule of completeness counts from the reopening."""
-    clock = FakeClock()
-    index = Index(index._engine, now=clock.now)
     index.record_received([received()])
     make_ready(index)
     clock.advance(500)

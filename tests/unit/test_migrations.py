@@ -1,0 +1,88 @@
+"""The form of the index."""
+
+import stat
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_mock_engine, text
+
+from builders.index import database_url
+from storage.database import open_engine, reading, writing
+from storage.errors import IndexTooNewError
+from storage.migrations import alembic_config, migrate
+from storage.models import Base
+
+
+def test_models_and_migrations_agree(tmp_path: Path) -> None:
+    """Every column, index and constraint of the models is made by the migrations, and nothing else."""
+    migrate(database_url(tmp_path))
+    with reading(open_engine(database_url(tmp_path))) as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, Base.metadata) == []
+        assert len(Base.metadata.tables) == 10
+
+
+def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
+    """Every start of the node does it."""
+    url = database_url(tmp_path)
+    migrate(url)
+    with writing(open_engine(url)) as connection:
+        connection.execute(text("INSERT INTO patient (patient_id, issuer) VALUES ('1', '')"))
+    migrate(url)
+    with reading(open_engine(url)) as connection:
+        assert connection.execute(text("SELECT count(*) FROM patient")).scalar_one() == 1
+
+
+def test_processes_that_start_at_once_make_one_index(tmp_path: Path) -> None:
+    """Listener and worker are started together."""
+    script = f"from storage.migrations import migrate; migrate({database_url(tmp_path)!r})"
+    starts = [subprocess.Popen([sys.executable, "-W", "error", "-c", script]) for _ in range(4)]
+    assert [start.wait(timeout=120) for start in starts] == [0] * 4
+    with reading(open_engine(database_url(tmp_path))) as connection:
+        assert connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 1
+
+
+def test_an_index_of_a_newer_node_is_left_alone(tmp_path: Path) -> None:
+    """The error says what to do; nothing is changed."""
+    url = database_url(tmp_path)
+    migrate(url)
+    with writing(open_engine(url)) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(IndexTooNewError):
+        migrate(url)
+    with reading(open_engine(url)) as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one() == "9999"
+
+
+def test_the_index_is_closed_to_others(tmp_path: Path) -> None:
+    """It holds a patient's data; so does the WAL beside it."""
+    url = database_url(tmp_path / "data")
+    migrate(url)
+    with writing(open_engine(url)) as connection:
+        connection.execute(text("INSERT INTO patient (patient_id, issuer) VALUES ('1', '')"))
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data").iterdir()}
+    assert {"index.sqlite", "index.sqlite-wal"} <= modes.keys()
+    assert set(modes.values()) == {0o640}
+
+
+def test_the_migrations_are_one_line_and_in_the_package() -> None:
+    """Two heads would stop every start."""
+    script = ScriptDirectory.from_config(alembic_config())
+    assert len(script.get_heads()) == 1
+    assert (files("storage") / "migrations" / "env.py").is_file()
+
+
+def test_the_tables_can_be_made_in_postgresql() -> None:
+    """The same models serve a server; the partial index is one there too."""
+    made: list[str] = []
+    engine = create_mock_engine(
+        "postgresql+psycopg://", lambda ddl, *_, **__: made.append(str(ddl.compile(dialect=engine.dialect)))
+    )
+    Base.metadata.create_all(engine, checkfirst=False)
+    assert any("uq_attempt_open" in ddl and "WHERE ended_at IS NULL" in ddl for ddl in made)
