@@ -166,7 +166,7 @@ def _contacts(found: FoundLesions, prior: PriorLesions, spacing_mm: tuple[float,
     steps = [max(1, int(MATCH_STEP_MM / mm)) for mm in spacing_mm]
     thin = tuple(slice(None, None, step) for step in steps)
     current, earlier = found.labels[thin], prior.labels[thin]
-    box = ndimage.find_objects(((current > 0) | (earlier > 0)).astype(np.uint8))
+    box = ndimage.find_objects(((current > 0) | (earlier > 0)).view(np.uint8))
     if not box or not (earlier > 0).any():
         return counts
     current, earlier = current[box[0]], earlier[box[0]]
@@ -192,14 +192,15 @@ def _heirs(contacts: Float64Array) -> dict[int, int]:
 def _imaged_share(found: FoundLesions, valid: BoolArray) -> Float64Array:
     """By number: how much of each current lesion the earlier study shows."""
     length = len(found.lesions) + 1
-    whole = np.bincount(found.labels.ravel(), minlength=length)
-    imaged = np.bincount(found.labels[valid].ravel(), minlength=length)
+    lesion = found.labels > 0
+    whole = np.bincount(found.labels[lesion], minlength=length)
+    imaged = np.bincount(found.labels[lesion & valid], minlength=length)
     return imaged / np.maximum(whole, 1)
 
 
 def _gone(prior: PriorLesions, contacts: Float64Array, voxel_ml: float) -> tuple[GoneLesion, ...]:
     """Earlier lesions that meet no current one, in a place that the current study shows; the largest first."""
-    voxels = np.bincount(prior.labels.ravel(), minlength=contacts.shape[1])
+    voxels = np.bincount(prior.labels[prior.labels > 0], minlength=contacts.shape[1])
     shown_ml = voxels * voxel_ml * prior.volume_factor
     gone = [
         GoneLesion(

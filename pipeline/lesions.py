@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from pipeline.align import reference_image
 from pipeline.findings import LesionKind, Side
-from pipeline.orient import image_from_array
+from pipeline.orient import image_from_array, sub_grid
 from pipeline.plug_points import Detection, SliceFinding, StudyDetection
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, Grid, Int16Array, UInt8Array, UInt16Array
 
@@ -70,31 +70,41 @@ def lesion_maps(
         grid: Of the newest study, in patient order.
         threshold: A voxel of this probability is lesion.
     """
-    lesion_probability = _on_grid(study.lesion_probability, detection.grid, grid)
-    lesion = (lesion_probability >= threshold) & (lung_mask > 0)
-    consolidation = _on_grid(study.consolidation_probability, detection.grid, grid)
-    return LesionMaps(lesion=lesion, consolidation=lesion & (consolidation * 2 > lesion_probability))
+    maps = LesionMaps(lesion=np.zeros(grid.shape, np.bool_), consolidation=np.zeros(grid.shape, np.bool_))
+    for box in ndimage.find_objects((lung_mask > 0).view(np.uint8)):
+        part = sub_grid(grid, box)
+        probability = _on_grid(study.lesion_probability, detection.grid, part)
+        maps.lesion[box] = (probability >= threshold) & (lung_mask[box] > 0)
+        dense = _on_grid(study.consolidation_probability, detection.grid, part)
+        maps.consolidation[box] = maps.lesion[box] & (dense * 2 > probability)
+    return maps
 
 
 def find_lesions(
     maps: LesionMaps, volume_hu: Int16Array, lung_mask: UInt8Array, voxel_ml: float, *, smallest_ml: float
 ) -> FoundLesions:
     """The connected lesions that are large enough, the largest first."""
-    pieces, count = ndimage.label(maps.lesion, TOUCHING)
-    voxels = np.bincount(pieces.ravel(), minlength=count + 1)
-    large = [piece for piece in range(1, count + 1) if voxels[piece] * voxel_ml >= smallest_ml]
-    # Labels rise in array order, so equal sizes keep the order of their first voxels.
-    ordered = sorted(large, key=lambda piece: -int(voxels[piece]))[:MOST_LESIONS]
-    numbers = np.zeros(count + 1, np.uint16)
-    numbers[ordered] = np.arange(1, len(ordered) + 1)
-    labels: UInt16Array = numbers[pieces]
-    boxes = ndimage.find_objects(labels.astype(np.int32))
+    labels = np.zeros(maps.lesion.shape, np.uint16)
+    for box in ndimage.find_objects(maps.lesion.view(np.uint8)):
+        labels[box] = _numbered(maps.lesion[box], smallest_ml / voxel_ml)
+    boxes = ndimage.find_objects(labels)
     lesions = tuple(
         _measured(number, box, labels, (maps, volume_hu, lung_mask), voxel_ml=voxel_ml)
         for number, box in enumerate(boxes, start=1)
-        if box is not None
     )
     return FoundLesions(labels=labels, lesions=lesions)
+
+
+def _numbered(lesion: BoolArray, smallest_voxels: float) -> UInt16Array:
+    """Connected pieces of at least so many voxels, the largest is 1; equal ones in the order of their first voxels."""
+    pieces, count = ndimage.label(lesion, TOUCHING)
+    voxels = np.bincount(pieces.ravel(), minlength=count + 1)
+    large = [piece for piece in range(1, count + 1) if voxels[piece] >= smallest_voxels]
+    ordered = sorted(large, key=lambda piece: -int(voxels[piece]))[:MOST_LESIONS]
+    numbers = np.zeros(count + 1, np.uint16)
+    numbers[ordered] = np.arange(1, len(ordered) + 1)
+    numbered: UInt16Array = numbers[pieces]
+    return numbered
 
 
 def _measured(

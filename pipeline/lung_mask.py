@@ -146,7 +146,7 @@ def _voxel_ml(spacing_mm: tuple[float, float, float]) -> float:
 
 def _box(mask: BoolArray, *, margin: tuple[int, int, int]) -> tuple[slice, ...] | None:
     """Slices around the mask with a margin, within the array; None for an empty mask."""
-    found = ndimage.find_objects(mask.astype(np.uint8))
+    found = ndimage.find_objects(mask.view(np.uint8))
     if not found:
         return None
     return tuple(

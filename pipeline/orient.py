@@ -79,3 +79,11 @@ def grid_of_image(image: SimpleITK.Image) -> Grid:
     affine[:3, 3] = image.GetOrigin()
     columns, rows, slices = image.GetSize()
     return Grid(shape=(slices, rows, columns), affine_lps_from_kji=affine)
+
+
+def sub_grid(grid: Grid, box: tuple[slice, ...]) -> Grid:
+    """Of a part that is cut out of an array."""
+    affine = grid.affine_lps_from_kji.copy()
+    affine[:3, 3] = grid.affine_lps_from_kji[:3] @ [*(part.start for part in box), 1.0]
+    slices, rows, columns = (part.stop - part.start for part in box)
+    return Grid(shape=(slices, rows, columns), affine_lps_from_kji=affine)

@@ -61,14 +61,14 @@ def build_findings(measured: Measured, engine: Engine) -> Findings:
 
 def lung_figures(lung_mask: UInt8Array, lesion_labels: UInt16Array, voxel_ml: float) -> tuple[LungFigures, ...]:
     """Right, then left."""
-    whole = np.bincount(lung_mask.ravel(), minlength=LEFT_LUNG + 1)
     diseased = np.bincount(lung_mask[lesion_labels > 0], minlength=LEFT_LUNG + 1)
+    whole = {value: int(np.count_nonzero(lung_mask == value)) for value in (RIGHT_LUNG, LEFT_LUNG)}
     return tuple(
         LungFigures(
             side=side,
-            volume_ml=float(whole[value]) * voxel_ml,
+            volume_ml=whole[value] * voxel_ml,
             lesion_volume_ml=float(diseased[value]) * voxel_ml,
-            involvement_percent=100.0 * float(diseased[value]) / max(1.0, float(whole[value])),
+            involvement_percent=100.0 * float(diseased[value]) / max(1, whole[value]),
         )
         for side, value in ((Side.RIGHT, RIGHT_LUNG), (Side.LEFT, LEFT_LUNG))
     )
@@ -82,7 +82,7 @@ def involvement_percent(lungs: Sequence[LungFigures]) -> float:
 
 def _lesions(measured: Measured, lungs: Sequence[LungFigures]) -> tuple[Lesion, ...]:
     lung_ml = {lung.side: lung.volume_ml for lung in lungs}
-    boxes = ndimage.find_objects(measured.lesion_labels.astype(np.int32))
+    boxes = ndimage.find_objects(measured.lesion_labels)
     return tuple(
         _lesion(compared, boxes[compared.lesion.number - 1], measured, lung_ml)
         for compared in measured.comparison.lesions
