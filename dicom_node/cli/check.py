@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.failures import OPERATION_FAILED
-from dicom_node.cli.output import console, print_json
+from dicom_node.cli.output import console, print_json, silence_logs
 
 if TYPE_CHECKING:
     from dicom_node.check import CheckResult
@@ -35,9 +35,8 @@ def check(
     """
     settings = settings_of(context)
     from dicom_node.check import Outcome, run_checks
-    from dicom_node.log import quieten_libraries
 
-    quieten_libraries()
+    silence_logs()
     results = run_checks(settings)
     checks = tuple(results) if json else tuple(_shown(results))
     report = CheckReport(passed=all(result.outcome is not Outcome.FAILED for result in checks), checks=checks)

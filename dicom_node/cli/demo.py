@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dicom_node.cli.failures import OPERATION_FAILED
-from dicom_node.cli.output import console, error_console, paths_in_short
+from dicom_node.cli.output import console, error_console, paths_in_short, silence_logs
 from dicom_node.cli.progress import PhaseProgress
 
 if TYPE_CHECKING:
@@ -33,9 +33,8 @@ def demo(out: _Out, source: _Input = None) -> None:
 
     Exit code 1 when a study did not end as delivered.
     """
-    from dicom_node.log import quieten_libraries
 
-    quieten_libraries()
+    silence_logs()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     out.mkdir(parents=True, exist_ok=True)
     results = _run(_studies(source, out), out)

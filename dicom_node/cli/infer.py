@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.failures import OPERATION_FAILED
-from dicom_node.cli.output import console, error_console, paths_in_short, print_json
+from dicom_node.cli.output import console, error_console, paths_in_short, print_json, silence_logs
 from dicom_node.cli.progress import PhaseProgress
 
 if TYPE_CHECKING:
@@ -45,9 +45,8 @@ def infer(context: typer.Context, ct_dir: _Folder, out: _Out, prior: _Priors = N
     Exit code 1 when one is refused.
     """
     from dicom_node.folders import find_studies
-    from dicom_node.log import quieten_libraries
 
-    quieten_libraries()
+    silence_logs()
     settings = settings_of(context)
     content = find_studies([ct_dir])
     priors = find_studies(prior).studies if prior else ()

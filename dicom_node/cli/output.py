@@ -1,5 +1,6 @@
 """How commands speak: text for people, one JSON object for scripts."""
 
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,17 @@ def console() -> Console:
 def error_console() -> Console:
     """Stderr, for errors and for progress beside `--json`."""
     return Console(stderr=True, highlight=False)
+
+
+def silence_logs() -> None:
+    """Keep log lines off the terminal of a command that tells people itself what happens.
+
+    Libraries log what their callers handle, for instance each try to reach a peer.
+    """
+    from dicom_node.log import quieten_libraries
+
+    logging.basicConfig(handlers=[logging.NullHandler()])
+    quieten_libraries()
 
 
 def print_json(record: object) -> None:
