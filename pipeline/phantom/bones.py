@@ -86,7 +86,7 @@ def _spine(axes: Axes, torso: Torso) -> Float32Array:
     body = np.maximum(body, disc)
     arch = np.abs(np.sqrt((x / 1.15) ** 2 + (y - 22.0) ** 2) - 11.5) - 2.6
     arch = np.maximum(arch, (0.20 - phase) * level_mm)
-    spinous = np.maximum(np.abs(x) - 3.2, np.abs(y - 44.0) - 14.0)
+    spinous = np.maximum(np.abs(x) - 3.2, np.abs(y - 39.0) - 12.0)
     spinous = np.maximum(spinous, (np.abs(np.mod(z + 0.8 * y, level_mm) / level_mm - 0.5) - 0.27) * level_mm)
     across = np.sqrt((y - 20.0 - 0.28 * np.abs(x)) ** 2 + ((0.5 - phase) * level_mm) ** 2) - 5.2
     across = np.maximum(np.maximum(across, np.abs(x) - 33.0), 11.0 - np.abs(x))

@@ -8,6 +8,9 @@ import numpy as np
 _GONE_BELOW = 0.22
 """Share of the final radius, or of the opacity, below which nothing is left to see."""
 
+_PURE_GROUND_GLASS_SHARE = 0.35
+"""Of the lesions, which never consolidate."""
+
 
 class Course(StrEnum):
     """Course of the disease of one patient; day 0 is the first day of symptoms."""
@@ -68,7 +71,7 @@ class Kinetics:
 def draw_kinetics(rng: np.random.Generator, course: Course) -> Kinetics:
     """Random kinetics of one lesion of a patient with the given course."""
     shift_days = -14.0 if course is Course.ABSORPTION else 0.0
-    peak = {Course.EARLY: 0.12, Course.SEVERE: 0.75}.get(course, 0.55)
+    peak = {Course.EARLY: 0.12, Course.SEVERE: 0.60}.get(course, 0.50)
     spread = {Course.EARLY: 2.0, Course.SEVERE: 2.5}.get(course, 4.0)
     onset_day = float(np.clip(rng.normal(-3.4, 2.2), -8.0, 0.0) + rng.exponential(spread)) + shift_days
     resolution_day = float(rng.normal(11.0 if course is Course.EARLY else 14.0, 2.0)) + shift_days
@@ -76,7 +79,7 @@ def draw_kinetics(rng: np.random.Generator, course: Course) -> Kinetics:
         onset_day=onset_day,
         rise_days=float(rng.uniform(4.0, 9.0)),
         consolidation_lag_days=float(rng.uniform(3.0, 7.0)),
-        consolidation_peak=float(rng.beta(1.2, 1.2) * peak),
+        consolidation_peak=float(rng.beta(1.2, 1.2) * peak * (rng.random() >= _PURE_GROUND_GLASS_SHARE)),
         resolution_day=float("inf") if course is Course.SEVERE else max(resolution_day, onset_day + 5.0),
         resolution_days=float(rng.uniform(4.0, 10.0)),
     )

@@ -14,9 +14,10 @@ GROUND_GLASS = 1
 CONSOLIDATION = 2
 """Values of a lesion kind array; 0 is no lesion."""
 
-_CONSOLIDATED_HU = 25.0
-_BORDER_ROUGHNESS = 0.20
-"""Standard deviation of the border as a share of the radius."""
+_CONSOLIDATED_HU = 10.0
+_CORE_SOFTNESS_MM = 4.0
+_CORE_MOTTLE = 0.35
+"""Of its density above the ground glass: consolidation is patchy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class LesionPlan:
     softness_mm: float
     """Width of the border."""
     roughness: float
+    """Standard deviation of the border as a share of the radius."""
     kinetics: Kinetics
 
 
@@ -74,7 +76,7 @@ def build_lesion(plan: LesionPlan, rng: np.random.Generator) -> LesionBody:
     border = cut_texture(fractal_noise(1.9), axes.shape, rng)
     texture = cut_texture(fractal_noise(1.1), axes.shape, rng)
     reach = distance + plan.roughness * np.clip(border, -2.2, 2.2)
-    core = reach + 0.28 * np.clip(cut_texture(fractal_noise(1.7), axes.shape, rng), -2.0, 2.0)
+    core = reach + 0.34 * np.clip(cut_texture(fractal_noise(1.7), axes.shape, rng), -2.0, 2.0)
     density = plan.ground_glass_hu + 45.0 * np.clip(texture, -2.0, 2.0)
     if plan.paved:
         density += 190.0 * _septa(axes, rng)
@@ -108,12 +110,13 @@ def _lay_lesion(layer: LesionLayer, deepest_mm: Float32Array, axes: Axes, lesion
     part = axes.crop(box)
     size = kinetics.radius_share(day)
     depth_mm = (size - lesion.reach.sample(part)) * np.float32(plan.radius_mm)
-    core_size = size * float(np.cbrt(kinetics.consolidation_share(day))) * 1.1
+    core_size = size * float(np.cbrt(kinetics.consolidation_share(day)))
     core_mm = (core_size - lesion.core.sample(part)) * np.float32(plan.radius_mm)
     np.minimum(core_mm, depth_mm, out=core_mm)
     target_hu = lesion.density_hu.sample(part)
     _mix_in(layer.parenchyma_hu[box], target_hu, cover(depth_mm, plan.softness_mm) * np.float32(kinetics.opacity(day)))
-    _mix_in(layer.parenchyma_hu[box], np.float32(_CONSOLIDATED_HU), cover(core_mm, 2.5))
+    core_hu = _CONSOLIDATED_HU + _CORE_MOTTLE * (target_hu - plan.ground_glass_hu)
+    _mix_in(layer.parenchyma_hu[box], core_hu, cover(core_mm, _CORE_SOFTNESS_MM))
     if plan.number:
         mine = depth_mm > deepest_mm[box]
         layer.labels[box][mine] = plan.number

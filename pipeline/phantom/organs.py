@@ -141,14 +141,14 @@ def _muscle_thickness(axes: Axes, torso: Torso) -> Float32Array:
     pectoral = 17.0 * _bump(angle, -0.95, 0.38) * _bump(share, 0.75, 0.24)
     serratus = 13.0 * _bump(angle, 0.15, 0.40) * _bump(share, 0.45, 0.35)
     shoulder = 26.0 * _bump(angle, 0.72, 0.42) * _bump(share, 0.86, 0.30)
-    spinal = 24.0 * _bump(angle, 1.28, 0.20)
+    spinal = 19.0 * _bump(angle, 1.36, 0.28)
     return np.asarray(10.0 + np.float32(torso.muscle) * (pectoral + serratus + shoulder + spinal), dtype=np.float32)
 
 
 def _fat_share(y: Float32Array, x: Float32Array, torso: Torso) -> Float32Array:
     angle = np.arctan2(y, np.abs(x)).astype(np.float32)
-    # Over the sternum and along the spine the skin lies close to the bone.
-    return (1.0 - 0.45 * _bump(angle, -1.57, 0.30) - 0.35 * _bump(angle, 1.57, 0.15)).astype(np.float32)
+    # Over the sternum the skin lies close to the bone.
+    return np.asarray(1.0 - 0.45 * _bump(angle, -1.57, 0.30), dtype=np.float32)
 
 
 def _breasts(axes: Axes, torso: Torso) -> Float32Array:

@@ -10,7 +10,7 @@ from pipeline.phantom.patient import Anatomy, PhantomPatient
 from pipeline.phantom.scan import Scan
 from pipeline.phantom.shapes import cover
 from pipeline.phantom.tubes import FULL, Tubes, draw_tubes
-from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Float32Array, UInt8Array, UInt16Array
+from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, UInt8Array, UInt16Array
 
 _AIR_HU = -1000.0
 _FAT_HU = -102.0
@@ -25,9 +25,16 @@ _CARTILAGE_HU = 105.0
 _CORTEX_HU = 720.0
 _MARROW_HU = 190.0
 _AIRWAY_WALL_HU = 0.0
+_TABLE_HU = -420.0
+_FOAM_HU = -930.0
+"""Values of the usual textbooks for 120 kV; marrow and cortex are means over partial volumes."""
 _FISSURE_HU = 120.0
 """Added to the parenchyma."""
-"""Values of the usual textbooks for 120 kV; marrow and cortex are means over partial volumes."""
+_HILUM_MM = 3.0
+"""How far outside the lungs bronchi of the lobes are drawn: straight branches would else cross the heart."""
+_TABLE_RADIUS_MM = 480.0
+_TABLE_HALF_WIDTH_MM = 205.0
+_TABLE_HEIGHT_MM = 34.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,8 +59,8 @@ def render_slab(patient: PhantomPatient, day: float, axes: Axes, scan: Scan) -> 
     lungs = _draw_lungs(patient, day, axes, scan)
     _mix(volume_hu, lungs.parenchyma_hu, cover(lung_depth, edge_mm))
     _draw_tube(volume_hu, anatomy.trees.vessels, axes, _BLOOD_HU + scan.contrast_hu)
-    _draw_tube(volume_hu, _wall(anatomy.trees.airways), axes, _AIRWAY_WALL_HU)
-    _draw_tube(volume_hu, anatomy.trees.airways, axes, _AIR_HU)
+    _draw_airway(volume_hu, anatomy.trees.central_airways, axes, np.ones(axes.shape, dtype=np.bool_))
+    _draw_airway(volume_hu, anatomy.trees.airways, axes, lung_depth > -_HILUM_MM)
     inside = lung_depth > 0
     lung_mask = np.where(inside, np.where(right < left, RIGHT_LUNG, LEFT_LUNG), 0).astype(np.uint8)
     return Slab(
@@ -67,6 +74,7 @@ def render_slab(patient: PhantomPatient, day: float, axes: Axes, scan: Scan) -> 
 def _draw_trunk(anatomy: Anatomy, axes: Axes, edge_mm: float) -> Float32Array:
     """Air, skin, fat, muscle, and the fat that fills the chest and abdomen between organs."""
     volume_hu = np.full(axes.shape, _AIR_HU, dtype=np.float32)
+    _draw_table(volume_hu, anatomy, axes)
     body = anatomy.body.sample(axes)
     _mix(volume_hu, _SKIN_HU, cover(-body, edge_mm))
     _mix(volume_hu, _FAT_HU, cover(-body - 1.8, edge_mm))
@@ -77,6 +85,19 @@ def _draw_trunk(anatomy: Anatomy, axes: Axes, edge_mm: float) -> Float32Array:
     _mix(volume_hu, _FAT_HU, 0.8 * cover(np.minimum(sheet, -muscle - 4.0), edge_mm))
     _mix(volume_hu, _FAT_HU, cover(-cavity, edge_mm))
     return volume_hu
+
+
+def _draw_table(volume_hu: Float32Array, anatomy: Anatomy, axes: Axes) -> None:
+    """A trough of carbon fibre filled with foam, below the back."""
+    _, y, x = axes.broadcast()
+    body = anatomy.body
+    back_mm = body.axes.y_mm[np.flatnonzero((body.values < 0).any(axis=(0, 2)))[-1]]
+    top = y - (back_mm + 3.0 - x * x / np.float32(2 * _TABLE_RADIUS_MM))
+    bottom = y - (back_mm + 3.0 + _TABLE_HEIGHT_MM - x * x / np.float32(1.1 * _TABLE_RADIUS_MM))
+    depth = np.minimum(np.minimum(top, -bottom), _TABLE_HALF_WIDTH_MM - np.abs(x)).astype(np.float32)
+    edge_mm = float(axes.step_mm[2])
+    _mix(volume_hu, _TABLE_HU, cover(depth, edge_mm))
+    _mix(volume_hu, _FOAM_HU, cover(depth - 1.8, edge_mm))
 
 
 def _draw_soft_organs(volume_hu: Float32Array, anatomy: Anatomy, axes: Axes, scan: Scan) -> None:
@@ -114,6 +135,12 @@ def _draw_lungs(patient: PhantomPatient, day: float, axes: Axes, scan: Scan) -> 
     return lay_lesions(tissue_hu, axes, (*patient.look_alikes, *patient.lesions), day=day)
 
 
+def _draw_airway(volume_hu: Float32Array, airways: Tubes, axes: Axes, room: BoolArray) -> None:
+    """Wall and lumen, where there is room for them."""
+    _draw_share(volume_hu, draw_tubes(_wall(airways), axes) * room, _AIRWAY_WALL_HU)
+    _draw_share(volume_hu, draw_tubes(airways, axes) * room, _AIR_HU)
+
+
 def _wall(airways: Tubes) -> Tubes:
     """Outer surface of airways, whose wall is 0.1 to 0.2 of the radius plus what partial volume needs."""
     return Tubes(
@@ -125,7 +152,10 @@ def _wall(airways: Tubes) -> Tubes:
 
 
 def _draw_tube(volume_hu: Float32Array, tubes: Tubes, axes: Axes, tissue_hu: float) -> None:
-    share = draw_tubes(tubes, axes)
+    _draw_share(volume_hu, draw_tubes(tubes, axes), tissue_hu)
+
+
+def _draw_share(volume_hu: Float32Array, share: UInt8Array, tissue_hu: float) -> None:
     drawn = share > 0
     part = share[drawn].astype(np.float32) * np.float32(1.0 / FULL)
     volume_hu[drawn] += part * (np.float32(tissue_hu) - volume_hu[drawn])

@@ -11,7 +11,8 @@ from pipeline.study import BoolArray, Float64Array, UInt8Array
 
 _MURRAY = 1.0 / 2.7
 """Radius grows with the number of ends supplied to this power (Murray's law as measured in lungs)."""
-_SMALLEST_MM = 0.35
+_END_RADIUS_MM = 0.46
+"""Of the last branch drawn, about the 14th generation."""
 _FORWARD_SHARE = 0.42
 """How far a branch runs towards the middle of what it supplies (Tawhai et al. 2000)."""
 
@@ -24,8 +25,10 @@ class LungTrees:
     """All tubes in and towards the lungs."""
 
     vessels: Tubes
+    central_airways: Tubes
+    """Lumen of the trachea and main bronchi, which lie outside the lungs."""
     airways: Tubes
-    """Lumen."""
+    """Lumen of the bronchi of the lobes."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -37,7 +40,7 @@ class _Branch:
 
 def grow_trees(axes: Axes, torso: Torso, lobes: UInt8Array, rng: np.random.Generator) -> LungTrees:
     """Trees for a lobe map on a grid; the lobes must be eroded where vessels end before the pleura."""
-    vessels, airways = [], [_central_airways(torso)]
+    vessels, airways = [], []
     for lobe in range(1, len(LOBES) + 1):
         inside = lobes == lobe
         ends = _draw_points(axes, inside, rng, volume_per_point_mm3=1600.0)
@@ -47,7 +50,7 @@ def grow_trees(axes: Axes, torso: Torso, lobes: UInt8Array, rng: np.random.Gener
         vein_ends = _draw_points(axes, inside, rng, volume_per_point_mm3=2200.0)
         vessels += [artery, _fill(_vein_root(torso, lobe), vein_ends, rng)]
         airways.append(airway)
-    return LungTrees(vessels=join_tubes(vessels), airways=join_tubes(airways))
+    return LungTrees(vessels=join_tubes(vessels), central_airways=_central_airways(torso), airways=join_tubes(airways))
 
 
 def _central_airways(torso: Torso) -> Tubes:
@@ -126,8 +129,8 @@ def _fill(root_mm: Float64Array, ends_mm: Float64Array, rng: np.random.Generator
         supplied += [count, count]
         if count > 1:
             queue += [_Branch(start_mm=stop, ends_mm=half) for half in _halves(branch.ends_mm, stop - branch.start_mm)]
-    radius = 0.40 * np.array(supplied, dtype=np.float64) ** _MURRAY
-    return Tubes(start_mm=np.array(starts), end_mm=np.array(stops), radius_mm=np.maximum(radius, _SMALLEST_MM))
+    radius = _END_RADIUS_MM * np.array(supplied, dtype=np.float64) ** _MURRAY
+    return Tubes(start_mm=np.array(starts), end_mm=np.array(stops), radius_mm=radius)
 
 
 def _halves(ends_mm: Float64Array, along: Float64Array) -> tuple[Float64Array, Float64Array]:
