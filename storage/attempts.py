@@ -118,7 +118,7 @@ def open_attempts() -> AnySelect:
         select(Attempt.id, Attempt.number, Study.study_instance_uid)
         .join(Study, Study.id == Attempt.study_id)
         .where(Attempt.ended_at.is_(None))
-        .order_by(Attempt.id)
+        .order_by(Attempt.study_id)
     )
 
 

@@ -55,8 +55,6 @@ class Index:
         """Close the connections; the index opens new ones when it is used again."""
         self._engine.dispose()
 
-    # Receiving
-
     def record_received(self, batch: Sequence[ReceivedInstance]) -> tuple[Recorded, ...]:
         """Put instances into the index, on disk when this returns; their studies move or reopen.
 
@@ -75,8 +73,6 @@ class Index:
         with reading(self._engine) as connection:
             return views.studies_in(connection, state)
 
-    # Life
-
     def apply(self, study_instance_uid: str, event: Event, *, why: str) -> State:
         """Move a study a step on and write it into its history.
 
@@ -89,8 +85,6 @@ class Index:
             if event not in APPLICABLE:
                 raise IllegalTransitionError(study.state, event)
             return life.move(connection, study, event, why=why, at=self._now()).state
-
-    # What a run needs to know
 
     def prior_candidates(self, study_instance_uid: str, *, maximum_age_days: float) -> tuple[PriorCandidate, ...]:
         """Earlier CT studies under the same patient ID and issuer, newest first.
@@ -115,8 +109,6 @@ class Index:
         """The instances of the study that may be used, in the order of their arrival."""
         with reading(self._engine) as connection:
             return views.stored_instances(connection, study_instance_uid)
-
-    # Queue of work
 
     def claim_next(self, *, owner: str, lease_s: float) -> Claim | None:
         """Take the study that is ready for longest; None when none is ready."""
@@ -193,8 +185,6 @@ class Index:
         with writing(self._engine) as connection:
             return attempts.end(connection, claim.attempt_id, outcome, reason=reason, at=self._now())
 
-    # Deliveries
-
     def due_deliveries(self, *, destination: str, limit: int) -> tuple[DueDelivery, ...]:
         """Deliveries to a destination whose time has come, longest due first."""
         with reading(self._engine) as connection:
@@ -225,8 +215,6 @@ class Index:
         """
         with writing(self._engine) as connection:
             return deliveries.resend(connection, study_instance_uid, destinations=destinations, at=self._now())
-
-    # What people look at
 
     def latest_result(self, study_instance_uid: str) -> ResultSet | None:
         """The newest result of the study."""

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from storage.database import AnyRow, AnySelect
 from storage.deliveries import file_from_row
@@ -218,9 +218,12 @@ def _demographics_from_row(row: AnyRow) -> Demographics:
 
 def _studies() -> AnySelect:
     series_count = (
-        select(func.count(Instance.series_id.distinct()))
-        .join(Series, Series.id == Instance.series_id)
-        .where(Series.study_id == Study.id, Instance.use == Use.USED)
+        select(func.count())
+        .select_from(Series)
+        .where(
+            Series.study_id == Study.id,
+            exists().where(Instance.series_id == Series.id, Instance.use == Use.USED),
+        )
         .scalar_subquery()
     )
     return select(Study, Patient.patient_id, Patient.issuer, series_count.label("series_count")).join(
