@@ -112,7 +112,6 @@ class Dispatcher:
             maximum_count=self._settings.priors.maximum_count,
         )
         settings = self._settings
-        previous = self._index.latest_result(uid)
         return JobSpec(
             study=self._study(uid),
             priors=self._priors(selection.linked),
@@ -128,8 +127,17 @@ class Dispatcher:
             sr_class=settings.results.sr_class,
             device_serial_number=settings.results.device_serial_number,
             institution=settings.results.institution,
-            predecessor_folder=previous.folder if previous else None,
+            predecessor_folder=self._predecessor_folder(uid),
         )
+
+    def _predecessor_folder(self, study_instance_uid: str) -> Path | None:
+        """The result that the new one supersedes; None when no destination ever got one."""
+        view = self._index.study(study_instance_uid)
+        if view is None or view.result is None:
+            return None
+        delivered = {delivery.sop_instance_uid for delivery in view.deliveries if delivery.state == "delivered"}
+        was_sent = any(file.sop_instance_uid in delivered for file in view.result.files if file.sop_instance_uid)
+        return view.result.folder if was_sent else None
 
     def _priors(self, linked: Sequence[PriorCandidate]) -> tuple[PriorSpec, ...]:
         """The linked earlier studies with what was reported of them."""
