@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
+from pipeline.airways import airway_mask
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, UInt8Array
 
 CORE_DEPTH_MM = 4.0
@@ -51,9 +52,10 @@ def refined_lungs(raw: UInt8Array, volume_hu: Float32Array, spacing_mm: tuple[fl
 
 
 def _refined_box(raw: UInt8Array, volume_hu: Float32Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
-    lungs = _around_cores(raw > 0, volume_hu, spacing_mm)
+    airways = airway_mask(volume_hu, raw > 0, spacing_mm)
+    lungs = _around_cores((raw > 0) & ~airways, volume_hu, spacing_mm)
     sides = _sides(raw, lungs, spacing_mm)
-    airways = (volume_hu < AIRWAY_HU) & ~lungs
+    airways |= (volume_hu < AIRWAY_HU) & ~lungs
     smallest_ml = SMALLEST_LUNG_ML * min(1.0, raw.shape[0] * spacing_mm[0] / WHOLE_CHEST_MM)
     refined = np.zeros_like(raw)
     for side in SIDES:
