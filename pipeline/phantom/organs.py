@@ -113,7 +113,10 @@ def build_abdomen(axes: Axes, torso: Torso, trunk: Trunk) -> Abdomen:
     inside = smooth_cut(trunk.cavity + 4.0, -diaphragm(axes, torso) + 2.5, 5.0)
     low = torso.height_mm(0.0)
     # The left lobe tapers to the left and ends above the stomach.
-    edge = true_distance((x - 0.62 * (z - low) - 2.0) * np.float32(0.8) + 0.0 * inside, ATLAS_STEP_MM)
+    slope = np.broadcast_to(
+        np.float32(0.8) * (x - np.float32(0.62) * (z - np.float32(low)) - np.float32(2.0)), inside.shape
+    )
+    edge = true_distance(slope, ATLAS_STEP_MM)
     liver = smooth_cut(inside, edge, 12.0)
     spleen_y, stomach_y = 0.50 * torso.half_depth_mm, -0.28 * torso.half_depth_mm
     side = 0.62 * torso.half_width_mm
@@ -156,6 +159,7 @@ def _breasts(axes: Axes, torso: Torso) -> Float32Array:
     side = 0.55 * torso.half_width_mm
     size = torso.breast_mm + 1.0
     pair = [ellipsoid(axes, (z_mm, y_mm, x), (55.0, 16.0 + size, 62.0)) for x in (-side, side)]
+    # Too far away to show: smooth_union then leaves the chest as it is.
     far = np.float32(500.0 if torso.breast_mm == 0.0 else 0.0)
     return np.minimum(pair[0], pair[1]) + far
 
@@ -170,7 +174,7 @@ def _heart(axes: Axes, torso: Torso) -> Float32Array:
     size, shift = torso.heart, torso.mediastinum_x_mm
 
     def chamber(centre: Point, radii: Point) -> Float32Array:
-        place = (torso.height_mm(0.5) + centre[0], centre[1] - 4.0, centre[2] * size + shift)
+        place = (torso.height_mm(0.5) + centre[0], centre[1] - 4.0, centre[2] * size + shift + 3.0)
         return ellipsoid(axes, place, (radii[0] * size, radii[1] * size, radii[2] * size))
 
     right_atrium = chamber((-44.0, -18.0, -14.0), (44.0, 31.0, 29.0))

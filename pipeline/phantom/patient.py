@@ -56,6 +56,13 @@ class PhantomPatient:
     look_alikes: tuple[LesionBody, ...]
     """Nodules and scars, which are no lesions and never change."""
 
+    @property
+    def lung_base_mm(self) -> float:
+        """The z of the lowest lung, at full inspiration."""
+        lungs = np.minimum(self.anatomy.right_lung.values, self.anatomy.left_lung.values)
+        lowest = int(np.flatnonzero((lungs < 0).any(axis=(1, 2)))[0])
+        return float(self.anatomy.right_lung.axes.z_mm[lowest])
+
 
 def build_patient(seed: int, *, course: Course) -> PhantomPatient:
     """A patient, the same for the same seed and course; the anatomy depends on the seed alone."""

@@ -106,8 +106,8 @@ def measure_lesions(
 
 
 def _slice_positions(patient: PhantomPatient, scan: Scan) -> Float32Array:
-    apex = patient.torso.height_mm(1.0)
-    low = apex - patient.torso.lung_height_mm * scan.breath
+    apex, low = patient.torso.height_mm(1.0), patient.lung_base_mm
+    low = apex - (apex - low) * scan.breath
     spacing = scan.slice_spacing_mm
     if scan.slices is None:
         first, count = low - scan.margin_mm, int((apex - low + 2 * scan.margin_mm) / spacing) + 1

@@ -86,15 +86,17 @@ class Torso:
 def draw_torso(rng: np.random.Generator) -> Torso:
     """Random sizes of an adult."""
     size = rng.normal(1.0, 0.06)
+    right_dome = float(rng.uniform(0.25, 0.34))
     return Torso(
         lung_height_mm=float(np.clip(252.0 * size * rng.normal(1.0, 0.05), 210.0, 300.0)),
-        half_width_mm=float(np.clip(130.0 * size * rng.normal(1.0, 0.04), 112.0, 148.0)),
-        half_depth_mm=float(np.clip(90.0 * size * rng.normal(1.0, 0.06), 74.0, 108.0)),
+        half_width_mm=float(np.clip(134.0 * size * rng.normal(1.0, 0.04), 112.0, 148.0)),
+        half_depth_mm=float(np.clip(94.0 * size * rng.normal(1.0, 0.06), 74.0, 108.0)),
         fat_mm=float(rng.uniform(6.0, 26.0)),
         breast_mm=float(rng.choice([0.0, rng.uniform(10.0, 32.0)])),
         muscle=float(rng.uniform(0.7, 1.25)),
         heart=float(rng.uniform(0.9, 1.15)),
-        right_dome=float(rng.uniform(0.25, 0.36)),
-        left_dome=float(rng.uniform(0.19, 0.25)),
-        mediastinum_x_mm=float(rng.uniform(-3.0, 4.0)),
+        right_dome=right_dome,
+        # The left dome stands one to two centimetres lower.
+        left_dome=right_dome - float(rng.uniform(0.03, 0.07)),
+        mediastinum_x_mm=float(rng.uniform(0.0, 6.0)),
     )
