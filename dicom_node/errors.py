@@ -5,7 +5,12 @@ NodeError
 ├── InstanceRefusedError         a C-STORE ends with a failure status (dicom_node.listen.errors)
 ├── PeerUnreachableError         a peer did not accept an association (dicom_node.peers)
 ├── NoStudyFoundError            a folder holds no DICOM (dicom_node.folders)
-└── PacsError                    the small PACS cannot start (dicom_node.demo.pacs)
+├── NoIndexError                 the node never ran with this configuration (dicom_node.index)
+├── OtherPatientError            an earlier study is of somebody else (dicom_node.infer)
+├── PacsError                    the small PACS cannot start (dicom_node.demo.pacs)
+├── SendError                    the demo's node did not take a study (dicom_node.demo.send)
+├── DemoNodeError                the demo's node did not start (dicom_node.demo.node)
+└── DemoTimeoutError             a study did not come through the demo's node in time (dicom_node.demo.follow)
 """
 
 

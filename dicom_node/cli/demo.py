@@ -48,15 +48,14 @@ def _studies(source: Path | None, out: Path) -> "tuple[FolderStudy, ...]":
     from dicom_node.demo.patient import DEMO_PLAN, write_patient
     from dicom_node.folders import find_studies
 
-    if source is None:
-        source = out / "ct"
+    if source:
+        content = find_studies([source])
+    else:
         with PhaseProgress() as progress:
-            write_patient(
-                DEMO_PLAN,
-                source,
-                on_study=lambda number, _: progress.show(f"Making study {number} of a phantom patient", 0.5),
+            made = write_patient(
+                DEMO_PLAN, out / "ct", on_study=lambda number, _: progress.show(f"Making CT {number} of a phantom", 0.5)
             )
-    content = find_studies([source])
+        content = find_studies(made)
     if content.passed_over:
         error_console().print(f"{content.passed_over} files passed over: not DICOM files of a study")
     return content.studies

@@ -46,8 +46,15 @@ def write_patient(plan: PatientPlan, out: Path, *, on_study: Callable[[int, Path
     folders = [out / f"day-{day:g}" for day in plan.days]
     for number, (day, folder) in enumerate(zip(plan.days, folders, strict=True), start=1):
         on_study(number, folder)
+        _remove_images(folder)
         write_whole_study(patient, day, folder, label=_label(plan, day), scan=_scan(plan, number))
     return tuple(folders)
+
+
+def _remove_images(folder: Path) -> None:
+    """Remove images that an earlier call left: another plan may have more of them."""
+    for path in folder.glob("series-*-image-*.dcm"):
+        path.unlink()
 
 
 def _label(plan: PatientPlan, day: float) -> StudyLabel:

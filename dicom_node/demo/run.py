@@ -96,6 +96,8 @@ def _collect(view: StudyView, study: FolderStudy, *, pacs: SmallPacs, out: Path)
 def _copies(view: StudyView, pacs: SmallPacs, folder: Path) -> Iterator[Path]:
     """Copy each file of the result set: DICOM from the PACS, the rest from the node."""
     folder.mkdir(parents=True, exist_ok=True)
+    for stale in (folder / "seg-lesions.dcm", *folder.glob("preview-*.png")):
+        stale.unlink(missing_ok=True)
     received = {kept.sop_instance_uid: kept.path for kept in pacs.kept(view.study_instance_uid)}
     for file in view.result.files if view.result else ():
         source = received.get(file.sop_instance_uid) if file.sop_instance_uid else file.path

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from builders.clock import FakeClock
+from builders.deadline import until
 from builders.index import build_index, received
 from builders.instances import ct_instance
 from builders.node import NodeProcess, run_dicom_node
+from dicom_node.folders import find_studies
 
 COMMANDS = ("run", "listen", "work", "demo", "infer", "check", "status", "train", "phantom")
 STUDY_COMMANDS = ("list", "show", "complete", "retry", "resend", "discard")
@@ -176,3 +178,45 @@ def test_a_running_listener_has_not_loaded_torch(tmp_path: Path) -> None:
 
     assert "pysqlite3" in mapped
     assert "libtorch" not in mapped
+
+
+def test_a_running_node_shows_both_processes_alive(tmp_path: Path) -> None:
+    """What a monitoring script asks first."""
+
+    def both_alive() -> bool:
+        done = run_dicom_node("--config", str(node.config_path), "status", "--json")
+        processes = json.loads(done.stdout)["processes"] if done.returncode == 0 else []
+        alive = {process["heartbeat"]["process"] for process in processes if process["is_alive"]}
+        return alive == {"listen", "work"}
+
+    with NodeProcess(folder=tmp_path) as node:
+        assert until(both_alive, within_s=60, what="both processes have left a sign of life")
+
+
+def test_a_phantom_patient_is_made_as_a_scanner_would_send_it(tmp_path: Path) -> None:
+    """The path of each study is told."""
+    size = ("--matrix", "64", "--slice-spacing", "10")
+    done = run_dicom_node("phantom", "--out", str(tmp_path), "--seed", "3", "--days", "9,5", *size)
+
+    assert done.stdout.splitlines() == [str(tmp_path / "day-5"), str(tmp_path / "day-9")]
+    assert len(find_studies([tmp_path]).studies) == 2
+
+
+@pytest.mark.parametrize("wrong", [("--days", "monday"), ("--course", "plague")])
+def test_a_phantom_that_cannot_be_is_wrong_usage(tmp_path: Path, wrong: tuple[str, str]) -> None:
+    """The option is named."""
+    done = run_dicom_node("phantom", "--out", str(tmp_path), *wrong)
+
+    assert done.returncode == 2
+    assert wrong[0] in done.stderr
+
+
+def test_a_wrong_training_configuration_is_wrong_usage(tmp_path: Path) -> None:
+    """Nothing is rendered before the whole file is understood."""
+    config = tmp_path / "training.toml"
+    config.write_text('cache = "cache"\nnonsense = 1\n')
+
+    done = run_dicom_node("train", "--config", str(config), "--out", str(tmp_path / "pack"))
+
+    assert done.returncode == 2
+    assert "nonsense" in done.stderr

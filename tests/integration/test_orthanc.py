@@ -1,5 +1,6 @@
 """A study sent by DCMTK's programs to a running node, its results in a real Orthanc."""
 
+import json
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -64,6 +65,14 @@ def test_results_of_a_study_sent_by_dcmsend_compare_it_with_the_earlier_one(
     _assert_returned_as_made(orthanc, view)
     (report,) = orthanc.instances_of_modality(current.study_instance_uid, "SR")
     assert earlier.study_instance_uid in str(report)
+
+
+def test_check_finds_that_orthanc_answers_and_takes_both_kinds_of_result(node: NodeProcess) -> None:
+    """As an administrator sees it before the first study."""
+    report = json.loads(node.command("check", "--json").stdout)
+
+    outcomes = {check["subject"]: check["outcome"] for check in report["checks"]}
+    assert outcomes["peer orthanc"] == outcomes["peer orthanc, results"] == "passed"
 
 
 def _dcmtk(program: str, folder: Path, *, port: int, called_aet: str) -> None:
