@@ -18,7 +18,7 @@ from dicom_node.listen.admission import Admission, Rejection
 from dicom_node.listen.dimse import ReceivingDimse
 from dicom_node.listen.quiet import OncePerMinute
 from dicom_node.listen.receive import Receiver
-from dicom_node.listen.transport import FIRST_PDU_DEADLINE_S, BoundedSocket, prepare, read_first_pdu
+from dicom_node.listen.transport import FIRST_PDU_DEADLINE_S, BoundedSocket, prepare, read_first_pdu, wait_for_close
 from dicom_node.log import failure_in_short
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ Connection = socket.socket | tuple[bytes, socket.socket]
 _MAXIMUM_SILENT_CONNECTIONS = 128
 _BACKLOG = 128
 _ACCEPT_PAUSE_S = 0.1
+_CLOSE_WAIT_S = 1.0
 
 
 class AdmittingAcse(ACSE):
@@ -101,7 +102,13 @@ class ListenServer(ThreadedAssociationServer):
             super().process_request(request, client_address)
             return
         self.services.log_cut(client_address, "too many connections that do not speak")
-        self.shutdown_request(request)
+        self.close_request(request)
+
+    def shutdown_request(self, request: Connection) -> None:
+        """Say that nothing more comes, give the peer a moment to close first (PS3.8 9.2.3, Sta13), close."""
+        if isinstance(request, socket.socket):
+            wait_for_close(request, _CLOSE_WAIT_S)
+        self.close_request(request)
 
     def handle_error(self, request: Connection, client_address: Any) -> None:
         """Log what ended the thread of a connection; socketserver would print it with its values."""
@@ -150,7 +157,7 @@ class ConnectionHandler(RequestHandler):
         association.join()
         dimse.end()
         # pynetdicom leaves the descriptor to the garbage collector when the peer closed first.
-        self.server.shutdown_request(self.request)
+        self.server.close_request(self.request)
         _log_end(association, dimse, duration_s=services.clock.monotonic() - started_at_s)
 
     def _first_pdu(self) -> bytes | None:

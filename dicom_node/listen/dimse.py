@@ -8,8 +8,9 @@ from io import BytesIO
 
 from pydicom.dataset import Dataset
 from pynetdicom.association import Association
-from pynetdicom.dimse import DIMSEServiceProvider
+from pynetdicom.dimse import DimsePrimitiveType, DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
+from pynetdicom.dimse_primitives import DimsePrimitiveType
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import P_DATA
 
@@ -77,13 +78,10 @@ class ReceivingDimse(DIMSEServiceProvider):
         self._receiver = receiver
         self._stopping = stopping
         self._reception: Reception | None = None
+        self.is_receiving = False
+        """Whether an object is on its way, from its first byte until its answer is on its own way."""
         self.stored_count = 0
         self.refused_count = 0
-
-    @property
-    def is_receiving(self) -> bool:
-        """Whether an object is on its way, from its first byte until its answer is ready."""
-        return self._reception is not None and self._reception.is_open
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take a P-DATA; whatever is wrong with it ends in an abort of this association alone."""
@@ -96,6 +94,11 @@ class ReceivingDimse(DIMSEServiceProvider):
             logger.warning("association aborted: malformed message [%s]", type(exc).__name__)
             # Evt19, invalid PDU: the state machine sends A-ABORT (PS3.8 9.2, AA-8).
             self.dul.event_queue.put("Evt19")
+
+    def send_msg(self, primitive: DimsePrimitiveType, context_id: int) -> None:
+        """Queue an answer; whatever is queued after it, an abort too, reaches the peer after it."""
+        super().send_msg(primitive, context_id)
+        self.is_receiving = False
 
     def handle_store(self, event: Event) -> int | Dataset:
         """Finish what arrived and answer the C-STORE: Success only when the object is durable (PS3.4 B.2.3)."""
@@ -142,6 +145,7 @@ class ReceivingDimse(DIMSEServiceProvider):
             calling_aet=self.assoc.requestor.ae_title,
             called_aet=self.assoc.acceptor.ae_title,
         )
+        self.is_receiving = True
         self._reception = self._receiver.begin(request)
         return self._reception
 

@@ -56,7 +56,6 @@ class Reception:
         self._part: PartFile | None = None
         self._refusal: InstanceRefusedError | None = None
         self.received_bytes = 0
-        self.is_open = True
         try:
             self._part = self._begin_file()
         except InstanceRefusedError as refusal:
@@ -99,7 +98,6 @@ class Reception:
 
     def discard(self) -> None:
         """Remove what is not in its place; harmless after `finish`, may be called again."""
-        self.is_open = False
         self._remove_file()
 
     def _begin_file(self) -> PartFile:

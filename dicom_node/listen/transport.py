@@ -3,6 +3,7 @@
 import socket
 import struct
 import time
+from contextlib import suppress
 
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
@@ -17,6 +18,7 @@ _SLOWEST_BYTES_PER_S = 1024
 # Some senders count the 6 bytes of the PDU header, or a PDV header, into the length.
 _TOLERATED_BYTES = 1024
 _A_ASSOCIATE_RQ = 0x01
+_DROPPED_PIECE_BYTES = 65536
 _HEADER_BYTES = 6
 
 
@@ -91,6 +93,17 @@ class BoundedSocket(AssociationSocket):
             self.event_queue.put("Evt17")
             return
         super().send(bytestream)
+
+
+def wait_for_close(connection: socket.socket, deadline_s: float) -> None:
+    """End our side of a connection, wait until the peer ends its own, at most so long; what it still says is dropped."""
+    ends_at_s = time.monotonic() + deadline_s
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_WR)
+        while (left_s := ends_at_s - time.monotonic()) > 0:
+            connection.settimeout(left_s)
+            if not connection.recv(_DROPPED_PIECE_BYTES):
+                return
 
 
 def _read(connection: socket.socket, wanted_bytes: int, ends_at_s: float) -> bytearray:

@@ -2,6 +2,7 @@
 
 import hashlib
 import queue
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
 from config.settings import ListenSettings, NodeSettings, Peer, Settings, StorageSettings
@@ -92,12 +93,22 @@ def association(
     ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 20
     for sop_class, syntaxes in contexts:
         ae.add_requested_context(sop_class, list(syntaxes))
-    opened = ae.associate("127.0.0.1", port, ae_title=called_aet, max_pdu=maximum_pdu_bytes)
+    sockets: list[socket.socket] = []
+    opened = ae.associate(
+        "127.0.0.1",
+        port,
+        ae_title=called_aet,
+        max_pdu=maximum_pdu_bytes,
+        evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: sockets.append(event.assoc.dul.socket.socket))],
+    )
     try:
         yield opened
     finally:
         if opened.is_established:
             opened.release()
+        # pynetdicom leaves its socket to the garbage collector, with a warning, where the peer closed first.
+        for connection in sockets:
+            connection.close()
 
 
 def send(port: int, *datasets: Dataset, **titles: str) -> list[int]:

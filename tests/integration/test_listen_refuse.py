@@ -1,7 +1,6 @@
 """Refusing: who may not send, what is not stored, and what the sender hears."""
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from errno import ENOSPC
 from pathlib import Path
@@ -10,6 +9,7 @@ from unittest import mock
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom.pdu_primitives import A_ASSOCIATE
+from sqlalchemy import text
 
 from builders.deadline import until
 from builders.instances import ct_instance, encoded
@@ -22,6 +22,7 @@ from builders.listener import (
 )
 from builders.raw_peer import A_ASSOCIATE_RJ, RawPeer, p_data, status_of, store_command, store_request
 from config.settings import Settings, StorageSettings
+from storage.database import open_engine, writing
 
 CONTEXTS = [(CTImageStorage, [ExplicitVRLittleEndian])]
 
@@ -179,14 +180,19 @@ def test_reason_of_a_refusal_is_told(listener: RunningListener) -> None:
 def test_failing_index_is_out_of_resources(tmp_path: Path) -> None:
     """0xA700 when the row cannot be written: Success is said only after the commit."""
     with running_listener(listener_settings(tmp_path)) as running:
-        with sqlite3.connect(tmp_path / "index.sqlite") as index:
-            index.execute("ALTER TABLE instance RENAME TO broken")
+        change_index(running, "ALTER TABLE instance RENAME TO broken")
         assert send(running.port, ct_instance()) == [0xA700]
-        with sqlite3.connect(tmp_path / "index.sqlite") as index:
-            assert index.execute("SELECT count(*) FROM broken").fetchone() == (0,)
-            assert index.execute("SELECT count(*) FROM study").fetchone() == (0,)
-            index.execute("ALTER TABLE broken RENAME TO instance")
+        change_index(running, "ALTER TABLE broken RENAME TO instance")
+        assert running.stored() == ()
         assert send(running.port, ct_instance()) == [0x0000]
+
+
+def change_index(running: RunningListener, statement: str) -> None:
+    """Change the index behind the listener's back."""
+    engine = open_engine(running.settings.database_url)
+    with writing(engine) as connection:
+        connection.execute(text(statement))
+    engine.dispose()
 
 
 def test_free_floor_is_kept(tmp_path: Path) -> None:
