@@ -8,7 +8,7 @@ from io import BytesIO
 
 from pydicom.dataset import Dataset
 from pynetdicom.association import Association
-from pynetdicom.dimse import DimsePrimitiveType, DIMSEServiceProvider
+from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import DimsePrimitiveType
 from pynetdicom.events import Event
