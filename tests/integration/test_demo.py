@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,6 +65,19 @@ def test_results_travelled_by_c_store_into_the_original_study(demo_folder: Path,
         result = dcmread(path)
         assert result.StudyInstanceUID == uid
         assert received[result.SOPInstanceUID].read_bytes() == path.read_bytes()
+
+
+def test_a_stranger_finds_no_error_in_what_the_pacs_received(demo_folder: Path) -> None:
+    """dciodvfy, over both studies."""
+    program = shutil.which("dciodvfy")
+    if program is None:
+        pytest.skip("dciodvfy not installed: apt install dicom3tools")
+    paths = sorted((demo_folder / "pacs").glob("*/*.dcm"))
+
+    said = {path.name: subprocess.run([program, path], capture_output=True, text=True, check=False) for path in paths}
+
+    assert len(paths) >= 4
+    assert not [(name, done.stderr) for name, done in said.items() if "Error" in done.stderr + done.stdout]
 
 
 def test_the_log_of_the_node_names_no_patient(demo_folder: Path) -> None:

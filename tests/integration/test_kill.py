@@ -1,5 +1,7 @@
 """SIGKILL at the listener or the worker, at several moments: nothing acknowledged is lost, results arrive once."""
 
+import os
+import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from hashlib import sha256
@@ -64,10 +66,22 @@ def test_a_study_sent_again_after_a_kill_has_each_object_once(tmp_path: Path) ->
 def test_a_killed_node_leaves_no_process_behind(tmp_path: Path) -> None:
     """Listener and worker go with the process that started them."""
     with NodeProcess(folder=tmp_path, parts=("run",)) as node:
-        children = until(lambda: _children(node.pid("run"), count=2), within_s=30, what="two processes run")
+        parts = until(lambda: _parts(node.pid("run")), within_s=30, what="both run")
         node.kill("run")
 
-        until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children), within_s=10, what="both are gone")
+        until(lambda: not any(map(_is_running, parts.values())), within_s=10, what="both are gone")
+
+
+@pytest.mark.parametrize("part", ["listen", "work"])
+def test_a_part_of_the_node_that_is_killed_is_started_again(tmp_path: Path, part: str) -> None:
+    """`run` looks after both; the other one is not touched."""
+    with NodeProcess(folder=tmp_path, parts=("run",)) as node:
+        before = until(lambda: _parts(node.pid("run")), within_s=30, what="both run")
+        os.kill(before[part], signal.SIGKILL)
+        after = until(lambda: _parts(node.pid("run"), without=before[part]), within_s=30, what=f"{part} runs again")
+        node.wait_until_it_listens()
+
+    assert {name for name in after if after[name] != before[name]} == {part}
 
 
 @pytest.mark.slow
@@ -131,10 +145,27 @@ def _send_and_kill(node: NodeProcess, paths: list[Path], *, kill_after: int) -> 
     return len(acknowledged)
 
 
-def _children(pid: int, *, count: int) -> list[int]:
-    """Processes that a process started; empty while they are fewer."""
-    found = [int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()]
-    return found if len(found) >= count else []
+def _parts(pid: int, *, without: int = 0) -> dict[str, int]:
+    """Process IDs of listener and worker below the process of `run`; empty until both are there."""
+    children = [
+        int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()
+    ]
+    commands = {_last_argument(child): child for child in children}
+    return commands if commands.keys() == {"listen", "work"} and without not in commands.values() else {}
+
+
+def _last_argument(pid: int) -> str:
+    """The command of the command line that a process runs; empty for one that has ended."""
+    return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").rpartition(b"\0")[2].decode()
+
+
+def _is_running(pid: int) -> bool:
+    """Whether a process is there, and no zombie that nobody has waited for."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
 
 
 def _progress(node: NodeProcess) -> float:
