@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from socket import socket
 
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import by pynetdicom
@@ -157,15 +158,25 @@ def _association(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str]) -> 
         for uid in dict.fromkeys(sop_class_uids)
         for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
     ]
-    association = ae.associate(peer.host, peer.port, contexts, ae_title=peer.ae_title)
-    if not association.is_established:
-        reason = f"{peer.name}: {_why_not_established(association)}"
-        raise PeerUnreachableError(reason)
+    sockets: list[socket] = []
+    # pynetdicom 3.0.4 forgets a socket that the peer closed first without closing it.
+    association = ae.associate(
+        peer.host,
+        peer.port,
+        contexts,
+        ae_title=peer.ae_title,
+        evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: sockets.append(event.assoc.dul.socket.socket))],
+    )
     try:
+        if not association.is_established:
+            reason = f"{peer.name}: {_why_not_established(association)}"
+            raise PeerUnreachableError(reason)
         yield association
     finally:
         if association.is_established:
             association.release()
+        for connection in sockets:
+            connection.close()
 
 
 def _why_not_established(association: Association) -> str:
