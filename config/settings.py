@@ -114,7 +114,6 @@ class PipelineSettings(_Table):
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     model_pack: FolderOrNone = None
     """None: the demonstration pack that comes with the package."""
-    engine: Literal["local"] = "local"
     time_limit_s: Duration = 1800.0
     memory_limit_bytes: Annotated[int, Field(ge=0)] = 0
     attempts: Annotated[int, Field(ge=1, le=20)] = 3
@@ -136,7 +135,6 @@ class OutboxSettings(_Table):
     first_retry_s: Duration = 5.0
     maximum_retry_s: Duration = 600.0
     give_up_after_days: Duration = 7.0
-    maximum_associations: Annotated[int, Field(ge=1, le=16)] = 2
 
     @field_validator("maximum_retry_s")
     @classmethod

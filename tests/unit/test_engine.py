@@ -1,28 +1,15 @@
 """An attempt in a process of its own."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 
 import pytest
 
+from builders.jobs import job
 from dicom_node.engine import EngineLimits, LocalEngine
 from dicom_node.job_records import JobOutcome, JobSpec, OutcomeKind, StudySpec
 
-SPEC = JobSpec(
-    study=StudySpec(study_instance_uid="1.2", acquired_at=None, inputs=()),
-    priors=(),
-    refused_priors=(),
-    revision=1,
-    created_at=datetime(2026, 1, 1, tzinfo=UTC),
-    device="cpu",
-    threads=1,
-    model_pack=None,
-    sr_class="comprehensive",
-    device_serial_number="1",
-    institution="",
-    predecessor_folder=None,
-)
+SPEC = job(StudySpec(study_instance_uid="1.2", acquired_at=None, inputs=()))
 
 
 def run(

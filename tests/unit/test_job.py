@@ -1,14 +1,14 @@
 """What an attempt checks before it computes."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from builders.jobs import job
 from dicom_node.job import run_job, verify_inputs
-from dicom_node.job_records import InputFile, JobSpec, OutcomeKind, PriorSpec, StudySpec
+from dicom_node.job_records import InputFile, OutcomeKind, StudySpec
 from pipeline.errors import UnreadableStudyError
 
 
@@ -18,24 +18,6 @@ def study(folder: Path, content: bytes = b"slice") -> StudySpec:
     path.write_bytes(content)
     inputs = (InputFile(path=path, sha256=sha256(content).hexdigest()),)
     return StudySpec(study_instance_uid="1.2.3", acquired_at=None, inputs=inputs)
-
-
-def job(current: StudySpec, *priors: StudySpec) -> JobSpec:
-    """A job over these studies."""
-    return JobSpec(
-        study=current,
-        priors=tuple(PriorSpec(study=prior, result_folder=None) for prior in priors),
-        refused_priors=(),
-        revision=1,
-        created_at=datetime(2026, 1, 1, tzinfo=UTC),
-        device="cpu",
-        threads=1,
-        model_pack=None,
-        sr_class="comprehensive",
-        device_serial_number="1",
-        institution="",
-        predecessor_folder=None,
-    )
 
 
 def test_unchanged_files_pass(tmp_path: Path) -> None:
