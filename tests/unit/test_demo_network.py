@@ -28,7 +28,7 @@ def test_objects_are_kept_as_they_were_sent_each_in_its_transfer_syntax(tmp_path
     """Compressed, implicit and explicit ones travel in one association."""
     implicit = ct_instance(2)
     implicit.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    paths = _files(tmp_path, ct_instance(1), implicit, compressed_ct_instance(b"\xff\x4f\xff\x51", 3), dose_report())
+    paths = _files(tmp_path, ct_instance(3), implicit, compressed_ct_instance(b"\xff\x4f\xff\x51"), dose_report())
 
     with SmallPacs(tmp_path / "pacs") as pacs:
         send_files(paths, _address(pacs), own_aet="SCANNER", on_sent=lambda _: None)
