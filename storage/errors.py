@@ -42,7 +42,7 @@ class IllegalTransitionError(StorageError):
 
 
 class UnknownStudyError(StorageError):
-    """The index has no such study; `dicom-node status` lists those that it has."""
+    """The index has no such study; `dicom-node study list` shows those that it has."""
 
     def __init__(self, study_instance_uid: str) -> None:
         """Keep the UID beside the message, which stays free of it."""
