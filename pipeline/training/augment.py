@@ -6,6 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+AIR_GREY = 0.1875
+TISSUE_GREY = 0.7
+"""-1000 HU and -180 HU in the window."""
+
 
 def uniform(generator: torch.Generator, low: float, high: float) -> float:
     """One random number."""
@@ -72,10 +76,25 @@ def with_opacities(images: Tensor, lungs: Tensor, generator: torch.Generator) ->
     shape = (images.shape[0], images.shape[-2], images.shape[-1])
     pattern = smooth_noise(generator, shape, 7) + 0.6 * smooth_noise(generator, shape, 25)
     share = torch.sigmoid((pattern - uniform(generator, -0.5, 1.8)) * 8.0) * (lungs > 0)
-    density = uniform(generator, 0.35, 0.85)
+    density = uniform(generator, 0.35, 0.83)
     texture = 0.04 * smooth_noise(generator, shape, 40)
     target = torch.maximum(images.squeeze(1), density + texture)
     return torch.lerp(images.squeeze(1), target, share).unsqueeze(1).clamp(0.0, 1.0)
+
+
+def with_gas(images: Tensor, lungs: Tensor, generator: torch.Generator) -> Tensor:
+    """Random pockets of air in the soft tissue, for the lung network: bowel gas and airways are no lung.
+
+    Args:
+        images: (N, 1, H, W) in 0..1.
+        lungs: (N, H, W), not 0 inside the lungs.
+        generator: Of the step.
+    """
+    shape = (images.shape[0], images.shape[-2], images.shape[-1])
+    pattern = smooth_noise(generator, shape, 14) + 0.3 * smooth_noise(generator, shape, 40)
+    tissue = (images.squeeze(1) > TISSUE_GREY) & (lungs == 0)
+    share = torch.sigmoid((pattern - uniform(generator, 1.3, 2.0)) * 10.0) * tissue
+    return torch.lerp(images.squeeze(1), torch.tensor(AIR_GREY), share).unsqueeze(1)
 
 
 def regraded(images: Tensor, generator: torch.Generator) -> Tensor:

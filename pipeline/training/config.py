@@ -31,10 +31,10 @@ class RealFolder:
 class DataConfig:
     """What is trained on; rendered once into the cache."""
 
-    phantom_patients: int = 200
-    validation_patients: int = 48
+    phantom_patients: int = 56
+    validation_patients: int = 24
     """Phantoms of other seeds, never trained on."""
-    paintings_per_real_study: int = 4
+    paintings_per_real_study: int = 5
     """Series of synthetic lesions set into each real study."""
     real_folders: tuple[RealFolder, ...] = ()
     processes: int = 1
@@ -45,7 +45,7 @@ class DataConfig:
 class LungTraining:
     """Training of the lung network."""
 
-    steps: int = 2000
+    steps: int = 1300
     batch: int = 8
     learning_rate: float = 2e-3
     real_share: float = 0.5
@@ -56,15 +56,15 @@ class LungTraining:
 class SpaceTimeTraining:
     """Training of Space-Time-Net."""
 
-    steps: int = 6000
+    steps: int = 4000
     batch: int = 2
     """Patients per step."""
     learning_rate: float = 1e-3
-    slices: int = 8
+    slices: int = 6
     """Per patient and step."""
-    crop: tuple[int, int] = (128, 160)
+    crop: tuple[int, int] = (112, 128)
     """Rows and columns."""
-    real_share: float = 0.35
+    real_share: float = 0.45
     """Of the patients that are painted real lungs."""
     no_prior_share: float = 0.35
     """Steps without an earlier study: without them the network fails where there is none."""

@@ -17,7 +17,7 @@ from pipeline.study import BoolArray, Float32Array, UInt8Array
 from pipeline.training.cases import Case, CaseStudy
 from pipeline.training.sequences import AIR_HU, boxes_of_slices
 
-PROBABILITIES = tuple(round(0.05 * step, 2) for step in range(4, 17))
+PROBABILITIES = (0.3, 0.4, 0.5, 0.6, 0.7)
 """Thresholds of the lesion mask that are compared."""
 
 BOX_SCORES = tuple(round(0.05 * step, 2) for step in range(2, 15))

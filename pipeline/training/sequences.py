@@ -18,6 +18,9 @@ MARGIN = 16
 
 AIR_HU = -1000
 
+COARSE_SHARE = 0.25
+"""Of the studies, as if scanned with large pixels."""
+
 PRIOR_SHARES = (0.5, 0.3, 0.2)
 """Of one, two and three earlier studies, where there is any."""
 
@@ -153,6 +156,8 @@ def _piece(
     truth = torch.stack([_cut(layer, place, size, fill=0) for layer in study.truth], dim=1)
     grid = functional.affine_grid(pose.expand(len(volume), -1, -1), [len(volume), 1, *volume.shape[1:]], False)
     moved = functional.grid_sample(volume[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
+    if augment.chance(generator, COARSE_SHARE):
+        moved = augment.coarsened(moved[:, None], generator)[:, 0]
     truth = functional.grid_sample(truth, grid, mode="nearest", align_corners=False)
     inner = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
     lungs = _roughened(truth[:, 0] > 0, generator)[:, *inner]

@@ -88,8 +88,10 @@ def _batch(config: TrainingConfig, phantoms: LungSlices, real: LungSlices, step:
     images = torch.cat([images for images, _ in picked]).float().unsqueeze(1)
     labels = torch.cat([labels for _, labels in picked]).long()
     images, labels = augment.placed(images, labels, augment.random_placement(generator, len(images)))
-    if augment.chance(generator, 0.35):
+    if augment.chance(generator, 0.25):
         images = augment.with_opacities(images, labels, generator)
+    if augment.chance(generator, 0.35):
+        images = augment.with_gas(images, labels, generator)
     if augment.chance(generator, 0.4):
         images = augment.coarsened(images, generator)
     if augment.chance(generator, 0.25):
