@@ -31,7 +31,7 @@ class RealFolder:
 class DataConfig:
     """What is trained on; rendered once into the cache."""
 
-    phantom_patients: int = 56
+    phantom_patients: int = 90
     validation_patients: int = 24
     """Phantoms of other seeds, never trained on."""
     paintings_per_real_study: int = 5
@@ -45,7 +45,7 @@ class DataConfig:
 class LungTraining:
     """Training of the lung network."""
 
-    steps: int = 1300
+    steps: int = 2300
     batch: int = 8
     learning_rate: float = 2e-3
     real_share: float = 0.5
@@ -56,7 +56,7 @@ class LungTraining:
 class SpaceTimeTraining:
     """Training of Space-Time-Net."""
 
-    steps: int = 4000
+    steps: int = 6000
     batch: int = 2
     """Patients per step."""
     learning_rate: float = 1e-3
