@@ -32,7 +32,7 @@ class DataConfig:
     """What is trained on; rendered once into the cache."""
 
     phantom_patients: int = 90
-    validation_patients: int = 24
+    validation_patients: int = 28
     """Phantoms of other seeds, never trained on."""
     paintings_per_real_study: int = 5
     """Series of synthetic lesions set into each real study."""
@@ -56,7 +56,7 @@ class LungTraining:
 class SpaceTimeTraining:
     """Training of Space-Time-Net."""
 
-    steps: int = 6000
+    steps: int = 5200
     batch: int = 2
     """Patients per step."""
     learning_rate: float = 1e-3
