@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
@@ -64,7 +65,8 @@ def render_data(config: TrainingConfig, contract: InputContract, *, on_progress:
     """Phantoms for training and validation, and painted real lungs, into the cache; what is there stays."""
     seeds = [(FIRST_TRAINING_SEED + n, config.cache / "train") for n in range(config.data.phantom_patients)]
     seeds += [(FIRST_VALIDATION_SEED + n, config.cache / "validation") for n in range(config.data.validation_patients)]
-    with ProcessPoolExecutor(config.data.processes) as pool:
+    # A fork would inherit torch's threads in an unknown state.
+    with ProcessPoolExecutor(config.data.processes, mp_context=get_context("spawn")) as pool:
         jobs = [pool.submit(render_phantom_case, seed, folder / f"phantom-{seed}", contract) for seed, folder in seeds]
         for done, job in enumerate(as_completed(jobs), start=1):
             job.result()
