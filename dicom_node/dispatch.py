@@ -22,6 +22,8 @@ from dicom_node.job_records import (
     StudySpec,
 )
 from dicom_node.priors import select_priors
+from storage.disk import disk_errors
+from storage.errors import DiskError
 from storage.files import ResultStore
 from storage.index import Index
 from storage.records import Claim, PriorCandidate
@@ -52,15 +54,22 @@ class Dispatcher:
 
         Args:
             stop: Set when the worker is to end: the attempt then goes back to the queue.
+
+        Raises:
+            StorageError: Disk or index refuse; after a disk error the study is back in the queue, the try not counted.
         """
         claim = self._index.claim_next(owner=self._owner, lease_s=self._settings.pipeline.lease_s)
         if claim is None:
             return False
         logger.info("attempt %d: started, revision %d", claim.attempt_id, claim.revision)
         folder = job_folder(self._settings.node.data_dir, claim.attempt_id)
-        folder.mkdir(parents=True, exist_ok=True)
         try:
+            with disk_errors():
+                folder.mkdir(parents=True, exist_ok=True)
             self._finish(claim, folder, self._run(claim, folder, stop))
+        except DiskError as error:
+            self._index.release(claim, why=str(error))
+            raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return True

@@ -15,6 +15,7 @@ from dicom_node.outbox import BackOff, Outbox
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.sweep import CompletenessSweep
 from storage.database import open_engine
+from storage.errors import StorageError
 from storage.files import ResultStore, lock_data_dir
 from storage.index import Index
 from storage.migrations import migrate
@@ -22,6 +23,7 @@ from storage.migrations import migrate
 logger = logging.getLogger(__name__)
 
 _LOOK_INTERVAL_S = 0.5
+_REFUSED_WAIT_S = 10
 _HEARTBEAT_S = 5
 _SECONDS_PER_DAY = 86_400
 
@@ -59,9 +61,15 @@ def _dispatcher(settings: Settings, index: Index) -> Dispatcher:
 
 
 def _dispatch_until(stop: Event, dispatcher: Dispatcher) -> None:
-    """Run attempts one after the other."""
+    """Run attempts one after the other; wait while disk or index refuse."""
     while not stop.is_set():
-        if not dispatcher.run_next(stop):
+        try:
+            is_idle = not dispatcher.run_next(stop)
+        except StorageError as error:
+            logger.error("no attempt is run for %d s: %s", _REFUSED_WAIT_S, error)  # noqa: TRY400  # says what to do
+            stop.wait(_REFUSED_WAIT_S)
+            continue
+        if is_idle:
             stop.wait(_LOOK_INTERVAL_S)
 
 

@@ -1,17 +1,21 @@
 """Attempts taken, run and kept, with a real index and real child processes."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
+
+import pytest
 
 from builders.clock import FakeClock
 from builders.index import build_index, make_ready, received
 from config.settings import NodeSettings, Peer, PipelineSettings, Settings
 from dicom_node.dispatch import Dispatcher
 from dicom_node.engine import EngineLimits, LocalEngine
+from storage.errors import DiskFullError
 from storage.files import ResultStore
 from storage.index import Index
 from storage.lifecycle import State
-from storage.records import PatientKey
+from storage.records import PatientKey, ResultFile
 
 SUCCEED = """
 import pathlib, sys
@@ -90,6 +94,28 @@ def test_a_stopping_worker_puts_the_study_back_into_the_queue(tmp_path: Path) ->
     stop.set()
     dispatcher(tmp_path, index, "import time; time.sleep(60)").run_next(stop)
     assert state_of(index) is State.READY
+
+
+class FullResultStore(ResultStore):
+    """One whose disk is full."""
+
+    def keep(self, source: Path, files: Sequence[ResultFile], **of: object) -> tuple[ResultFile, ...]:
+        """Refuse, as a full disk does."""
+        raise DiskFullError
+
+
+def test_a_full_disk_costs_the_study_no_try(tmp_path: Path) -> None:
+    """The study waits in the queue until there is space, however often it is tried."""
+    index = build_index(tmp_path, FakeClock())
+    ready_study(index)
+    engine = LocalEngine(EngineLimits(time_limit_s=30, memory_limit_bytes=0), command=("-c", SUCCEED))
+    full = Dispatcher(settings(tmp_path), index, results=FullResultStore(tmp_path), engine=engine)
+    for _ in range(3):
+        with pytest.raises(DiskFullError):
+            full.run_next(Event())
+    assert state_of(index) is State.READY
+    assert dispatcher(tmp_path, index, SUCCEED).run_next(Event())
+    assert state_of(index) is State.PROCESSED
 
 
 def test_two_patients_under_one_study_uid_are_never_run(tmp_path: Path) -> None:
