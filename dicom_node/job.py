@@ -16,6 +16,7 @@ from dicom_node.log import quieten_libraries
 from dicom_node.results import ResultContext, read_known_lesions, write_result_set
 from dicom_node.results.context import predecessor_from_folder
 from dicom_node.results.errors import ResultsError, UnreadableResultError
+from dicom_node.wording import compared_in_words, lesions_in_words
 from pipeline.device import limit_threads
 from pipeline.errors import PipelineError, StudyRefusedError, UnreadableStudyError
 from pipeline.findings import Analysis, DroppedPrior, PriorStudy
@@ -119,7 +120,7 @@ def _context(spec: JobSpec) -> ResultContext:
 def _summary(analysis: Analysis) -> str:
     """The result in one line without patient data."""
     findings = analysis.findings
-    return f"{len(findings.lesions)} lesions, {len(findings.priors_used)} earlier studies compared"
+    return f"{lesions_in_words(len(findings.lesions))}, {compared_in_words(len(findings.priors_used))}"
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from dicom_node.cli.context import settings_of
 from dicom_node.cli.failures import OPERATION_FAILED
 from dicom_node.cli.output import console, error_console, paths_in_short, print_json, silence_logs
 from dicom_node.cli.progress import PhaseProgress
+from dicom_node.wording import result_in_words
 
 if TYPE_CHECKING:
     from config import Settings
@@ -100,7 +101,7 @@ def _lines(study: "InferredStudy") -> list[str]:
     dropped = [f"not compared with {prior.study_instance_uid}: {prior.reason}" for prior in findings.priors_dropped]
     return [
         f"series: {findings.series_reason}",
-        f"{len(findings.lesions)} lesions, {findings.involvement_percent:.1f} % of the lungs, stage {findings.stage}",
+        result_in_words(len(findings.lesions), findings.involvement_percent, findings.stage),
         *compared,
         *dropped,
         *(f"note: {qualification}" for qualification in findings.qualifications),

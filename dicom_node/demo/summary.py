@@ -7,6 +7,7 @@ from typing import Self
 
 from pydantic import TypeAdapter
 
+from dicom_node.wording import result_in_words
 from pipeline.findings import Change, Stage
 
 
@@ -51,7 +52,7 @@ class FindingsSummary:
     @property
     def found(self) -> str:
         """How much was found."""
-        return f"{len(self.lesions)} lesions, {self.involvement_percent:.1f} % of the lungs, {self.stage}"
+        return result_in_words(len(self.lesions), self.involvement_percent, self.stage)
 
     @property
     def changes(self) -> str:

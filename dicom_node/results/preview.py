@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from dicom_node.results.colours import LESION_RGB, LUNG_RGB, Rgb
 from dicom_node.results.encode import ascii_text
 from dicom_node.results.seg import KIND_NAME, LUNG_VALUE
+from dicom_node.wording import result_in_words
 from pipeline.findings import Analysis, Change, Findings, Lesion
 from pipeline.study import BoolArray, Grid
 
@@ -234,10 +235,7 @@ def _legend() -> list[tuple[Rgb, str]]:
 
 
 def _overview_title(findings: Findings) -> str:
-    count = len(findings.lesions)
-    lesions = "1 lesion" if count == 1 else f"{count or 'no'} lesions"
-    stage = findings.stage.value.replace("_", " ")
-    return f"{lesions}, {findings.involvement_percent:.1f} % of the lungs, stage: {stage}"
+    return result_in_words(len(findings.lesions), findings.involvement_percent, findings.stage)
 
 
 def _lesion_title(lesion: Lesion) -> str:

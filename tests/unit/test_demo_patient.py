@@ -66,5 +66,5 @@ def test_findings_are_told_in_a_few_words(tmp_path: Path) -> None:
 
     summary = FindingsSummary.read(tmp_path / "findings.json")
 
-    assert summary.found == "3 lesions, 1.2 % of the lungs, early"
+    assert summary.found == "3 lesions, 1.2 % of the lungs, stage: early"
     assert summary.changes == "2 new, 1 grown, 1 gone"

@@ -1,0 +1,22 @@
+"""Findings in words that read well."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.findings import Stage
+
+
+def lesions_in_words(count: int) -> str:
+    """`no lesions`, `1 lesion`, `2 lesions`."""
+    return "1 lesion" if count == 1 else f"{count or 'no'} lesions"
+
+
+def compared_in_words(count: int) -> str:
+    """`no earlier studies compared`, `1 earlier study compared`, `2 earlier studies compared`."""
+    return "1 earlier study compared" if count == 1 else f"{count or 'no'} earlier studies compared"
+
+
+def result_in_words(lesion_count: int, involvement_percent: float, stage: "Stage") -> str:
+    """A study's result in one line."""
+    words = stage.value.replace("_", " ")
+    return f"{lesions_in_words(lesion_count)}, {involvement_percent:.1f} % of the lungs, stage: {words}"

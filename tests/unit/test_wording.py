@@ -1,0 +1,25 @@
+"""Findings in words."""
+
+import pytest
+
+from dicom_node.wording import compared_in_words, lesions_in_words, result_in_words
+from pipeline.findings import Stage
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "no lesions"), (1, "1 lesion"), (12, "12 lesions")])
+def test_lesions_are_counted_in_good_english(count: int, words: str) -> None:
+    """None, one and several."""
+    assert lesions_in_words(count) == words
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "no earlier studies"), (1, "1 earlier study"), (2, "2 earlier studies")]
+)
+def test_compared_studies_are_counted_in_good_english(count: int, words: str) -> None:
+    """None, one and several."""
+    assert compared_in_words(count) == f"{words} compared"
+
+
+def test_a_stage_is_told_without_its_code() -> None:
+    """What people read has no underscores."""
+    assert result_in_words(0, 0.0, Stage.NO_LESION) == "no lesions, 0.0 % of the lungs, stage: no lesion"
