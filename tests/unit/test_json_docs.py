@@ -1,0 +1,30 @@
+"""The description of what scripts read names every field."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from dicom_node.check import CheckResult
+from dicom_node.cli.check import CheckReport
+from dicom_node.infer import InferredStudy
+from dicom_node.status import DestinationStatus, DiskStatus, NodeStatus, ProcessStatus
+from pipeline.findings import Algorithm, DroppedPrior, GoneLesion, Lesion, LungFigures, UsedPrior
+from storage.records import DeliveryView, Heartbeat, HistoryEntry, PatientKey, ResultFile, ResultSet, StudyView
+
+DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text()
+SECTIONS = {
+    "## `check --json`": (CheckReport, CheckResult),
+    "## `status --json`": (NodeStatus, ProcessStatus, Heartbeat, DestinationStatus, DiskStatus),
+    "## `study show --json`": (StudyView, PatientKey, HistoryEntry, DeliveryView, ResultSet, ResultFile),
+    "## `infer --json`": (InferredStudy,),
+    "## `findings.json`": (Lesion, GoneLesion, LungFigures, UsedPrior, DroppedPrior, Algorithm),
+}
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_every_field_is_described_where_it_is_printed(title: str) -> None:
+    """A field that is added is described too."""
+    section = DOCUMENT.split(title)[1].split("\n## ")[0]
+    names = {field.name for record in SECTIONS[title] for field in fields(record)}
+    assert not {name for name in names if f"`{name}`" not in section and f"`{name}[]`" not in section}
