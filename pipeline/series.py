@@ -174,10 +174,11 @@ def _objections(images: Sequence[ImageHeader], stack: Stack | None) -> tuple[str
         found.append("it is a reformat, not the acquired slices")
     if not found[0]:
         found += _content_objections(images)
-    if stack is None:
+    if all(image.geometry is None for image in images):
         found.append("its images do not say where they lie in the patient")
-    elif len({plane_name(header) for header in stack.slices}) == 1 and plane_name(stack.slices[0]) != "axial":
-        found.append(f"its slices are {plane_name(stack.slices[0])}, not axial")
+    planes = {plane_name(header) for header in stack.slices} if stack else set()
+    if len(planes) == 1 and "axial" not in planes:
+        found.append(f"its slices are {planes.pop()}, not axial")
     return tuple(objection for objection in found if objection)
 
 

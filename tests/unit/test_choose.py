@@ -61,6 +61,16 @@ def test_scouts_inside_the_series_are_left_out_and_mentioned(tmp_path: Path, ori
     assert any("scout" in note for note in choice.qualifications)
 
 
+def test_a_scout_of_its_own_is_passed_over_for_what_it_is(tmp_path: Path) -> None:
+    """A scout with position and orientation is not said to lack them."""
+    (scout,) = ct_images(CtSeries(uid="1.2.3.9", number=9, orientation=CORONAL, shape=(1, 64, 64)))
+    scout.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    choice = choose_series(build_study(tmp_path, [*ct_images(LUNG), scout]))
+    (passed_over,) = choice.passed_over
+    assert "scout" in passed_over.reason
+    assert "do not say where" not in passed_over.reason
+
+
 def test_an_unnamed_scout_across_the_series_is_left_out(tmp_path: Path) -> None:
     """One coronal image among axial ones is a scout, whatever its Image Type says."""
     scout = ct_images(CtSeries(orientation=CORONAL))[20]
