@@ -18,7 +18,7 @@ def phantom(
     course: Annotated[str, typer.Option(help=f"Course of the disease: {', '.join(COURSES)}.")] = "advanced",
     days: Annotated[
         str, typer.Option(help="Days of the studies since the first symptom, with commas between.")
-    ] = "6,16",
+    ] = "10,20",
     matrix: Annotated[int, typer.Option(min=64, max=1024, help="Rows and columns of an image.")] = 512,
     slice_spacing: Annotated[float, typer.Option(min=0.5, max=10, help="Distance between slices in mm.")] = 3.0,
 ) -> None:
@@ -48,5 +48,5 @@ def _days(text: str) -> tuple[float, ...]:
     try:
         return tuple(sorted({float(day) for day in text.split(",")}))
     except ValueError as exc:
-        reason = "must be numbers with commas between, for example 6,16"
+        reason = "must be numbers with commas between, for example 10,20"
         raise typer.BadParameter(reason, param_hint="--days") from exc

@@ -27,8 +27,8 @@ class PatientPlan:
     """Noise, breath and place on the table differ from study to study all the same."""
 
 
-DEMO_PLAN = PatientPlan(seed=7, course=Course.ADVANCED, days=(6.0, 16.0), scan=Scan(slice_spacing_mm=3.0))
-"""Between these two days lesions of this patient appear, grow and shrink; about 100 slices each."""
+DEMO_PLAN = PatientPlan(seed=7, course=Course.ADVANCED, days=(10.0, 20.0), scan=Scan(slice_spacing_mm=3.0))
+"""Between these two days lesions of this patient appear, grow, stay and shrink; about 100 slices each."""
 
 
 def write_patient(plan: PatientPlan, out: Path, *, on_study: Callable[[int, Path], None]) -> tuple[Path, ...]:
