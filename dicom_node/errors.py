@@ -6,6 +6,7 @@ NodeError
 ├── PeerUnreachableError         a peer did not accept an association (dicom_node.peers)
 ├── NoStudyFoundError            a folder holds no DICOM (dicom_node.folders)
 ├── NoIndexError                 the node never ran with this configuration (dicom_node.index)
+├── MissingExtraError            training lacks a package (dicom_node.cli.train)
 ├── OtherPatientError            an earlier study is of somebody else (dicom_node.infer)
 ├── PacsError                    the small PACS cannot start (dicom_node.demo.pacs)
 ├── SendError                    the demo's node did not take a study (dicom_node.demo.send)

@@ -7,6 +7,11 @@ import typer
 
 from dicom_node.cli.output import console
 from dicom_node.cli.progress import PhaseProgress
+from dicom_node.errors import NodeError
+
+
+class MissingExtraError(NodeError):
+    """Training needs a package that the node itself does not; install the extra with `pip install '.[train]'`."""
 
 
 def train(
@@ -18,8 +23,11 @@ def train(
     A run that was stopped goes on from what its cache holds.
     """
     from pipeline.training.config import TrainingConfigError, load_training_config
-    from pipeline.training.run import train as run_training
 
+    try:
+        from pipeline.training.run import train as run_training
+    except ModuleNotFoundError as error:
+        raise MissingExtraError from error
     try:
         wanted = load_training_config(config)
     except TrainingConfigError as error:

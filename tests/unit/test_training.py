@@ -161,3 +161,11 @@ def test_a_wrong_training_configuration_names_the_key(tmp_path: Path, content: s
     (tmp_path / "train.toml").write_text(content)
     with pytest.raises(TrainingConfigError, match=problem):
         load_training_config(tmp_path / "train.toml")
+
+
+def test_the_example_configuration_in_the_docs_loads() -> None:
+    """What the README tells to copy is accepted, its folders counted from the file."""
+    path = Path(__file__).resolve().parents[2] / "docs" / "training.toml"
+    config = load_training_config(path)
+    assert config.data.real_folders[0].path == path.parent / "real-ct"
+    assert config.space_time.steps == SpaceTimeTraining().steps
