@@ -49,7 +49,7 @@ def run_worker(settings: Settings, *, stop: Event, on_ready: Callable[[], None])
         with _duties(settings, index):
             on_ready()
             _dispatch_until(stop, dispatcher)
-        notify_stopping()
+            notify_stopping()
 
 
 def _dispatcher(settings: Settings, index: Index) -> Dispatcher:
