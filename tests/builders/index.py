@@ -10,9 +10,9 @@ from tempfile import TemporaryDirectory
 from builders.clock import FakeClock
 from storage.database import open_engine
 from storage.index import Index
-from storage.lifecycle import Event
+from storage.lifecycle import Event, State
 from storage.migrations import migrate
-from storage.records import Claim, PatientKey, ReceivedInstance, ResultFile
+from storage.records import Claim, PatientKey, ReceivedInstance, ResultFile, StudyView
 
 NOON = FakeClock().now()
 JANE = PatientKey(patient_id="4711", issuer="CITY")
@@ -70,6 +70,18 @@ def received(study: str = "1.2.3", number: int = 1, *, content: str = "", **chan
         received_at=NOON,
     )
     return replace(instance, **changes)
+
+
+def view_of(index: Index, study: str = "1.2.3") -> StudyView:
+    """The study as people see it."""
+    view = index.study(study)
+    assert view is not None
+    return view
+
+
+def state_of(index: Index, study: str = "1.2.3") -> State:
+    """Where the study stands."""
+    return view_of(index, study).state
 
 
 def make_ready(index: Index, study: str = "1.2.3") -> None:

@@ -7,7 +7,7 @@ from threading import Event
 import pytest
 
 from builders.clock import FakeClock
-from builders.index import build_index, make_ready, received
+from builders.index import build_index, make_ready, received, state_of
 from config.settings import NodeSettings, Peer, PipelineSettings, Settings
 from dicom_node.dispatch import Dispatcher
 from dicom_node.engine import EngineLimits, LocalEngine
@@ -47,13 +47,6 @@ def dispatcher(folder: Path, index: Index, code: str) -> Dispatcher:
     """One whose attempts run the given code."""
     engine = LocalEngine(EngineLimits(time_limit_s=30, memory_limit_bytes=0), command=("-c", code))
     return Dispatcher(settings(folder), index, results=ResultStore(folder), engine=engine)
-
-
-def state_of(index: Index, study: str = "1.2.3") -> State:
-    """Where the study stands."""
-    view = index.study(study)
-    assert view is not None
-    return view.state
 
 
 def test_a_successful_attempt_leaves_its_result_in_place_with_a_delivery(tmp_path: Path) -> None:

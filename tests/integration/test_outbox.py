@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from builders.clock import FakeClock
-from builders.index import build_index, claimed_study, result_files
+from builders.index import build_index, claimed_study, result_files, state_of
 from builders.ports import free_port
 from builders.scripted_scp import scripted_scp
 from config.settings import Peer
@@ -35,13 +35,6 @@ def finished_study(folder: Path, clock: FakeClock) -> Index:
     report = replace(report, path=folder / "sr.dcm", sop_class_uid=str(ComprehensiveSRStorage))
     index.finish_succeeded(claimed_study(index, STUDY), (report, findings), destinations=["pacs"], why="1 lesion")
     return index
-
-
-def state_of(index: Index) -> State:
-    """Where the study stands."""
-    view = index.study(STUDY)
-    assert view is not None
-    return view.state
 
 
 def send_with(answer: Callable[[int], int | None], index: Index, clock: FakeClock, *, rounds: int = 1) -> list[bytes]:

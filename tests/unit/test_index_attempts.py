@@ -7,13 +7,12 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from builders.clock import FakeClock
-from builders.index import build_index, claim, claimed_study, database_url, make_ready, received, result_files
+from builders.index import build_index, claim, claimed_study, database_url, make_ready, received, result_files, view_of
 from storage.database import open_engine
 from storage.errors import IllegalTransitionError
 from storage.index import Index
 from storage.lifecycle import Event, State
 from storage.models import Attempt
-from storage.records import StudyView
 
 
 @pytest.fixture
@@ -26,13 +25,6 @@ def clock() -> FakeClock:
 def index(tmp_path: Path, clock: FakeClock) -> Index:
     """An empty index."""
     return build_index(tmp_path, clock)
-
-
-def view_of(index: Index, study: str = "1.2.3") -> StudyView:
-    """The study as people see it."""
-    view = index.study(study)
-    assert view is not None
-    return view
 
 
 def test_studies_are_taken_in_the_order_in_which_they_were_ready(index: Index, clock: FakeClock) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from builders.clock import FakeClock
-from builders.index import build_index, claim, claimed_study, make_ready, received, result_files
+from builders.index import build_index, claim, claimed_study, make_ready, received, result_files, state_of
 from storage.errors import IllegalTransitionError, NothingToSendError
 from storage.index import Index
 from storage.lifecycle import Event, State
@@ -31,13 +31,6 @@ def due(index: Index, destination: str = "PACS") -> DueDelivery:
     """The one delivery that is due."""
     (delivery,) = index.due_deliveries(destination=destination, limit=10)
     return delivery
-
-
-def state_of(index: Index) -> State:
-    """Where the study stands."""
-    view = index.study("1.2.3")
-    assert view is not None
-    return view.state
 
 
 def progress_of(index: Index) -> list[str]:

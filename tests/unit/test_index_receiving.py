@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from builders.clock import FakeClock
-from builders.index import JANE, NOON, SR, build_index, claimed_study, make_ready, received, result_files
+from builders.index import JANE, NOON, SR, build_index, claimed_study, make_ready, received, result_files, view_of
 from storage.errors import UnknownStudyError
 from storage.index import Index
 from storage.lifecycle import Event, State
-from storage.records import PatientKey, Recorded, StudyView
+from storage.records import PatientKey, Recorded
 
 JOHN = PatientKey(patient_id="0815", issuer="CITY")
 
@@ -26,13 +26,6 @@ def clock() -> FakeClock:
 def index(tmp_path: Path, clock: FakeClock) -> Index:
     """An empty index."""
     return build_index(tmp_path, clock)
-
-
-def view_of(index: Index, study: str = "1.2.3") -> StudyView:
-    """The study as people see it."""
-    view = index.study(study)
-    assert view is not None
-    return view
 
 
 def test_a_first_instance_makes_a_study_that_is_received(index: Index) -> None:
