@@ -113,15 +113,18 @@ class TimeLayer(nn.Module):
     reading back.
     """
 
-    def __init__(self, channels: int, hidden: int, *, bidirectional: bool) -> None:
-        """`hidden` is per direction."""
+    def __init__(self, channels: int, hidden: int, *, bidirectional: bool, sees_difference: bool = False) -> None:
+        """`hidden` is per direction; `sees_difference` adds what changed since the study before to the input."""
         super().__init__()
+        self.difference = _silent_conv(channels) if sees_difference else None
         self.onward = TimeRecurrence(channels, hidden)
         self.backward = TimeRecurrence(channels, hidden) if bidirectional else None
         self.project = nn.Conv2d(hidden * (2 if bidirectional else 1), channels, 1)
 
     def forward(self, features: Tensor, valid: Tensor, gap_days: Tensor) -> Tensor:
         """(T, N, C, H, W) to the same shape; see `TimeRecurrence`."""
+        if self.difference is not None:
+            features = features + self._changes(self.difference, features, valid)
         states = self.onward(features, valid, gap_days)
         if self.backward is not None:
             turned_gaps = torch.cat([torch.zeros_like(gap_days[:1]), gap_days[1:].flip(0)])
@@ -129,6 +132,24 @@ class TimeLayer(nn.Module):
             states = torch.cat([states, turned.flip(0)], dim=2)
         projected: Tensor = self.project(states.flatten(0, 1))
         return features + torch.unflatten(projected, 0, features.shape[:2])
+
+    @staticmethod
+    def _changes(conv: nn.Conv2d, features: Tensor, valid: Tensor) -> Tensor:
+        """What each study adds against the one before, where both show the place; the first adds nothing."""
+        if len(features) == 1:
+            return torch.zeros_like(features)
+        change = (features[1:] - features[:-1]).abs() * (valid[1:] * valid[:-1])
+        mixed: Tensor = conv(change.flatten(0, 1))
+        return torch.cat(
+            [torch.zeros_like(features[:1]), torch.unflatten(mixed, 0, change.shape[:2]).to(features.dtype)]
+        )
+
+
+def _silent_conv(channels: int) -> nn.Conv2d:
+    """A 1 x 1 convolution that begins by saying nothing, so that it can be added to a trained network."""
+    conv = nn.Conv2d(channels, channels, 1, bias=False)
+    nn.init.zeros_(conv.weight)
+    return conv
 
 
 def _gap_embedding(gap_days: Tensor) -> Tensor:

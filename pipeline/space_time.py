@@ -35,6 +35,9 @@ class SpaceTimeConfig:
     mask_width: int = 32
     bidirectional_time: bool = False
     """False is Space-Time1: a later study never changes an earlier result. True is Space-Time2, for reading back."""
+    difference_input: bool = False
+    """The time layers also see how a study's features differ from those of the study before (Temporal Difference
+    Weighting, Rokuss et al. 2024)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -104,10 +107,14 @@ class SpaceTimeNet(nn.Module):
         self.space_2_input = nn.Conv2d(fourth + fifth, fifth, 1)
         self.space_2 = SpatialLayer(fifth, hidden)
         self.time_1_input = nn.Conv2d(fourth + fifth, hidden, 1)
-        self.time_1 = TimeLayer(hidden, hidden, bidirectional=config.bidirectional_time)
+        self.time_1 = TimeLayer(
+            hidden, hidden, bidirectional=config.bidirectional_time, sees_difference=config.difference_input
+        )
         self.space_1_reduced = nn.Conv2d(fourth, hidden, 1)
         self.time_2_input = nn.Conv2d(third + 2 * hidden, hidden, 1)
-        self.time_2 = TimeLayer(hidden, hidden, bidirectional=config.bidirectional_time)
+        self.time_2 = TimeLayer(
+            hidden, hidden, bidirectional=config.bidirectional_time, sees_difference=config.difference_input
+        )
         self.similar = nn.Sequential(NormedConv(hidden, hidden), NormedConv(hidden, hidden))
         self.coarse = NormedConv(hidden, hidden)
         self.coarsest = NormedConv(hidden, hidden, stride=2)
