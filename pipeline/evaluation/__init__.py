@@ -1,0 +1,1 @@
+"""Evaluation of detectors against known truth, in the two stages of the paper."""
