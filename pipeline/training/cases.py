@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.study import BoolArray, Int16Array, UInt8Array
+from pipeline.study import BoolArray, Int8Array, Int16Array, UInt8Array
 
 DESCRIPTION = "case.json"
 
@@ -19,7 +19,9 @@ class CaseStudy:
     volume_hu: Int16Array
     """(Z, Y, X) on the model grid."""
     truth: UInt8Array
-    """(3, Z, Y, X): lung side, lesion number, lesion kind (1 ground-glass, 2 consolidation)."""
+    """(3, Z, Y, X): lung side, lesion number, lesion kind (1 ground-glass, 2 consolidation, 255 not known)."""
+    slice_labels: Int8Array | None = None
+    """(Z,): what a reader said of each whole slice, 1 it shows a lesion, 0 it does not, -1 nothing; None: of no slice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,7 +30,7 @@ class Case:
 
     name: str
     source: str
-    """"phantom" or "real"."""
+    """"phantom", "real" (painted lesions in a real chest) or "site" (a site's own truth)."""
     diseased: bool
     slice_spacing_mm: float
     pixel_mm: float
@@ -41,6 +43,8 @@ def save_case(folder: Path, case: Case) -> None:
     for number, study in enumerate(case.studies):
         np.save(folder / f"{number}-hu.npy", study.volume_hu)
         np.save(folder / f"{number}-truth.npy", study.truth)
+        if study.slice_labels is not None:
+            np.save(folder / _slice_labels_name(number), study.slice_labels)
     description = {
         "name": case.name,
         "source": case.source,
@@ -61,10 +65,19 @@ def load_case(folder: Path) -> Case:
             day=float(day),
             volume_hu=np.load(folder / f"{number}-hu.npy", mmap_mode="r"),
             truth=np.load(folder / f"{number}-truth.npy", mmap_mode="r"),
+            slice_labels=_slice_labels(folder / _slice_labels_name(number)),
         )
         for number, day in enumerate(days)
     )
     return Case(**description, studies=studies)
+
+
+def _slice_labels_name(number: int) -> str:
+    return f"{number}-slice-labels.npy"
+
+
+def _slice_labels(path: Path) -> Int8Array | None:
+    return np.load(path) if path.exists() else None
 
 
 def load_cases(folder: Path) -> list[Case]:
