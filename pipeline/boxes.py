@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -65,12 +66,13 @@ def box_overlap(first: Tensor, second: Tensor) -> Tensor:
 def suppressed(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     """Indices of the boxes that stay, best first: none overlaps a better one by more than the threshold."""
     order = scores.argsort(descending=True, stable=True)
-    overlap = box_overlap(boxes[order], boxes[order])
-    stays = torch.ones(len(order), dtype=torch.bool, device=boxes.device)
+    ranked = boxes[order]
+    meets = (box_overlap(ranked, ranked) > iou_threshold).cpu().numpy()
+    stays = np.ones(len(order), np.bool_)
     for index in range(len(order)):
         if stays[index]:
-            stays[index + 1 :] &= overlap[index, index + 1 :] <= iou_threshold
-    return order[stays]
+            stays[index + 1 :] &= ~meets[index, index + 1 :]
+    return order[torch.from_numpy(stays).to(order.device)]
 
 
 def decode_boxes(
