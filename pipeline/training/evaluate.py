@@ -1,21 +1,18 @@
 """What Space-Time-Net does on whole cases that it was not trained on."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from scipy import ndimage
-from torch import Tensor
-from torch.nn import functional
 
 from pipeline.boxes import box_overlap, decode_boxes
-from pipeline.model_input import stacked_channels
+from pipeline.evaluation.space_time_detector import kind_probabilities, newest_output
 from pipeline.patient_score import patient_features
-from pipeline.space_time import SIZE_MULTIPLE, SpaceTimeNet, StudyOutput
+from pipeline.space_time import SpaceTimeNet, StudyOutput
 from pipeline.study import BoolArray, Float32Array, UInt8Array
-from pipeline.training.cases import Case, CaseStudy
-from pipeline.training.sequences import AIR_HU, boxes_of_slices
+from pipeline.training.cases import Case
+from pipeline.training.sequences import boxes_of_slices
 
 PROBABILITIES = (0.3, 0.4, 0.5, 0.6, 0.7)
 """Thresholds of the lesion mask that are compared."""
@@ -67,12 +64,10 @@ class CaseFigures:
 def evaluate_case(net: SpaceTimeNet, case: Case, priors: int) -> CaseFigures:
     """The newest study of a case, read with up to `priors` of the earlier ones."""
     studies = case.studies[-1 - min(priors, len(case.studies) - 1) :]
-    output = _newest_output(net, studies)
+    output = newest_output(net, studies)
     newest = studies[-1]
-    shape = newest.volume_hu.shape
     lungs = newest.truth[0] > 0
-    raised = functional.interpolate(output.mask_logits.softmax(dim=1)[:, 1:], scale_factor=2.0, mode="bilinear")
-    by_kind = raised[..., : shape[1], : shape[2]].numpy()
+    by_kind = kind_probabilities(output, newest.volume_hu.shape[1:])
     probability = np.asarray(by_kind.sum(axis=1) * lungs)
     voxel_ml = case.slice_spacing_mm * case.pixel_mm**2 / 1000.0
     numbers = np.where(lungs, newest.truth[1], 0)
@@ -91,24 +86,6 @@ def evaluate_case(net: SpaceTimeNet, case: Case, priors: int) -> CaseFigures:
         boxes=tuple(_box_counts(output, numbers, score) for score in BOX_SCORES),
         features=tuple(patient_features(output.slice_logits, mask.involvement_percent) for mask in masks),
     )
-
-
-def _newest_output(net: SpaceTimeNet, studies: Sequence[CaseStudy]) -> StudyOutput:
-    channels = [_padded(stacked_channels(np.asarray(s.volume_hu, np.float32), s.truth[0] > 0)) for s in studies]
-    sequence = torch.stack(channels)
-    days = torch.tensor([study.day for study in studies])
-    gaps = torch.cat([torch.zeros(1), days.diff()])
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        return net.stream(sequence, torch.ones_like(sequence[:, :, :1]), gaps)[-1]
-
-
-def _padded(channels: Tensor) -> Tensor:
-    """Rows and columns filled with air up to a multiple that the network takes."""
-    height, width = channels.shape[-2:]
-    padding = (0, -width % SIZE_MULTIPLE, 0, -height % SIZE_MULTIPLE)
-    air = (AIR_HU + 1300.0) / 1600.0
-    grey = functional.pad(channels[:, :3], padding, value=air)
-    return torch.cat([grey, functional.pad(channels[:, 3:], padding)], dim=1)
 
 
 def _mask_figures(mask: BoolArray, numbers: UInt8Array, lungs: BoolArray, voxel_ml: float) -> MaskFigures:
