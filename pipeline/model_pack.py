@@ -6,14 +6,17 @@ A folder laid out like a MONAI bundle:
     configs/metadata.json        for software that reads MONAI bundles
     models/lungs.safetensors
     models/space_time.safetensors
+    golden/                      a small phantom with what the networks said of it when the pack was written
     docs/README.md               model card: what the weights saw, what they were measured to do
+
+Format 2 added calibration, operating points and the golden case; packs of format 1 are still read.
 """
 
 import hashlib
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
 from safetensors import SafetensorError
@@ -23,15 +26,27 @@ from torch import nn
 from pipeline.errors import ModelPackError
 from pipeline.lungs_net import LungNet
 from pipeline.model_input import InputContract
+from pipeline.pack_schema import (
+    CalibrationPart,
+    OperatingPointPart,
+    OperatingPointsPart,
+    PackDocument,
+    checked_description,
+)
 from pipeline.patient_score import PatientScoreWeights
 from pipeline.space_time import SpaceTimeConfig, SpaceTimeNet
-
-PACK_FORMAT = 1
-"""Number in `stnet.json` that this software reads."""
 
 DESCRIPTION_FILE = "stnet.json"
 LUNG_WEIGHTS = "models/lungs.safetensors"
 SPACE_TIME_WEIGHTS = "models/space_time.safetensors"
+GOLDEN_CASE = "golden/phantom.npz"
+GOLDEN_EXPECTATION = "golden/expected.json"
+
+_NEEDED_FILES = {
+    1: (LUNG_WEIGHTS, SPACE_TIME_WEIGHTS),
+    2: (LUNG_WEIGHTS, SPACE_TIME_WEIGHTS, GOLDEN_CASE, GOLDEN_EXPECTATION),
+}
+"""By format."""
 
 BUNDLED_PACK = Path(__file__).parent / "weights" / "demo"
 """Demo weights, trained on synthetic lesions only."""
@@ -53,6 +68,52 @@ class Thresholds:
     """Smaller lesions are not reported."""
     patient_score: float
     """A study counts as diseased from here on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """How the patient score became a probability, and in which population it is one."""
+
+    method: Literal["none", "temperature"] = "none"
+    patient_temperature: float = 1.0
+    """Divides the logit of the patient score (Guo et al. 2017)."""
+    calibrated_on: str = ""
+    """Which cases, in a few words."""
+    population: str = ""
+    """Whom the probability holds for, for instance "synthetic phantoms"."""
+    studies: int = 0
+    """How many."""
+
+    @property
+    def is_calibrated(self) -> bool:
+        """False: the score ranks studies and is no probability."""
+        return self.method != "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatingPoint:
+    """A threshold of the patient score, with what was measured there."""
+
+    threshold: float
+    """Of the score after its temperature; a study counts as diseased from here on."""
+    sensitivity: float
+    specificity: float
+    diseased: int
+    """Studies that the sensitivity was measured on."""
+    healthy: int
+    """Studies that the specificity was measured on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientOperatingPoints:
+    """The operating points of the patient score."""
+
+    default: OperatingPoint
+    """Its threshold is `Thresholds.patient_score`."""
+    sensitivity_95: OperatingPoint | None = None
+    """The highest threshold with a sensitivity of at least 95 %."""
+    specificity_95: OperatingPoint | None = None
+    """The lowest threshold with a specificity of at least 95 %."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,10 +149,21 @@ class ModelPack:
     """How a study is brought onto Space-Time-Net's grid."""
     thresholds: Thresholds
     patient_score: PatientScoreWeights
+    """With the temperature of the calibration."""
+    calibration: Calibration
+    operating_points: PatientOperatingPoints | None
+    """None: not measured."""
     labels: tuple[Label, ...]
     training_data: tuple[TrainingData, ...]
     lung_widths: tuple[int, ...]
     space_time: SpaceTimeConfig
+    files: tuple[str, ...]
+    """Names of all files beside the description."""
+
+    @property
+    def has_golden_case(self) -> bool:
+        """False for a pack of format 1."""
+        return GOLDEN_EXPECTATION in self.files
 
     def load_lung_net(self, device: torch.device | str) -> LungNet:
         """The lung network with this pack's weights, ready to infer in float32.
@@ -126,13 +198,10 @@ def load_model_pack(folder: Path | None) -> ModelPack:
     except OSError as exc:
         message = f"{folder} holds no readable {DESCRIPTION_FILE}; set `[pipeline].model_pack` to a model pack folder"
         raise ModelPackError(message) from exc
-    description = _parsed(text)
-    _verify_files(folder, description.get("files"))
-    try:
-        return _pack(folder, description, hashlib.sha256(text).hexdigest())
-    except (KeyError, TypeError, ValueError) as exc:
-        message = f"{DESCRIPTION_FILE} lacks or misstates {exc}; install a model pack made for this version"
-        raise ModelPackError(message) from exc
+    description = checked_description(text)
+    _verify_names(description)
+    _verify_files(folder, description.files)
+    return _pack(folder, description, hashlib.sha256(text).hexdigest())
 
 
 def file_sha256(path: Path) -> str:
@@ -141,24 +210,16 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _parsed(text: bytes) -> dict[str, Any]:
-    try:
-        description = json.loads(text)
-    except ValueError as exc:
-        message = f"{DESCRIPTION_FILE} is not valid JSON; install the model pack again"
-        raise ModelPackError(message) from exc
-    found = description.get("format") if isinstance(description, dict) else None
-    if found != PACK_FORMAT:
-        message = f"model pack format {found!r} is not {PACK_FORMAT}; install a model pack made for this version"
+def _verify_names(description: PackDocument) -> None:
+    """The description names the files that a pack of its format needs, each with its sha256."""
+    missing = [name for name in _NEEDED_FILES[description.format] if name not in description.files]
+    if missing:
+        message = f"{DESCRIPTION_FILE} does not name {', '.join(missing)}; install the model pack again"
         raise ModelPackError(message)
-    return dict(description)
 
 
-def _verify_files(folder: Path, files: object) -> None:
-    """Every named file is there, unchanged, and inside the pack; both weight files are named."""
-    if not isinstance(files, dict) or not {LUNG_WEIGHTS, SPACE_TIME_WEIGHTS} <= files.keys():
-        message = f"{DESCRIPTION_FILE} does not name both weight files; install the model pack again"
-        raise ModelPackError(message)
+def _verify_files(folder: Path, files: Mapping[str, str]) -> None:
+    """Every named file is there, unchanged, and inside the pack."""
     for name, expected in files.items():
         path = (folder / name).resolve()
         if not path.is_relative_to(folder.resolve()) or not path.is_file():
@@ -169,23 +230,45 @@ def _verify_files(folder: Path, files: object) -> None:
             raise ModelPackError(message)
 
 
-def _pack(folder: Path, description: dict[str, Any], sha256: str) -> ModelPack:
-    space_time = dict(description["space_time"])
+def _pack(folder: Path, description: PackDocument, sha256: str) -> ModelPack:
+    calibration = _calibration(description.calibration)
+    weights = PatientScoreWeights(**description.patient_score.model_dump(), temperature=calibration.patient_temperature)
     return ModelPack(
         folder=folder,
-        name=str(description["name"]),
-        version=str(description["version"]),
+        name=description.name,
+        version=description.version,
         sha256=sha256,
-        intended_use=str(description["intended_use"]),
-        synthetic_training_only=bool(description["synthetic_training_only"]),
-        contract=InputContract(**{**description["input"], "channels": tuple(description["input"]["channels"])}),
-        thresholds=Thresholds(**description["thresholds"]),
-        patient_score=PatientScoreWeights(**description["patient_score"]),
-        labels=tuple(Label(**label) for label in description["labels"]),
-        training_data=tuple(TrainingData(**data) for data in description["training_data"]),
-        lung_widths=tuple(int(width) for width in description["lungs"]["widths"]),
-        space_time=SpaceTimeConfig(**{**space_time, "widths": tuple(space_time["widths"])}),
+        intended_use=description.intended_use,
+        synthetic_training_only=description.synthetic_training_only,
+        contract=InputContract(**description.input.model_dump()),
+        thresholds=Thresholds(**description.thresholds.model_dump()),
+        patient_score=weights,
+        calibration=calibration,
+        operating_points=_operating_points(description.operating_points),
+        labels=tuple(Label(value=label.value, name=label.name) for label in description.labels),
+        training_data=tuple(TrainingData(**data.model_dump()) for data in description.training_data),
+        lung_widths=description.lungs.widths,
+        space_time=SpaceTimeConfig(**description.space_time.model_dump()),
+        files=tuple(sorted(description.files)),
     )
+
+
+def _calibration(part: CalibrationPart | None) -> Calibration:
+    return Calibration(**part.model_dump()) if part is not None else Calibration()
+
+
+def _operating_points(part: OperatingPointsPart | None) -> PatientOperatingPoints | None:
+    if part is None:
+        return None
+    return PatientOperatingPoints(
+        default=OperatingPoint(**part.default.model_dump()),
+        sensitivity_95=_operating_point(part.sensitivity_95),
+        specificity_95=_operating_point(part.specificity_95),
+    )
+
+
+def _operating_point(part: OperatingPointPart | None) -> OperatingPoint | None:
+    return OperatingPoint(**part.model_dump()) if part is not None else None
 
 
 def _load_weights(net: nn.Module, path: Path) -> None:

@@ -12,13 +12,16 @@ TOP_SLICES = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientScoreWeights:
-    """A logistic function fitted on validation cases; not calibrated for any population."""
+    """A logistic function fitted on validation cases."""
 
     bias: float
     slice_weight: float
     """Of the mean of the highest slice logits."""
     involvement_weight: float
     """Of log(0.01 + involvement in percent)."""
+    temperature: float = 1.0
+    """Divides the logit, so that the score is a probability in the population it was calibrated on; the order of
+    studies stays (Guo et al. 2017, "On Calibration of Modern Neural Networks")."""
 
 
 def patient_score(slice_logits: Tensor, involvement_percent: float, weights: PatientScoreWeights) -> float:
@@ -30,7 +33,8 @@ def patient_score(slice_logits: Tensor, involvement_percent: float, weights: Pat
         weights: From the model pack.
     """
     slices, involvement = patient_features(slice_logits, involvement_percent)
-    value = weights.bias + weights.slice_weight * slices + weights.involvement_weight * involvement
+    logit = weights.bias + weights.slice_weight * slices + weights.involvement_weight * involvement
+    value = logit / weights.temperature
     return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, value))))
 
 

@@ -1,28 +1,45 @@
 """Writes a model pack that `load_model_pack` accepts."""
 
+import copy
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from pipeline.detect import SpaceTimeDetector
+from pipeline.errors import ModelPackError
+from pipeline.golden import GoldenNetworks
 from pipeline.lungs_net import LungNet
 from pipeline.model_input import InputContract
 from pipeline.model_pack import (
     DESCRIPTION_FILE,
     LUNG_WEIGHTS,
-    PACK_FORMAT,
     SPACE_TIME_WEIGHTS,
+    Calibration,
     Label,
+    PatientOperatingPoints,
     Thresholds,
     TrainingData,
     file_sha256,
+    load_model_pack,
 )
+from pipeline.pack_schema import WRITTEN_FORMAT
 from pipeline.patient_score import PatientScoreWeights
 from pipeline.space_time import SpaceTimeNet
+from pipeline.training.golden_case import write_golden
+
+logger = logging.getLogger(__name__)
+
+Net = TypeVar("Net", bound=nn.Module)
+
+LARGEST_PACK_BYTES = 40_000_000
+"""What a checkout and a wheel can carry."""
 
 LABELS = (
     Label(value=1, name="ground_glass"),
@@ -46,10 +63,23 @@ class PackDescription:
     """Markdown."""
     licence: str
     """Text of the licence of the weights."""
+    calibration: Calibration = field(default_factory=Calibration)
+    """Of the patient score; its temperature is the one that counts."""
+    operating_points: PatientOperatingPoints | None = None
+    """Of the patient score after its temperature; None: not measured."""
+    intended_use: str = INTENDED_USE
+    synthetic_training_only: bool = True
+    changes: str = "first weights"
+    """What is new in this version, one line."""
 
 
 def write_pack(folder: Path, lung_net: LungNet, space_time_net: SpaceTimeNet, description: PackDescription) -> Path:
-    """A complete model pack in `folder`; gives the folder back."""
+    """A complete model pack of the newest format in `folder`; gives the folder back.
+
+    Raises:
+        ModelPackError: The pack is larger than `LARGEST_PACK_BYTES`, or its parts contradict each other.
+    """
+    _check_temperature(description)
     for part in ("configs", "models", "docs"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     _save_weights(folder / LUNG_WEIGHTS, lung_net)
@@ -57,10 +87,54 @@ def write_pack(folder: Path, lung_net: LungNet, space_time_net: SpaceTimeNet, de
     (folder / "docs" / "README.md").write_text(description.model_card, encoding="utf-8")
     (folder / "LICENSE").write_text(description.licence, encoding="utf-8")
     _write_json(folder / "configs" / "metadata.json", _metadata(description))
+    write_golden(folder, _networks_as_stored(lung_net, space_time_net, description))
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != DESCRIPTION_FILE)
     hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
     _write_json(folder / DESCRIPTION_FILE, _content(description, lung_net, space_time_net, hashes))
+    _tell_size(files)
+    load_model_pack(folder)
     return folder
+
+
+def _check_temperature(description: PackDescription) -> None:
+    """The weights of the patient score carry no other temperature than the calibration."""
+    given, calibrated = description.patient_score.temperature, description.calibration.patient_temperature
+    if given not in (1.0, calibrated):
+        reason = f"the patient score has temperature {given:g}, its calibration {calibrated:g}; give both the same"
+        raise ModelPackError(reason)
+
+
+def _tell_size(files: Sequence[Path]) -> None:
+    """Says how large the pack is; refuses one that is too large to ship."""
+    size_bytes = sum(path.stat().st_size for path in files)
+    logger.info("the model pack takes %.1f of at most %.0f MB", size_bytes / 1e6, LARGEST_PACK_BYTES / 1e6)
+    if size_bytes <= LARGEST_PACK_BYTES:
+        return
+    largest = ", ".join(
+        f"{path.name} {path.stat().st_size / 1e6:.1f} MB"
+        for path in sorted(files, key=lambda path: -path.stat().st_size)[:2]
+    )
+    reason = (
+        f"the model pack takes {size_bytes / 1e6:.1f} MB, more than {LARGEST_PACK_BYTES / 1e6:.0f}: {largest}; "
+        "train a smaller network"
+    )
+    raise ModelPackError(reason)
+
+
+def _networks_as_stored(
+    lung_net: LungNet, space_time_net: SpaceTimeNet, description: PackDescription
+) -> GoldenNetworks:
+    """Both networks on the CPU, with their weights rounded as the pack rounds them."""
+    net = _rounded(space_time_net)
+    return GoldenNetworks(
+        lung_net=_rounded(lung_net),
+        detector=SpaceTimeDetector(net, contract=description.contract, thresholds=description.thresholds),
+        device=torch.device("cpu"),
+    )
+
+
+def _rounded(net: Net) -> Net:
+    return copy.deepcopy(net).cpu().half().float().eval()
 
 
 def _save_weights(path: Path, net: nn.Module) -> None:
@@ -76,34 +150,41 @@ def _content(
     description: PackDescription, lung_net: LungNet, space_time_net: SpaceTimeNet, hashes: dict[str, str]
 ) -> dict[str, object]:
     return {
-        "format": PACK_FORMAT,
+        "format": WRITTEN_FORMAT,
         "name": description.name,
         "version": description.version,
-        "intended_use": INTENDED_USE,
-        "synthetic_training_only": True,
+        "intended_use": description.intended_use,
+        "synthetic_training_only": description.synthetic_training_only,
         "lungs": {"widths": list(lung_net.widths)},
         "space_time": asdict(space_time_net.config),
         "input": asdict(description.contract),
         "thresholds": asdict(description.thresholds),
-        "patient_score": asdict(description.patient_score),
+        "patient_score": _without_temperature(description.patient_score),
+        "calibration": asdict(description.calibration),
+        "operating_points": asdict(description.operating_points) if description.operating_points else None,
         "labels": [asdict(label) for label in LABELS],
         "training_data": [asdict(data) for data in description.training_data],
         "files": hashes,
     }
 
 
+def _without_temperature(weights: PatientScoreWeights) -> dict[str, float]:
+    """The weights as they were fitted: the calibration tells the temperature."""
+    return {name: value for name, value in asdict(weights).items() if name != "temperature"}
+
+
 def _metadata(description: PackDescription) -> dict[str, object]:
     """MONAI's bundle metadata (docs.monai.io, "MONAI Bundle Specification")."""
     return {
         "version": description.version,
-        "changelog": {description.version: "first weights"},
+        "changelog": {description.version: description.changes},
         "pytorch_version": torch.__version__.split("+")[0],
         "name": description.name,
         "task": "Lungs and COVID-19-like lesions in chest CT",
-        "description": INTENDED_USE,
+        "description": description.intended_use,
         "authors": "The dicom-node authors",
         "copyright": "The dicom-node authors",
-        "intended_use": INTENDED_USE,
+        "intended_use": description.intended_use,
         "network_data_format": {
             "inputs": {"image": {"type": "image", "format": "hounsfield", "num_channels": 4}},
             "outputs": {"pred": {"type": "image", "format": "segmentation", "num_channels": 3}},

@@ -1,12 +1,14 @@
 """A model pack is used whole and unchanged, or not at all."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from builders.networks import TINY
+from builders.packs import tiny_description, tiny_pack
 from pipeline.errors import ModelPackError
 from pipeline.lungs_net import LungNet
 from pipeline.model_input import InputContract
@@ -14,38 +16,20 @@ from pipeline.model_pack import (
     BUNDLED_PACK,
     LUNG_WEIGHTS,
     SPACE_TIME_WEIGHTS,
-    Thresholds,
-    TrainingData,
+    Calibration,
+    OperatingPoint,
+    PatientOperatingPoints,
     load_model_pack,
 )
 from pipeline.patient_score import PatientScoreWeights
 from pipeline.space_time import SpaceTimeNet
-from pipeline.training.pack_writer import PackDescription, write_pack
+from pipeline.training.pack_writer import write_pack
 
 
 @pytest.fixture
 def pack(tmp_path: Path) -> Path:
     """A pack with tiny networks."""
-    torch.manual_seed(1)
-    thresholds = Thresholds(
-        lesion_probability=0.4,
-        slice_probability=0.6,
-        box_score=0.3,
-        box_overlap=0.5,
-        smallest_lesion_ml=0.1,
-        patient_score=0.5,
-    )
-    description = PackDescription(
-        name="tiny",
-        version="1.2.3",
-        contract=InputContract(pixel_mm=2.0),
-        thresholds=thresholds,
-        patient_score=PatientScoreWeights(bias=0.0, slice_weight=1.0, involvement_weight=1.0),
-        training_data=(TrainingData(name="nothing", licence="none", attribution="nobody"),),
-        model_card="# Tiny\n",
-        licence="none\n",
-    )
-    return write_pack(tmp_path / "pack", LungNet((8, 8, 8)), SpaceTimeNet(TINY), description)
+    return tiny_pack(tmp_path / "pack")
 
 
 def test_a_written_pack_is_read_back(pack: Path) -> None:
@@ -83,16 +67,113 @@ def test_a_folder_without_a_pack_is_refused(tmp_path: Path) -> None:
 
 def test_a_pack_of_another_format_is_refused(pack: Path) -> None:
     """Before its weights are touched."""
-    change_description(pack, format=2)
-    with pytest.raises(ModelPackError, match="format 2 is not 1"):
+    change_description(pack, format=3)
+    with pytest.raises(ModelPackError, match="format 3 is not 1 or 2; install a model pack made for this version"):
         load_model_pack(pack)
 
 
 def test_a_pack_without_thresholds_is_refused(pack: Path) -> None:
     """The error names what is missing."""
     change_description(pack, thresholds={})
-    with pytest.raises(ModelPackError, match="lesion_probability"):
+    with pytest.raises(ModelPackError, match=r"thresholds\.lesion_probability is missing"):
         load_model_pack(pack)
+
+
+def test_every_mistake_of_a_description_is_named_at_once(pack: Path) -> None:
+    """Wrong types, values out of range, and keys that this version would not heed."""
+    space_time = json.loads((pack / "stnet.json").read_text())["space_time"]
+    change_description(pack, name=7, lungs={"widths": [8, 9]}, space_time={**space_time, "wider_view": True})
+    with pytest.raises(ModelPackError) as refusal:
+        load_model_pack(pack)
+    assert "name must be text (got 7)" in refusal.value.reason
+    assert "lungs.widths.1 must be a multiple of 8 (got 9)" in refusal.value.reason
+    assert "space_time.wider_view is not known to this version" in refusal.value.reason
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", '"0.5"', "-0.1"])
+def test_a_threshold_that_is_no_share_is_refused(pack: Path, value: str) -> None:
+    """Not a number, infinite, text or negative: none of them would ever be reached, or always."""
+    path = pack / "stnet.json"
+    path.write_text(path.read_text().replace('"box_score": 0.3', f'"box_score": {value}'))
+    with pytest.raises(ModelPackError, match=r"thresholds\.box_score must be"):
+        load_model_pack(pack)
+
+
+def test_a_description_that_is_no_json_is_refused(pack: Path) -> None:
+    """For instance one that was cut off."""
+    (pack / "stnet.json").write_text('{"format": 2,')
+    with pytest.raises(ModelPackError, match="not valid JSON"):
+        load_model_pack(pack)
+
+
+def test_format_2_is_not_read_without_what_it_adds(pack: Path) -> None:
+    """A pack that claims format 2 and holds format 1 was put together by hand."""
+    path = pack / "stnet.json"
+    content = json.loads(path.read_text())
+    del content["calibration"], content["operating_points"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ModelPackError, match="format 2 needs calibration and operating_points"):
+        load_model_pack(pack)
+
+
+def test_format_2_is_not_read_without_its_golden_case(pack: Path) -> None:
+    """Else nobody could try the pack out."""
+    files = json.loads((pack / "stnet.json").read_text())["files"]
+    change_description(pack, files={name: digest for name, digest in files.items() if "golden" not in name})
+    with pytest.raises(ModelPackError, match=r"does not name golden/phantom\.npz, golden/expected\.json"):
+        load_model_pack(pack)
+
+
+def test_calibration_and_operating_points_are_read_back(tmp_path: Path) -> None:
+    """With the temperature where the patient score takes it from."""
+    calibration = Calibration(
+        method="temperature",
+        patient_temperature=1.7,
+        calibrated_on="held-out phantoms",
+        population="phantoms",
+        studies=9,
+    )
+    point = OperatingPoint(threshold=0.5, sensitivity=0.96, specificity=0.9, diseased=4, healthy=5)
+    points = PatientOperatingPoints(default=point, sensitivity_95=replace(point, threshold=0.4), specificity_95=None)
+    description = replace(tiny_description(), calibration=calibration, operating_points=points)
+    loaded = load_model_pack(tiny_pack(tmp_path / "pack", description))
+    assert (loaded.calibration, loaded.operating_points) == (calibration, points)
+    assert loaded.calibration.is_calibrated
+    assert loaded.patient_score.temperature == 1.7
+
+
+def test_a_default_operating_point_other_than_the_threshold_in_use_is_refused(tmp_path: Path) -> None:
+    """The figures would belong to a threshold that is not the one in use."""
+    point = OperatingPoint(threshold=0.3, sensitivity=0.96, specificity=0.9, diseased=4, healthy=5)
+    description = replace(tiny_description(), operating_points=PatientOperatingPoints(default=point))
+    with pytest.raises(ModelPackError, match=r"default\.threshold must be thresholds\.patient_score"):
+        tiny_pack(tmp_path / "pack", description)
+
+
+def test_two_temperatures_are_not_written(tmp_path: Path) -> None:
+    """It would not be known which one the thresholds were measured with."""
+    weights = PatientScoreWeights(bias=0.0, slice_weight=1.0, involvement_weight=1.0, temperature=2.0)
+    with pytest.raises(ModelPackError, match="temperature 2, its calibration 1"):
+        tiny_pack(tmp_path / "pack", replace(tiny_description(), patient_score=weights))
+
+
+def test_a_pack_of_more_than_40_megabytes_is_refused_with_its_largest_file(tmp_path: Path) -> None:
+    """The writer tells the size before anybody ships it."""
+    large = tmp_path / "pack" / "docs" / "large.bin"
+    large.parent.mkdir(parents=True)
+    with large.open("wb") as file:
+        file.truncate(40_000_001)
+    with pytest.raises(ModelPackError, match=r"takes 40\.\d MB, more than 40: large\.bin 40\.0 MB"):
+        tiny_pack(tmp_path / "pack")
+
+
+def test_a_network_that_sees_differences_comes_back_as_one(tmp_path: Path) -> None:
+    """The shape of the network travels with it; a pack from before the switch existed has it off."""
+    torch.manual_seed(1)
+    net = SpaceTimeNet(replace(TINY, difference_input=True))
+    path = write_pack(tmp_path / "pack", LungNet((8, 8, 8)), net, tiny_description())
+    assert load_model_pack(path).load_space_time_net("cpu").config.difference_input
+    assert not load_model_pack(None).space_time.difference_input
 
 
 def test_weights_of_another_shape_are_refused(pack: Path) -> None:
@@ -105,7 +186,7 @@ def test_weights_of_another_shape_are_refused(pack: Path) -> None:
 def test_a_file_outside_the_pack_is_refused(pack: Path) -> None:
     """A description cannot point elsewhere."""
     files = json.loads((pack / "stnet.json").read_text())["files"]
-    change_description(pack, files={**files, "../../etc/passwd": "0"})
+    change_description(pack, files={**files, "../../etc/passwd": "0" * 64})
     with pytest.raises(ModelPackError, match=r"lacks its file \.\./"):
         load_model_pack(pack)
 
