@@ -50,6 +50,8 @@ class LungTraining:
     learning_rate: float = 2e-3
     real_share: float = 0.5
     """Of the slices of a batch; the rest are phantoms."""
+    start_from: Path | None = None
+    """A model pack whose weights are trained on; None starts from random ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +72,13 @@ class SpaceTimeTraining:
     """Steps without an earlier study: without them the network fails where there is none."""
     wrong_patient_share: float = 0.04
     """Earlier studies that are somebody else's, to be ignored."""
+    epoch_steps: int = 250
+    """After each, the averaged weights and their validation loss are saved."""
+    start_from: Path | None = None
+    """A model pack whose weights are trained on; None starts from random ones."""
     bidirectional_time: bool = False
+    """False is Space-Time1, True is Space-Time2."""
+    difference_input: bool = True
     hidden: int = 64
     widths: tuple[int, int, int, int] = (24, 48, 96, 160)
 
@@ -85,6 +93,8 @@ class TrainingConfig:
     cache: Path
     """Folder for rendered data and checkpoints; a run that stopped goes on from here."""
     threads: int = 2
+    device: str = "auto"
+    """"cpu", "cuda", or "auto": CUDA where there is one."""
     checkpoint_every: int = 250
     card_notes: str = ""
     """Markdown for the model card: what was measured elsewhere."""
@@ -110,8 +120,12 @@ def load_training_config(path: Path) -> TrainingConfig:
     real = tuple(_built(RealFolder, "data.real_folders", _with_path(folder, "path", base)) for folder in folders)
     tables = {
         "data": _built(DataConfig, "data", {**data, "real_folders": real}),
-        "lungs": _built(LungTraining, "lungs", content.pop("lungs", {})),
-        "space_time": _built(SpaceTimeTraining, "space_time", _with_tuples(content.pop("space_time", {}))),
+        "lungs": _built(LungTraining, "lungs", _with_path(content.pop("lungs", {}), "start_from", base)),
+        "space_time": _built(
+            SpaceTimeTraining,
+            "space_time",
+            _with_tuples(_with_path(content.pop("space_time", {}), "start_from", base)),
+        ),
     }
     return _built(TrainingConfig, "training", {**_with_path(content, "cache", base), **tables})
 

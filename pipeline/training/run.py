@@ -56,8 +56,9 @@ def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
     phantoms, real = load_cases(config.cache / "train"), load_cases(config.cache / "real")
     phantom_slices, real_slices = load_lung_slices(config.cache / "train"), load_lung_slices(config.cache / "real")
     lung_net = train_lungs(config, phantom_slices, real_slices, on_progress=on_progress)
-    space_time_net = train_space_time(config, phantoms, real, on_progress=on_progress)
-    points = validate(space_time_net, load_cases(config.cache / "validation"), on_progress=on_progress)
+    validation = load_cases(config.cache / "validation")
+    space_time_net = train_space_time(config, phantoms, real, validation, on_progress=on_progress)
+    points = validate(space_time_net, validation, on_progress=on_progress)
     return write_trained_pack(config, out, (lung_net, space_time_net), points)
 
 

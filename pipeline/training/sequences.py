@@ -12,6 +12,7 @@ from pipeline.model_input import stacked_channels
 from pipeline.training import augment
 from pipeline.training.cases import Case, CaseStudy
 from pipeline.training.config import SpaceTimeTraining
+from pipeline.training.losses import labels_of_slices
 
 MARGIN = 16
 """Pixels read around a crop, so that moving it brings in no border."""
@@ -39,6 +40,19 @@ class SequenceBatch:
     """(T, B * Z, H, W)."""
     boxes: tuple[Tensor, ...]
     """Per study (B * Z, M, 4) with rows of nan."""
+    slice_labels: Tensor
+    """(T, B * Z), see `labels_of_slices`."""
+
+    def to(self, device: torch.device) -> "SequenceBatch":
+        """The same batch on a device."""
+        return SequenceBatch(
+            sequence=self.sequence.to(device),
+            valid=self.valid.to(device),
+            gap_days=self.gap_days.to(device),
+            kinds=self.kinds.to(device),
+            boxes=tuple(boxes.to(device) for boxes in self.boxes),
+            slice_labels=self.slice_labels.to(device),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +246,7 @@ def _batch(patients: list[list[_Piece]]) -> SequenceBatch:
         valid=torch.stack([torch.stack([piece.valid for piece in study]) for study in studies]),
         gap_days=gaps,
         kinds=torch.stack(kinds),
+        slice_labels=labels_of_slices(torch.stack(kinds)),
         boxes=tuple(boxes_of_slices(study) for study in numbers),
     )
 

@@ -1,8 +1,5 @@
 """Training of the lung network."""
 
-import copy
-import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,21 +8,13 @@ import torch
 from monai.losses.dice import DiceCELoss
 from torch import Tensor
 
+from pipeline.device import choose_device
 from pipeline.lungs_net import INPUT_PIXELS, LungNet
+from pipeline.model_pack import load_model_pack
 from pipeline.training import augment
-from pipeline.training.checkpoints import (
-    TrainingState,
-    gradient_step,
-    learning_rate_share,
-    restore_checkpoint,
-    save_checkpoint,
-    step_generator,
-)
+from pipeline.training.checkpoints import step_generator
 from pipeline.training.config import TrainingConfig
-
-logger = logging.getLogger(__name__)
-
-LOG_EVERY = 50
+from pipeline.training.loop import LoopPlan, Progress, new_state, run_loop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -50,34 +39,40 @@ def load_lung_slices(folder: Path) -> LungSlices:
     )
 
 
-def train_lungs(
-    config: TrainingConfig, phantoms: LungSlices, real: LungSlices, *, on_progress: Callable[[str, float], None]
-) -> LungNet:
+def train_lungs(config: TrainingConfig, phantoms: LungSlices, real: LungSlices, *, on_progress: Progress) -> LungNet:
     """The lung network after all steps, its averaged weights; goes on from the checkpoint in the cache."""
     torch.manual_seed(config.seed)
+    device = choose_device(config.device)
     net = LungNet()
-    state = TrainingState(
-        net=net, averaged=copy.deepcopy(net), optimiser=torch.optim.AdamW(net.parameters(), weight_decay=1e-4)
-    )
-    checkpoint = config.cache / "checkpoints" / "lungs.pt"
-    restore_checkpoint(checkpoint, state)
+    if config.lungs.start_from is not None:
+        net.load_state_dict(load_model_pack(config.lungs.start_from).load_lung_net("cpu").state_dict())
+    state = new_state(net.to(device))
     criterion = DiceCELoss(to_onehot_y=True, softmax=True)
-    while state.step < config.lungs.steps:
-        images, labels = _batch(config, phantoms, real, state.step)
-        with torch.autocast("cpu", torch.bfloat16):
+
+    def step_loss(step: int) -> Tensor:
+        images, labels = (tensor.to(device) for tensor in _batch(config, phantoms, real, step))
+        with torch.autocast(device.type, torch.bfloat16):
             logits = net(images)
         loss: Tensor = criterion(logits.float(), labels.unsqueeze(1))
-        share = learning_rate_share(state.step, config.lungs.steps)
-        gradient_step(state, loss, share * config.lungs.learning_rate)
-        if state.step % LOG_EVERY == 0:
-            logger.info("lungs step %d loss %.4f", state.step, float(loss.detach()))
-        if state.step % config.checkpoint_every == 0 or state.step == config.lungs.steps:
-            save_checkpoint(checkpoint, state)
-        on_progress("training the lung network", state.step / config.lungs.steps)
+        return loss
+
+    run_loop(state, _plan(config), step_loss=step_loss, validation_loss=None, on_progress=on_progress)
     averaged = state.averaged
     if not isinstance(averaged, LungNet):
         raise TypeError
-    return averaged.eval()
+    return averaged.cpu().eval()
+
+
+def _plan(config: TrainingConfig) -> LoopPlan:
+    return LoopPlan(
+        name="lungs",
+        title="training the lung network",
+        cache=config.cache,
+        steps=config.lungs.steps,
+        learning_rate=config.lungs.learning_rate,
+        epoch_steps=config.lungs.steps,
+        checkpoint_every=config.checkpoint_every,
+    )
 
 
 def _batch(config: TrainingConfig, phantoms: LungSlices, real: LungSlices, step: int) -> tuple[Tensor, Tensor]:

@@ -1,67 +1,131 @@
 """Training of Space-Time-Net."""
 
-import copy
-import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor, nn
 
+from pipeline.device import choose_device
+from pipeline.errors import PipelineError
+from pipeline.model_pack import load_model_pack
 from pipeline.space_time import SpaceTimeConfig, SpaceTimeNet
 from pipeline.training.cases import Case
-from pipeline.training.checkpoints import (
-    TrainingState,
-    gradient_step,
-    learning_rate_share,
-    restore_checkpoint,
-    save_checkpoint,
-    step_generator,
-)
+from pipeline.training.checkpoints import step_generator
 from pipeline.training.config import SpaceTimeTraining, TrainingConfig
+from pipeline.training.loop import LoopPlan, Progress, new_state, run_loop
 from pipeline.training.losses import sequence_loss
 from pipeline.training.sequences import SequenceBatch, sample_batch
 
-logger = logging.getLogger(__name__)
+VALIDATION_BATCHES = 24
+"""Drawn once, the same in every epoch."""
 
-LOG_EVERY = 50
+VALIDATION_SEED = 900_000
+
+LATE_PARTS = ("time_1.difference", "time_2.difference", "time_1.backward", "time_2.backward")
+"""What a network may have that the one it starts from has not."""
+
+
+class TrainingStartError(PipelineError):
+    """The weights to start from do not fit the network."""
 
 
 def train_space_time(
-    config: TrainingConfig, phantoms: list[Case], real: list[Case], *, on_progress: Callable[[str, float], None]
+    config: TrainingConfig,
+    phantoms: list[Case],
+    real: list[Case],
+    validation: list[Case],
+    *,
+    on_progress: Progress,
 ) -> SpaceTimeNet:
     """Space-Time-Net after all steps, its averaged weights; goes on from the checkpoint in the cache."""
     torch.manual_seed(config.seed)
-    net = SpaceTimeNet(network_config(config.space_time))
-    averaged = copy.deepcopy(net)
-    optimiser = torch.optim.AdamW(net.parameters(), weight_decay=1e-4)
-    state = TrainingState(net=net, averaged=averaged, optimiser=optimiser)
-    checkpoint = config.cache / "checkpoints" / "space-time.pt"
-    restore_checkpoint(checkpoint, state)
-    steps = config.space_time.steps
-    running = 0.0
-    while state.step < steps:
-        batch = sample_batch(phantoms, real, config.space_time, step_generator(config.seed, state.step))
-        share = learning_rate_share(state.step, steps)
-        loss = train_step(state, net, batch, share * config.space_time.learning_rate)
-        running = loss if running == 0.0 else 0.98 * running + 0.02 * loss
-        if state.step % LOG_EVERY == 0:
-            logger.info("space-time step %d loss %.4f", state.step, running)
-        if state.step % config.checkpoint_every == 0 or state.step == steps:
-            save_checkpoint(checkpoint, state)
-        on_progress("training Space-Time-Net", state.step / steps)
-    return averaged.eval()
+    settings = config.space_time
+    device = choose_device(config.device)
+    net = SpaceTimeNet(network_config(settings))
+    if settings.start_from is not None:
+        start_from_weights(net, load_model_pack(settings.start_from).load_space_time_net("cpu").state_dict())
+    state = new_state(net.to(device))
+
+    def step_loss(step: int) -> Tensor:
+        batch = sample_batch(phantoms, real, settings, step_generator(config.seed, step))
+        return batch_loss(net, batch.to(device))
+
+    run_loop(
+        state,
+        space_time_plan(config),
+        step_loss=step_loss,
+        validation_loss=validation_of(validation, settings, device) if validation else None,
+        on_progress=on_progress,
+    )
+    averaged = state.averaged
+    if not isinstance(averaged, SpaceTimeNet):
+        raise TypeError
+    return averaged.cpu().eval()
 
 
-def train_step(state: TrainingState, net: SpaceTimeNet, batch: SequenceBatch, learning_rate: float) -> float:
-    """One step on one batch; the loss before it."""
-    with torch.autocast("cpu", torch.bfloat16):
-        outputs = net.forward_batch(batch.sequence, batch.valid, batch.gap_days)
-    loss = sequence_loss(outputs, batch.kinds, batch.boxes)
-    gradient_step(state, loss, learning_rate)
-    return float(loss.detach())
+def space_time_plan(config: TrainingConfig) -> LoopPlan:
+    """Lengths and places of the training of Space-Time1 or Space-Time2."""
+    settings = config.space_time
+    both_ways = settings.bidirectional_time
+    return LoopPlan(
+        name="space-time-2" if both_ways else "space-time-1",
+        title="training Space-Time2" if both_ways else "training Space-Time1",
+        cache=config.cache,
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        epoch_steps=settings.epoch_steps,
+        checkpoint_every=config.checkpoint_every,
+    )
+
+
+def batch_loss(net: nn.Module, batch: SequenceBatch) -> Tensor:
+    """Loss of a network on one batch, convolutions in bfloat16."""
+    with torch.autocast(batch.sequence.device.type, torch.bfloat16):
+        outputs = net.forward_batch(batch.sequence, batch.valid, batch.gap_days)  # type: ignore[operator]  # of a Module
+    return sequence_loss(outputs, batch.kinds, batch.boxes, batch.slice_labels)
+
+
+def validation_of(
+    cases: Sequence[Case], settings: SpaceTimeTraining, device: torch.device
+) -> Callable[[nn.Module], float]:
+    """Mean loss on fixed batches of cases that are not trained on."""
+    batches = [
+        sample_batch(list(cases), [], settings, step_generator(VALIDATION_SEED, number))
+        for number in range(VALIDATION_BATCHES)
+    ]
+
+    def validation_loss(net: nn.Module) -> float:
+        with torch.no_grad():
+            losses = [float(batch_loss(net, batch.to(device))) for batch in batches]
+        return sum(losses) / len(losses)
+
+    return validation_loss
+
+
+def start_from_weights(net: nn.Module, weights: dict[str, Tensor]) -> None:
+    """Takes over trained weights; Space-Time2 from those of Space-Time1 begins by answering as they do.
+
+    Raises:
+        TrainingStartError: Something else than the late parts is missing, or of another size.
+    """
+    own = net.state_dict()
+    for name, value in own.items():
+        given = weights.get(name)
+        if given is None and name.startswith(LATE_PARTS):
+            continue
+        if given is not None and name.endswith("project.weight") and given.shape[1] * 2 == value.shape[1]:
+            given = torch.cat([given, torch.zeros_like(given)], dim=1)
+        if given is None or given.shape != value.shape:
+            reason = f"{name} is missing or of another size in the weights to start from; use weights of this network"
+            raise TrainingStartError(reason)
+        value.copy_(given)
 
 
 def network_config(settings: SpaceTimeTraining) -> SpaceTimeConfig:
     """The network that a training run asks for."""
     return SpaceTimeConfig(
-        widths=settings.widths, hidden=settings.hidden, bidirectional_time=settings.bidirectional_time
+        widths=settings.widths,
+        hidden=settings.hidden,
+        bidirectional_time=settings.bidirectional_time,
+        difference_input=settings.difference_input,
     )

@@ -1,17 +1,18 @@
 """Training learns, goes on after a stop, and ends in a pack that loads."""
 
-import copy
+import dataclasses
 from pathlib import Path
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from builders.training_cases import save_small_cases, small_case
 from pipeline.boxes import cell_centres
 from pipeline.model_pack import load_model_pack
 from pipeline.space_time import SpaceTimeNet
 from pipeline.training.cases import load_cases
-from pipeline.training.checkpoints import TrainingState, step_generator
+from pipeline.training.checkpoints import TrainingState, gradient_step, step_generator
 from pipeline.training.config import (
     DataConfig,
     LungTraining,
@@ -20,11 +21,19 @@ from pipeline.training.config import (
     TrainingConfigError,
     load_training_config,
 )
-from pipeline.training.losses import assigned_distances, mask_loss
+from pipeline.training.epochs import load_epochs
+from pipeline.training.loop import new_state
+from pipeline.training.losses import UNKNOWN_KIND, assigned_distances, labels_of_slices, mask_loss
 from pipeline.training.run import train
-from pipeline.training.sequences import boxes_of_slices, sample_batch
+from pipeline.training.sequences import SequenceBatch, boxes_of_slices, sample_batch
 from pipeline.training.train_lungs import load_lung_slices, train_lungs
-from pipeline.training.train_space_time import network_config, train_space_time, train_step
+from pipeline.training.train_space_time import (
+    TrainingStartError,
+    batch_loss,
+    network_config,
+    start_from_weights,
+    train_space_time,
+)
 
 TINY = SpaceTimeTraining(steps=4, batch=1, slices=3, crop=(32, 32), learning_rate=5e-3, hidden=8, widths=(8, 8, 16, 16))
 
@@ -46,6 +55,13 @@ def tiny_config(cache: Path) -> TrainingConfig:
     )
 
 
+def stepped(state: TrainingState, net: SpaceTimeNet, batch: SequenceBatch) -> float:
+    """One step on a batch; the loss before it."""
+    loss = batch_loss(net, batch)
+    gradient_step(state, loss, 5e-3)
+    return float(loss.detach())
+
+
 def nobody_listens(what: str, share: float) -> None:
     """Progress that nobody reads."""
 
@@ -60,9 +76,9 @@ def test_a_few_steps_lower_the_loss() -> None:
     """On one batch, seen again and again."""
     torch.manual_seed(0)
     net = SpaceTimeNet(network_config(TINY))
-    state = TrainingState(net=net, averaged=copy.deepcopy(net), optimiser=torch.optim.AdamW(net.parameters()))
+    state = new_state(net)
     batch = sample_batch([small_case(1)], [], TINY, step_generator(1, 1))
-    losses = [train_step(state, net, batch, 5e-3) for _ in range(12)]
+    losses = [stepped(state, net, batch) for _ in range(12)]
     assert min(losses[-3:]) < 0.8 * losses[0]
 
 
@@ -70,10 +86,10 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(tmp_path: Path) -> 
     """From its checkpoint it comes to the same weights."""
     save_small_cases(tmp_path, 2)
     cases = load_cases(tmp_path)
-    straight = train_space_time(tiny_config(tmp_path / "a"), cases, [], on_progress=nobody_listens)
+    straight = train_space_time(tiny_config(tmp_path / "a"), cases, [], cases, on_progress=nobody_listens)
     with pytest.raises(KeyboardInterrupt):
-        train_space_time(tiny_config(tmp_path / "b"), cases, [], on_progress=stop_in_third_step)
-    resumed = train_space_time(tiny_config(tmp_path / "b"), cases, [], on_progress=nobody_listens)
+        train_space_time(tiny_config(tmp_path / "b"), cases, [], cases, on_progress=stop_in_third_step)
+    resumed = train_space_time(tiny_config(tmp_path / "b"), cases, [], cases, on_progress=nobody_listens)
     for one, other in zip(straight.parameters(), resumed.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
@@ -169,3 +185,62 @@ def test_the_example_configuration_in_the_docs_loads() -> None:
     config = load_training_config(path)
     assert config.data.real_folders[0].path == path.parent / "real-ct"
     assert config.space_time.steps == SpaceTimeTraining().steps
+
+
+def test_the_last_five_epochs_are_kept_with_their_validation_loss(tmp_path: Path) -> None:
+    """The paper averages over five epochs and draws its curve from the best."""
+    save_small_cases(tmp_path, 2)
+    cases = load_cases(tmp_path)
+    settings = dataclasses.replace(TINY, steps=7, epoch_steps=1)
+    config = dataclasses.replace(tiny_config(tmp_path / "a"), space_time=settings)
+    train_space_time(config, cases, [], cases, on_progress=nobody_listens)
+    epochs = load_epochs(tmp_path / "a" / "epochs" / "space-time-1")
+    assert [saved.epoch for saved in epochs] == [3, 4, 5, 6, 7]
+    assert all(saved.path.is_file() and saved.validation_loss > 0.0 for saved in epochs)
+    assert len(list((tmp_path / "a" / "epochs" / "space-time-1").glob("*.pt"))) == 5
+
+
+def test_a_training_leaves_curves_for_tensorboard(tmp_path: Path) -> None:
+    """One event file with the loss."""
+    save_small_cases(tmp_path, 2)
+    cases = load_cases(tmp_path)
+    train_space_time(tiny_config(tmp_path / "a"), cases, [], [], on_progress=nobody_listens)
+    events = EventAccumulator(str(tmp_path / "a" / "logs" / "space-time-1")).Reload()
+    assert "loss" in events.Tags()["scalars"]
+
+
+def test_space_time_2_begins_by_answering_as_the_space_time_1_it_starts_from() -> None:
+    """Its backward branch says nothing until it has learned."""
+    torch.manual_seed(0)
+    one = SpaceTimeNet(network_config(TINY)).eval()
+    both = SpaceTimeNet(network_config(dataclasses.replace(TINY, bidirectional_time=True))).eval()
+    start_from_weights(both, one.state_dict())
+    batch = sample_batch([small_case(1)], [], TINY, step_generator(1, 2))
+    with torch.inference_mode():
+        answers = [net.forward_batch(batch.sequence, batch.valid, batch.gap_days)[-1] for net in (one, both)]
+    torch.testing.assert_close(answers[0].mask_logits, answers[1].mask_logits)
+
+
+def test_weights_of_another_network_are_no_start() -> None:
+    """The message names the first weight that does not fit."""
+    net = SpaceTimeNet(network_config(TINY))
+    with pytest.raises(TrainingStartError, match=r"encoder\.stem"):
+        start_from_weights(net, {})
+
+
+def test_nothing_is_learned_where_the_truth_is_not_known() -> None:
+    """Whatever the network says there, the loss of the mask stays."""
+    kind = torch.zeros((1, 16, 16), dtype=torch.int64)
+    kind[:, :, 8:] = UNKNOWN_KIND
+    quiet = torch.zeros((1, 3, 8, 8))
+    loud = quiet.clone()
+    loud[:, 1, :, 4:] = 9.0
+    torch.testing.assert_close(mask_loss(quiet, kind), mask_loss(loud, kind))
+
+
+def test_a_slice_of_unknown_truth_has_no_label() -> None:
+    """A lesion that is known makes it positive all the same."""
+    kinds = torch.zeros((3, 16, 16), dtype=torch.int64)
+    kinds[1:, :8] = UNKNOWN_KIND
+    kinds[2, 8:] = 1
+    assert labels_of_slices(kinds).tolist() == [0, -1, 1]
