@@ -1,0 +1,102 @@
+"""What a case really shows."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from pipeline.evaluation.lesion_boxes import BoxStack
+from pipeline.study import BoolArray, UInt8Array
+from pipeline.training.cases import Case, CaseStudy
+
+SMALLEST_LESION_ML = 0.1
+"""Smaller lesions are neither asked for nor held against who claims them."""
+
+UNKNOWN_KIND = 255
+"""Of a voxel about which the truth says nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrueLesion:
+    """One lesion of one study."""
+
+    boxes: BoxStack
+    volume_ml: float
+
+    @property
+    def counts(self) -> bool:
+        """It is large enough to be asked for."""
+        return self.volume_ml >= SMALLEST_LESION_ML
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class StudyTruth:
+    """One study, within the part of the lungs about which the truth is known."""
+
+    lesions: tuple[TrueLesion, ...]
+    lesion_ml: float
+    involvement_percent: float
+
+    @property
+    def diseased(self) -> bool:
+        """There is enough lesion to be found."""
+        return self.lesion_ml >= SMALLEST_LESION_ML
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CaseTruth:
+    """All studies of a patient, oldest first."""
+
+    name: str
+    studies: tuple[StudyTruth, ...]
+    diseased: bool | None
+    """By the newest study; None where that is free of lesions but the patient had some: neither answer would be wrong."""
+
+
+def case_truth(case: Case) -> CaseTruth:
+    """The truth of every study of a case."""
+    voxel_ml = case.slice_spacing_mm * case.pixel_mm**2 / 1000.0
+    studies = tuple(study_truth(study, voxel_ml) for study in case.studies)
+    once = case.diseased or any(study.lesion_ml > 0.0 for study in studies)
+    diseased = True if studies[-1].diseased else (None if once else False)
+    return CaseTruth(name=case.name, studies=studies, diseased=diseased)
+
+
+def study_truth(study: CaseStudy, voxel_ml: float) -> StudyTruth:
+    """Lesions by their number, each with its box on every slice that shows it."""
+    known = known_lung(study)
+    numbers = np.where(known, study.truth[1], 0)
+    lesions = [
+        TrueLesion(boxes=_stack(numbers, number, place), volume_ml=_voxels(numbers, number, place) * voxel_ml)
+        for number, place in enumerate(ndimage.find_objects(numbers), start=1)
+        if place
+    ]
+    voxels = int(np.count_nonzero(numbers))
+    return StudyTruth(
+        lesions=tuple(lesions),
+        lesion_ml=voxels * voxel_ml,
+        involvement_percent=100.0 * voxels / max(1, int(known.sum())),
+    )
+
+
+def known_lung(study: CaseStudy) -> BoolArray:
+    """(Z, Y, X): lung whose truth is known."""
+    known: BoolArray = (study.truth[0] > 0) & (study.truth[2] != UNKNOWN_KIND)
+    return known
+
+
+def _voxels(numbers: UInt8Array, number: int, place: tuple[slice, ...]) -> int:
+    return int(np.count_nonzero(numbers[place] == number))
+
+
+def _stack(numbers: UInt8Array, number: int, place: tuple[slice, ...]) -> BoxStack:
+    """A box per slice around everything of this number there, as the detectors are trained on."""
+    rows: list[tuple[float, ...]] = []
+    slices: list[int] = []
+    for offset, plane in enumerate(numbers[place] == number):
+        y, x = np.flatnonzero(plane.any(axis=1)), np.flatnonzero(plane.any(axis=0))
+        if len(y):
+            top, left = place[1].start, place[2].start
+            rows.append((left + x[0], top + y[0], left + x[-1] + 1, top + y[-1] + 1))
+            slices.append(place[0].start + offset)
+    return BoxStack(slices=np.array(slices, np.int32), boxes=np.array(rows, np.float32))
