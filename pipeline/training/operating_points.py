@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from pipeline.model_pack import Thresholds
 from pipeline.patient_score import PatientScoreWeights
 from pipeline.study import Float64Array
 from pipeline.training.evaluate import BOX_SCORES, PROBABILITIES, SMALLEST_LESION_ML, CaseFigures
+from pipeline.training.patient_points import PatientPoints, area_under_curve, choose_patient_points
 
 SLICE_SPECIFICITY = 0.95
 MERIT_TO_SPARE = 0.01
@@ -44,7 +44,7 @@ class OperatingPoints:
     """What goes into the pack."""
 
     thresholds: Thresholds
-    patient_score: PatientScoreWeights
+    patient: PatientPoints
     readings: tuple[ReadingFigures, ...]
 
 
@@ -54,7 +54,7 @@ def choose_operating_points(readings: Sequence[Sequence[CaseFigures]]) -> Operat
     merits = [_mask_merit(everything, index) for index in range(len(PROBABILITIES))]
     mask_index = max(index for index, merit in enumerate(merits) if not merit < max(merits) - MERIT_TO_SPARE)
     box_index = int(np.argmax([_box_f1(everything, index) for index in range(len(BOX_SCORES))]))
-    weights = fit_patient_score(
+    patient = choose_patient_points(
         np.array([figures.features[mask_index] for figures in everything]),
         np.array([figures.lesions > 0 for figures in everything]),
     )
@@ -64,43 +64,13 @@ def choose_operating_points(readings: Sequence[Sequence[CaseFigures]]) -> Operat
         box_score=BOX_SCORES[box_index],
         box_overlap=0.5,
         smallest_lesion_ml=SMALLEST_LESION_ML,
-        patient_score=_patient_threshold(everything, weights, mask_index),
+        patient_score=patient.operating_points.default.threshold,
     )
     return OperatingPoints(
         thresholds=thresholds,
-        patient_score=weights,
-        readings=tuple(_reading(reading, weights, mask_index, box_index) for reading in readings),
+        patient=patient,
+        readings=tuple(_reading(reading, patient, mask_index, box_index) for reading in readings),
     )
-
-
-def fit_patient_score(features: Float64Array, diseased: NDArray[np.bool_]) -> PatientScoreWeights:
-    """Logistic regression with a little shrinkage.
-
-    Args:
-        features: (n, 2) from `patient_features`.
-        diseased: (n,), whether there is a lesion.
-    """
-    inputs = torch.from_numpy(features).float()
-    truth = torch.from_numpy(diseased).float()
-    weights = torch.zeros(3, requires_grad=True)
-    optimiser = torch.optim.LBFGS([weights], max_iter=200)
-
-    def closure() -> torch.Tensor:
-        optimiser.zero_grad()
-        logits = weights[0] + inputs @ weights[1:]
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth) + 0.01 * weights[1:].square().sum()
-        loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
-        return loss
-
-    optimiser.step(closure)  # type: ignore[no-untyped-call]  # torch has no type for it
-    bias, slices, involvement = weights.detach().tolist()
-    return PatientScoreWeights(bias=bias, slice_weight=slices, involvement_weight=involvement)
-
-
-def area_under_curve(scores: Float64Array, positive: NDArray[np.bool_]) -> float:
-    """Chance that a positive scores above a negative; nan where one of them is missing."""
-    above = scores[positive][:, None] - scores[~positive][None, :]
-    return float((above > 0).mean() + 0.5 * (above == 0).mean()) if above.size else float("nan")
 
 
 def _mean(values: Sequence[float] | NDArray[np.bool_]) -> float:
@@ -108,20 +78,9 @@ def _mean(values: Sequence[float] | NDArray[np.bool_]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def _scores(figures: Sequence[CaseFigures], weights: PatientScoreWeights, mask_index: int) -> Float64Array:
+def _logits(figures: Sequence[CaseFigures], weights: PatientScoreWeights, mask_index: int) -> Float64Array:
     features = np.array([item.features[mask_index] for item in figures])
-    logits = weights.bias + features @ np.array([weights.slice_weight, weights.involvement_weight])
-    return np.asarray(1.0 / (1.0 + np.exp(-logits)))
-
-
-def _patient_threshold(figures: Sequence[CaseFigures], weights: PatientScoreWeights, mask_index: int) -> float:
-    """Where sensitivity and specificity together are largest, in the middle of such values."""
-    scores, truth = _scores(figures, weights, mask_index), np.array([item.lesions > 0 for item in figures])
-    candidates = np.linspace(0.05, 0.95, 91)
-    youden = np.array([_mean(scores[truth] >= c) + _mean(scores[~truth] < c) for c in candidates])
-    if np.isnan(youden).any():
-        return 0.5
-    return round(float(np.median(candidates[youden >= youden.max() - 1e-9])), 2)
+    return np.asarray(weights.bias + features @ np.array([weights.slice_weight, weights.involvement_weight]))
 
 
 def _slice_threshold(figures: Sequence[CaseFigures]) -> float:
@@ -145,9 +104,7 @@ def _box_f1(figures: Sequence[CaseFigures], index: int) -> float:
     return float(2.0 * hits / max(1, predicted + real))
 
 
-def _reading(
-    figures: Sequence[CaseFigures], weights: PatientScoreWeights, mask_index: int, box_index: int
-) -> ReadingFigures:
+def _reading(figures: Sequence[CaseFigures], patient: PatientPoints, mask_index: int, box_index: int) -> ReadingFigures:
     masks = [item.masks[mask_index] for item in figures]
     diseased = np.array([item.lesions > 0 for item in figures])
     hits, predicted, real = np.sum([item.boxes[box_index] for item in figures], axis=0)
@@ -162,7 +119,7 @@ def _reading(
         lesion_sensitivity=sum(m.found_lesions for m in masks) / max(1, sum(item.lesions for item in figures)),
         false_components_per_study=_mean([mask.false_components for mask in masks]),
         healthy_false_ml=_mean(healthy_ml),
-        patient_auc=area_under_curve(_scores(figures, weights, mask_index), diseased),
+        patient_auc=area_under_curve(_logits(figures, patient.weights, mask_index), diseased),
         kind_agreement=_mean([item.kind_agreement for item in figures if item.kind_agreement >= 0.0]),
         box_recall=float(hits / max(1, real)),
         box_precision=float(min(hits, predicted) / max(1, predicted)),

@@ -1,0 +1,144 @@
+"""The patient score of a pack: weights, temperature and operating points, fitted on validation cases."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from pipeline.model_pack import Calibration, OperatingPoint, PatientOperatingPoints
+from pipeline.patient_score import PatientScoreWeights
+from pipeline.study import Float64Array
+
+FOLDS = 5
+"""The temperature is fitted on logits of cases that the weights were not fitted on."""
+
+SHRINKAGE = 0.01
+"""Of the squared weights in the loss of the logistic regression."""
+
+WANTED = 0.95
+"""Sensitivity, or specificity, of the two named operating points."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PatientPoints:
+    """What a pack says about its patient score."""
+
+    weights: PatientScoreWeights
+    calibration: Calibration
+    operating_points: PatientOperatingPoints
+    held_out_scores: Float64Array
+    """(n,), each from weights that were fitted on the other folds."""
+
+
+def choose_patient_points(features: Float64Array, diseased: NDArray[np.bool_]) -> PatientPoints:
+    """Weights from all cases; temperature and operating points from scores of cases held out in turn.
+
+    Args:
+        features: (n, 2) from `patient_features`.
+        diseased: (n,), whether there is a lesion.
+    """
+    logits = _held_out_logits(features, diseased)
+    temperature = fit_temperature(logits, diseased)
+    scores = np.asarray(1.0 / (1.0 + np.exp(-logits / temperature)))
+    return PatientPoints(
+        weights=fit_patient_score(features, diseased, temperature=temperature),
+        calibration=Calibration(
+            method="temperature",
+            patient_temperature=temperature,
+            calibrated_on=f"validation readings of phantoms, {FOLDS}-fold",
+            population="synthetic phantoms",
+            studies=len(diseased),
+        ),
+        operating_points=operating_points(scores, diseased),
+        held_out_scores=scores,
+    )
+
+
+def fit_patient_score(
+    features: Float64Array, diseased: NDArray[np.bool_], *, temperature: float = 1.0
+) -> PatientScoreWeights:
+    """Logistic regression with a little shrinkage."""
+    inputs = torch.from_numpy(features).float()
+    truth = torch.from_numpy(diseased).float()
+    weights = torch.zeros(3, requires_grad=True)
+
+    def loss() -> torch.Tensor:
+        logits = weights[0] + inputs @ weights[1:]
+        fit = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth)
+        return fit + SHRINKAGE * weights[1:].square().sum()
+
+    _minimise(loss, weights)
+    bias, slices, involvement = weights.detach().tolist()
+    return PatientScoreWeights(bias=bias, slice_weight=slices, involvement_weight=involvement, temperature=temperature)
+
+
+def fit_temperature(logits: Float64Array, diseased: NDArray[np.bool_]) -> float:
+    """What the logits are divided by to be most likely (Guo et al. 2017); between 0.25 and 4, 1 for one class only."""
+    if diseased.all() or not diseased.any():
+        return 1.0
+    given, truth = torch.from_numpy(logits).float(), torch.from_numpy(diseased).float()
+    log_temperature = torch.zeros(1, requires_grad=True)
+
+    def loss() -> torch.Tensor:
+        return torch.nn.functional.binary_cross_entropy_with_logits(given / log_temperature.exp(), truth)
+
+    _minimise(loss, log_temperature)
+    return round(float(log_temperature.detach().exp().clamp(0.25, 4.0)), 4)
+
+
+def operating_points(scores: Float64Array, diseased: NDArray[np.bool_]) -> PatientOperatingPoints:
+    """The default where sensitivity and specificity together are largest, and the two named ones."""
+    points = [_point(threshold, scores, diseased) for threshold in np.linspace(0.01, 0.99, 99)]
+    if diseased.all() or not diseased.any():
+        return PatientOperatingPoints(default=_point(0.5, scores, diseased))
+    best = max(point.sensitivity + point.specificity for point in points)
+    default = [point for point in points if point.sensitivity + point.specificity >= best - 1e-9]
+    sensitive = [point for point in points if point.sensitivity >= WANTED]
+    specific = [point for point in points if point.specificity >= WANTED]
+    return PatientOperatingPoints(
+        default=default[len(default) // 2],
+        sensitivity_95=sensitive[-1] if sensitive else None,
+        specificity_95=specific[0] if specific else None,
+    )
+
+
+def area_under_curve(scores: Float64Array, positive: NDArray[np.bool_]) -> float:
+    """Chance that a positive scores above a negative; nan where one of them is missing."""
+    above = scores[positive][:, None] - scores[~positive][None, :]
+    return float((above > 0).mean() + 0.5 * (above == 0).mean()) if above.size else float("nan")
+
+
+def _held_out_logits(features: Float64Array, diseased: NDArray[np.bool_]) -> Float64Array:
+    folds = np.arange(len(diseased)) % FOLDS
+    logits = np.zeros(len(diseased))
+    for fold in range(FOLDS):
+        held = folds == fold
+        weights = fit_patient_score(features[~held], diseased[~held])
+        logits[held] = weights.bias + features[held] @ np.array([weights.slice_weight, weights.involvement_weight])
+    return logits
+
+
+def _point(threshold: float, scores: Float64Array, diseased: NDArray[np.bool_]) -> OperatingPoint:
+    threshold = round(float(threshold), 2)
+    positive = scores >= threshold
+    return OperatingPoint(
+        threshold=threshold,
+        sensitivity=float(positive[diseased].mean()) if diseased.any() else 0.0,
+        specificity=float((~positive[~diseased]).mean()) if not diseased.all() else 0.0,
+        diseased=int(diseased.sum()),
+        healthy=int((~diseased).sum()),
+    )
+
+
+def _minimise(loss: Callable[[], torch.Tensor], parameters: torch.Tensor) -> None:
+    optimiser = torch.optim.LBFGS([parameters], max_iter=200)
+
+    def closure() -> torch.Tensor:
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
+        return value
+
+    optimiser.step(closure)  # type: ignore[no-untyped-call]  # torch has no type for it

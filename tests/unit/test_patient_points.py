@@ -1,0 +1,61 @@
+"""The patient score becomes a probability on the cases it was fitted on, with operating points that hold there."""
+
+import numpy as np
+
+from pipeline.study import BoolArray, Float64Array
+from pipeline.training.patient_points import (
+    area_under_curve,
+    choose_patient_points,
+    fit_temperature,
+    operating_points,
+)
+
+
+def cases(count: int, seed: int = 1) -> tuple[Float64Array, BoolArray]:
+    """Features of which the first tells the diseased by a logit of its own value."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0.0, 2.0, count)
+    diseased = rng.random(count) < 1.0 / (1.0 + np.exp(-logits))
+    return np.stack([logits, rng.normal(0.0, 1.0, count)], axis=1), diseased
+
+
+def test_a_temperature_undoes_overconfidence() -> None:
+    """Logits three times too large need a temperature of about three."""
+    features, diseased = cases(4000)
+    assert 2.5 < fit_temperature(3.0 * features[:, 0], diseased) < 3.5
+
+
+def test_scores_of_held_out_cases_are_probabilities() -> None:
+    """Among cases that score about 0.8, about 80 % are diseased."""
+    points = choose_patient_points(*cases(4000))
+    about = (points.held_out_scores > 0.7) & (points.held_out_scores < 0.9)
+    assert 0.72 < cases(4000)[1][about].mean() < 0.88
+
+
+def test_the_named_operating_points_keep_their_promise() -> None:
+    """The sensitive one is the highest that still finds 95 %, the specific one the lowest that clears 95 %."""
+    features, diseased = cases(500)
+    scores = 1.0 / (1.0 + np.exp(-features[:, 0]))
+    points = operating_points(scores, diseased)
+    assert points.sensitivity_95 is not None
+    assert points.specificity_95 is not None
+    assert (
+        points.sensitivity_95.sensitivity >= 0.95 > (scores[diseased] >= points.sensitivity_95.threshold + 0.02).mean()
+    )
+    assert (
+        points.specificity_95.specificity >= 0.95 > (scores[~diseased] < points.specificity_95.threshold - 0.02).mean()
+    )
+    assert points.default.diseased + points.default.healthy == 500
+
+
+def test_cases_of_one_class_have_no_named_operating_points() -> None:
+    """There is nothing to tell apart."""
+    points = operating_points(np.linspace(0.1, 0.9, 10), np.ones(10, bool))
+    assert points.default.threshold == 0.5
+    assert points.sensitivity_95 is None
+
+
+def test_the_area_under_the_curve_counts_pairs() -> None:
+    """Three of four pairs are in order, one is a tie."""
+    scores, positive = np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False])
+    assert area_under_curve(scores, positive) == 0.875
