@@ -100,14 +100,14 @@ def _boxes_in_lungs(reading: StudyReading, lungs: BoolArray) -> tuple[Int32Array
     scores: list[Float32Array] = [np.zeros(0, np.float32)]
     for z, (found, plane) in enumerate(zip(reading.boxes, lungs, strict=True)):
         clipped = np.clip(found.boxes, 0.0, limits).astype(np.float32)
-        inside = _lung_shares(clipped, plane) >= LEAST_LUNG_SHARE
+        inside = lung_shares(clipped, plane) >= LEAST_LUNG_SHARE
         slices.append(np.full(int(inside.sum()), z, np.int32))
         boxes.append(clipped[inside])
         scores.append(found.scores[inside].astype(np.float32))
     return np.concatenate(slices), np.concatenate(boxes), np.concatenate(scores)
 
 
-def _lung_shares(boxes: Float32Array, plane: BoolArray) -> Float32Array:
+def lung_shares(boxes: Float32Array, plane: BoolArray) -> Float32Array:
     """Of each box's whole pixels, from sums over rectangles."""
     sums = np.pad(plane.cumsum(axis=0, dtype=np.int64).cumsum(axis=1), ((1, 0), (1, 0)))
     x0, y0, x1, y1 = np.rint(boxes).astype(int).T
