@@ -1,0 +1,114 @@
+"""CT with DICOM segmentations: what a PACS holds after a radiologist corrected a segmentation."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from pipeline.importers.dicom_files import DicomFile, dicom_files, grouped, read_dicom_ct, study_of_ct
+from pipeline.importers.errors import NothingToImportError, StudyNotImportedError
+from pipeline.importers.licences import OWN
+from pipeline.importers.records import (
+    FoundStudies,
+    ImportedStudy,
+    Importer,
+    ImportOptions,
+    Refusal,
+    SourceStudy,
+    StudyLabel,
+)
+from pipeline.importers.segments import (
+    SEGMENTATION_CLASSES,
+    Segment,
+    read_segmentation,
+    referenced_series,
+    segment_masks,
+)
+from pipeline.importers.structures import Structure, structure_coded
+from pipeline.importers.truth import SAYS_LESION, TruthCanvas
+
+SOURCE = "site"
+"""All DICOM of a site is one source, so that a patient is one patient whatever objects come with the CT."""
+
+AUTOMATIC = "automatic"
+_NO_CT = "The CT that it was drawn on is not here."
+_MEANS_NOTHING = "None of its segments is a lung or a lesion by code or name; say `--map NAME=lesion`."
+
+
+def find(source: Path, options: ImportOptions) -> FoundStudies:
+    """Every CT series that a segmentation was drawn on."""
+    files = dicom_files(source)
+    segmentations = [file for file in files if file.sop_class_uid in SEGMENTATION_CLASSES]
+    if not segmentations:
+        reason = f"{source} holds no DICOM segmentation (SEG)."
+        raise NothingToImportError(reason)
+    images = [file for file in files if file.is_ct_image]
+    drawn_on, refused = _by_series(segmentations, images, source)
+    series = grouped(images, lambda file: file.series_uid)
+    studies = tuple(
+        SourceStudy(
+            where=str(series[uid][0].path.parent.relative_to(source)),
+            read=partial(_read_study, series[uid], [file.path for file in drawn_on[uid]], options),
+        )
+        for uid in sorted(drawn_on)
+    )
+    return FoundStudies(studies=studies, refused=tuple(refused))
+
+
+def _by_series(
+    segmentations: Sequence[DicomFile], images: Sequence[DicomFile], source: Path
+) -> tuple[dict[str, list[DicomFile]], list[Refusal]]:
+    """Segmentations by the CT series they were drawn on."""
+    known = {file.series_uid for file in images}
+    drawn_on: dict[str, list[DicomFile]] = defaultdict(list)
+    refused = []
+    for file in segmentations:
+        series = sorted(referenced_series(file.path) & known)
+        if not series:
+            refused.append(Refusal(where=str(file.path.relative_to(source)), reason=_NO_CT))
+        for uid in series:
+            drawn_on[uid].append(file)
+    return drawn_on, refused
+
+
+def _read_study(images: Sequence[DicomFile], paths: Sequence[Path], options: ImportOptions) -> ImportedStudy:
+    ct = read_dicom_ct(images)
+    segmentations = [read_segmentation(path) for path in paths]
+    segments = [segment for segmentation in segmentations for segment in segmentation.segments]
+    was_corrected = any(_shows_lesion(segment, options) and segment.made_by != AUTOMATIC for segment in segments)
+    canvas = TruthCanvas(ct.lps.grid.shape)
+    makers: set[str] = set()
+    for segmentation in segmentations:
+        for segment, mask in segment_masks(segmentation, ct.lps.grid):
+            shows_lesion = _shows_lesion(segment, options)
+            if not (shows_lesion and was_corrected and segment.made_by == AUTOMATIC):
+                canvas.paint(_structure(segment, options), mask)
+                makers |= {segment.made_by} if shows_lesion else set()
+    truth = canvas.truth(ct.lps.volume_hu, ct.lps.spacing_mm)
+    if truth.lesion is None and truth.lung_mask is None:
+        raise StudyNotImportedError(_MEANS_NOTHING)
+    return replace(
+        study_of_ct(ct),
+        truth=truth,
+        label=StudyLabel.UNKNOWN if truth.lesion is None else StudyLabel.LESION,
+        drawn_by=", ".join(sorted(makers)),
+        left_out=tuple(sorted({one.name for one in segments if _structure(one, options) is Structure.NOTHING})),
+    )
+
+
+def _structure(segment: Segment, options: ImportOptions) -> Structure:
+    return structure_coded(segment.name, segment.codes, options.structures, sides=segment.sides)
+
+
+def _shows_lesion(segment: Segment, options: ImportOptions) -> bool:
+    return _structure(segment, options) in SAYS_LESION
+
+
+IMPORTER = Importer(
+    name="dicom-seg",
+    source=SOURCE,
+    summary="DICOM CT with DICOM segmentations (SEG)",
+    licence=OWN,
+    find=find,
+)

@@ -1,0 +1,35 @@
+"""Why an import stopped, or left a study out.
+
+ImportingError
+├── UnknownFormatError
+├── ImportOptionError
+├── NothingToImportError
+├── StudyNotImportedError        one study is left out, the others go on
+└── StoreError
+"""
+
+from pipeline.errors import PipelineError
+
+
+class ImportingError(PipelineError):
+    """The import stopped; the message says why."""
+
+
+class UnknownFormatError(ImportingError):
+    """No importer has this name; see `dicom-node import --help`."""
+
+
+class ImportOptionError(ImportingError):
+    """An option of the import makes no sense; the message names it."""
+
+
+class NothingToImportError(ImportingError):
+    """The folder is not laid out as this format is; see docs/import.md."""
+
+
+class StudyNotImportedError(ImportingError):
+    """The study was left out; the reason says what is wrong with it."""
+
+
+class StoreError(ImportingError):
+    """The store cannot be used; the message says what is wrong with it."""
