@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from dicom_node.cli import check, demo, import_data, infer, phantom, serve, status, study, train
+from dicom_node.cli import check, demo, evaluate, import_data, infer, phantom, serve, status, study, train
 
 app = typer.Typer(
     name="dicom-node", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -36,4 +36,5 @@ app.command()(status.status)
 app.add_typer(study.app, name="study")
 app.command("import")(import_data.import_data)
 app.command()(train.train)
+app.command()(evaluate.evaluate)
 app.command()(phantom.phantom)

@@ -43,7 +43,7 @@ class CaseSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkShape:
-    """Shape of a Space-Time-Net whose weights do not come in a model pack."""
+    """Shape of a network whose weights do not come in a model pack; baselines take the encoder's widths from it."""
 
     widths: tuple[int, int, int, int] = (24, 48, 96, 160)
     hidden: int = 64
@@ -144,7 +144,7 @@ def _model(key: str, table: dict[str, Any], base: Path) -> ModelConfig:
         _refuse(f"{key}.epochs", "give either epochs or pack", sorted(values))
     if "pack" in values and not ModelKind(kind).looks_back:
         _refuse(f"{key}.pack", "only Space-Time-Net comes in model packs", kind)
-    paths = {name: base / values.pop(name) for name in ("epochs", "pack") if name in values}
+    paths: dict[str, Any] = {name: base / values.pop(name) for name in ("epochs", "pack") if name in values}
     shape = {name: tuple(item) if isinstance(item, list) else item for name, item in values.pop("network", {}).items()}
     network = _built(NetworkShape, f"{key}.network", shape)
     return _built(ModelConfig, key, {**values, **paths, "kind": ModelKind(kind), "network": network})

@@ -12,6 +12,8 @@ from pipeline.training.cases import Case, CaseStudy
 SMALLEST_LESION_ML = 0.1
 """Smaller lesions are neither asked for nor held against who claims them."""
 
+LEAST_DICE_ML = 0.5
+
 UNKNOWN_KIND = 255
 """Of a voxel about which the truth says nothing."""
 
@@ -41,6 +43,11 @@ class StudyTruth:
     def diseased(self) -> bool:
         """There is enough lesion to be found."""
         return self.lesion_ml >= SMALLEST_LESION_ML
+
+    @property
+    def has_dice(self) -> bool:
+        """There is enough lesion for a Dice worth averaging."""
+        return self.lesion_ml >= LEAST_DICE_ML
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,8 +1,10 @@
 """Ways to show a detector the studies of a patient."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -50,19 +52,40 @@ class View:
 NEWEST_ALONE = View(way=Way.ALONE)
 
 
-def stage_two_views(studies: int, *, looks_back: bool) -> tuple[View, ...]:
-    """All dates of a patient with so many studies.
+STAGE_ONE = "I"
+STAGE_TWO = "II"
 
-    A detector that looks back reads the newest study once; another one reads every study for itself.
-    """
-    if not looks_back:
-        return tuple(View(way=Way.ALONE, studies_back=back) for back in range(min(studies, MOST_STUDIES)))
-    return (View(way=Way.ALL_DATES),) if studies > 1 else (NEWEST_ALONE,)
+Views: TypeAlias = Callable[[int], tuple[View, ...]]
+"""The readings that a stage rests on of a patient with so many studies; the first is that of the newest study."""
 
 
-def control_views(studies: int) -> tuple[View, ...]:
-    """Readings with earlier studies that cannot help; none where there are no earlier studies."""
-    return tuple(View(way=way) for way in CONTROLS) if studies > 1 else ()
+def paper_stages(*, looks_back: bool) -> dict[str, Views]:
+    """One date per patient; all dates."""
+    return {STAGE_ONE: _newest_alone, STAGE_TWO: _all_dates_at_once if looks_back else _every_study}
+
+
+def control_stages() -> dict[str, Views]:
+    """Stage II with earlier studies that cannot help."""
+    return {f"{STAGE_TWO}, {way}": partial(_newest_with, way) for way in CONTROLS}
+
+
+def _newest_alone(studies: int) -> tuple[View, ...]:
+    del studies
+    return (NEWEST_ALONE,)
+
+
+def _every_study(studies: int) -> tuple[View, ...]:
+    """Each for itself: the patient is as ill as the worst of them looks."""
+    return tuple(View(way=Way.ALONE, studies_back=back) for back in range(min(studies, MOST_STUDIES)))
+
+
+def _all_dates_at_once(studies: int) -> tuple[View, ...]:
+    return _newest_with(Way.ALL_DATES, studies)
+
+
+def _newest_with(way: Way, studies: int) -> tuple[View, ...]:
+    """Alone where there is nothing else to show."""
+    return (View(way=way),) if studies > 1 else (NEWEST_ALONE,)
 
 
 def shown_studies(case: Case, view: View, stranger: Case, *, seed: int) -> list[CaseStudy]:

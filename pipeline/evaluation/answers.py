@@ -1,0 +1,60 @@
+"""What one checkpoint of one detector answers in one stage, for all patients."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.evaluation.choices import Choices, candidates_of, dice, involvement_percent, study_score
+from pipeline.evaluation.lesion_matching import LesionClaims, claims_of
+from pipeline.evaluation.read_cases import Patient
+from pipeline.evaluation.readings import KeptReading
+from pipeline.evaluation.views import View, Views
+from pipeline.study import BoolArray, Float64Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Answers:
+    """One row per patient; lesions, Dice and involvement are those of the newest study."""
+
+    scores: Float64Array
+    """Of the reading that looks most diseased."""
+    diseased: BoolArray
+    claims: LesionClaims
+    dice: Float64Array
+    """nan without a mask, or without a lesion worth it."""
+    involvement_percent: Float64Array
+    true_involvement_percent: Float64Array
+
+
+def answers_of(
+    patients: Sequence[Patient], readings: Sequence[dict[View, KeptReading]], views: Views, choices: Choices
+) -> Answers:
+    """Answers about patients whose state is known.
+
+    Args:
+        patients: None of whom is neither diseased nor healthy.
+        readings: Of each patient, at least those that `views` names.
+        views: What the stage rests on.
+        choices: Of the checkpoint.
+    """
+    used = [
+        [held[view] for view in views(len(patient.truth.studies))]
+        for patient, held in zip(patients, readings, strict=True)
+    ]
+    newest = [group[0] for group in used]
+    truths = [patient.truth.studies[-1] for patient in patients]
+    candidates = [candidates_of(reading, choices.link_floor) for reading in newest]
+    return Answers(
+        scores=np.array([max(study_score(reading, choices) for reading in group) for group in used]),
+        diseased=np.array([bool(patient.truth.diseased) for patient in patients], np.bool_),
+        claims=claims_of([(found, truth.lesions) for found, truth in zip(candidates, truths, strict=True)]),
+        dice=np.array(
+            [
+                dice(reading, choices) if truth.has_dice else np.nan
+                for reading, truth in zip(newest, truths, strict=True)
+            ]
+        ),
+        involvement_percent=np.array([involvement_percent(reading, choices) for reading in newest]),
+        true_involvement_percent=np.array([truth.involvement_percent for truth in truths]),
+    )
