@@ -2,41 +2,50 @@
 
 from collections.abc import Sequence
 
-from pipeline.model_pack import TrainingData
+from pipeline.model_pack import PatientOperatingPoints, TrainingData
 from pipeline.training.config import TrainingConfig
 from pipeline.training.operating_points import OperatingPoints, ReadingFigures
 
 _TEMPLATE = """# {name} {version}
 
-**Demo weights. Not for diagnosis.** Every lesion these networks ever saw was synthetic. They show that the node works;
-they do not show that it finds disease in people. Scores are not calibrated for any population.
+**Not for diagnosis.** Every lesion these networks ever saw was synthetic. Figures on phantoms verify the software; they
+say nothing of clinical performance.
 
 ## What is inside
 
 - `models/lungs.safetensors`: 2D U-Net, right and left lung, {lung_steps} steps of {lung_batch} slices.
-- `models/space_time.safetensors`: Space-Time-Net{direction}, lesions in a study with 0..N earlier studies in view,
+- `models/space_time.safetensors`: Space-Time-Net{direction}, lesions in a study with 0..3 earlier studies in view,
   {steps} steps of {batch} patients.
 
-Both are stored in half precision, trained with a fixed seed ({seed}) in bfloat16 on a CPU.
+Both are stored in half precision, trained with a fixed seed ({seed}) in bfloat16.
 
 ## What they saw
 
 {data}
 
 Lung masks of the real scans are classical pseudo-masks (threshold and morphology), looked at, not drawn by experts.
-Tumours in these scans are not lesions to this network. Lesions were set into the real lungs by the generator of the
+Nothing was learned at the tumours of these scans. Lesions were set into the real lungs by the generator of the
 phantoms. Earlier studies were shown misaligned by a few pixels, cut off, left out ({alone:.0%} of the steps) or swapped
 for a stranger's ({wrong:.0%}).
 
-## What was measured
+## What was measured when the thresholds were chosen
 
-On {patients} phantom patients of other seeds, newest study of each, true lung masks, on the network's own grid. This is
-a check of the software, not of medicine.
+On {patients} phantom patients of other seeds, newest study of each, true lung masks, on the network's own grid; 95 %
+intervals in brackets.
 
 {table}
 
 A lesion is found when a tenth of it lies in the mask; a box hits at an overlap (IoU) of 0.3; Dice over studies with at
-least 0.5 ml of lesion. Thresholds and the patient score were chosen on the same cases, so the figures are a little kind.
+least 0.5 ml of lesion. Thresholds were chosen on the same cases, so the figures are a little kind.
+
+## The patient score
+
+A logistic function of the most suspicious slices and the involvement. Its temperature is {temperature:.2f}, fitted on
+held-out folds of the same phantoms: the score is a probability among such phantoms, not among people.
+
+| Operating point | Score from | Sensitivity | Specificity |
+|---|---|---|---|
+{points}
 
 {notes}
 ## Limits
@@ -46,11 +55,17 @@ Axial chest CT, slices 1 to 10 mm apart. Never tried: children, other diseases a
 
 _ROWS: tuple[tuple[str, str], ...] = (
     ("Studies (with a lesion)", "{studies} ({diseased})"),
-    ("Lesion mask, Dice", "{dice_mean:.3f} ± {dice_sd:.3f}"),
-    ("Lesions found", "{lesion_sensitivity:.1%}"),
+    ("Lesion mask, Dice", "{dice.value:.3f} [{dice.low:.3f}, {dice.high:.3f}], SD {dice_sd:.3f}"),
+    (
+        "Lesions found",
+        "{lesion_sensitivity.value:.1%} [{lesion_sensitivity.low:.1%}, {lesion_sensitivity.high:.1%}]",
+    ),
     ("False regions per study", "{false_components_per_study:.2f}"),
     ("False volume in studies without lesions", "{healthy_false_ml:.2f} ml"),
-    ("Patient with against without lesion, AUC", "{patient_auc:.3f}"),
+    (
+        "Patient with against without lesion, AUC",
+        "{patient_auc.value:.3f} [{patient_auc.low:.3f}, {patient_auc.high:.3f}]",
+    ),
     ("Kind right, of lesion voxels found", "{kind_agreement:.1%}"),
     ("Boxes, recall", "{box_recall:.1%}"),
     ("Boxes, precision", "{box_precision:.1%}"),
@@ -73,7 +88,22 @@ def model_card(config: TrainingConfig, data: Sequence[TrainingData], points: Ope
         wrong=config.space_time.wrong_patient_share,
         patients=patients,
         table=_table(points.readings),
+        temperature=points.patient.weights.temperature,
+        points=_points(points.patient.operating_points),
         notes=f"{config.card_notes.strip()}\n\n" if config.card_notes else "",
+    )
+
+
+def _points(points: PatientOperatingPoints) -> str:
+    named = {
+        "default": points.default,
+        "95 % sensitivity": points.sensitivity_95,
+        "95 % specificity": points.specificity_95,
+    }
+    return "\n".join(
+        f"| {name} | {point.threshold:.2f} | {point.sensitivity:.1%} | {point.specificity:.1%} |"
+        for name, point in named.items()
+        if point is not None
     )
 
 

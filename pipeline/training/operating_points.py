@@ -6,11 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.evaluation.resampling import NORMAL_95, Estimate, share
+from pipeline.evaluation.roc import delong_area
 from pipeline.model_pack import Thresholds
 from pipeline.patient_score import PatientScoreWeights
 from pipeline.study import Float64Array
 from pipeline.training.evaluate import BOX_SCORES, PROBABILITIES, SMALLEST_LESION_ML, CaseFigures
-from pipeline.training.patient_points import PatientPoints, area_under_curve, choose_patient_points
+from pipeline.training.patient_points import PatientPoints, choose_patient_points
 
 SLICE_SPECIFICITY = 0.95
 MERIT_TO_SPARE = 0.01
@@ -27,13 +29,13 @@ class ReadingFigures:
     priors: int
     studies: int
     diseased: int
-    dice_mean: float
+    dice: Estimate
     dice_sd: float
-    lesion_sensitivity: float
+    lesion_sensitivity: Estimate
     false_components_per_study: float
     healthy_false_ml: float
     """Mean lesion volume claimed in a study without lesions."""
-    patient_auc: float
+    patient_auc: Estimate
     kind_agreement: float
     box_recall: float
     box_precision: float
@@ -78,6 +80,14 @@ def _mean(values: Sequence[float] | NDArray[np.bool_]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
+def _mean_estimate(values: Sequence[float]) -> Estimate:
+    """Mean with its normal interval."""
+    if len(values) < 2:
+        return Estimate(value=_mean(values), n=len(values))
+    half = NORMAL_95 * float(np.std(values, ddof=1)) / len(values) ** 0.5
+    return Estimate(value=_mean(values), low=_mean(values) - half, high=_mean(values) + half, n=len(values))
+
+
 def _logits(figures: Sequence[CaseFigures], weights: PatientScoreWeights, mask_index: int) -> Float64Array:
     features = np.array([item.features[mask_index] for item in figures])
     return np.asarray(weights.bias + features @ np.array([weights.slice_weight, weights.involvement_weight]))
@@ -114,12 +124,12 @@ def _reading(figures: Sequence[CaseFigures], patient: PatientPoints, mask_index:
         priors=max(item.priors for item in figures),
         studies=len(figures),
         diseased=int(diseased.sum()),
-        dice_mean=_mean(dices),
+        dice=_mean_estimate(dices),
         dice_sd=float(np.std(dices)) if dices else float("nan"),
-        lesion_sensitivity=sum(m.found_lesions for m in masks) / max(1, sum(item.lesions for item in figures)),
+        lesion_sensitivity=share(sum(m.found_lesions for m in masks), sum(item.lesions for item in figures)),
         false_components_per_study=_mean([mask.false_components for mask in masks]),
         healthy_false_ml=_mean(healthy_ml),
-        patient_auc=area_under_curve(_logits(figures, patient.weights, mask_index), diseased),
+        patient_auc=delong_area(_logits(figures, patient.weights, mask_index), diseased),
         kind_agreement=_mean([item.kind_agreement for item in figures if item.kind_agreement >= 0.0]),
         box_recall=float(hits / max(1, real)),
         box_precision=float(min(hits, predicted) / max(1, predicted)),

@@ -104,12 +104,6 @@ def operating_points(scores: Float64Array, diseased: NDArray[np.bool_]) -> Patie
     )
 
 
-def area_under_curve(scores: Float64Array, positive: NDArray[np.bool_]) -> float:
-    """Chance that a positive scores above a negative; nan where one of them is missing."""
-    above = scores[positive][:, None] - scores[~positive][None, :]
-    return float((above > 0).mean() + 0.5 * (above == 0).mean()) if above.size else float("nan")
-
-
 def _held_out_logits(features: Float64Array, diseased: NDArray[np.bool_]) -> Float64Array:
     folds = np.arange(len(diseased)) % FOLDS
     logits = np.zeros(len(diseased))

@@ -4,7 +4,6 @@ import numpy as np
 
 from pipeline.study import BoolArray, Float64Array
 from pipeline.training.patient_points import (
-    area_under_curve,
     choose_patient_points,
     fit_temperature,
     operating_points,
@@ -53,9 +52,3 @@ def test_cases_of_one_class_have_no_named_operating_points() -> None:
     points = operating_points(np.linspace(0.1, 0.9, 10), np.ones(10, bool))
     assert points.default.threshold == 0.5
     assert points.sensitivity_95 is None
-
-
-def test_the_area_under_the_curve_counts_pairs() -> None:
-    """Three of four pairs are in order, one is a tie."""
-    scores, positive = np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False])
-    assert area_under_curve(scores, positive) == 0.875
