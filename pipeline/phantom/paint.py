@@ -12,10 +12,10 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.phantom.axes import Axes
+from pipeline.phantom.irregular import LungDisease, draw_grain, draw_rise
 from pipeline.phantom.kinetics import Course
-from pipeline.phantom.lesions import CONSOLIDATION, GROUND_GLASS, LesionBody, lay_lesions
+from pipeline.phantom.lesions import CONSOLIDATION, GROUND_GLASS
 from pipeline.phantom.spread import LungSite, build_site, draw_lesions
-from pipeline.phantom.textures import cut_texture, fractal_noise
 from pipeline.study import BoolArray, Float32Array, Int16Array, UInt8Array, UInt16Array
 
 NOT_KNOWN = 255
@@ -35,6 +35,13 @@ _VESSEL_RISE_HU = 110.0
 _BASE_BLUR_MM = 7.0
 _QUIET_BLUR_PIXELS = 0.9
 """Takes the noise out of the share of parenchyma, else denser lung would be less noisy."""
+
+_PLEURA_MM = 2.0
+_SOLID_FROM_HU = -450.0
+"""What stays less dense is ground glass."""
+
+_NOISE_HU = 45.0
+"""What is blurred away beyond this is no noise but a border."""
 
 _SUBSLICE_MM = 2.5
 """A thick slice is the mean of lesions drawn about this finely."""
@@ -70,28 +77,7 @@ class ScannedLungs:
     parenchyma_hu: Float32Array
     """Smooth density of the lung between the vessels."""
     share: Float32Array
-    """0..1, how much of each voxel is parenchyma; 0 outside the lungs."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grain:
-    """How uneven the disease of a patient is, the same on all days."""
-
-    seed: int
-    fine: float
-    """Standard deviation of the rise in density at 2 to 5 mm, as a share of it."""
-    patchy: float
-    """The same at 8 to 20 mm: lobules that are spared."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class LungDisease:
-    """What is painted into the lungs of one patient."""
-
-    lesions: tuple[LesionBody, ...]
-    look_alikes: tuple[LesionBody, ...] = ()
-    """Painted like lesions, but no truth shows them."""
-    grain: Grain
+    """0..1, how much of each voxel is parenchyma; 0 outside the lungs and the 2 mm about them."""
 
 
 def paint_lesions(
@@ -104,7 +90,8 @@ def paint_lesions(
 ) -> Painted:
     """Set lesions of one random day into lungs.
 
-    The volume is (z, y, x) with z to the head, y to the back; nothing outside the mask changes and nothing gets darker.
+    The volume is (z, y, x) with z to the head, y to the back; nothing more than 2 mm outside the mask changes and
+    nothing gets darker.
     """
     day = float(rng.uniform(*_DAYS))
     days = [day - 14.0 if course is Course.ABSORPTION else day]
@@ -133,10 +120,13 @@ def take_apart(
     """The lungs of a scan (z, y, x) as parenchyma and the rest."""
     scanned, inside = volume_hu.astype(np.float32), lung_mask > 0
     parenchyma_hu = _parenchyma(scanned, inside, spacing_mm)
-    quiet = ndimage.gaussian_filter(scanned, (0.0, _QUIET_BLUR_PIXELS, _QUIET_BLUR_PIXELS))
+    blurred = ndimage.gaussian_filter(scanned, (0.0, _QUIET_BLUR_PIXELS, _QUIET_BLUR_PIXELS))
+    quiet = scanned + np.clip(blurred - scanned, -_NOISE_HU, _NOISE_HU)
     below_dense = (_DENSE_HU - quiet) / (_DENSE_HU - parenchyma_hu)
     above_air = (quiet - _AIR_HU) / (parenchyma_hu - _AIR_HU)
-    share = np.clip(np.minimum(below_dense, above_air), 0.0, 1.0) * inside
+    # A mask ends where a voxel is half lung: the other half changes too.
+    reach = np.ones([1, *(2 * max(1, round(_PLEURA_MM / mm)) + 1 for mm in spacing_mm[1:])], bool)
+    share = np.clip(np.minimum(below_dense, above_air), 0.0, 1.0) * ndimage.binary_dilation(inside, reach)
     z_mm, y_mm, x_mm = (
         (np.arange(count) * mm).astype(np.float32) for count, mm in zip(scanned.shape, spacing_mm, strict=True)
     )
@@ -155,13 +145,6 @@ def room_for_lesions(lungs: ScannedLungs) -> LungSite:
     return build_site(lungs.axes.crop((z, y, x)), lungs.lung_mask[z, y, x] > 0)
 
 
-def draw_grain(rng: np.random.Generator) -> Grain:
-    """A random unevenness."""
-    return Grain(
-        seed=int(rng.integers(1 << 31)), fine=float(rng.uniform(0.1, 0.4)), patchy=float(rng.uniform(0.1, 0.5))
-    )
-
-
 def with_parenchyma(lungs: ScannedLungs, parenchyma_hu: Float32Array) -> ScannedLungs:
     """The same lungs with another density between the vessels."""
     volume_hu = lungs.volume_hu + lungs.share * (parenchyma_hu - lungs.parenchyma_hu)
@@ -171,18 +154,14 @@ def with_parenchyma(lungs: ScannedLungs, parenchyma_hu: Float32Array) -> Scanned
 def paint_day(lungs: ScannedLungs, disease: LungDisease, *, day: float) -> Painted:
     """The lungs with the disease of one day."""
     parts = max(1, round(float(lungs.axes.step_mm[0]) / _SUBSLICE_MM))
-    axes = _subsliced(lungs.axes, parts)
     healthy_hu = np.repeat(lungs.parenchyma_hu, parts, axis=0)
-    static_hu = lay_lesions(healthy_hu.copy(), axes, disease.look_alikes, day=day).parenchyma_hu
-    layer = lay_lesions(static_hu.copy(), axes, disease.lesions, day=day)
-    uneven = 1.0 + _unevenness(axes, disease.grain, layer.parenchyma_hu)
-    rise_hu = _as_scanned((layer.parenchyma_hu - healthy_hu) * uneven, axes, parts)
-    lesion_rise_hu = _as_scanned(layer.parenchyma_hu - static_hu, axes, parts)
+    drawn = draw_rise(healthy_hu, _subsliced(lungs.axes, parts), disease, day=day)
+    rise_hu, lesion_rise_hu = (_as_scanned(part, lungs.axes, parts) for part in (drawn.rise_hu, drawn.lesion_rise_hu))
     room_hu = np.maximum(_DENSE_HU - lungs.parenchyma_hu, 0.0)
-    painted = lungs.volume_hu + lungs.share * np.clip(rise_hu, 0.0, room_hu)
-    inside = lungs.lung_mask > 0
-    kind = _scanned_kind(layer.kind, parts, lesion_rise_hu) * inside
-    labels = layer.labels.reshape(-1, parts, *layer.labels.shape[1:]).max(axis=1)
+    painted = lungs.volume_hu + lungs.share * np.clip(rise_hu, _AIR_HU - lungs.parenchyma_hu, room_hu)
+    kind = _scanned_kind(drawn.kind, parts, lesion_rise_hu) * (lungs.lung_mask > 0)
+    kind[(kind == CONSOLIDATION) & (lungs.parenchyma_hu + rise_hu < _SOLID_FROM_HU)] = GROUND_GLASS
+    labels = drawn.labels.reshape(-1, parts, *drawn.labels.shape[1:]).max(axis=1)
     return Painted(
         volume_hu=np.clip(np.rint(painted), -1024, 3071).astype(np.int16),
         lesion_labels=np.where((kind > 0) & (kind != NOT_KNOWN), labels, 0).astype(np.uint16),
@@ -212,15 +191,6 @@ def _subsliced(axes: Axes, parts: int) -> Axes:
     offset = 0.5 * (parts - 1) * step
     z_mm = axes.z_mm[0] - offset + np.arange(axes.z_mm.size * parts) * step
     return Axes(z_mm=z_mm.astype(np.float32), y_mm=axes.y_mm, x_mm=axes.x_mm)
-
-
-def _unevenness(axes: Axes, grain: Grain, diseased_hu: Float32Array) -> Float32Array:
-    """Deviation of the rise in density, as a share of it; solid lung is even."""
-    rng = np.random.default_rng(grain.seed)
-    fine = cut_texture(fractal_noise(0.9), axes.shape, rng)
-    patchy = cut_texture(fractal_noise(1.9), axes.shape, rng)
-    softness = np.clip((-100.0 - diseased_hu) / 300.0, 0.0, 1.0)
-    return np.asarray(softness * np.clip(grain.fine * fine + grain.patchy * patchy, -0.9, 1.2), dtype=np.float32)
 
 
 def _as_scanned(rise_hu: Float32Array, axes: Axes, parts: int) -> Float32Array:

@@ -65,6 +65,23 @@ def smooth_noise(generator: torch.Generator, shape: tuple[int, int, int], cells:
     return functional.interpolate(coarse, size=shape[1:], mode="bicubic", align_corners=False).squeeze(1)
 
 
+def scanner_noise(generator: torch.Generator, shape: tuple[int, int, int]) -> Tensor:
+    """Noise (N, H, W) of standard deviation 1 with the grain of a random kernel, now and then in streaks.
+
+    Its power rises with the frequency as reconstruction makes it, until the kernel cuts it off (Riederer et al. 1978).
+    """
+    rows, columns = torch.fft.fftfreq(shape[1])[:, None], torch.fft.rfftfreq(shape[2])[None]
+    frequency = torch.sqrt(rows**2 + columns**2)
+    cut_off = uniform(generator, 0.18, 0.6)
+    amplitude = torch.sqrt(frequency + 0.02) * torch.exp(-((frequency / cut_off) ** 2))
+    if chance(generator, 0.25):
+        # Rays along the shoulders or arms see most tissue: streaks lie from side to side.
+        amplitude = amplitude * (1.0 + uniform(generator, 1.0, 4.0) * (rows.abs() / (frequency + 1e-6)) ** 4)
+    white = torch.fft.rfft2(torch.randn(shape, generator=generator))
+    noise: Tensor = torch.fft.irfft2(white * amplitude, s=shape[1:])
+    return noise.div_(noise.std().clamp(min=1e-6))
+
+
 def with_opacities(images: Tensor, lungs: Tensor, generator: torch.Generator) -> Tensor:
     """Random dense regions in the lungs, for the lung network: disease must not cut holes into its mask.
 

@@ -7,40 +7,88 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import ndimage
 
-from pipeline.model_input import InputContract, averaged_slabs, resampled_in_plane, slices_per_slab
-from pipeline.phantom.axes import Axes
+from pipeline.model_input import InputContract
+from pipeline.phantom.irregular import LungDisease, draw_grain
 from pipeline.phantom.kinetics import Course
-from pipeline.phantom.lesions import LesionBody, lay_lesions
-from pipeline.phantom.spread import build_site, draw_lesions
-from pipeline.study import Float32Array, Int16Array, UInt8Array
+from pipeline.phantom.look_alikes import draw_bodies, draw_kinds
+from pipeline.phantom.paint import (
+    NOT_KNOWN,
+    ScannedLungs,
+    paint_day,
+    room_for_lesions,
+    take_apart,
+)
+from pipeline.phantom.spread import draw_lesions
+from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Int16Array, UInt8Array
+from pipeline.training import augment
 from pipeline.training.cases import Case, CaseStudy, lung_window, save_case
-from pipeline.training.phantom_cases import COURSE_SHARES, COURSES, draw_days, save_lung_slices
+from pipeline.training.chest_shapes import ChestShape, draw_shape, shaped
+from pipeline.training.phantom_cases import draw_days, save_lung_slices
 from pipeline.training.real_lungs import RealStudy
-
-TISSUE_BLUR_MM = 1.5
-"""Lesions are mixed into the blurred lung, so that the noise of the scan stays on top of them."""
-
+from pipeline.training.scan_changes import (
+    DENSEST_LUNG_HU,
+    EMPTIEST_LUNG_HU,
+    breathed,
+    misplaced,
+    with_contrast,
+    with_dependent_band,
+)
 
 WHOLE_CHEST_MM = 100.0
-"""Severe disease set into less would leave no lung."""
+"""Severe disease set into less would leave no lung; and less is painted less often."""
+
+BLOCK_SHARE = 1.0 / 3.0
+"""Paintings of a block of slices against those of a whole chest."""
+
+HEALTHY_SHARE = 0.38
+"""Of the paintings: vessels, fissures, domes and dependent lung of real patients, to be left alone."""
+
+COURSES = (Course.EARLY, Course.ADVANCED, Course.SEVERE, Course.ABSORPTION)
+COURSE_SHARES = (0.36, 0.34, 0.12, 0.18)
+"""Of the others."""
+
+GOLDEN_RATIO = 0.6180339887
+"""Its multiples modulo 1 fill 0..1 evenly, so that any number of paintings has the right share of healthy ones."""
+
+LOOK_ALIKE_SHARE = 0.6
+BAND_SHARE = 0.3
+CONTRAST_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Chest:
-    """One real patient on the model grid."""
+class RealChest:
+    """One real patient, as scanned; arrays (Z, Y, X), cut to the lungs."""
 
     name: str
     volumes_hu: tuple[Int16Array, ...]
     """One per series: the same chest, another kernel."""
-    lungs: UInt8Array
-    axes: Axes
+    lung_mask: UInt8Array
+    not_known: BoolArray
+    """True where nobody knows whether the disease is there."""
     spacing_mm: tuple[float, float, float]
+
+    @property
+    def is_whole(self) -> bool:
+        """A chest rather than a block of slices."""
+        return len(self.lung_mask) * self.spacing_mm[0] >= WHOLE_CHEST_MM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Patient:
+    """What one painting makes of a chest."""
+
+    scans: tuple[ScannedLungs, ...]
+    """One per series."""
+    not_known: BoolArray
+    spacing_mm: tuple[float, float, float]
+    disease: LungDisease
+    air_hu: float
+    contrast_hu: float
 
 
 def save_real_cases(studies: Sequence[RealStudy], folder: Path, paintings: int, *, contract: InputContract) -> None:
-    """For each patient `paintings` courses of a disease per series, and the whole slices for the lung network."""
+    """For each series of a whole chest `paintings` courses of a disease, of a block a third; whole slices for the lung network."""
     by_patient: dict[tuple[str, tuple[int, ...]], list[RealStudy]] = defaultdict(list)
     for study in studies:
         by_patient[(study.name.rsplit("-", 1)[0], study.volume_hu.shape)].append(study)
@@ -48,76 +96,104 @@ def save_real_cases(studies: Sequence[RealStudy], folder: Path, paintings: int, 
         lung_folder.mkdir(parents=True, exist_ok=True)
         save_lung_slices(lung_folder / "lungs.npz", study.volume_hu, study.lung_mask, study.spacing_mm[1:])
     for number, series in enumerate(by_patient.values()):
-        chest = _chest(series, contract)
-        for painting in range(paintings * len(series)):
-            rng = np.random.default_rng([number, painting, 99])
-            case = paint_case(chest, f"{chest.name}-painted-{painting}", rng)
+        chest = real_chest(series, contract)
+        share = 1.0 if chest.is_whole else BLOCK_SHARE
+        for painting in range(max(1, round(paintings * len(series) * share))):
+            case = paint_case(chest, painting, np.random.default_rng([number, painting, 99]), contract)
             save_case(folder / case.name, case)
 
 
-def paint_case(chest: _Chest, name: str, rng: np.random.Generator) -> Case:
-    """One course of the disease in a real chest."""
-    course = COURSES[rng.choice(len(COURSES), p=COURSE_SHARES)]
-    if course is Course.SEVERE and len(chest.axes.z_mm) * chest.spacing_mm[0] < WHOLE_CHEST_MM:
-        course = Course.ADVANCED
-    lesions = draw_lesions(build_site(chest.axes, chest.lungs > 0), course, rng)
-    studies = tuple(
-        paint_study(chest, chest.volumes_hu[rng.integers(len(chest.volumes_hu))], lesions, day=day)
-        for day in draw_days(rng)
+def real_chest(series: Sequence[RealStudy], contract: InputContract) -> RealChest:
+    """A patient's series, all on one grid, cut to the lungs and what bending may bring in."""
+    first = series[0]
+    window = lung_window(first.lung_mask > 0, round(2.0 * contract.margin_mm / first.spacing_mm[1]))
+    not_known = np.zeros(first.volume_hu.shape, bool)
+    for study in series:
+        if study.not_known is not None:
+            not_known |= study.not_known
+    return RealChest(
+        name=first.name,
+        volumes_hu=tuple(study.volume_hu[window] for study in series),
+        lung_mask=first.lung_mask[window],
+        not_known=not_known[window],
+        spacing_mm=first.spacing_mm,
     )
+
+
+def paint_case(chest: RealChest, painting: int, rng: np.random.Generator, contract: InputContract) -> Case:
+    """One course of the disease in a chest that is made another's; every so many are healthy."""
+    healthy = (painting * GOLDEN_RATIO + 0.2) % 1.0 < HEALTHY_SHARE
+    course = Course.HEALTHY if healthy else COURSES[rng.choice(len(COURSES), p=COURSE_SHARES)]
+    if course is Course.SEVERE and not chest.is_whole:
+        course = Course.ADVANCED
+    patient = _patient(chest, course, rng, contract)
+    days = draw_days(rng)
+    studies = [_study(patient, day, rng) for day in days]
+    earlier = [misplaced(study, patient.spacing_mm, rng) for study in studies[:-1]]
     return Case(
-        name=name,
+        name=f"{chest.name}-painted-{painting}",
         source="real",
         diseased=course is not Course.HEALTHY,
-        slice_spacing_mm=chest.spacing_mm[0],
-        pixel_mm=chest.spacing_mm[1],
-        studies=studies,
+        slice_spacing_mm=patient.spacing_mm[0],
+        pixel_mm=contract.pixel_mm,
+        studies=tuple(_rescanned(study, rng) for study in [*earlier, studies[-1]]),
     )
 
 
-def paint_study(chest: _Chest, volume_hu: Int16Array, lesions: tuple[LesionBody, ...], *, day: float) -> CaseStudy:
-    """The lesions of one day, inside the lungs only."""
-    tissue = _blurred(volume_hu, chest.spacing_mm)
-    layer = lay_lesions(tissue.copy(), chest.axes, lesions, day=day)
-    inside = chest.lungs > 0
-    painted = volume_hu + np.where(inside, layer.parenchyma_hu - tissue, 0.0)
-    truth = np.stack([chest.lungs, np.where(inside, layer.labels, 0), np.where(inside, layer.kind, 0)])
-    painted_hu = np.clip(np.rint(painted), -1024, 3071).astype(np.int16)
-    return CaseStudy(day=day, volume_hu=painted_hu, truth=truth.astype(np.uint8))
-
-
-def _blurred(volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> Float32Array:
-    sigma = (0.0, *(TISSUE_BLUR_MM / mm for mm in spacing_mm[1:]))
-    return np.asarray(ndimage.gaussian_filter(volume_hu.astype(np.float32), sigma))
-
-
-def _chest(series: Sequence[RealStudy], contract: InputContract) -> _Chest:
-    """A patient's series brought onto the model grid and cut to the lungs."""
-    first = series[0]
-    lungs = _on_grid(first, contract, first.lung_mask == 1) + 2 * _on_grid(first, contract, first.lung_mask == 2)
+def _patient(chest: RealChest, course: Course, rng: np.random.Generator, contract: InputContract) -> _Patient:
+    """The chest in another shape, with a disease and look-alikes drawn for it."""
+    shape = draw_shape(rng, chest.spacing_mm[0], len(chest.lung_mask), contract)
+    lungs = _shaped_lungs(chest, shape)
     window = lung_window(lungs > 0, round(contract.margin_mm / contract.pixel_mm))
-    volumes = [np.rint(_gridded(study, contract, study.volume_hu)).astype(np.int16)[window] for study in series]
-    spacing = (
-        first.spacing_mm[0] * slices_per_slab(first.spacing_mm[0], contract),
-        contract.pixel_mm,
-        contract.pixel_mm,
+    spacing = (shape.slice_spacing_mm, contract.pixel_mm, contract.pixel_mm)
+    scans = tuple(
+        take_apart(shaped(volume, chest.spacing_mm, shape)[window], lungs[window], spacing)
+        for volume in chest.volumes_hu
     )
-    z_mm, y_mm, x_mm = (
-        (np.arange(count) * mm).astype(np.float32) for count, mm in zip(volumes[0].shape, spacing, strict=True)
-    )
-    return _Chest(
-        name=first.name,
-        volumes_hu=tuple(volumes),
-        lungs=lungs[window],
-        axes=Axes(z_mm=z_mm, y_mm=y_mm, x_mm=x_mm),
+    site = room_for_lesions(scans[0])
+    kinds = draw_kinds(rng) if rng.random() < LOOK_ALIKE_SHARE else frozenset()
+    return _Patient(
+        scans=scans,
+        not_known=shaped(chest.not_known, chest.spacing_mm, shape)[window] > 0.1,
         spacing_mm=spacing,
+        disease=LungDisease(
+            lesions=draw_lesions(site, course, rng), look_alikes=draw_bodies(site, kinds, rng), grain=draw_grain(rng)
+        ),
+        air_hu=float(rng.uniform(EMPTIEST_LUNG_HU, DENSEST_LUNG_HU)),
+        contrast_hu=float(rng.uniform(60.0, 260.0)) if rng.random() < CONTRAST_SHARE else 0.0,
     )
 
 
-def _on_grid(study: RealStudy, contract: InputContract, mask: np.ndarray) -> UInt8Array:
-    return (_gridded(study, contract, mask.astype(np.int16)) > 0.5).astype(np.uint8)
+def _shaped_lungs(chest: RealChest, shape: ChestShape) -> UInt8Array:
+    """The lungs in another shape; right stays right when the chest is mirrored."""
+    sides = (LEFT_LUNG, RIGHT_LUNG) if shape.mirrored else (RIGHT_LUNG, LEFT_LUNG)
+    right, left = (shaped(chest.lung_mask == side, chest.spacing_mm, shape) > 0.5 for side in sides)
+    return np.where(right, RIGHT_LUNG, np.where(left, LEFT_LUNG, 0)).astype(np.uint8)
 
 
-def _gridded(study: RealStudy, contract: InputContract, array: Int16Array) -> Float32Array:
-    slabs = averaged_slabs(torch.from_numpy(array).float(), slices_per_slab(study.spacing_mm[0], contract))
-    return np.asarray(resampled_in_plane(slabs, study.spacing_mm[1:], contract).numpy())
+def _study(patient: _Patient, day: float, rng: np.random.Generator) -> CaseStudy:
+    """One scan of the patient: of either kernel, with its own breath."""
+    scan = breathed(patient.scans[rng.integers(len(patient.scans))], patient.air_hu + rng.normal(0.0, 20.0), rng)
+    if rng.random() < BAND_SHARE:
+        scan = with_dependent_band(scan, rng)
+    painted = paint_day(scan, patient.disease, day=day)
+    volume_hu = painted.volume_hu.astype(np.float32)
+    if patient.contrast_hu and rng.random() < 0.6:
+        volume_hu = with_contrast(volume_hu, scan.lung_mask > 0, patient.contrast_hu)
+    kind = np.where(patient.not_known, NOT_KNOWN, painted.lesion_kind)
+    number = np.where(kind == NOT_KNOWN, 0, painted.lesion_labels)
+    return CaseStudy(
+        day=day,
+        volume_hu=np.rint(volume_hu).astype(np.int16),
+        truth=np.stack([scan.lung_mask, number, kind]).astype(np.uint8),
+    )
+
+
+def _rescanned(study: CaseStudy, rng: np.random.Generator) -> CaseStudy:
+    """Another kernel and noise of its own, so that two studies share neither."""
+    generator = torch.Generator().manual_seed(int(rng.integers(1 << 31)))
+    volume = torch.from_numpy(study.volume_hu.astype(np.float32))
+    noise = augment.scanner_noise(generator, (volume.shape[0], volume.shape[1], volume.shape[2]))
+    volume = volume + float(rng.uniform(3.0, 22.0)) * noise
+    volume_hu = volume.clamp(-1024, 3071).round().to(torch.int16).numpy()
+    return CaseStudy(day=study.day, volume_hu=volume_hu, truth=study.truth)

@@ -4,6 +4,7 @@ The masks are teachers only: inference never uses a threshold for its lungs.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pydicom.errors import InvalidDicomError
 from scipy import ndimage
 
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, Int16Array, UInt8Array
+from pipeline.training.marked_boxes import Box, marked_region, read_marked_boxes
 
 LUNG_BELOW_HU = -400.0
 """Between lung and soft tissue; the threshold of most classical methods."""
@@ -40,17 +42,23 @@ class RealStudy:
     """(Z, Y, X): inferior to superior, anterior to posterior, right to left."""
     spacing_mm: tuple[float, float, float]
     lung_mask: UInt8Array
+    not_known: BoolArray | None = None
+    """True where somebody marked other disease; None: nobody marked any."""
 
 
 def read_real_studies(folder: Path) -> list[RealStudy]:
-    """Every axial CT series of at least ten slices below `folder`, with its pseudo lung mask."""
+    """Every axial CT series of at least ten slices below `folder`, with its pseudo lung mask.
+
+    PASCAL-VOC boxes below `folder`, named by SOP Instance UID, mark what is neither lesion nor healthy.
+    """
     series: dict[str, list[pydicom.FileDataset]] = defaultdict(list)
     for path in sorted(folder.rglob("*")):
         image = _read_ct(path) if path.is_file() else None
         if image is not None:
             series[str(image.SeriesInstanceUID)].append(image)
     whole = [images for _, images in sorted(series.items()) if len(images) >= 10]
-    return [_study(images, number) for number, images in enumerate(whole)]
+    boxes = read_marked_boxes(folder)
+    return [_study(images, number, boxes) for number, images in enumerate(whole)]
 
 
 def pseudo_lung_mask(volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
@@ -76,7 +84,7 @@ def _read_ct(path: Path) -> pydicom.FileDataset | None:
     return image if oriented == [1, 0, 0, 0, 1, 0] and "PixelData" in image else None
 
 
-def _study(images: list[pydicom.FileDataset], number: int) -> RealStudy:
+def _study(images: list[pydicom.FileDataset], number: int, boxes: Mapping[str, tuple[Box, ...]]) -> RealStudy:
     images = sorted(images, key=lambda image: float(image.ImagePositionPatient[2]))
     first, last = images[0], images[-1]
     step = (float(last.ImagePositionPatient[2]) - float(first.ImagePositionPatient[2])) / (len(images) - 1)
@@ -84,8 +92,15 @@ def _study(images: list[pydicom.FileDataset], number: int) -> RealStudy:
     stored = np.stack([image.pixel_array for image in images]).astype(np.float32)
     volume = np.clip(stored * slope + intercept, -1024, 3071).astype(np.int16)
     spacing = (step, float(first.PixelSpacing[0]), float(first.PixelSpacing[1]))
-    name = f"{first.PatientID}-{number}"
-    return RealStudy(name=name, volume_hu=volume, spacing_mm=spacing, lung_mask=pseudo_lung_mask(volume, spacing))
+    uids = [str(image.SOPInstanceUID) for image in images]
+    marked = marked_region(uids, boxes, volume.shape, spacing) if any(uid in boxes for uid in uids) else None
+    return RealStudy(
+        name=f"{first.PatientID}-{number}",
+        volume_hu=volume,
+        spacing_mm=spacing,
+        lung_mask=pseudo_lung_mask(volume, spacing),
+        not_known=marked,
+    )
 
 
 def _inside_body(air: BoolArray) -> BoolArray:
