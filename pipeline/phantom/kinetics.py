@@ -1,6 +1,6 @@
 """How lesions come and go over the days of a disease."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -83,3 +83,16 @@ def draw_kinetics(rng: np.random.Generator, course: Course) -> Kinetics:
         resolution_day=float("inf") if course is Course.SEVERE else max(resolution_day, onset_day + 5.0),
         resolution_days=float(rng.uniform(4.0, 10.0)),
     )
+
+
+STATIC = Kinetics(
+    onset_day=-np.inf,
+    rise_days=1.0,
+    consolidation_lag_days=0.0,
+    consolidation_peak=0.7,
+    resolution_day=np.inf,
+    resolution_days=1.0,
+)
+"""Always there, with a dense core."""
+STATIC_GROUND_GLASS = replace(STATIC, consolidation_peak=0.0)
+"""Always there, without a core."""

@@ -1,6 +1,6 @@
 """A patient: anatomy that stays, lesions that come and go."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,14 +9,37 @@ from pipeline.phantom.bones import Bones, build_bones
 from pipeline.phantom.kinetics import Course
 from pipeline.phantom.lesions import LesionBody
 from pipeline.phantom.lobes import build_lobes
+from pipeline.phantom.look_alikes import Episode, LookAlike, draw_bodies, draw_episode, draw_kinds, widening
+from pipeline.phantom.lung_tissue import build_tissue
 from pipeline.phantom.organs import Abdomen, Mediastinum, build_abdomen, build_lungs, build_mediastinum, build_trunk
-from pipeline.phantom.spread import build_site, draw_lesions, draw_look_alikes
+from pipeline.phantom.spread import LungSite, build_site, draw_lesions
 from pipeline.phantom.textures import cut_texture, fractal_noise
 from pipeline.phantom.torso import ATLAS_STEP_MM, Torso, draw_torso
 from pipeline.phantom.tree import LungTrees, grow_trees
 from pipeline.study import Float32Array
 
-_BLEND_MM = 3.0
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LungTraits:
+    """Single numbers of one patient's lungs."""
+
+    fissure_hu: float
+    """Added to the tissue by a fissure."""
+    fissure_half_mm: float
+    airway_wall_mm: float
+    """Of small bronchi, with what partial volume adds."""
+    mean_hu: float
+    """Of the lung tissue at full inspiration."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effusion:
+    """Fluid about one or both lungs on some days."""
+
+    right_mm: float
+    """Thickness at its thickest."""
+    left_mm: float
+    episode: Episode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,10 +60,17 @@ class Anatomy:
     left_lung: Field
     fissure: Field
     """Distance to the nearest fissure."""
-    parenchyma_hu: Field
+    upright: Field
+    """How far the surface of the lungs faces up or down, 0..1: there a thick slice holds a mean of both sides."""
+    tissue_hu: Field
     """Lung tissue without vessels."""
+    dependent_hu: Field
+    """Added to it by dependent atelectasis of the usual extent."""
+    oedema_hu: Field
+    """Added to it by oedema at its worst."""
     bones: Bones
     trees: LungTrees
+    traits: LungTraits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -54,7 +84,11 @@ class PhantomPatient:
     lesions: tuple[LesionBody, ...]
     """Numbered 1..N; each shows on the days its kinetics give."""
     look_alikes: tuple[LesionBody, ...]
-    """Nodules and scars, which are no lesions and never change."""
+    """Those of the look-alikes that have a shape of their own; they never change."""
+    look_alike_kinds: frozenset[LookAlike]
+    """Everything in these lungs that is no lesion and may be taken for one."""
+    oedema: Episode | None
+    effusion: Effusion | None
 
     @property
     def lung_base_mm(self) -> float:
@@ -64,30 +98,54 @@ class PhantomPatient:
         return float(self.anatomy.right_lung.axes.z_mm[lowest])
 
 
-def build_patient(seed: int, *, course: Course) -> PhantomPatient:
-    """A patient, the same for the same seed and course; the anatomy depends on the seed alone."""
-    anatomy_rng, lesion_rng = (np.random.default_rng([seed, stream]) for stream in (0, 1))
+def build_patient(seed: int, *, course: Course, look_alikes: frozenset[LookAlike] | None = None) -> PhantomPatient:
+    """A patient, the same for the same arguments; the anatomy depends on the seed alone, the look-alikes do unless given."""
+    anatomy_rng, lesion_rng, kinds_rng, bodies_rng = (np.random.default_rng([seed, stream]) for stream in range(4))
+    drawn = draw_kinds(kinds_rng)
+    kinds = drawn if look_alikes is None else look_alikes
     torso = draw_torso(anatomy_rng)
     axes = torso.atlas_axes()
-    anatomy = _build_anatomy(axes, torso, anatomy_rng)
+    anatomy = _build_anatomy(axes, torso, kinds, anatomy_rng)
     site = build_site(axes, np.minimum(anatomy.right_lung.values, anatomy.left_lung.values) < 0)
-    look_alikes = draw_look_alikes(site, anatomy_rng)
-    lesions = draw_lesions(site, course, lesion_rng)
+    if LookAlike.BRONCHIECTASIS in kinds:
+        anatomy = _with_bronchiectasis(anatomy, site, bodies_rng)
     return PhantomPatient(
-        seed=seed, course=course, torso=torso, anatomy=anatomy, lesions=lesions, look_alikes=look_alikes
+        seed=seed,
+        course=course,
+        torso=torso,
+        anatomy=anatomy,
+        lesions=draw_lesions(site, course, lesion_rng),
+        look_alikes=draw_bodies(site, kinds, bodies_rng),
+        look_alike_kinds=kinds,
+        oedema=draw_episode(kinds_rng) if LookAlike.OEDEMA in kinds else None,
+        effusion=_draw_effusion(kinds, kinds_rng),
     )
 
 
-def _build_anatomy(axes: Axes, torso: Torso, rng: np.random.Generator) -> Anatomy:
+def _draw_effusion(kinds: frozenset[LookAlike], rng: np.random.Generator) -> Effusion | None:
+    if LookAlike.EFFUSION not in kinds:
+        return None
+    right_mm, left_mm = rng.uniform(6.0, 38.0, 2) * rng.permutation([1.0, float(rng.random() < 0.5)])
+    return Effusion(right_mm=float(right_mm), left_mm=float(left_mm), episode=draw_episode(rng))
+
+
+def _with_bronchiectasis(anatomy: Anatomy, site: LungSite, rng: np.random.Generator) -> Anatomy:
+    airways = anatomy.trees.airways
+    wide = airways.radius_mm * widening(0.5 * (airways.start_mm + airways.end_mm), site, rng)
+    return replace(anatomy, trees=replace(anatomy.trees, airways=replace(airways, radius_mm=wide)))
+
+
+def _build_anatomy(axes: Axes, torso: Torso, kinds: frozenset[LookAlike], rng: np.random.Generator) -> Anatomy:
     wobble = cut_texture(fractal_noise(1.8), axes.shape, rng)
     trunk = build_trunk(axes, torso, wobble)
     mediastinum = build_mediastinum(axes, torso)
     right, left = build_lungs(axes, torso, trunk, mediastinum)
     lobes = build_lobes(axes, torso, (right, left), cut_texture(fractal_noise(2.2), axes.shape, rng))
-    room = np.where(np.minimum(right, left) < -5.0, lobes.lobe_map, 0).astype(np.uint8)
+    room = np.where(np.minimum(right, left) < -4.0, lobes.lobe_map, 0).astype(np.uint8)
     bones = build_bones(axes, torso, trunk.cavity)
-    abdomen = build_abdomen(axes, torso, trunk)
-    fields = _soft_fields(mediastinum, abdomen) | {
+    lungs = np.minimum(right, left)
+    tissue = build_tissue(axes, lungs, torso, kinds, rng)
+    fields = _soft_fields(mediastinum, build_abdomen(axes, torso, trunk)) | {
         "body": trunk.body,
         "muscle": trunk.muscle,
         "cavity": trunk.cavity,
@@ -95,10 +153,25 @@ def _build_anatomy(axes: Axes, torso: Torso, rng: np.random.Generator) -> Anatom
         "right_lung": right,
         "left_lung": left,
         "fissure": lobes.fissure,
-        "parenchyma_hu": _parenchyma(axes, np.minimum(right, left), rng),
+        "upright": np.clip(np.abs(np.gradient(lungs, ATLAS_STEP_MM, axis=0)), 0.0, 1.0),
+        "tissue_hu": tissue.steady_hu,
+        "dependent_hu": tissue.dependent_hu,
+        "oedema_hu": tissue.oedema_hu,
     }
     on_grid = {name: Field(values=values, axes=axes) for name, values in fields.items()}
-    return Anatomy(**on_grid, bones=bones, trees=grow_trees(axes, torso, room, rng))
+    return Anatomy(
+        **on_grid, bones=bones, trees=grow_trees(axes, torso, room, rng), traits=_draw_traits(rng, tissue.mean_hu)
+    )
+
+
+def _draw_traits(rng: np.random.Generator, mean_hu: float) -> LungTraits:
+    thick = rng.random() < 0.15
+    return LungTraits(
+        fissure_hu=float(rng.uniform(250.0, 500.0) if thick else rng.uniform(50.0, 220.0)),
+        fissure_half_mm=float(rng.uniform(0.7, 1.5) if thick else 0.5),
+        airway_wall_mm=float(rng.uniform(0.35, 0.85)),
+        mean_hu=mean_hu,
+    )
 
 
 def _soft_fields(mediastinum: Mediastinum, abdomen: Abdomen) -> dict[str, Float32Array]:
@@ -110,28 +183,3 @@ def _soft_fields(mediastinum: Mediastinum, abdomen: Abdomen) -> dict[str, Float3
         "stomach": abdomen.stomach,
         "stomach_gas": abdomen.stomach_gas,
     }
-
-
-def _parenchyma(axes: Axes, lungs: Float32Array, rng: np.random.Generator) -> Float32Array:
-    """HU of air and alveoli: denser at the back by gravity, mottled, with atelectasis or emphysema in some."""
-    _, y, _ = axes.broadcast()
-    mottle = cut_texture(fractal_noise(1.2), axes.shape, rng)
-    tissue_hu = rng.normal(-868.0, 12.0) + rng.uniform(0.1, 0.45) * y + 13.0 * mottle
-    if rng.random() < 0.2:
-        holes = np.clip(cut_texture(fractal_noise(1.5), axes.shape, rng) - 1.0, 0.0, 1.0)
-        tissue_hu = tissue_hu - rng.uniform(40.0, 90.0) * holes
-    if rng.random() < 0.4:
-        tissue_hu = tissue_hu + _dependent_atelectasis(axes, lungs, mottle, rng)
-    return np.clip(tissue_hu, -985.0, -300.0).astype(np.float32)
-
-
-def _dependent_atelectasis(
-    axes: Axes, lungs: Float32Array, mottle: Float32Array, rng: np.random.Generator
-) -> Float32Array:
-    """Extra HU in a band along the back of the lungs, where the patient lies on them."""
-    backward = np.gradient(lungs, ATLAS_STEP_MM, axis=1)
-    _, y, _ = axes.broadcast()
-    facing = np.clip((backward - 0.45) / 0.4, 0.0, 1.0) * np.clip((y - 15.0) / 30.0, 0.0, 1.0)
-    thickness_mm = rng.uniform(2.0, 6.0)
-    band = np.exp(np.minimum(lungs, 0.0) / thickness_mm * (1.0 + 0.25 * mottle))
-    return np.asarray(rng.uniform(120.0, 330.0) * facing * band, dtype=np.float32)

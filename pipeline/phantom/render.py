@@ -1,19 +1,21 @@
 """A study of a phantom patient on one day."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
 from pipeline.findings import LesionKind
-from pipeline.phantom.axes import Axes
 from pipeline.phantom.lesions import CONSOLIDATION
 from pipeline.phantom.patient import PhantomPatient
-from pipeline.phantom.scan import Scan, reconstruct
+from pipeline.phantom.pose import Posed, pose
+from pipeline.phantom.reconstruction import reconstruct
+from pipeline.phantom.scan import Scan
+from pipeline.phantom.scan_frame import ScanFrame
 from pipeline.phantom.tissue import Slab, render_slab
 from pipeline.study import Float32Array, Int16Array, UInt8Array, UInt16Array
 
-_SLICES_AT_ONCE = 6
+_VOXELS_AT_ONCE = 1_000_000
 _THICK_MM = 1.6
 """Slices above this are averaged from three thin ones."""
 
@@ -49,15 +51,20 @@ class PhantomStudy:
     """Those that show on this day, by number."""
     day: float
     scan: Scan
+    frame: ScanFrame
+    """Where each point of the scan lies in the anatomy."""
 
 
 def render_study(patient: PhantomPatient, day: float, *, scan: Scan) -> PhantomStudy:
     """Scan a patient on a day; the same arguments give the same voxels."""
     z_mm = _slice_positions(patient, scan)
     across = (np.arange(scan.matrix, dtype=np.float32) - 0.5 * (scan.matrix - 1)) * scan.in_plane_spacing_mm
+    posed = pose(patient, day, scan)
+    frame = ScanFrame(apex_mm=patient.torso.height_mm(1.0), scan=scan, deformation=posed.deformation)
+    at_once = max(6, _VOXELS_AT_ONCE // scan.matrix**2)
     slabs = [
-        _render_slices(patient, day, scan, (z_mm[first : first + _SLICES_AT_ONCE], across))
-        for first in range(0, len(z_mm), _SLICES_AT_ONCE)
+        _render_slices(posed, day, frame, (z_mm[first : first + at_once], across))
+        for first in range(0, len(z_mm), at_once)
     ]
     ideal_hu = np.concatenate([slab.volume_hu for slab in slabs])
     picture = np.clip(np.rint(reconstruct(ideal_hu, scan)), -1024, 3071).astype(np.int16)
@@ -75,6 +82,7 @@ def render_study(patient: PhantomPatient, day: float, *, scan: Scan) -> PhantomS
         lesions=measure_lesions(labels, kind, spacing_mm, origin_lps_mm),
         day=day,
         scan=scan,
+        frame=frame,
     )
 
 
@@ -109,6 +117,8 @@ def _slice_positions(patient: PhantomPatient, scan: Scan) -> Float32Array:
     apex, low = patient.torso.height_mm(1.0), patient.lung_base_mm
     low = apex - (apex - low) * scan.breath
     spacing = scan.slice_spacing_mm
+    if scan.start_mm is not None and scan.slices is not None:
+        return (scan.start_mm + np.arange(scan.slices) * spacing).astype(np.float32)
     if scan.slices is None:
         first, count = low - scan.margin_mm, int((apex - low + 2 * scan.margin_mm) / spacing) + 1
     else:
@@ -116,29 +126,18 @@ def _slice_positions(patient: PhantomPatient, scan: Scan) -> Float32Array:
     return (first + scan.shift_mm[2] + np.arange(count) * spacing).astype(np.float32)
 
 
-def _render_slices(patient: PhantomPatient, day: float, scan: Scan, place: tuple[Float32Array, Float32Array]) -> Slab:
-    """Some slices; thick ones are the mean of three thin ones, their truth that of the middle one."""
+def _render_slices(posed: Posed, day: float, frame: ScanFrame, place: tuple[Float32Array, Float32Array]) -> Slab:
+    """Some slices; thick ones are the mean of three thin ones, each in its phase of breath; the middle one's truth."""
     z_mm, across = place
-    thin = 3 if scan.thickness_mm > _THICK_MM else 1
-    inner = (np.arange(thin) - (thin - 1) / 2) * (scan.thickness_mm / thin)
+    scan = frame.scan
+    thin = 3 if scan.thickness_mm > _THICK_MM or scan.breathing_mm > 0.0 else 1
+    phases = np.arange(thin) - (thin - 1) / 2
+    thin_mm = scan.thickness_mm / thin
     # Thin slices of neighbours may overlap, so each set is drawn on its own even grid.
-    slabs = [render_slab(patient, day, _patient_axes(patient, scan, z_mm + offset, across), scan) for offset in inner]
+    slabs = [
+        render_slab(posed, day, frame.axes(z_mm + phase * thin_mm, across, phase=phase), scan, thin_mm=thin_mm)
+        for phase in phases
+    ]
     middle = slabs[thin // 2]
     volume_hu = np.asarray(np.mean([slab.volume_hu for slab in slabs], axis=0), dtype=np.float32)
-    return Slab(
-        volume_hu=volume_hu,
-        lung_mask=middle.lung_mask,
-        lesion_labels=middle.lesion_labels,
-        lesion_kind=middle.lesion_kind,
-    )
-
-
-def _patient_axes(patient: PhantomPatient, scan: Scan, z_mm: Float32Array, across: Float32Array) -> Axes:
-    """Where the voxels of a scan lie in the patient at full inspiration."""
-    apex = patient.torso.height_mm(1.0)
-    x_shift, y_shift, z_shift = scan.shift_mm
-    return Axes(
-        z_mm=((z_mm - z_shift - apex) / scan.breath + apex).astype(np.float32),
-        y_mm=across - np.float32(y_shift),
-        x_mm=across - np.float32(x_shift),
-    )
+    return replace(middle, volume_hu=volume_hu)

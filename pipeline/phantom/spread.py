@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from pipeline.phantom.axes import Axes
-from pipeline.phantom.kinetics import Course, Kinetics, draw_kinetics
-from pipeline.phantom.lesions import LesionBody, LesionPlan, build_lesion
+from pipeline.phantom.axes import Axes, Field
+from pipeline.phantom.kinetics import Course, draw_kinetics
+from pipeline.phantom.lesions import LesionBody, LesionPlan, Pattern, build_lesion
 from pipeline.study import BoolArray, Float32Array, Float64Array
 
 _COUNTS = {
@@ -24,14 +24,9 @@ _RADII_MM = {
     Course.SEVERE: (22.0, 46.0),
     Course.ABSORPTION: (9.0, 26.0),
 }
-_STATIC = Kinetics(
-    onset_day=-np.inf,
-    rise_days=1.0,
-    consolidation_lag_days=0.0,
-    consolidation_peak=1.0,
-    resolution_day=np.inf,
-    resolution_days=1.0,
-)
+
+Place = tuple[float, float, float]
+"""z, y, x in mm."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,6 +37,11 @@ class LungSite:
     inside: BoolArray
     pleura_mm: Float32Array
     """Distance to the surface of the lung."""
+
+    @property
+    def pleura(self) -> Field:
+        """`pleura_mm` to be read on other grids."""
+        return Field(values=self.pleura_mm, axes=self.axes)
 
 
 def build_site(axes: Axes, inside: BoolArray) -> LungSite:
@@ -56,30 +56,25 @@ def draw_lesions(site: LungSite, course: Course, rng: np.random.Generator) -> tu
     wanted = int(rng.integers(low, high + 1))
     radii_mm = np.sort(rng.uniform(*_RADII_MM[course], wanted))[::-1]
     overlap = 0.25 if course is Course.SEVERE else 0.75
-    centres = _draw_centres(site, radii_mm, overlap, rng)
+    centres = draw_centres(site, radii_mm, apart=overlap, rng=rng)
     plans = [
         _draw_plan(number, centre, radius, course, rng)
         for number, (centre, radius) in enumerate(zip(centres, radii_mm, strict=False), start=1)
     ]
-    return tuple(build_lesion(plan, rng) for plan in plans)
+    return tuple(build_lesion(plan, rng, site.pleura) for plan in plans)
 
 
-def draw_look_alikes(site: LungSite, rng: np.random.Generator) -> tuple[LesionBody, ...]:
-    """Nodules and scars that never change, in about half of the patients."""
-    wanted = int(rng.choice([0, 0, 1, 2, 3]))
-    centres = _draw_centres(site, np.full(wanted, 8.0), 2.0, rng)
-    draw = (_nodule, _scar)
-    return tuple(build_lesion(draw[int(rng.integers(2))](centre, rng), rng) for centre in centres)
+def draw_centres(
+    site: LungSite, radii_mm: Float64Array, *, apart: float, rng: np.random.Generator, at_random: bool = False
+) -> list[Place]:
+    """One centre per radius, largest first, at least `apart` times the sum of two radii from each other.
 
-
-def _draw_centres(
-    site: LungSite, radii_mm: Float64Array, apart: float, rng: np.random.Generator
-) -> list[tuple[float, float, float]]:
-    """One centre per radius, largest first, at least `apart` times the sum of two radii from each other."""
+    They lie where the disease prefers, or, at random, anywhere in the lungs.
+    """
     voxels = np.argwhere(site.inside)
     if not len(voxels) or not len(radii_mm):
         return []
-    weights = _weights(site, voxels)
+    weights = None if at_random else _weights(site, voxels)
     candidates = (
         site.axes.origin_mm + voxels[rng.choice(len(voxels), 40 * len(radii_mm), p=weights)] * site.axes.step_mm
     )
@@ -104,9 +99,7 @@ def _weights(site: LungSite, voxels: np.ndarray[tuple[int, int], np.dtype[np.int
     return normal
 
 
-def _draw_plan(
-    number: int, centre: tuple[float, float, float], radius_mm: float, course: Course, rng: np.random.Generator
-) -> LesionPlan:
+def _draw_plan(number: int, centre: Place, radius_mm: float, course: Course, rng: np.random.Generator) -> LesionPlan:
     z, y, x = rng.uniform(0.75, 1.3, 3)
     return LesionPlan(
         number=number,
@@ -114,40 +107,8 @@ def _draw_plan(
         radius_mm=float(radius_mm),
         stretch=(float(z), float(y), float(x)),
         ground_glass_hu=float(rng.uniform(-700.0, -520.0)),
-        paved=bool(course is not Course.EARLY and rng.random() < 0.35),
+        pattern=Pattern.PAVED if course is not Course.EARLY and rng.random() < 0.35 else Pattern.SMOOTH,
         softness_mm=float(rng.uniform(2.0, 5.0)),
         roughness=float(rng.uniform(0.14, 0.26)),
         kinetics=draw_kinetics(rng, course),
-    )
-
-
-def _nodule(centre: tuple[float, float, float], rng: np.random.Generator) -> LesionPlan:
-    return LesionPlan(
-        number=0,
-        centre_mm=centre,
-        radius_mm=float(rng.uniform(2.5, 6.0)),
-        stretch=(1.0, 1.0, 1.0),
-        ground_glass_hu=20.0,
-        paved=False,
-        softness_mm=1.0,
-        roughness=0.05,
-        kinetics=_STATIC,
-    )
-
-
-def _scar(centre: tuple[float, float, float], rng: np.random.Generator) -> LesionPlan:
-    long_way = int(rng.integers(3))
-    stretch = [0.10, 0.10, 0.10]
-    stretch[long_way] = 1.0
-    stretch[(long_way + 1) % 3] = float(rng.uniform(0.2, 0.5))
-    return LesionPlan(
-        number=0,
-        centre_mm=centre,
-        radius_mm=float(rng.uniform(14.0, 26.0)),
-        stretch=(stretch[0], stretch[1], stretch[2]),
-        ground_glass_hu=-150.0,
-        paved=False,
-        softness_mm=1.5,
-        roughness=0.10,
-        kinetics=_STATIC,
     )

@@ -1,12 +1,13 @@
 """Tissues of a patient in Hounsfield units on the voxels of a scan, before any blur or noise."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from pipeline.phantom.axes import Axes
 from pipeline.phantom.lesions import LesionLayer, lay_lesions
-from pipeline.phantom.patient import Anatomy, PhantomPatient
+from pipeline.phantom.patient import Anatomy
+from pipeline.phantom.pose import Posed
 from pipeline.phantom.scan import Scan
 from pipeline.phantom.shapes import cover
 from pipeline.phantom.tubes import FULL, Tubes, draw_tubes
@@ -21,6 +22,7 @@ _SOFT_HU = 35.0
 _LIVER_HU = 60.0
 _SPLEEN_HU = 50.0
 _STOMACH_HU = 22.0
+_FLUID_HU = 8.0
 _CARTILAGE_HU = 105.0
 _CORTEX_HU = 720.0
 _MARROW_HU = 190.0
@@ -28,8 +30,6 @@ _AIRWAY_WALL_HU = 0.0
 _TABLE_HU = -420.0
 _FOAM_HU = -930.0
 """Values of the usual textbooks for 120 kV; marrow and cortex are means over partial volumes."""
-_FISSURE_HU = 120.0
-"""Added to the parenchyma."""
 _HILUM_MM = 3.0
 """How far outside the lungs bronchi of the lobes are drawn: straight branches would else cross the heart."""
 _TABLE_RADIUS_MM = 480.0
@@ -47,20 +47,30 @@ class Slab:
     lesion_kind: UInt8Array
 
 
-def render_slab(patient: PhantomPatient, day: float, axes: Axes, scan: Scan) -> Slab:
-    """The ideal picture of a patient on a grid in the patient's own frame."""
-    anatomy = patient.anatomy
+def render_slab(posed: Posed, day: float, axes: Axes, scan: Scan, *, thin_mm: float) -> Slab:
+    """The ideal picture of a patient on a grid in the patient's own frame, of slices that are each thin_mm thick."""
+    anatomy = posed.anatomy
     edge_mm = float(axes.step_mm[2])
     volume_hu = _draw_trunk(anatomy, axes, edge_mm)
+    blood = anatomy.blood.sample(axes)
     _draw_soft_organs(volume_hu, anatomy, axes, scan)
+    _mix(volume_hu, _BLOOD_HU + scan.contrast_hu, cover(-blood, edge_mm))
     _draw_bones(volume_hu, anatomy, axes, edge_mm)
+    if posed.fluid is not None:
+        _mix(volume_hu, _FLUID_HU, cover(-posed.fluid.sample(axes), edge_mm))
     right, left = anatomy.right_lung.sample(axes), anatomy.left_lung.sample(axes)
     lung_depth = -np.minimum(right, left)
-    lungs = _draw_lungs(patient, day, axes, scan)
-    _mix(volume_hu, lungs.parenchyma_hu, cover(lung_depth, edge_mm))
-    _draw_tube(volume_hu, anatomy.trees.vessels, axes, _BLOOD_HU + scan.contrast_hu)
-    _draw_airway(volume_hu, anatomy.trees.central_airways, axes, np.ones(axes.shape, dtype=np.bool_))
-    _draw_airway(volume_hu, anatomy.trees.airways, axes, lung_depth > -_HILUM_MM)
+    lungs = _draw_lungs(posed, day, axes)
+    _mix(
+        volume_hu,
+        lungs.parenchyma_hu,
+        _lung_share(lung_depth, blood, anatomy.upright.sample(axes), (edge_mm, thin_mm, scan.pulse_mm)),
+    )
+    dry = _dry(posed, lung_depth, axes)
+    _draw_share(volume_hu, draw_tubes(anatomy.trees.vessels, axes) * dry, _BLOOD_HU + scan.contrast_hu)
+    wall_mm = anatomy.traits.airway_wall_mm
+    _draw_airway(volume_hu, anatomy.trees.central_airways, np.ones(axes.shape, dtype=np.bool_), axes=axes, wall_mm=0.45)
+    _draw_airway(volume_hu, anatomy.trees.airways, dry & (lung_depth > -_HILUM_MM), axes=axes, wall_mm=wall_mm)
     inside = lung_depth > 0
     lung_mask = np.where(inside, np.where(right < left, RIGHT_LUNG, LEFT_LUNG), 0).astype(np.uint8)
     return Slab(
@@ -69,6 +79,27 @@ def render_slab(patient: PhantomPatient, day: float, axes: Axes, scan: Scan) -> 
         lesion_labels=lungs.labels * inside,
         lesion_kind=lungs.kind * inside,
     )
+
+
+def _dry(posed: Posed, lung_depth: Float32Array, axes: Axes) -> BoolArray:
+    """Where no fluid has taken the place of the lung and its vessels."""
+    if posed.fluid is None:
+        return np.ones((1, 1, 1), dtype=np.bool_)
+    return np.asarray((lung_depth > -1.0) | (posed.fluid.sample(axes) > 0.0))
+
+
+def _lung_share(
+    lung_depth: Float32Array, blood: Float32Array, upright: Float32Array, widths_mm: tuple[float, float, float]
+) -> Float32Array:
+    """Share of lung in each voxel; its edge is wide where the slice cuts it flat and where the heart beats against it.
+
+    The widths are those of a pixel, of a slice, and of the heart's beat.
+    """
+    pixel_mm, slice_mm, beat_mm = widths_mm
+    edge_mm = np.float32(pixel_mm) + np.float32(slice_mm) * upright * upright
+    if beat_mm > 0.0:
+        edge_mm += np.float32(beat_mm) * np.clip(1.2 - blood * np.float32(0.1), 0.0, 1.0)
+    return cover(lung_depth / edge_mm, 1.0)
 
 
 def _draw_trunk(anatomy: Anatomy, axes: Axes, edge_mm: float) -> Float32Array:
@@ -102,14 +133,12 @@ def _draw_table(volume_hu: Float32Array, anatomy: Anatomy, axes: Axes) -> None:
 
 def _draw_soft_organs(volume_hu: Float32Array, anatomy: Anatomy, axes: Axes, scan: Scan) -> None:
     edge_mm = float(axes.step_mm[2])
-    blood_hu = _BLOOD_HU + scan.contrast_hu
     organs = (
         (anatomy.liver, _LIVER_HU + 0.3 * scan.contrast_hu),
         (anatomy.spleen, _SPLEEN_HU + 0.4 * scan.contrast_hu),
         (anatomy.stomach, _STOMACH_HU),
         (anatomy.stomach_gas, _AIR_HU),
         (anatomy.soft, _SOFT_HU),
-        (anatomy.blood, blood_hu),
     )
     for solid, tissue_hu in organs:
         _mix(volume_hu, tissue_hu, cover(-solid.sample(axes), edge_mm))
@@ -125,30 +154,21 @@ def _draw_bones(volume_hu: Float32Array, anatomy: Anatomy, axes: Axes, edge_mm: 
         _draw_tube(volume_hu, tubes.widened(-1.4), axes, _MARROW_HU)
 
 
-def _draw_lungs(patient: PhantomPatient, day: float, axes: Axes, scan: Scan) -> LesionLayer:
-    """Parenchyma with fissures, lesions and look-alikes; less breath makes it denser."""
-    anatomy = patient.anatomy
-    tissue_hu = anatomy.parenchyma_hu.sample(axes)
-    tissue_hu = (tissue_hu + 1000.0) / np.float32(scan.breath) - 1000.0
+def _draw_lungs(posed: Posed, day: float, axes: Axes) -> LesionLayer:
+    """Parenchyma with fissures, lesions and look-alikes."""
+    anatomy, traits = posed.anatomy, posed.anatomy.traits
+    tissue_hu = anatomy.tissue_hu.sample(axes)
     thin_mm = float(axes.step_mm[2])
-    tissue_hu += np.float32(_FISSURE_HU) * cover(0.5 - anatomy.fissure.sample(axes), thin_mm)
-    return lay_lesions(tissue_hu, axes, (*patient.look_alikes, *patient.lesions), day=day)
+    near = cover(traits.fissure_half_mm - anatomy.fissure.sample(axes), thin_mm)
+    tissue_hu += np.float32(traits.fissure_hu) * near
+    return lay_lesions(tissue_hu, axes, posed.bodies, day=day)
 
 
-def _draw_airway(volume_hu: Float32Array, airways: Tubes, axes: Axes, room: BoolArray) -> None:
-    """Wall and lumen, where there is room for them."""
-    _draw_share(volume_hu, draw_tubes(_wall(airways), axes) * room, _AIRWAY_WALL_HU)
+def _draw_airway(volume_hu: Float32Array, airways: Tubes, room: BoolArray, *, axes: Axes, wall_mm: float) -> None:
+    """Wall, of 0.1 to 0.2 of the radius plus wall_mm, and lumen, where there is room for them."""
+    wall = replace(airways, radius_mm=airways.radius_mm * 1.12 + wall_mm)
+    _draw_share(volume_hu, draw_tubes(wall, axes) * room, _AIRWAY_WALL_HU)
     _draw_share(volume_hu, draw_tubes(airways, axes) * room, _AIR_HU)
-
-
-def _wall(airways: Tubes) -> Tubes:
-    """Outer surface of airways, whose wall is 0.1 to 0.2 of the radius plus what partial volume needs."""
-    return Tubes(
-        start_mm=airways.start_mm,
-        end_mm=airways.end_mm,
-        radius_mm=airways.radius_mm * 1.12 + 0.45,
-        flatness=airways.flatness,
-    )
 
 
 def _draw_tube(volume_hu: Float32Array, tubes: Tubes, axes: Axes, tissue_hu: float) -> None:

@@ -9,10 +9,12 @@ from pipeline.phantom.torso import Torso
 from pipeline.phantom.tubes import Tubes, join_tubes, tubes_along
 from pipeline.study import BoolArray, Float64Array, UInt8Array
 
-_MURRAY = 1.0 / 2.7
-"""Radius grows with the number of ends supplied to this power (Murray's law as measured in lungs)."""
-_END_RADIUS_MM = 0.46
+_MURRAY = 1.0 / 3.0
+"""Radius grows with the number of ends supplied to this power (Murray 1926)."""
+_END_RADIUS_MM = 0.47
 """Of the last branch drawn, about the 14th generation."""
+_ARTERY_MM3, _VEIN_MM3 = 800.0, 1100.0
+"""Volume that one end supplies: a little less than a secondary lobule of 1 cm."""
 _FORWARD_SHARE = 0.42
 """How far a branch runs towards the middle of what it supplies (Tawhai et al. 2000)."""
 
@@ -43,11 +45,11 @@ def grow_trees(axes: Axes, torso: Torso, lobes: UInt8Array, rng: np.random.Gener
     vessels, airways = [], []
     for lobe in range(1, len(LOBES) + 1):
         inside = lobes == lobe
-        ends = _draw_points(axes, inside, rng, volume_per_point_mm3=1600.0)
+        ends = _draw_points(axes, inside, rng, volume_per_point_mm3=_ARTERY_MM3)
         if len(ends) < 2:
             continue
         artery, airway = _artery_with_airway(torso, lobe, ends, rng)
-        vein_ends = _draw_points(axes, inside, rng, volume_per_point_mm3=2200.0)
+        vein_ends = _draw_points(axes, inside, rng, volume_per_point_mm3=_VEIN_MM3)
         vessels += [artery, _fill(_vein_root(torso, lobe), vein_ends, rng)]
         airways.append(airway)
     return LungTrees(vessels=join_tubes(vessels), central_airways=_central_airways(torso), airways=join_tubes(airways))
