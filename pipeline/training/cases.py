@@ -35,6 +35,10 @@ class Case:
     slice_spacing_mm: float
     pixel_mm: float
     studies: tuple[CaseStudy, ...]
+    course: str = ""
+    """Of the disease, where it is known."""
+    look_alikes: tuple[str, ...] = ()
+    """Kinds of what is there and is no lesion, where they are known."""
 
 
 def save_case(folder: Path, case: Case) -> None:
@@ -52,6 +56,8 @@ def save_case(folder: Path, case: Case) -> None:
         "slice_spacing_mm": case.slice_spacing_mm,
         "pixel_mm": case.pixel_mm,
         "days": [study.day for study in case.studies],
+        "course": case.course,
+        "look_alikes": list(case.look_alikes),
     }
     (folder / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
 
@@ -60,6 +66,7 @@ def load_case(folder: Path) -> Case:
     """A case whose arrays are mapped, not read."""
     description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
     days = description.pop("days")
+    look_alikes = tuple(description.pop("look_alikes", ()))
     studies = tuple(
         CaseStudy(
             day=float(day),
@@ -69,7 +76,7 @@ def load_case(folder: Path) -> Case:
         )
         for number, day in enumerate(days)
     )
-    return Case(**description, studies=studies)
+    return Case(**description, look_alikes=look_alikes, studies=studies)
 
 
 def _slice_labels_name(number: int) -> str:

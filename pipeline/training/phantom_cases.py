@@ -1,5 +1,7 @@
-"""Phantom patients as training cases."""
+"""Phantom patients as training and test cases."""
 
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -7,67 +9,131 @@ import torch
 
 from pipeline.lungs_net import lung_net_input, lung_net_labels
 from pipeline.model_input import InputContract
-from pipeline.phantom import Course, Kernel, PhantomStudy, Scan, build_patient, render_study
+from pipeline.phantom import Course, PhantomPatient, PhantomStudy, build_patient, render_study
 from pipeline.study import Int16Array, UInt8Array
 from pipeline.training.cases import DESCRIPTION, Case, CaseStudy, lung_window, save_case
+from pipeline.training.phantom_scans import draw_posture, draw_scan, misplaced, model_spacing
 
 COURSES = (Course.HEALTHY, Course.EARLY, Course.ADVANCED, Course.SEVERE, Course.ABSORPTION)
-COURSE_SHARES = (0.25, 0.22, 0.28, 0.12, 0.13)
+COURSE_SHARES = (0.30, 0.24, 0.26, 0.08, 0.12)
 
-SLICE_SPACINGS_MM = (2.5, 3.0, 4.0, 5.0, 6.0, 8.0)
-
-MATRIX = 256
-"""With the contract's pixel size the phantom is rendered straight onto the model grid."""
+SLICE_SPACINGS_MM = (1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 5.0, 6.0, 8.0)
+TEST_SPACINGS_MM = (5.0, 6.5, 8.0)
 
 LUNG_SLICES_PER_PATIENT = 14
 """Kept whole for the lung network."""
+
+LEAST_DISEASE_ML = 0.1
+"""In the newest study of a diseased test patient."""
+
+_TRIES = 40
+
+
+class Status(StrEnum):
+    """What a test patient is."""
+
+    DISEASED = "diseased"
+    FREE = "free"
+    """Healthy, or with look-alikes only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """A patient and the days of the studies."""
+
+    patient: PhantomPatient
+    days: list[float]
+    slice_spacing_mm: float
 
 
 def render_phantom_case(seed: int, folder: Path, contract: InputContract) -> None:
     """Renders one patient into `folder` (the case) and `folder/lungs.npz` (whole slices), unless it is there."""
     if (folder / DESCRIPTION).is_file():
         return
-    folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([seed, 77])
     course = COURSES[rng.choice(len(COURSES), p=COURSE_SHARES)]
-    patient = build_patient(seed, course=course)
-    spacing = float(rng.choice(SLICE_SPACINGS_MM))
-    days = draw_days(rng)
-    studies = [render_study(patient, day, scan=_scan(rng, spacing, contract)) for day in days]
-    _save_lung_slices(folder / "lungs.npz", studies[-1], rng)
-    window = lung_window(studies[-1].lung_mask > 0, round(contract.margin_mm / contract.pixel_mm))
-    case = Case(
-        name=f"phantom-{seed}",
-        source="phantom",
-        diseased=course is not Course.HEALTHY,
-        slice_spacing_mm=spacing,
-        pixel_mm=contract.pixel_mm,
-        studies=tuple(_case_study(study, window) for study in studies),
+    plan = _Plan(
+        patient=build_patient(seed, course=course),
+        days=draw_days(rng),
+        slice_spacing_mm=float(rng.choice(SLICE_SPACINGS_MM)),
     )
-    save_case(folder, case)
+    studies = _render(plan, contract, rng)
+    folder.mkdir(parents=True, exist_ok=True)
+    _save_lung_slices(folder / "lungs.npz", studies[-1], rng)
+    save_case(folder, _case(plan, studies, contract))
 
 
-def draw_days(rng: np.random.Generator) -> list[float]:
-    """Two to four studies, one to three weeks of illness."""
-    count = int(rng.integers(2, 5))
-    first = rng.uniform(0.0, 9.0)
+def render_test_case(seed: int, folder: Path, contract: InputContract, *, status: Status) -> None:
+    """Renders one patient of a test set into `folder`, unless it is there.
+
+    Two studies, of every fifth patient three; a diseased patient has at least LEAST_DISEASE_ML of lesion in the newest.
+    """
+    if (folder / DESCRIPTION).is_file():
+        return
+    rng = np.random.default_rng([seed, 78])
+    plan = _diseased_plan(seed, rng) if status is Status.DISEASED else _free_plan(seed, rng)
+    save_case(folder, _case(plan, _render(plan, contract, rng), contract))
+
+
+def _free_plan(seed: int, rng: np.random.Generator) -> _Plan:
+    days = draw_days(rng, count=_test_studies(rng))
+    patient = build_patient(seed, course=Course.HEALTHY)
+    return _Plan(patient=patient, days=days, slice_spacing_mm=float(rng.choice(TEST_SPACINGS_MM)))
+
+
+def _diseased_plan(seed: int, rng: np.random.Generator) -> _Plan:
+    """Days on the last of which the patient is ill beyond doubt."""
+    ill = np.array(COURSE_SHARES[1:]) / sum(COURSE_SHARES[1:])
+    patient = build_patient(seed, course=COURSES[1:][rng.choice(len(ill), p=ill)])
+    count = _test_studies(rng)
+    days = draw_days(rng, count=count)
+    for _ in range(_TRIES):
+        if _disease_ml(patient, days[-1]) >= 2.0 * LEAST_DISEASE_ML:
+            break
+        days = draw_days(rng, count=count)
+    return _Plan(patient=patient, days=days, slice_spacing_mm=float(rng.choice(TEST_SPACINGS_MM)))
+
+
+def _test_studies(rng: np.random.Generator) -> int:
+    return 3 if rng.random() < 0.2 else 2
+
+
+def _disease_ml(patient: PhantomPatient, day: float) -> float:
+    return sum(body.volume_ml(day) for body in patient.lesions)
+
+
+def draw_days(rng: np.random.Generator, *, count: int | None = None) -> list[float]:
+    """Two to four studies, one to three weeks of illness; the first may be from before it."""
+    drawn = int(rng.integers(2, 5))
+    count = drawn if count is None else count
+    first = rng.uniform(-5.0, 9.0)
     gaps = rng.gamma(3.0, 1.8, size=count - 1) + 1.0
     return [float(day) for day in np.concatenate([[first], first + np.cumsum(gaps)])]
 
 
-def _scan(rng: np.random.Generator, spacing_mm: float, contract: InputContract) -> Scan:
-    kernel = Kernel.LUNG if rng.random() < 0.5 else Kernel.SOFT
-    noise = rng.uniform(8.0, 40.0) if kernel is Kernel.LUNG else rng.uniform(4.0, 18.0)
-    return Scan(
-        seed=int(rng.integers(1 << 30)),
-        matrix=MATRIX,
-        fov_mm=MATRIX * contract.pixel_mm,
-        slice_spacing_mm=spacing_mm,
-        slice_thickness_mm=float(rng.uniform(0.5, 1.2)) * spacing_mm,
-        kernel=kernel,
-        noise_hu=float(noise),
-        contrast_hu=float(rng.uniform(100.0, 300.0)) if rng.random() < 0.3 else 0.0,
-        offset_hu=float(rng.normal(0.0, 6.0)),
+def _render(plan: _Plan, contract: InputContract, rng: np.random.Generator) -> list[PhantomStudy]:
+    """All studies on the grid of the newest, oldest first."""
+    spacing = model_spacing(plan.slice_spacing_mm, contract)
+    newest = render_study(plan.patient, plan.days[-1], scan=draw_posture(rng, draw_scan(rng, spacing, contract)))
+    earlier = [
+        render_study(plan.patient, day, scan=misplaced(rng, draw_scan(rng, spacing, contract), newest))
+        for day in plan.days[:-1]
+    ]
+    return [*earlier, newest]
+
+
+def _case(plan: _Plan, studies: list[PhantomStudy], contract: InputContract) -> Case:
+    patient, newest = plan.patient, studies[-1]
+    window = lung_window(newest.lung_mask > 0, round(contract.margin_mm / contract.pixel_mm))
+    return Case(
+        name=f"phantom-{patient.seed}",
+        source="phantom",
+        diseased=patient.course is not Course.HEALTHY,
+        slice_spacing_mm=newest.spacing_mm[0],
+        pixel_mm=contract.pixel_mm,
+        studies=tuple(_case_study(study, window) for study in studies),
+        course=patient.course.value,
+        look_alikes=tuple(sorted(kind.value for kind in patient.look_alike_kinds)),
     )
 
 
