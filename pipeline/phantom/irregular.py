@@ -9,14 +9,19 @@ from torch.nn import functional
 
 from pipeline.phantom.axes import Axes
 from pipeline.phantom.lesions import LesionBody, lay_lesions
-from pipeline.phantom.textures import cut_texture, fractal_noise
-from pipeline.study import Float32Array, UInt8Array, UInt16Array
+from pipeline.phantom.textures import fractal_noise
+from pipeline.study import BoolArray, Float32Array, UInt8Array, UInt16Array
+
+Box = tuple[slice, slice, slice]
 
 _SOFT_BELOW_HU = -450.0
 """Ground glass is less dense, consolidation is denser."""
 
 _SOLID_HU = 10.0
 """Density at which lesions are drawn solid."""
+
+_FARTHEST = 2.6
+"""Of what is pulled out of shape, in multiples of fray_mm."""
 
 _LINE_WIDTH = 0.3
 """Of septa, in standard deviations of the noise whose zero crossings they are."""
@@ -78,39 +83,63 @@ def draw_grain(rng: np.random.Generator) -> Grain:
 
 def draw_rise(healthy_hu: Float32Array, axes: Axes, disease: LungDisease, *, day: float) -> DrawnRise:
     """The disease of one day in lungs without vessels."""
-    grain = disease.grain
     static_hu = lay_lesions(healthy_hu.copy(), axes, disease.look_alikes, day=day).parenchyma_hu
     layer = lay_lesions(static_hu.copy(), axes, disease.lesions, day=day)
-    lesion_rise = _hazy(layer.parenchyma_hu - static_hu, axes, grain)
-    static_rise = static_hu - healthy_hu
-    rng = np.random.default_rng(grain.seed)
-    images = np.stack([static_rise, lesion_rise, layer.labels, layer.kind]).astype(np.float32)
-    static_rise, lesion_rise, labels, kind = _frayed(images, axes, grain, rng)
-    total_hu = healthy_hu + static_rise + lesion_rise
-    softened = _softened(total_hu, grain) - healthy_hu
-    return DrawnRise(
-        rise_hu=softened * _unevenness(softened + healthy_hu, axes, grain, rng),
-        lesion_rise_hu=lesion_rise,
-        labels=labels.astype(np.uint16),
-        kind=kind.astype(np.uint8),
+    drawn = DrawnRise(
+        rise_hu=np.zeros_like(healthy_hu),
+        lesion_rise_hu=np.zeros_like(healthy_hu),
+        labels=np.zeros_like(layer.labels),
+        kind=np.zeros_like(layer.kind),
     )
+    box = _diseased_box(layer.parenchyma_hu != healthy_hu, axes, disease.grain)
+    if box is not None:
+        rises = static_hu[box] - healthy_hu[box], layer.parenchyma_hu[box] - static_hu[box]
+        images = np.stack([*rises, layer.labels[box], layer.kind[box]]).astype(np.float32)
+        _make_irregular(drawn, box, images, healthy_hu[box], axes, disease.grain)
+    return drawn
 
 
-def _hazy(rise_hu: Float32Array, axes: Axes, grain: Grain) -> Float32Array:
+def _diseased_box(changed: BoolArray, axes: Axes, grain: Grain) -> Box | None:
+    """What holds all disease, however it is moved and blurred; even starts, None where there is none."""
+    sides = []
+    reach_mm = 2.5 * grain.haze_mm + _FARTHEST * grain.fray_mm
+    for axis, step in enumerate(axes.step_mm):
+        filled = np.flatnonzero(changed.any(axis=tuple(other for other in range(3) if other != axis)))
+        if not filled.size:
+            return None
+        margin = 1 + int(reach_mm / float(step))
+        sides.append(
+            slice(max(0, int(filled[0]) - margin) // 2 * 2, min(changed.shape[axis], int(filled[-1]) + margin + 1))
+        )
+    return sides[0], sides[1], sides[2]
+
+
+def _make_irregular(
+    drawn: DrawnRise, box: Box, images: Float32Array, healthy_hu: Float32Array, axes: Axes, grain: Grain
+) -> None:
+    """Puts smooth disease (images: rise of look-alikes, of lesions, labels, kind) into a box of `drawn`, made irregular."""
+    rng = np.random.default_rng(grain.seed)
     sigma = [grain.haze_mm / float(step) for step in axes.step_mm]
-    return np.asarray(ndimage.gaussian_filter(rise_hu, sigma, truncate=2.5), dtype=np.float32)
+    images[1] = ndimage.gaussian_filter(images[1], sigma, truncate=2.5)
+    static_rise, lesion_rise, labels, kind = _frayed(images, box, axes, grain, rng)
+    total_hu = _softened(healthy_hu + static_rise + lesion_rise, grain)
+    drawn.rise_hu[box] = (total_hu - healthy_hu) * _unevenness(total_hu, box, grain, rng)
+    drawn.lesion_rise_hu[box] = lesion_rise
+    drawn.labels[box] = labels
+    drawn.kind[box] = kind
 
 
-def _frayed(images: Float32Array, axes: Axes, grain: Grain, rng: np.random.Generator) -> Float32Array:
+def _frayed(images: Float32Array, box: Box, axes: Axes, grain: Grain, rng: np.random.Generator) -> Float32Array:
     """Images (C, z, y, x) pulled out of shape in the plane: the first two smoothly, the others kept whole."""
-    reads = []
-    for step, size in zip(axes.step_mm[1:], axes.shape[1:], strict=True):
-        wide = _grown_noise(fractal_noise(2.0), axes.shape, 2, rng)
-        narrow = _grown_noise(fractal_noise(1.6), axes.shape, 1, rng)
-        moved = grain.fray_mm * (np.clip(wide, -2.0, 2.0) + 0.3 * np.clip(narrow, -2.0, 2.0))
-        reads.append(torch.from_numpy(moved) * (2.0 / (float(step) * size)))
-    rows, columns = (torch.arange(size) * (2.0 / size) + (1.0 / size - 1.0) for size in axes.shape[1:])
-    grid = torch.stack([columns + reads[1], rows[:, None] + reads[0]], dim=-1).float()
+    shifts = []
+    sizes = images.shape[2:]
+    for step, size in zip(axes.step_mm[1:], sizes, strict=True):
+        wide = _cut_noise(fractal_noise(2.0), box, 2, rng)
+        narrow = _cut_noise(fractal_noise(1.6), box, 1, rng)
+        moved_mm = grain.fray_mm * (np.clip(wide, -2.0, 2.0) + 0.3 * np.clip(narrow, -2.0, 2.0))
+        shifts.append(torch.from_numpy(moved_mm) * (2.0 / (float(step) * size)))
+    rows, columns = (torch.arange(size) * (2.0 / size) + (1.0 / size - 1.0) for size in sizes)
+    grid = torch.stack([columns + shifts[1], rows[:, None] + shifts[0]], dim=-1).float()
     stacked = torch.from_numpy(images).transpose(0, 1)
     smooth = functional.grid_sample(stacked[:, :2], grid, align_corners=False)
     whole = functional.grid_sample(stacked[:, 2:], grid, mode="nearest", align_corners=False)
@@ -124,22 +153,24 @@ def _softened(diseased_hu: Float32Array, grain: Grain) -> Float32Array:
     return np.asarray(diseased_hu + (factor - np.float32(1.0)) * solid_hu, dtype=np.float32)
 
 
-def _unevenness(diseased_hu: Float32Array, axes: Axes, grain: Grain, rng: np.random.Generator) -> Float32Array:
+def _unevenness(diseased_hu: Float32Array, box: Box, grain: Grain, rng: np.random.Generator) -> Float32Array:
     """Factor of the rise in density; solid lung is more even."""
-    patchy = _grown_noise(fractal_noise(1.7), axes.shape, 2, rng)
-    mottle = _grown_noise(fractal_noise(1.0), axes.shape, 2, rng)
-    septa = np.exp(-((_grown_noise(fractal_noise(1.6), axes.shape, 2, rng) / _LINE_WIDTH) ** 2))
+    patchy = _cut_noise(fractal_noise(1.7), box, 2, rng)
+    mottle = _cut_noise(fractal_noise(1.0), box, 2, rng)
+    septa = np.exp(-((_cut_noise(fractal_noise(1.6), box, 2, rng) / np.float32(_LINE_WIDTH)) ** 2))
     softness = np.clip((-150.0 - diseased_hu) / 300.0, 0.3, 1.0)
     deviation = grain.patchy * patchy + grain.mottle * mottle + grain.lines * (septa - 0.2)
     return np.asarray(1.0 + softness * np.clip(deviation, -0.9, 1.2), dtype=np.float32)
 
 
-def _grown_noise(
-    noise: Float32Array, shape: tuple[int, int, int], factor: int, rng: np.random.Generator
-) -> Float32Array:
-    """A piece of a periodic noise, in the plane as many times larger."""
-    small = (shape[0], -(-shape[1] // factor) + 1, -(-shape[2] // factor) + 1)
-    piece = torch.from_numpy(np.ascontiguousarray(cut_texture(noise, small, rng)))[:, None]
-    if factor > 1:
-        piece = functional.interpolate(piece, scale_factor=factor, mode="bilinear", align_corners=False)
-    return np.asarray(piece[:, 0, : shape[1], : shape[2]].numpy())
+def _cut_noise(noise: Float32Array, box: Box, factor: int, rng: np.random.Generator) -> Float32Array:
+    """The piece of an endless noise that lies in a box, the same wherever the box begins; in the plane `factor` times larger."""
+    piece = noise
+    for axis, (side, scale) in enumerate(zip(box, (1, factor, factor), strict=True)):
+        first = int(rng.integers(noise.shape[axis])) + side.start // scale
+        count = -(-(side.stop - side.start) // scale) + (scale > 1)
+        piece = np.take(piece, np.arange(first, first + count), axis=axis, mode="wrap")
+    if factor == 1:
+        return piece
+    grown = functional.interpolate(torch.from_numpy(piece)[:, None], scale_factor=factor, mode="bilinear")
+    return np.asarray(grown[:, 0, : box[1].stop - box[1].start, : box[2].stop - box[2].start].numpy())

@@ -72,7 +72,7 @@ def scanner_noise(generator: torch.Generator, shape: tuple[int, int, int]) -> Te
     """
     rows, columns = torch.fft.fftfreq(shape[1])[:, None], torch.fft.rfftfreq(shape[2])[None]
     frequency = torch.sqrt(rows**2 + columns**2)
-    cut_off = uniform(generator, 0.18, 0.6)
+    cut_off = uniform(generator, 0.25, 0.6)
     amplitude = torch.sqrt(frequency + 0.02) * torch.exp(-((frequency / cut_off) ** 2))
     if chance(generator, 0.25):
         # Rays along the shoulders or arms see most tissue: streaks lie from side to side.

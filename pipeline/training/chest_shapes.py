@@ -1,6 +1,8 @@
 """One real chest as many: mirrored, of another size, bent, cut into other slices."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -9,7 +11,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.model_input import InputContract
-from pipeline.study import Float32Array
+from pipeline.study import BoolArray, Float32Array, Int16Array
+
+ScanArray: TypeAlias = Int16Array | BoolArray
 
 SPACING_FACTORS = (0.5, 0.6, 0.8, 1.0, 1.0, 1.0, 1.3, 1.6)
 """New slice spacing as a multiple of the scan's own."""
@@ -60,17 +64,16 @@ def draw_shape(rng: np.random.Generator, native_mm: float, slices: int, contract
     )
 
 
-def shaped(array: np.ndarray, spacing_mm: tuple[float, float, float], shape: ChestShape) -> Float32Array:
-    """An array (Z, Y, X) of a scan on the grid of a changed chest, averaged where that is coarser."""
-    slices = resliced(array.astype(np.float32), spacing_mm[0], shape)
+def shaped(arrays: Sequence[ScanArray], spacing_mm: tuple[float, float, float], shape: ChestShape) -> Float32Array:
+    """Arrays (Z, Y, X) of one scan on the grid of a changed chest (C, Z, H, W), averaged where that is coarser."""
+    slices = np.stack([resliced(array.astype(np.float32), spacing_mm[0], shape) for array in arrays])
     # A triangle as wide as two new pixels, as the model grid's resampling has, less what linear reading blurs.
     blur_mm = [np.sqrt(max(shape.pixel_mm**2 - mm**2, 0.0) / 6.0) for mm in spacing_mm[1:]]
-    smooth = ndimage.gaussian_filter(
-        slices, (0.0, *(blur / mm for blur, mm in zip(blur_mm, spacing_mm[1:], strict=True)))
-    )
-    grid = _grid(smooth.shape, spacing_mm, shape)
-    read = functional.grid_sample(torch.from_numpy(smooth)[:, None], grid, padding_mode="border", align_corners=False)
-    return np.asarray(read[:, 0].numpy(), dtype=np.float32)
+    sigma = (0.0, 0.0, *(blur / mm for blur, mm in zip(blur_mm, spacing_mm[1:], strict=True)))
+    smooth = torch.from_numpy(ndimage.gaussian_filter(slices, sigma)).transpose(0, 1)
+    grid = _grid((len(smooth), *smooth.shape[2:]), spacing_mm, shape)
+    read = functional.grid_sample(smooth, grid, padding_mode="border", align_corners=False)
+    return np.asarray(read.transpose(0, 1).contiguous().numpy(), dtype=np.float32)
 
 
 def resliced(array: Float32Array, native_mm: float, shape: ChestShape) -> Float32Array:

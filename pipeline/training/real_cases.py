@@ -23,7 +23,7 @@ from pipeline.phantom.spread import draw_lesions
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Int16Array, UInt8Array
 from pipeline.training import augment
 from pipeline.training.cases import Case, CaseStudy, lung_window, save_case
-from pipeline.training.chest_shapes import ChestShape, draw_shape, shaped
+from pipeline.training.chest_shapes import draw_shape, shaped
 from pipeline.training.phantom_cases import draw_days, save_lung_slices
 from pipeline.training.real_lungs import RealStudy
 from pipeline.training.scan_changes import (
@@ -41,11 +41,11 @@ WHOLE_CHEST_MM = 100.0
 BLOCK_SHARE = 1.0 / 3.0
 """Paintings of a block of slices against those of a whole chest."""
 
-HEALTHY_SHARE = 0.38
+HEALTHY_SHARE = 0.36
 """Of the paintings: vessels, fissures, domes and dependent lung of real patients, to be left alone."""
 
 COURSES = (Course.EARLY, Course.ADVANCED, Course.SEVERE, Course.ABSORPTION)
-COURSE_SHARES = (0.36, 0.34, 0.12, 0.18)
+COURSE_SHARES = (0.27, 0.43, 0.15, 0.15)
 """Of the others."""
 
 GOLDEN_RATIO = 0.6180339887
@@ -79,7 +79,7 @@ class _Patient:
     """What one painting makes of a chest."""
 
     scans: tuple[ScannedLungs, ...]
-    """One per series."""
+    """One per study."""
     not_known: BoolArray
     spacing_mm: tuple[float, float, float]
     disease: LungDisease
@@ -126,9 +126,9 @@ def paint_case(chest: RealChest, painting: int, rng: np.random.Generator, contra
     course = Course.HEALTHY if healthy else COURSES[rng.choice(len(COURSES), p=COURSE_SHARES)]
     if course is Course.SEVERE and not chest.is_whole:
         course = Course.ADVANCED
-    patient = _patient(chest, course, rng, contract)
     days = draw_days(rng)
-    studies = [_study(patient, day, rng) for day in days]
+    patient = _patient(chest, course, len(days), rng, contract)
+    studies = [_study(patient, scan, day, rng) for scan, day in zip(patient.scans, days, strict=True)]
     earlier = [misplaced(study, patient.spacing_mm, rng) for study in studies[:-1]]
     return Case(
         name=f"{chest.name}-painted-{painting}",
@@ -140,40 +140,43 @@ def paint_case(chest: RealChest, painting: int, rng: np.random.Generator, contra
     )
 
 
-def _patient(chest: RealChest, course: Course, rng: np.random.Generator, contract: InputContract) -> _Patient:
-    """The chest in another shape, with a disease and look-alikes drawn for it."""
+def _patient(
+    chest: RealChest, course: Course, studies: int, rng: np.random.Generator, contract: InputContract
+) -> _Patient:
+    """The chest in another shape, each study from one of its series, with a disease and look-alikes drawn for it."""
     shape = draw_shape(rng, chest.spacing_mm[0], len(chest.lung_mask), contract)
-    lungs = _shaped_lungs(chest, shape)
+    chosen = rng.integers(len(chest.volumes_hu), size=studies)
+    used, order = np.unique(chosen, return_inverse=True)
+    sides = (LEFT_LUNG, RIGHT_LUNG) if shape.mirrored else (RIGHT_LUNG, LEFT_LUNG)
+    masks = [*(chest.lung_mask == side for side in sides), chest.not_known]
+    volumes = [chest.volumes_hu[index] for index in used]
+    right, left, not_known, *volumes_hu = shaped([*masks, *volumes], chest.spacing_mm, shape)
+    lungs = np.where(right > 0.5, RIGHT_LUNG, np.where(left > 0.5, LEFT_LUNG, 0)).astype(np.uint8)
     window = lung_window(lungs > 0, round(contract.margin_mm / contract.pixel_mm))
     spacing = (shape.slice_spacing_mm, contract.pixel_mm, contract.pixel_mm)
-    scans = tuple(
-        take_apart(shaped(volume, chest.spacing_mm, shape)[window], lungs[window], spacing)
-        for volume in chest.volumes_hu
-    )
-    site = room_for_lesions(scans[0])
-    kinds = draw_kinds(rng) if rng.random() < LOOK_ALIKE_SHARE else frozenset()
+    scans = [take_apart(volume_hu[window], lungs[window], spacing) for volume_hu in volumes_hu]
     return _Patient(
-        scans=scans,
-        not_known=shaped(chest.not_known, chest.spacing_mm, shape)[window] > 0.1,
+        scans=tuple(scans[index] for index in order),
+        not_known=not_known[window] > 0.1,
         spacing_mm=spacing,
-        disease=LungDisease(
-            lesions=draw_lesions(site, course, rng), look_alikes=draw_bodies(site, kinds, rng), grain=draw_grain(rng)
-        ),
+        disease=_disease(scans[0], course, rng),
         air_hu=float(rng.uniform(EMPTIEST_LUNG_HU, DENSEST_LUNG_HU)),
         contrast_hu=float(rng.uniform(60.0, 260.0)) if rng.random() < CONTRAST_SHARE else 0.0,
     )
 
 
-def _shaped_lungs(chest: RealChest, shape: ChestShape) -> UInt8Array:
-    """The lungs in another shape; right stays right when the chest is mirrored."""
-    sides = (LEFT_LUNG, RIGHT_LUNG) if shape.mirrored else (RIGHT_LUNG, LEFT_LUNG)
-    right, left = (shaped(chest.lung_mask == side, chest.spacing_mm, shape) > 0.5 for side in sides)
-    return np.where(right, RIGHT_LUNG, np.where(left, LEFT_LUNG, 0)).astype(np.uint8)
+def _disease(lungs: ScannedLungs, course: Course, rng: np.random.Generator) -> LungDisease:
+    """Lesions of a course, and what may be taken for them."""
+    site = room_for_lesions(lungs)
+    kinds = draw_kinds(rng) if rng.random() < LOOK_ALIKE_SHARE else frozenset()
+    return LungDisease(
+        lesions=draw_lesions(site, course, rng), look_alikes=draw_bodies(site, kinds, rng), grain=draw_grain(rng)
+    )
 
 
-def _study(patient: _Patient, day: float, rng: np.random.Generator) -> CaseStudy:
-    """One scan of the patient: of either kernel, with its own breath."""
-    scan = breathed(patient.scans[rng.integers(len(patient.scans))], patient.air_hu + rng.normal(0.0, 20.0), rng)
+def _study(patient: _Patient, scan: ScannedLungs, day: float, rng: np.random.Generator) -> CaseStudy:
+    """One scan of the patient with a breath of its own."""
+    scan = breathed(scan, patient.air_hu + rng.normal(0.0, 20.0), rng)
     if rng.random() < BAND_SHARE:
         scan = with_dependent_band(scan, rng)
     painted = paint_day(scan, patient.disease, day=day)

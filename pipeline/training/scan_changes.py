@@ -44,7 +44,7 @@ def with_dependent_band(lungs: ScannedLungs, rng: np.random.Generator) -> Scanne
     back = np.where(inside, row, -1.0).max(axis=1, keepdims=True)
     depth_mm = (back - row) * np.float32(lungs.axes.step_mm[1])
     low = np.linspace(1.0, rng.uniform(-0.6, 0.7), slices, dtype=np.float32)[:, None, None]
-    wave = cut_texture(fractal_noise(1.8), (slices, 1, columns), rng)
+    wave = ndimage.gaussian_filter(cut_texture(fractal_noise(2.0), (slices, 1, columns), rng), (0.0, 0.0, 4.0))
     thickness_mm = rng.uniform(4.0, 14.0) * np.clip(low + 0.4 * wave, 0.0, 1.5)
     share = np.clip((thickness_mm - depth_mm) / 4.0, 0.0, 1.0) * inside
     denser_hu = rng.uniform(80.0, 420.0) * share * np.clip(1.0 - depth_mm / 30.0, 0.2, 1.0)
