@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.align import AlignedPrior, align_prior, warp_labels
+from pipeline.align import AlignedPrior, Alignment, align_prior
 from pipeline.choose import choose_series
 from pipeline.compare import PriorLesion, PriorLesions, derived_tracking_uid, tracking_id
 from pipeline.current import CurrentStudy
@@ -19,6 +19,7 @@ from pipeline.orient import LpsVolume, lps_from_source, lps_mask_from_source
 from pipeline.plug_points import LungSegmenter
 from pipeline.study import Grid, StudyFiles, UInt8Array
 from pipeline.volume import read_volume
+from pipeline.warp import warp_labels
 
 SECONDS_PER_DAY = 86_400.0
 
@@ -50,6 +51,7 @@ def prepare_earlier(
     priors: Sequence[PriorStudy],
     segmenter: LungSegmenter,
     *,
+    alignment: Alignment,
     on_prior: Callable[[int], None],
 ) -> EarlierStudies:
     """Read, align and check the earlier studies; one that cannot be used costs a reason, never the run.
@@ -58,6 +60,7 @@ def prepare_earlier(
         current: The study they are compared with.
         priors: In any order.
         segmenter: Finds lungs where no earlier run did.
+        alignment: How far the earlier studies are bent to fit.
         on_prior: Called before each is read, with its number from 0.
     """
     usable: list[UsablePrior] = []
@@ -67,7 +70,7 @@ def prepare_earlier(
         on_prior(number)
         reason = _unfit(prior, current.files, seen)
         seen.add(prior.files.study_instance_uid)
-        ready = None if reason else _ready(prior, current, segmenter)
+        ready = None if reason else _ready(prior, current, segmenter, alignment)
         if isinstance(ready, UsablePrior):
             usable.append(ready)
         else:
@@ -98,12 +101,20 @@ def known_prior_lesions(known: KnownLesions, aligned: AlignedPrior, grid: Grid) 
         for lesion in known.lesions
     )
     return PriorLesions(
-        labels=labels.astype(np.uint16), valid=aligned.valid, lesions=lesions, volume_factor=aligned.volume_factor
+        labels=labels.astype(np.uint16),
+        valid=aligned.valid,
+        lesions=lesions,
+        volume_factor=aligned.volume_change.factor,
     )
 
 
-def found_prior_lesions(found: FoundLesions, prior: UsablePrior) -> PriorLesions:
-    """Lesions of an earlier study that were found in this run, already on the current grid."""
+def found_prior_lesions(found: FoundLesions, prior: UsablePrior, grid: Grid) -> PriorLesions:
+    """Lesions of an earlier study that were found in this run, already on the current grid.
+
+    Their volumes are those before the warp: what a deformation adds to one place it takes from it again here.
+    """
+    change = prior.aligned.volume_change
+    factors = change.by_label(found.labels, grid)
     origin = lesion_origin(prior.study.files.study_instance_uid, prior.series_instance_uid)
     uids = [derived_tracking_uid(origin, lesion) for lesion in found.lesions]
     lesions = tuple(
@@ -113,13 +124,11 @@ def found_prior_lesions(found: FoundLesions, prior: UsablePrior) -> PriorLesions
             tracking_id=tracking_id(uid),
             kind=lesion.kind,
             side=lesion.side,
-            volume_ml=lesion.volume_ml,
+            volume_ml=lesion.volume_ml * float(factors[lesion.number]),
         )
         for lesion, uid in zip(found.lesions, uids, strict=True)
     )
-    return PriorLesions(
-        labels=found.labels, valid=prior.aligned.valid, lesions=lesions, volume_factor=prior.aligned.volume_factor
-    )
+    return PriorLesions(labels=found.labels, valid=prior.aligned.valid, lesions=lesions, volume_factor=change.factor)
 
 
 def lesion_origin(study_instance_uid: str, series_instance_uid: str) -> str:
@@ -143,7 +152,9 @@ def _unfit(prior: PriorStudy, current: StudyFiles, seen: set[str]) -> str:
     return ""
 
 
-def _ready(prior: PriorStudy, current: CurrentStudy, segmenter: LungSegmenter) -> UsablePrior | str:
+def _ready(
+    prior: PriorStudy, current: CurrentStudy, segmenter: LungSegmenter, alignment: Alignment
+) -> UsablePrior | str:
     """The aligned study, or the reason why there is none."""
     acquired_at = prior.files.acquired_at
     try:
@@ -153,7 +164,7 @@ def _ready(prior: PriorStudy, current: CurrentStudy, segmenter: LungSegmenter) -
         check_is_chest(lps.volume_hu, lung_mask, lps.spacing_mm)
     except PipelineError as exc:
         return exc.reason
-    aligned = align_prior(lps, lung_mask, current.lps, current.lung_mask)
+    aligned = align_prior(lps, lung_mask, current.lps, current.lung_mask, alignment=alignment)
     if aligned.refusal or acquired_at is None:
         return aligned.refusal
     return UsablePrior(

@@ -7,11 +7,11 @@ import numpy as np
 import SimpleITK
 from scipy import ndimage
 
-from pipeline.align import reference_image
 from pipeline.findings import LesionKind, Side
 from pipeline.orient import image_from_array, sub_grid
 from pipeline.plug_points import Detection, SliceFinding, StudyDetection
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, Grid, Int16Array, UInt8Array, UInt16Array
+from pipeline.warp import reference_image
 
 TOP_FINDINGS = 3
 """The best boxes of a lesion that make its score."""

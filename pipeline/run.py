@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from pipeline.align import Alignment
 from pipeline.choose import choose_series
 from pipeline.compare import Comparison, compare_lesions, without_prior
 from pipeline.current import CurrentStudy
@@ -39,6 +40,7 @@ def analyse(
     *,
     pack: ModelPack,
     device: str,
+    alignment: Alignment = Alignment.AFFINE,
     on_progress: Progress,
 ) -> Analysis:
     """Everything the pipeline says about a study; the same input gives the same answer, in whatever order files come.
@@ -48,6 +50,7 @@ def analyse(
         priors: Earlier studies of the same patient, in any order.
         pack: Weights and what belongs to them.
         device: "auto", "cpu" or "cuda".
+        alignment: How far earlier studies are bent to fit the current one.
         on_progress: Told before each stage.
 
     Raises:
@@ -59,11 +62,16 @@ def analyse(
     on_progress("Loading the networks", 0.0)
     engine = build_engine(pack, choose_device(device))
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
-        return analyse_with(engine, current, priors, on_progress=on_progress)
+        return analyse_with(engine, current, priors, alignment=alignment, on_progress=on_progress)
 
 
 def analyse_with(
-    engine: Engine, current: StudyFiles, priors: Sequence[PriorStudy], *, on_progress: Progress
+    engine: Engine,
+    current: StudyFiles,
+    priors: Sequence[PriorStudy],
+    *,
+    alignment: Alignment = Alignment.AFFINE,
+    on_progress: Progress,
 ) -> Analysis:
     """`analyse` with any lung segmenter and lesion detector."""
     on_progress("Choosing the series", 0.02)
@@ -79,6 +87,7 @@ def analyse_with(
         study,
         priors,
         engine.segmenter,
+        alignment=alignment,
         on_prior=lambda number: on_progress("Aligning earlier studies", 0.3 + 0.3 * number / len(priors)),
     )
     on_progress("Finding lesions", 0.6)
@@ -124,17 +133,17 @@ def _compared(
     if newest.study.known is not None:
         prior = known_prior_lesions(newest.study.known, newest.aligned, grid)
     else:
-        prior = found_prior_lesions(_found_in_prior(engine, detection, newest, grid), newest)
+        prior = found_prior_lesions(_found_in_prior(engine, detection, newest, grid), newest, grid)
     return compare_lesions(found, prior, origin, spacing_mm=grid.spacing_mm, voxel_ml=grid.voxel_volume_ml)
 
 
 def _found_in_prior(engine: Engine, detection: Detection, prior: UsablePrior, grid: Grid) -> FoundLesions:
-    """Lesions of the newest earlier study, on the grid of the current one, with the volumes they had then."""
+    """Lesions of the newest earlier study, on the grid of the current one, with their volumes there."""
     threshold, smallest_ml = engine.thresholds.lesion_probability, engine.thresholds.smallest_lesion_ml
     aligned = prior.aligned
     maps = lesion_maps(detection, detection.studies[-2], aligned.lung_mask, grid, threshold=threshold)
-    voxel_ml = grid.voxel_volume_ml * aligned.volume_factor
-    return find_lesions(maps, aligned.volume_hu, aligned.lung_mask, voxel_ml, smallest_ml=smallest_ml)
+    smallest_here_ml = smallest_ml / aligned.volume_change.factor
+    return find_lesions(maps, aligned.volume_hu, aligned.lung_mask, grid.voxel_volume_ml, smallest_ml=smallest_here_ml)
 
 
 def _analysis(

@@ -7,7 +7,6 @@ import pytest
 import SimpleITK
 
 from builders.shared_data import shared_data
-from pipeline.align import dice
 from pipeline.choose import choose_series
 from pipeline.device import choose_device
 from pipeline.engine import build_engine
@@ -16,6 +15,7 @@ from pipeline.model_pack import load_model_pack
 from pipeline.orient import LpsVolume, lps_from_source
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, UInt8Array
 from pipeline.volume import read_volume
+from pipeline.warp import dice
 
 
 def read_chest(folder: Path) -> tuple[LpsVolume, UInt8Array]:

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from builders.phantoms import LABEL
-from pipeline.align import dice
 from pipeline.findings import Analysis, Change, KnownLesions, PriorStudy
 from pipeline.model_pack import load_model_pack
 from pipeline.phantom import Course, Scan, StudyLabel, WrittenStudy, build_patient, write_whole_study
 from pipeline.run import analyse
 from pipeline.study import StudyFiles
+from pipeline.warp import dice
 
 SCAN = Scan(matrix=144, fov_mm=400.0, slice_spacing_mm=6.0)
 EARLIER_AT = LABEL.study_date_time

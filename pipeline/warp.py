@@ -1,0 +1,69 @@
+"""Arrays of one study on the grid of another."""
+
+from typing import Any
+
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+
+from pipeline.orient import image_from_array
+from pipeline.study import BoolArray, Grid, Int16Array
+
+AIR_HU = -1024
+
+_NOT_IMAGED_HU = int(np.iinfo(np.int16).min)
+"""No study holds this: `read_volume` and `LpsVolume` begin at -1024."""
+
+
+def warp_volume(
+    volume_hu: Int16Array, volume_grid: Grid, target: Grid, transform: SimpleITK.Transform
+) -> tuple[Int16Array, BoolArray]:
+    """A volume on another grid, linear, with where it shows something; air elsewhere.
+
+    Args:
+        volume_hu: On `volume_grid`.
+        volume_grid: Of the earlier study.
+        target: Grid of the result.
+        transform: From points of the target to points of `volume_grid`.
+    """
+    image = image_from_array(volume_hu, volume_grid)
+    warped = SimpleITK.Resample(
+        image, reference_image(target), transform, SimpleITK.sitkLinear, float(_NOT_IMAGED_HU), SimpleITK.sitkInt16
+    )
+    array: Int16Array = SimpleITK.GetArrayFromImage(warped)
+    valid = array != _NOT_IMAGED_HU
+    np.maximum(array, np.int16(AIR_HU), out=array)
+    return array, valid
+
+
+def warp_labels(labels: NDArray[Any], labels_grid: Grid, target: Grid, transform: SimpleITK.Transform) -> NDArray[Any]:
+    """A label map on another grid, nearest neighbour.
+
+    Args:
+        labels: On `labels_grid`.
+        labels_grid: Of the earlier study.
+        target: Grid of the result.
+        transform: From points of the target to points of `labels_grid`.
+    """
+    image = image_from_array(labels, labels_grid)
+    warped = SimpleITK.Resample(
+        image, reference_image(target), transform, SimpleITK.sitkNearestNeighbor, 0.0, image.GetPixelID()
+    )
+    array: NDArray[Any] = SimpleITK.GetArrayFromImage(warped)
+    return array
+
+
+def reference_image(grid: Grid) -> SimpleITK.Image:
+    """An image that has nothing but its place."""
+    template = image_from_array(np.zeros((1, 1, 1), np.uint8), grid)
+    reference = SimpleITK.Image([grid.shape[2], grid.shape[1], grid.shape[0]], SimpleITK.sitkUInt8)
+    reference.SetSpacing(template.GetSpacing())
+    reference.SetDirection(template.GetDirection())
+    reference.SetOrigin(template.GetOrigin())
+    return reference
+
+
+def dice(first: BoolArray, second: BoolArray) -> float:
+    """Overlap of two masks, 0..1; 0 when both are empty."""
+    total = int(np.count_nonzero(first)) + int(np.count_nonzero(second))
+    return 2.0 * int(np.count_nonzero(first & second)) / total if total else 0.0
