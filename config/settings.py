@@ -38,6 +38,8 @@ Duration = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]
 # PS3.5 6.2, value representation LO: at most 64 characters, no backslash, no control characters.
 LongString = Annotated[str, Field(max_length=64, pattern=r"^[^\\\x00-\x1f\x7f]*$")]
+# What an entry point may be called (packaging.python.org, "Entry points specification"), empty for none.
+PlugInName = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")]
 # TOML knows strings only, strict validation wants a Path.
 AbsolutePath = Annotated[Path, Field(strict=False), _refusing(path_problem)]
 FolderOrNone = Annotated[
@@ -113,7 +115,10 @@ class PipelineSettings(_Table):
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     model_pack: FolderOrNone = None
-    """None: the demonstration pack that comes with the package."""
+    """None: the pack that `model install` made the current one, else the one that comes with the package."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    lung_segmenter: PlugInName = ""
+    lesion_detector: PlugInName = ""
     time_limit_s: Duration = 1800.0
     memory_limit_bytes: Annotated[int, Field(ge=0)] = 0
     attempts: Annotated[int, Field(ge=1, le=20)] = 3

@@ -15,9 +15,11 @@ from sqlalchemy.engine import make_url
 
 from config.settings import Peer, Settings
 from dicom_node.clock import SystemClock
+from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.peers import PeerUnreachableError, accepted_classes, echo
-from pipeline.errors import ModelPackError
+from pipeline.errors import ModelPackError, PlugInError
 from pipeline.model_pack import load_model_pack
+from pipeline.plug_ins import PlugPoint, find_plug_in
 from storage.database import is_sqlite, open_engine
 from storage.errors import StorageError
 from storage.index import Index
@@ -56,7 +58,8 @@ def run_checks(settings: Settings) -> Iterator[CheckResult]:
     yield check_packages()
     yield check_data_folder(settings.data_dir, free_floor_bytes=settings.storage.free_floor_bytes)
     yield check_database(settings.database_url)
-    yield check_model_pack(settings.pipeline.model_pack)
+    yield check_chosen_pack(settings)
+    yield from check_plug_ins(settings)
     yield check_device(settings.pipeline.device)
     if not settings.destinations:
         yield _warning("peers", "no peer receives results: set receives_results = true in one [[peers]] block")
@@ -105,6 +108,30 @@ def check_database(url: str) -> CheckResult:
     except StorageError as error:
         return _failed("database", f"{version}: {error}")
     return _passed("database", f"{version}, {count} studies")
+
+
+def check_chosen_pack(settings: Settings) -> CheckResult:
+    """`check_model_pack` for the pack that the next study is analysed with."""
+    try:
+        folder = chosen_pack(settings)
+    except PackStoreError as error:
+        return _failed("model pack", error.reason)
+    return check_model_pack(folder)
+
+
+def check_plug_ins(settings: Settings) -> Iterator[CheckResult]:
+    """That the plug-ins which the configuration names are installed."""
+    named = {
+        PlugPoint.LUNG_SEGMENTER: settings.pipeline.lung_segmenter,
+        PlugPoint.LESION_DETECTOR: settings.pipeline.lesion_detector,
+    }
+    for point, name in named.items():
+        if not name:
+            continue
+        try:
+            yield _passed("plug-in", find_plug_in(point, name).title)
+        except PlugInError as error:
+            yield _failed("plug-in", error.reason)
 
 
 def check_model_pack(folder: Path | None) -> CheckResult:

@@ -21,6 +21,7 @@ from dicom_node.job_records import (
     RefusedPriorSpec,
     StudySpec,
 )
+from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.priors import select_priors
 from storage.disk import disk_errors
 from storage.errors import DiskError
@@ -78,8 +79,12 @@ class Dispatcher:
         """Run the attempt under its lease; a study in which two patients are mixed is not run."""
         if self._index.study_has_identity_conflict(claim.study_instance_uid):
             return JobOutcome(kind=OutcomeKind.REFUSED, reason=_TWO_PATIENTS)
+        try:
+            spec = self._spec(claim)
+        except PackStoreError as error:
+            return JobOutcome(kind=OutcomeKind.FAILED, reason=error.reason, retryable=True)
         lease = _Lease(self._index, claim, lease_s=self._settings.pipeline.lease_s)
-        return self._engine.run(self._spec(claim), folder, keep_going=lease.hold, stop=stop)
+        return self._engine.run(spec, folder, keep_going=lease.hold, stop=stop)
 
     def _finish(self, claim: Claim, folder: Path, outcome: JobOutcome | None) -> None:
         """Put the end of an attempt into the index; said in the log only then."""
@@ -132,7 +137,10 @@ class Dispatcher:
             created_at=claim.started_at,
             device=settings.pipeline.device,
             threads=settings.pipeline.threads,
-            model_pack=settings.pipeline.model_pack,
+            model_pack=chosen_pack(settings),
+            precision=settings.pipeline.precision,
+            lung_segmenter=settings.pipeline.lung_segmenter,
+            lesion_detector=settings.pipeline.lesion_detector,
             sr_class=settings.results.sr_class,
             device_serial_number=settings.results.device_serial_number,
             institution=settings.results.institution,

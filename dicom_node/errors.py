@@ -7,6 +7,8 @@ NodeError
 ├── NoStudyFoundError            a folder holds no DICOM (dicom_node.folders)
 ├── NoIndexError                 the node never ran with this configuration (dicom_node.index)
 ├── MissingExtraError            training lacks a package (dicom_node.cli.train)
+├── PackStoreError               the record of installed model packs is damaged (dicom_node.pack_store)
+├── NothingInstalledError        there is no model pack to go back from (dicom_node.pack_store)
 ├── OtherPatientError            an earlier study is of somebody else (dicom_node.infer)
 ├── PacsError                    the small PACS cannot start (dicom_node.demo.pacs)
 ├── SendError                    the demo's node did not take a study (dicom_node.demo.send)

@@ -10,13 +10,16 @@ from pathlib import Path
 from config.settings import Settings
 from dicom_node.errors import NodeError
 from dicom_node.folders import FolderStudy, folder_name_from_uid
+from dicom_node.pack_store import chosen_pack
 from dicom_node.priors import contradiction
 from dicom_node.results import ResultContext, ResultsError, read_known_lesions, write_result_set
-from pipeline.device import limit_threads
+from pipeline.device import choose_device, limit_threads
+from pipeline.engine import EngineParts, build_engine
 from pipeline.errors import PipelineError, StudyRefusedError
 from pipeline.findings import Analysis, DroppedPrior, Findings, PriorStudy
-from pipeline.model_pack import ModelPack, load_model_pack
-from pipeline.run import analyse
+from pipeline.model_pack import load_model_pack
+from pipeline.precision import Precision
+from pipeline.run import analyse_with
 from storage.records import ResultFile
 
 
@@ -48,7 +51,7 @@ class FolderInference:
     """Analyses studies one after the other, oldest first, so that a later one is compared with the earlier ones."""
 
     def __init__(self, settings: Settings, *, out: Path, on_progress: Progress) -> None:
-        """Load the model pack.
+        """Load the networks.
 
         Args:
             settings: For device, model pack and what the results say about the site.
@@ -57,11 +60,14 @@ class FolderInference:
 
         Raises:
             ModelPackError: The pack is missing or damaged.
+            PlugInError: A plug-in is not installed or cannot be loaded.
         """
         limit_threads(settings.pipeline.threads)
         self._settings = settings
         self._maximum_priors = settings.priors.maximum_count
-        self._pack: ModelPack = load_model_pack(settings.pipeline.model_pack)
+        self._engine = build_engine(
+            load_model_pack(chosen_pack(settings)), choose_device(settings.pipeline.device), engine_parts(settings)
+        )
         self._out = out
         self._on_progress = on_progress
 
@@ -102,11 +108,10 @@ class FolderInference:
         """Run the pipeline; the earlier studies that are not linked join those that it dropped."""
         linked, refused = link_earlier(study, [prior for prior, _ in earlier])
         folders = {prior.files.study_instance_uid: folder for prior, folder in earlier}
-        analysis = analyse(
+        analysis = analyse_with(
+            self._engine,
             study.files,
             [_prior(prior, folders[prior.files.study_instance_uid]) for prior in linked[: self._maximum_priors]],
-            pack=self._pack,
-            device=self._settings.pipeline.device,
             on_progress=lambda stage, fraction: self._on_progress(study, stage, fraction),
         )
         return _with_refused(analysis, refused)
@@ -123,6 +128,15 @@ class FolderInference:
             files=tuple(write_result_set(analysis, _context(self._settings), folder=folder)),
             findings=analysis.findings,
         )
+
+
+def engine_parts(settings: Settings) -> EngineParts:
+    """What the engine is made of beside the pack."""
+    return EngineParts(
+        precision=Precision(settings.pipeline.precision),
+        lung_segmenter=settings.pipeline.lung_segmenter,
+        lesion_detector=settings.pipeline.lesion_detector,
+    )
 
 
 def link_earlier(

@@ -17,11 +17,13 @@ from dicom_node.results import ResultContext, read_known_lesions, write_result_s
 from dicom_node.results.context import predecessor_from_folder
 from dicom_node.results.errors import ResultsError, UnreadableResultError
 from dicom_node.wording import compared_in_words, lesions_in_words
-from pipeline.device import limit_threads
+from pipeline.device import choose_device, limit_threads
+from pipeline.engine import EngineParts, build_engine
 from pipeline.errors import PipelineError, StudyRefusedError, UnreadableStudyError
 from pipeline.findings import Analysis, DroppedPrior, PriorStudy
 from pipeline.model_pack import load_model_pack
-from pipeline.run import analyse
+from pipeline.precision import Precision
+from pipeline.run import analyse_with
 from pipeline.study import StudyFiles
 
 logger = logging.getLogger(__name__)
@@ -70,12 +72,12 @@ def verify_inputs(spec: JobSpec) -> None:
 def _analyse(spec: JobSpec, folder: Path) -> Analysis:
     """Run the pipeline; the priors that the node itself refused join those that the pipeline dropped."""
     limit_threads(spec.threads)
-    pack = load_model_pack(spec.model_pack)
-    analysis = analyse(
+    JobProgress(stage="Loading the networks", fraction=0.0).write(folder)
+    engine = build_engine(load_model_pack(spec.model_pack), choose_device(spec.device), _parts(spec))
+    analysis = analyse_with(
+        engine,
         _files(spec.study),
         [_prior(prior) for prior in spec.priors],
-        pack=pack,
-        device=spec.device,
         on_progress=lambda stage, fraction: JobProgress(stage=stage, fraction=fraction).write(folder),
     )
     refused = tuple(
@@ -83,6 +85,15 @@ def _analyse(spec: JobSpec, folder: Path) -> Analysis:
     )
     dropped = (*analysis.findings.priors_dropped, *refused)
     return dataclasses.replace(analysis, findings=dataclasses.replace(analysis.findings, priors_dropped=dropped))
+
+
+def _parts(spec: JobSpec) -> EngineParts:
+    """What the engine is made of beside the pack."""
+    return EngineParts(
+        precision=Precision(spec.precision),
+        lung_segmenter=spec.lung_segmenter,
+        lesion_detector=spec.lesion_detector,
+    )
 
 
 def _files(study: StudySpec) -> StudyFiles:

@@ -58,6 +58,11 @@ class JobSpec:
     threads: int
     model_pack: Path | None
     """None: the one in the package."""
+    precision: str = "auto"
+    lung_segmenter: str = ""
+    """Name of a plug-in; empty is the pack's network."""
+    lesion_detector: str = ""
+    """The same."""
     sr_class: str
     device_serial_number: str
     institution: str

@@ -6,7 +6,8 @@ PipelineError
 │   ├── WrongVolumeError
 │   └── NotAChestError
 ├── UnreadableStudyError         the study ends as `pipeline_failed`
-└── ModelPackError
+├── ModelPackError
+└── PlugInError
 """
 
 
@@ -43,3 +44,7 @@ class UnreadableStudyError(PipelineError):
 
 class ModelPackError(PipelineError):
     """The model pack is missing, damaged or of another version; install it again."""
+
+
+class PlugInError(PipelineError):
+    """A plug-in of another package is missing or broke its contract; mend it, or choose the pack's own network."""

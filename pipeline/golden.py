@@ -13,14 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
+from torch import Tensor
 
 from pipeline.detect import SpaceTimeDetector
 from pipeline.errors import ModelPackError
+from pipeline.lesions import lesion_maps
 from pipeline.lungs_net import FIELD_OF_VIEW_MM, INPUT_PIXELS, LungNet, lung_net_input
-from pipeline.model_pack import GOLDEN_CASE, GOLDEN_EXPECTATION
-from pipeline.plug_points import StudyDetection, StudyOnGrid
-from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Float32Array, Grid, Int16Array, UInt8Array
+from pipeline.model_pack import GOLDEN_CASE, GOLDEN_EXPECTATION, DecisionFlips, Thresholds
+from pipeline.plug_points import Detection, StudyOnGrid
+from pipeline.precision import running_in
+from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, Grid, Int16Array, UInt8Array
 
 _LUNG_SLICE_STEP = 3
 """The lung network looks at every third slice."""
@@ -34,6 +38,14 @@ class GoldenCase:
     lung_masks: UInt8Array
     spacing_mm: tuple[float, float, float]
     gap_days: float
+
+    @property
+    def grid(self) -> Grid:
+        """Of both studies."""
+        affine = np.eye(4)
+        affine[:3, :3] = np.fliplr(np.diag(self.spacing_mm[::-1]))
+        slices, rows, columns = self.volumes_hu.shape[1:]
+        return Grid(shape=(slices, rows, columns), affine_lps_from_kji=affine)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -103,10 +115,9 @@ def read_golden(folder: Path) -> tuple[GoldenCase, GoldenExpectation]:
 
 def golden_figures(networks: GoldenNetworks, case: GoldenCase) -> GoldenFigures:
     """What the networks say of a case, in float32."""
-    exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-    with torch.inference_mode(), exact:
+    with torch.inference_mode(), running_in(torch.float32, networks.device):
         right_ml, left_ml = _lung_volumes_ml(networks, case)
-        studies = _detected(networks.detector, case)
+        studies = _detected(networks.detector, case).studies
     return GoldenFigures(
         right_lung_ml=right_ml,
         left_lung_ml=left_ml,
@@ -114,6 +125,22 @@ def golden_figures(networks: GoldenNetworks, case: GoldenCase) -> GoldenFigures:
         consolidation_probability_means=tuple(_mean(study.consolidation_probability) for study in studies),
         slice_logits=tuple(round(float(logit), 5) for logit in studies[-1].slice_logits),
         boxes=len(studies[-1].slice_findings),
+    )
+
+
+def decision_flips(networks: GoldenNetworks, case: GoldenCase, thresholds: Thresholds) -> DecisionFlips:
+    """How many decisions about a case bfloat16 turns."""
+    exact, coarse = (_decisions(networks, case, thresholds, dtype) for dtype in (torch.float32, torch.bfloat16))
+    (lungs, lungs_flipped), (lesions, lesions_flipped), (slices, slices_flipped) = (
+        (one.size, int(np.count_nonzero(one != other))) for one, other in zip(exact, coarse, strict=True)
+    )
+    return DecisionFlips(
+        lung_pixels=lungs,
+        lung_pixel_flips=lungs_flipped,
+        lesion_voxels=lesions,
+        lesion_voxel_flips=lesions_flipped,
+        slices=slices,
+        slice_flips=slices_flipped,
     )
 
 
@@ -152,28 +179,42 @@ def _deviation(name: str, found: tuple[float, ...], expected: tuple[float, ...],
     return f"{name} {found[worst]:.5g} instead of {expected[worst]:.5g} (tolerance {tolerance:g})"
 
 
-def _lung_volumes_ml(networks: GoldenNetworks, case: GoldenCase) -> tuple[float, float]:
-    """Right and left, as the lung network alone draws them."""
+def _lung_classes(networks: GoldenNetworks, case: GoldenCase) -> Tensor:
+    """(Z, 256, 256): background, right or left, as the lung network alone draws them."""
     slices = case.volumes_hu[-1, ::_LUNG_SLICE_STEP]
     inputs = lung_net_input(slices, case.spacing_mm[1:])
-    classes = networks.lung_net(inputs.to(networks.device)).argmax(dim=1)
+    logits: Tensor = networks.lung_net(inputs.to(networks.device))
+    return logits.argmax(dim=1)
+
+
+def _lung_volumes_ml(networks: GoldenNetworks, case: GoldenCase) -> tuple[float, float]:
+    """Right and left."""
+    classes = _lung_classes(networks, case)
     pixel_mm = FIELD_OF_VIEW_MM / INPUT_PIXELS
     voxel_ml = pixel_mm * pixel_mm * case.spacing_mm[0] * _LUNG_SLICE_STEP / 1000.0
     right, left = (round(float((classes == side).sum()) * voxel_ml, 3) for side in (RIGHT_LUNG, LEFT_LUNG))
     return right, left
 
 
-def _detected(detector: SpaceTimeDetector, case: GoldenCase) -> tuple[StudyDetection, ...]:
+def _detected(detector: SpaceTimeDetector, case: GoldenCase) -> Detection:
     studies = [
         StudyOnGrid(volume_hu=volume, lung_mask=lungs, valid=np.ones(volume.shape, np.bool_))
         for volume, lungs in zip(case.volumes_hu, case.lung_masks, strict=True)
     ]
-    affine = np.array([[0.0, 0.0, 1.0], [0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]) @ np.diag(case.spacing_mm)
-    placed = np.eye(4)
-    placed[:3, :3] = affine
-    slices, rows, columns = case.volumes_hu.shape[1:]
-    grid = Grid(shape=(slices, rows, columns), affine_lps_from_kji=placed)
-    return detector.detect(studies, grid, [0.0, case.gap_days]).studies
+    return detector.detect(studies, case.grid, [0.0, case.gap_days])
+
+
+def _decisions(
+    networks: GoldenNetworks, case: GoldenCase, thresholds: Thresholds, dtype: torch.dtype
+) -> tuple[NDArray[np.int64], BoolArray, BoolArray]:
+    """Lung pixels, lesion voxels within the lungs, and slices of the current study."""
+    with torch.inference_mode(), running_in(dtype, networks.device):
+        classes = _lung_classes(networks, case).cpu().numpy()
+        detection = _detected(networks.detector, case)
+    newest, lungs = detection.studies[-1], case.lung_masks[-1]
+    maps = lesion_maps(detection, newest, lungs, case.grid, threshold=thresholds.lesion_probability)
+    shows = 1.0 / (1.0 + np.exp(-newest.slice_logits)) >= thresholds.slice_probability
+    return classes, maps.lesion[lungs > 0], shows
 
 
 def _mean(probability: Float32Array) -> float:

@@ -117,6 +117,31 @@ class PatientOperatingPoints:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionFlips:
+    """How many decisions bfloat16 turned against float32, on the golden case."""
+
+    lung_pixels: int
+    lung_pixel_flips: int
+    """Of the lung network: background, right or left."""
+    lesion_voxels: int
+    lesion_voxel_flips: int
+    """Within the lungs: lesion or not."""
+    slices: int
+    slice_flips: int
+    """Shows a lesion or not."""
+
+    @property
+    def largest_share(self) -> float:
+        """Of the decisions of the kind that suffers most."""
+        pairs = (
+            (self.lung_pixel_flips, self.lung_pixels),
+            (self.lesion_voxel_flips, self.lesion_voxels),
+            (self.slice_flips, self.slices),
+        )
+        return max(flips / max(1, count) for flips, count in pairs)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
     """A value of the lesion mask."""
 
@@ -157,6 +182,8 @@ class ModelPack:
     training_data: tuple[TrainingData, ...]
     lung_widths: tuple[int, ...]
     space_time: SpaceTimeConfig
+    bfloat16: DecisionFlips | None
+    """None: never measured."""
     files: tuple[str, ...]
     """Names of all files beside the description."""
 
@@ -249,6 +276,7 @@ def _pack(folder: Path, description: PackDocument, sha256: str) -> ModelPack:
         training_data=tuple(TrainingData(**data.model_dump()) for data in description.training_data),
         lung_widths=description.lungs.widths,
         space_time=SpaceTimeConfig(**description.space_time.model_dump()),
+        bfloat16=DecisionFlips(**description.bfloat16.model_dump()) if description.bfloat16 else None,
         files=tuple(sorted(description.files)),
     )
 

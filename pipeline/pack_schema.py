@@ -128,6 +128,17 @@ class OperatingPointsPart(_Part):
     specificity_95: OperatingPointPart | None
 
 
+class DecisionFlipsPart(_Part):
+    """How many decisions bfloat16 turns."""
+
+    lung_pixels: Count
+    lung_pixel_flips: Count
+    lesion_voxels: Count
+    lesion_voxel_flips: Count
+    slices: Count
+    slice_flips: Count
+
+
 class LabelPart(_Part):
     """A value of the lesion mask."""
 
@@ -158,6 +169,7 @@ class PackDocument(_Part):
     patient_score: PatientScorePart
     calibration: CalibrationPart | None = None
     operating_points: OperatingPointsPart | None = None
+    bfloat16: DecisionFlipsPart | None = None
     labels: tuple[LabelPart, ...]
     training_data: tuple[TrainingDataPart, ...]
     files: dict[str, Sha256]

@@ -14,7 +14,7 @@ from torch import nn
 
 from pipeline.detect import SpaceTimeDetector
 from pipeline.errors import ModelPackError
-from pipeline.golden import GoldenNetworks
+from pipeline.golden import GoldenNetworks, decision_flips
 from pipeline.lungs_net import LungNet
 from pipeline.model_input import InputContract
 from pipeline.model_pack import (
@@ -32,7 +32,7 @@ from pipeline.model_pack import (
 from pipeline.pack_schema import WRITTEN_FORMAT
 from pipeline.patient_score import PatientScoreWeights
 from pipeline.space_time import SpaceTimeNet
-from pipeline.training.golden_case import write_golden
+from pipeline.training.golden_case import render_golden_case, write_golden
 
 logger = logging.getLogger(__name__)
 
@@ -87,10 +87,13 @@ def write_pack(folder: Path, lung_net: LungNet, space_time_net: SpaceTimeNet, de
     (folder / "docs" / "README.md").write_text(description.model_card, encoding="utf-8")
     (folder / "LICENSE").write_text(description.licence, encoding="utf-8")
     _write_json(folder / "configs" / "metadata.json", _metadata(description))
-    write_golden(folder, _networks_as_stored(lung_net, space_time_net, description))
+    networks = _networks_as_stored(lung_net, space_time_net, description)
+    write_golden(folder, networks)
+    flips = decision_flips(networks, render_golden_case(), description.thresholds)
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != DESCRIPTION_FILE)
     hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
-    _write_json(folder / DESCRIPTION_FILE, _content(description, lung_net, space_time_net, hashes))
+    content = _content(description, lung_net, space_time_net)
+    _write_json(folder / DESCRIPTION_FILE, {**content, "bfloat16": asdict(flips), "files": hashes})
     _tell_size(files)
     load_model_pack(folder)
     return folder
@@ -146,9 +149,7 @@ def _write_json(path: Path, content: Mapping[str, object]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _content(
-    description: PackDescription, lung_net: LungNet, space_time_net: SpaceTimeNet, hashes: dict[str, str]
-) -> dict[str, object]:
+def _content(description: PackDescription, lung_net: LungNet, space_time_net: SpaceTimeNet) -> dict[str, object]:
     return {
         "format": WRITTEN_FORMAT,
         "name": description.name,
@@ -164,7 +165,6 @@ def _content(
         "operating_points": asdict(description.operating_points) if description.operating_points else None,
         "labels": [asdict(label) for label in LABELS],
         "training_data": [asdict(data) for data in description.training_data],
-        "files": hashes,
     }
 
 

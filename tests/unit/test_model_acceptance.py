@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,16 @@ from pipeline.model_pack import GOLDEN_EXPECTATION, SPACE_TIME_WEIGHTS
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack with tiny networks that nobody changes."""
+    return tiny_pack(tmp_path_factory.mktemp("written") / "pack")
+
+
 @pytest.fixture
-def pack(tmp_path: Path) -> Path:
-    """A pack with tiny networks."""
-    return tiny_pack(tmp_path / "pack")
+def pack(written: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(written, tmp_path / "pack"))
 
 
 def test_a_whole_pack_is_accepted(pack: Path) -> None:

@@ -1,6 +1,7 @@
 """A model pack is used whole and unchanged, or not at all."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,10 +27,16 @@ from pipeline.space_time import SpaceTimeNet
 from pipeline.training.pack_writer import write_pack
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pack with tiny networks that nobody changes."""
+    return tiny_pack(tmp_path_factory.mktemp("written") / "pack")
+
+
 @pytest.fixture
-def pack(tmp_path: Path) -> Path:
-    """A pack with tiny networks."""
-    return tiny_pack(tmp_path / "pack")
+def pack(written: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copytree(written, tmp_path / "pack"))
 
 
 def test_a_written_pack_is_read_back(pack: Path) -> None:
