@@ -32,25 +32,40 @@ class LpsVolume:
 
 
 def lps_from_source(volume: Volume) -> LpsVolume:
-    """The volume in patient order; voxels are moved, none is interpolated."""
-    oriented = SimpleITK.DICOMOrient(image_from_array(volume.volume_hu, volume.grid), PATIENT_ORDER)
-    return LpsVolume(
-        volume_hu=SimpleITK.GetArrayFromImage(oriented), grid=grid_of_image(oriented), source_grid=volume.grid
-    )
+    """The volume in patient order; voxels are moved, none is interpolated, and where none moves none is copied."""
+    axes, turned = _placement(volume.grid)
+    affine = volume.grid.affine_lps_from_kji.copy()
+    for axis in turned:
+        affine[:3, 3] += affine[:3, axis] * (volume.grid.shape[axis] - 1)
+        affine[:3, axis] *= -1.0
+    affine[:3, :3] = affine[:3, axes]
+    moved = _moved(volume.volume_hu, axes, turned)
+    grid = Grid(shape=(moved.shape[0], moved.shape[1], moved.shape[2]), affine_lps_from_kji=affine)
+    return LpsVolume(volume_hu=moved, grid=grid, source_grid=volume.grid)
 
 
 def lps_mask_from_source(mask: NDArray[VoxelType], lps: LpsVolume) -> NDArray[VoxelType]:
     """A mask on the grid of acquisition (k, j, i) in the patient order of its volume (z, y, x), exact."""
-    oriented = SimpleITK.DICOMOrient(image_from_array(mask, lps.source_grid), PATIENT_ORDER)
-    moved: NDArray[VoxelType] = SimpleITK.GetArrayFromImage(oriented)
-    return moved
+    return _moved(mask, *_placement(lps.source_grid))
 
 
 def source_from_lps(array: NDArray[VoxelType], lps: LpsVolume) -> NDArray[VoxelType]:
     """The way back of `lps_from_source` for a mask or a map: (z, y, x) to (k, j, i), exact."""
-    back = SimpleITK.DICOMOrient(image_from_array(array, lps.grid), orientation_code(lps.source_grid))
-    moved: NDArray[VoxelType] = SimpleITK.GetArrayFromImage(back)
-    return moved
+    axes, turned = _placement(lps.source_grid)
+    back = np.transpose(array, np.argsort(axes).tolist())
+    return np.ascontiguousarray(np.flip(back, turned))
+
+
+def _placement(grid: Grid) -> tuple[list[int], tuple[int, ...]]:
+    """Which of k, j, i becomes z, y, x; which of k, j, i run against patient order."""
+    letters = orientation_code(grid)[::-1]
+    along = [next(axis for axis, letter in enumerate(letters) if letter in pair) for pair in ("SI", "PA", "LR")]
+    return along, tuple(axis for axis, letter in enumerate(letters) if letter in "IAR")
+
+
+def _moved(array: NDArray[VoxelType], axes: list[int], turned: tuple[int, ...]) -> NDArray[VoxelType]:
+    flipped = np.flip(array, turned)
+    return np.ascontiguousarray(np.transpose(flipped, axes))
 
 
 def orientation_code(grid: Grid) -> str:

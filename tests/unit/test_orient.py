@@ -70,6 +70,12 @@ def test_patient_order_grows_to_superior_posterior_left(volume: Volume) -> None:
     assert orientation_code(lps.grid) == "LPS"
 
 
+def test_a_volume_in_patient_order_is_not_copied() -> None:
+    """Most series are axial from the feet up: their voxels stay where they are in memory."""
+    volume = build_volume(AXES[0], AXES[1], (3, 4, 5))
+    assert np.shares_memory(lps_from_source(volume).volume_hu, volume.volume_hu)
+
+
 @pytest.mark.parametrize(
     "orientation",
     [(1, 0, 0, 0, 1, 0), (-1, 0, 0, 0, 1, 0), (-1, 0, 0, 0, -1, 0), (0, 1, 0, -1, 0, 0)],
