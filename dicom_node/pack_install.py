@@ -5,6 +5,7 @@ import re
 import shutil
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -69,7 +70,7 @@ def _unpack(archive: Path, part: Path) -> None:
             text = opened.read(root + DESCRIPTION_FILE)
             (part / DESCRIPTION_FILE).write_bytes(text)
             _unpack_files(opened, root, sorted(checked_description(text).files), part)
-    except (zipfile.BadZipFile, KeyError, RuntimeError, NotImplementedError) as exc:
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, RuntimeError, NotImplementedError) as exc:
         reason = f"{archive.name} is no whole zip archive of a model pack: {exc}"
         raise ModelPackError(reason) from exc
 

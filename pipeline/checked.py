@@ -99,10 +99,17 @@ def _grid_problems(found: object, lungs: BoolArray, grid: Grid) -> Iterator[str]
     affine = np.asarray(found.affine_lps_from_kji, dtype=np.float64)
     if len(found.shape) != 3 or min(found.shape) < 1:
         yield f"returned a grid of shape {found.shape}"
-    elif affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine)) < 1e-9:
+    elif not _is_placement(affine):
         yield "returned a grid without a place in the patient"
     elif not _covers(found.shape, affine, lungs, grid):
         yield "returned a grid that does not cover the lungs"
+
+
+def _is_placement(affine: Float64Array) -> bool:
+    """Whether the matrix puts voxels into the patient, each with a volume."""
+    if affine.shape != (4, 4) or not np.isfinite(affine).all():
+        return False
+    return bool((affine[3] == (0.0, 0.0, 0.0, 1.0)).all() and abs(np.linalg.det(affine)) >= 1e-9)
 
 
 def _covers(shape: tuple[int, ...], affine: Float64Array, lungs: BoolArray, grid: Grid) -> bool:
