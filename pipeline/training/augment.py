@@ -1,14 +1,37 @@
 """Random changes that make a few chests stand for many: place, resolution, grey values, opacities."""
 
 import math
+from functools import lru_cache
 
 import torch
+from monai.transforms.compose import Compose
+from monai.transforms.intensity.array import (
+    RandAdjustContrast,
+    RandBiasField,
+    RandGaussianNoise,
+    RandGaussianSharpen,
+    RandGaussianSmooth,
+    RandScaleIntensity,
+    RandShiftIntensity,
+)
+from monai.utils.type_conversion import convert_to_tensor
 from torch import Tensor
 from torch.nn import functional
+
+from pipeline.window import WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, hu_windowed
 
 AIR_GREY = 0.1875
 TISSUE_GREY = 0.7
 """-1000 HU and -180 HU in the window."""
+
+LARGEST_OFFSET_HU = 25.0
+"""Of calibration, between scanners and over the years."""
+
+LARGEST_NOISE_HU = 45.0
+"""Standard deviation on the model grid: low dose with a sharp kernel."""
+
+NOISY_SHARE = 0.75
+THICKER_SHARE = 0.15
 
 
 def uniform(generator: torch.Generator, low: float, high: float) -> float:
@@ -80,6 +103,50 @@ def scanner_noise(generator: torch.Generator, shape: tuple[int, int, int]) -> Te
     white = torch.fft.rfft2(torch.randn(shape, generator=generator))
     noise: Tensor = torch.fft.irfft2(white * amplitude, s=shape[1:])
     return noise.div_(noise.std().clamp(min=1e-6))
+
+
+def rescanned(volume_hu: Tensor, generator: torch.Generator) -> Tensor:
+    """Slices (Z, H, W) as another scanner would show them: thickness, kernel, calibration, noise; cut to the window."""
+    seed = int(torch.randint(1 << 31, (), generator=generator))
+    grey = hu_windowed(volume_hu)
+    if chance(generator, THICKER_SHARE):
+        grey = _thicker(grey)
+    changes = _grey_changes().set_random_state(seed)
+    changed: Tensor = convert_to_tensor(changes(grey), track_meta=False)
+    if chance(generator, NOISY_SHARE):
+        noise_hu = LARGEST_NOISE_HU * uniform(generator, 0.0, 1.0) ** 2
+        noise = scanner_noise(generator, (grey.shape[0], grey.shape[1], grey.shape[2]))
+        changed = changed + noise * (noise_hu / WINDOW_WIDTH_HU)
+    return (changed.clamp(0.0, 1.0) - 0.5) * WINDOW_WIDTH_HU + WINDOW_CENTRE_HU
+
+
+@lru_cache(maxsize=1)
+def _grey_changes() -> Compose:
+    """MONAI's random changes of slices in 0..1; their random state is set before each use."""
+    return Compose(
+        [
+            RandGaussianSmooth(sigma_x=(0.3, 1.0), sigma_y=(0.3, 1.0), prob=0.2),
+            RandGaussianSharpen(
+                sigma1_x=(0.25, 0.5),
+                sigma1_y=(0.25, 0.5),
+                sigma2_x=(0.6, 1.2),
+                sigma2_y=(0.6, 1.2),
+                alpha=(0.4, 1.6),
+                prob=0.2,
+            ),
+            RandAdjustContrast(prob=0.3, gamma=(0.93, 1.08)),
+            RandBiasField(degree=2, coeff_range=(-0.04, 0.04), prob=0.1),
+            RandScaleIntensity(factors=0.05, prob=0.6),
+            RandShiftIntensity(offsets=LARGEST_OFFSET_HU / WINDOW_WIDTH_HU, prob=0.8),
+            RandGaussianNoise(prob=0.15, std=0.012),
+        ]
+    )
+
+
+def _thicker(grey: Tensor) -> Tensor:
+    """Slices that hold half of their neighbours."""
+    padded = torch.cat([grey[:1], grey, grey[-1:]])
+    return 0.5 * grey + 0.25 * (padded[:-2] + padded[2:])
 
 
 def with_opacities(images: Tensor, lungs: Tensor, generator: torch.Generator) -> Tensor:

@@ -175,17 +175,11 @@ def _piece(
     truth = functional.grid_sample(truth, grid, mode="nearest", align_corners=False)
     inner = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
     lungs = _roughened(truth[:, 0] > 0, generator)[:, *inner]
-    channels = stacked_channels(moved[:, *inner].numpy(), lungs.numpy())[1:-1]
-    grey = augment.regraded(channels[:, 1], generator) - channels[:, 1]
-    channels[:, :3] = (channels[:, :3] + _neighbours(grey)).clamp(0.0, 1.0)
+    seen = augment.rescanned(moved[:, *inner], generator)
+    channels = stacked_channels(seen.numpy(), lungs.numpy())[1:-1]
     kept = truth[1:-1, :, *inner].long()
     valid = torch.ones((settings.slices, 1, *settings.crop))
     return _Piece(channels=channels, valid=valid, kinds=kept[:, 2], numbers=kept[:, 1], day=study.day)
-
-
-def _neighbours(grey: Tensor) -> Tensor:
-    """The same change for a slice wherever it appears: (Z, H, W) to (Z, 3, H, W)."""
-    return torch.stack([torch.cat([grey[:1], grey[:-1]]), grey, torch.cat([grey[1:], grey[-1:]])], dim=1)
 
 
 def _cut(array: np.ndarray, place: Place, size: tuple[int, int, int], *, fill: int) -> Tensor:
