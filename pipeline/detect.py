@@ -54,32 +54,40 @@ class SpaceTimeDetector:
     def detect(self, studies: Sequence[StudyOnGrid], grid: Grid, gaps_days: Sequence[float]) -> Detection:
         """See `LesionDetector.detect`."""
         place = model_grid(studies[-1].lung_mask, grid.spacing_mm, self._contract)
-        inputs = [self._input(study, place, grid) for study in studies]
+        sequence, valid = self._inputs(studies, place, grid)
         with torch.inference_mode():
             outputs = self._net.stream(
-                torch.stack([channels for channels, _ in inputs]),
-                torch.stack([valid for _, valid in inputs]),
+                sequence,
+                valid,
                 torch.tensor(list(gaps_days), dtype=torch.float32),
                 chunk_slices=SLICES_PER_CHUNK,
             )
             found = tuple(self._study_detection(output) for output in outputs)
         return Detection(grid=grid_of_model(place, grid), studies=found)
 
-    def _input(self, study: StudyOnGrid, place: ModelGrid, grid: Grid) -> tuple[Tensor, Tensor]:
-        """Channels (Z, 4, Y, X) and validity (Z, 1, Y, X) of one study."""
-        volume_hu = self._on_model_grid(torch.from_numpy(study.volume_hu[place.slices]), place, grid, AIR_HU)
-        lungs = self._on_model_grid(torch.from_numpy(study.lung_mask[place.slices] > 0), place, grid, 0.0)
-        valid = self._on_model_grid(torch.from_numpy(study.valid[place.slices]), place, grid, 0.0)
-        channels = stacked_channels(volume_hu.numpy(), (lungs >= 0.5).numpy())
-        return channels, (valid >= 0.5).unsqueeze(1)
+    def _inputs(self, studies: Sequence[StudyOnGrid], place: ModelGrid, grid: Grid) -> tuple[Tensor, Tensor]:
+        """Channels (T, Z, 4, Y, X) and validity (T, Z, 1, Y, X) of all studies."""
+        slices, rows, columns = grid_of_model(place, grid).shape
+        sequence = torch.empty((len(studies), slices, len(self._contract.channels), rows, columns))
+        valid = torch.empty((len(studies), slices, 1, rows, columns), dtype=torch.bool)
+        for number, study in enumerate(studies):
+            volume_hu = self._on_model_grid(torch.from_numpy(study.volume_hu[place.slices]), place, grid, AIR_HU)
+            lungs = self._on_model_grid(torch.from_numpy(study.lung_mask[place.slices] > 0), place, grid, 0.0)
+            shown = self._on_model_grid(torch.from_numpy(study.valid[place.slices]), place, grid, 0.0)
+            sequence[number] = stacked_channels(volume_hu.numpy(), (lungs >= 0.5).numpy())
+            valid[number] = (shown >= 0.5).unsqueeze(1)
+        return sequence, valid
 
     def _on_model_grid(self, slices: Tensor, place: ModelGrid, grid: Grid, outside: float) -> Tensor:
-        """(Z, Y, X) averaged in slabs, resampled, cut out and padded."""
+        """(Z, Y, X) averaged in slabs, resampled, cut out and padded; float32, some slabs at a time."""
         _, row_mm, column_mm = grid.spacing_mm
-        slabs = averaged_slabs(slices.float(), place.slab)
-        whole = resampled_in_plane(slabs, (row_mm, column_mm), self._contract)
         padding = [*_overhang(place.columns, place.size[1]), *_overhang(place.rows, place.size[0])]
-        return functional.pad(whole, padding, value=outside)
+        parts: list[Tensor] = []
+        for part in torch.split(slices, place.slab * SLICES_PER_CHUNK):
+            slabs = averaged_slabs(part, place.slab)
+            whole = resampled_in_plane(slabs, (row_mm, column_mm), self._contract)
+            parts.append(functional.pad(whole, padding, value=outside))
+        return torch.cat(parts)
 
     def _study_detection(self, output: StudyOutput) -> StudyDetection:
         probabilities = output.mask_logits.float().softmax(dim=1)[:, 1:]
