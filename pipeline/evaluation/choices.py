@@ -17,7 +17,7 @@ from pipeline.patient_score import PatientScoreWeights, patient_features, patien
 from pipeline.study import BoolArray, Float64Array
 from pipeline.training.patient_points import choose_patient_points
 
-LINK_FLOORS = (0.05, 0.1, 0.2, 0.3, 0.4)
+LINK_FLOORS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 """Box scores from which boxes are linked into candidates; weaker ones tie together what does not belong together."""
 
 

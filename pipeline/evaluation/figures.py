@@ -17,6 +17,9 @@ COLOURS = ("#0072B2", "#56B4E9", "#009E73", "#D55E00", "#CC79A7", "#E69F00")
 INK = "#333333"
 PALE = "#D9D9D9"
 
+PHANTOM_NOTE = "Phantoms: verifies software, not clinical performance."
+NOTE_INCHES = 0.25
+
 
 def draw_figures(result: EvaluationResult, out: Path) -> list[Path]:
     """PNG files in `out`."""
@@ -30,18 +33,19 @@ def draw_figures(result: EvaluationResult, out: Path) -> list[Path]:
     paths: list[Path] = []
     for name, draw in drawings.items():
         figure = draw(result)
-        if result.phantoms:
-            figure.text(
-                0.995,
-                0.005,
-                "phantoms: verifies software, not clinical performance",
-                ha="right",
-                size=7.5,
-                color="#777777",
-            )
+        _leave_note(figure, PHANTOM_NOTE if result.phantoms else "")
         figure.savefig(out / name, dpi=160)
         paths.append(out / name)
     return paths
+
+
+def _leave_note(figure: Figure, note: str) -> None:
+    """In a strip of its own below the panels."""
+    share = NOTE_INCHES / float(figure.get_figheight())
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        engine.set(rect=(0.0, share, 1.0, 1.0 - share))  # type: ignore[call-arg]  # of the constrained layout
+    figure.text(0.99, 0.25 * share, note, ha="right", size=7.5, color="#777777")
 
 
 def _bars(result: EvaluationResult) -> Figure:
@@ -62,7 +66,8 @@ def _bar_panel(axes: Axes, models: Sequence[ModelResult], title: str, name: str)
         places = [index + offset for index in range(len(models))]
         shade = 0.45 if stage == STAGE_ONE else 1.0
         colours = [(_colour(index), shade) for index in range(len(models))]
-        axes.bar(places, means, 0.38, color=colours, yerr=sds, ecolor=INK, capsize=3, error_kw={"lw": 1})
+        spread = (sds, [min(sd, 1.0 - mean) for mean, sd in zip(means, sds, strict=True)])
+        axes.bar(places, means, 0.38, color=colours, yerr=spread, ecolor=INK, capsize=3, error_kw={"lw": 1})
         for place, mean, sd in zip(places, means, sds, strict=True):
             axes.text(place, min(mean + sd, 1.0) + 0.02, f"{100 * mean:.0f}", ha="center", size=9, color=INK)
     axes.set_xticks(range(len(models)), [model.name for model in models])
@@ -97,10 +102,11 @@ def _areas(result: EvaluationResult) -> Figure:
     figure = Figure(figsize=(9, 0.9 + 0.36 * len(rows)), layout="constrained")
     axes = figure.subplots()
     for row, (index, _, found) in enumerate(rows):
-        area, filled = found.area, found.stage != STAGE_ONE
-        axes.plot([area.low, area.high], [row, row], color=_colour(index), lw=2, solid_capstyle="round")
-        face = _colour(index) if filled else "white"
-        axes.plot(area.value, row, "o", color=_colour(index), mfc=face, ms=8)
+        area, control = found.area, found.stage not in (STAGE_ONE, STAGE_TWO)
+        colour = (_colour(index), 0.45 if control else 1.0)
+        axes.plot([area.low, area.high], [row, row], color=colour, lw=2, solid_capstyle="round")
+        face = "white" if found.stage == STAGE_ONE else _colour(index)
+        axes.plot(area.value, row, "D" if control else "o", color=_colour(index), mfc=face, ms=6 if control else 8)
         axes.annotate(f"{area.value:.3f}", (1.01, row), xycoords=("axes fraction", "data"), va="center", size=9)
     axes.set_yticks(range(len(rows)), [f"{model.name}, stage {found.stage}" for _, model, found in rows])
     axes.invert_yaxis()

@@ -34,7 +34,10 @@ DEFINITIONS = """\
   being found once, at the candidate score of the highest F1 on the validation set. **CPM**: mean sensitivity to lesions at
   1/8, 1/4, 1/2, 1, 2, 4, 8 false positives per scan. **AP**: average precision of the candidates.
 * **Intervals** are of 95 %: DeLong's for the AUC, Wilson's for sensitivity and specificity, bootstrap over patients for
-  the rest. Differences are paired: both sides see the same patients drawn."""
+  the rest. Differences are paired: both sides see the same patients drawn. DeLong's interval of an AUC of 1 has no width.
+  The best detector that does not look back is the one with the highest AUC on this test set, which is in its favour.
+* **Calibration**: expected calibration error in ten bins; it also shows where the share of diseased patients differs
+  between the validation and the test set."""
 
 
 def write_json(result: EvaluationResult, path: Path) -> None:
