@@ -7,6 +7,12 @@ from torch import Tensor, nn
 
 from pipeline.boxes import cell_centres
 
+ROUNDS = 100
+"""Of k-means at most; it settles long before."""
+
+SHAPE_TOLERANCE = 1e-6
+"""So that boxes can be drawn even where all are alike."""
+
 Shapes = Sequence[Sequence[tuple[float, float]]]
 """Width and height in pixels of the anchors of each cell, level by level."""
 
@@ -59,7 +65,7 @@ def fitted_shapes(shapes: Tensor, count: int, generator: torch.Generator) -> Ten
     Returns:
         (count, 2), smallest area first.
     """
-    centres = shapes[torch.randperm(len(shapes), generator=generator)[:count]]
+    centres = _first_guess(shapes, count, generator)
     members = torch.full((len(shapes),), -1)
     for _ in range(ROUNDS):
         nearest = shape_overlap(shapes, centres).argmax(dim=1)
@@ -71,8 +77,14 @@ def fitted_shapes(shapes: Tensor, count: int, generator: torch.Generator) -> Ten
     return centres[centres.prod(dim=1).argsort()]
 
 
-ROUNDS = 100
-"""Of k-means at most; it settles long before."""
+def _first_guess(shapes: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Boxes drawn one after the other, the likelier the less they look like those before (k-means++)."""
+    centres = shapes[torch.randint(len(shapes), (1,), generator=generator)]
+    while len(centres) < count:
+        strangeness = 1.0 - shape_overlap(shapes, centres).amax(dim=1) + SHAPE_TOLERANCE
+        drawn = torch.multinomial(strangeness**2, 1, generator=generator)
+        centres = torch.cat([centres, shapes[drawn]])
+    return centres
 
 
 def shape_overlap(first: Tensor, second: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ ANCHOR_SIZES = ((6.0, 9.0), (13.0, 19.0), (27.0, 38.0), (54.0, 80.0))
 
 ANCHOR_RATIOS = (0.5, 1.0, 2.0)
 
-WIDTH = 64
+WIDTH = 48
 """Channels of the pyramid; 256 in the paper's size."""
 
 REPRESENTATION = 256
@@ -38,9 +38,10 @@ SMALL_SETTINGS: dict[str, Any] = {
     "rpn_post_nms_top_n_train": 64,
     "rpn_post_nms_top_n_test": 64,
     "rpn_batch_size_per_image": 64,
-    "box_batch_size_per_image": 32,
+    "box_batch_size_per_image": 16,
 }
-"""A slice shows a handful of lesions, not a hundred objects: fewer proposals than the paper's 2000, the same rest."""
+"""A slice shows a handful of lesions, not a hundred objects: fewer proposals than the paper's 2000, and fewer samples of
+each of many slices than of its one or two images."""
 
 RESULT_SETTINGS: dict[str, Any] = {
     "box_score_thresh": LEAST_CANDIDATE,

@@ -17,7 +17,6 @@ from pipeline.baselines.yolo_boxes import (
     predictions_of,
 )
 from pipeline.boxes import SliceBoxes
-from pipeline.detection_head import RARE_LOGIT
 from pipeline.space_time import Encoder, SpaceTimeConfig
 from pipeline.training.losses import overlap_of_pairs
 
@@ -39,6 +38,9 @@ SMALL_WIDTHS = (64, 96, 160)
 
 PAPER_SIZE = 416
 """Side of the square that the paper's size sees."""
+
+FIRST_OBJECTNESS = -6.5
+"""First bias of objectness: of some 900 predictions of a crop about one answers for a lesion."""
 
 BOX_WEIGHT, OBJECT_WEIGHT, CLASS_WEIGHT = 2.0, 1.0, 0.5
 
@@ -139,7 +141,7 @@ def _five_convolutions(inputs: int, width: int) -> nn.Sequential:
 def _head(width: int) -> nn.Sequential:
     outputs = nn.Conv2d(width, ANCHORS_PER_CELL * OUTPUTS, 1)
     nn.init.normal_(outputs.weight, std=0.01)
-    bias = torch.tensor([0.0, 0.0, 0.0, 0.0, RARE_LOGIT, 0.0])
+    bias = torch.tensor([0.0, 0.0, 0.0, 0.0, FIRST_OBJECTNESS, 0.0])
     outputs.bias = nn.Parameter(bias.repeat(ANCHORS_PER_CELL))
     return nn.Sequential(ConvUnit(width // 2, width, 3), outputs)
 
