@@ -93,7 +93,7 @@ class TimeRecurrence(nn.Module):
         """
         gap_days = torch.cat([torch.zeros_like(gap_days[:1]), gap_days[1:]]).float()
         gates = torch.unflatten(self.cell.gates(features.flatten(0, 1)), 0, features.shape[:2])
-        film = torch.unflatten(self.gap_to_gates(_gap_embedding(gap_days)), -1, (2, 1, 3, self.cell.hidden))
+        film = torch.unflatten(self.gap_to_gates(gap_embedding(gap_days)), -1, (2, 1, 3, self.cell.hidden))
         scale, shift = film.unbind(2)
         gates = gates * (1.0 + scale[..., None, None]) + shift[..., None, None]
         state = features.new_zeros((features.shape[1], 1, self.cell.hidden, *features.shape[-2:]), dtype=torch.float32)
@@ -152,7 +152,7 @@ def _silent_conv(channels: int) -> nn.Conv2d:
     return conv
 
 
-def _gap_embedding(gap_days: Tensor) -> Tensor:
+def gap_embedding(gap_days: Tensor) -> Tensor:
     """Sines and cosines of log(1 + days), (..., 12)."""
     octaves = 2.0 ** torch.arange(EMBEDDING_FREQUENCIES, device=gap_days.device)
     angles = torch.log1p(gap_days)[..., None] * octaves * (math.pi / 8.0)
