@@ -119,6 +119,7 @@ class PipelineSettings(_Table):
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     lung_segmenter: PlugInName = ""
     lesion_detector: PlugInName = ""
+    alignment: Literal["affine", "deformable"] = "affine"
     time_limit_s: Duration = 1800.0
     memory_limit_bytes: Annotated[int, Field(ge=0)] = 0
     attempts: Annotated[int, Field(ge=1, le=20)] = 3

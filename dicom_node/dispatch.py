@@ -6,6 +6,7 @@ import shutil
 import socket
 import time
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from threading import Event
 
@@ -123,6 +124,7 @@ class Dispatcher:
         selection = select_priors(
             self._index.demographics_of(uid),
             self._index.prior_candidates(uid, maximum_age_days=self._settings.priors.maximum_age_days),
+            acquired_at=self._acquired_at(uid),
             maximum_count=self._settings.priors.maximum_count,
         )
         settings = self._settings
@@ -141,11 +143,17 @@ class Dispatcher:
             precision=settings.pipeline.precision,
             lung_segmenter=settings.pipeline.lung_segmenter,
             lesion_detector=settings.pipeline.lesion_detector,
+            alignment=settings.pipeline.alignment,
             sr_class=settings.results.sr_class,
             device_serial_number=settings.results.device_serial_number,
             institution=settings.results.institution,
             predecessor_folder=self._predecessor_folder(uid),
         )
+
+    def _acquired_at(self, study_instance_uid: str) -> datetime | None:
+        """When the study was acquired, as far as the index knows."""
+        view = self._index.study(study_instance_uid)
+        return view.acquired_at if view else None
 
     def _predecessor_folder(self, study_instance_uid: str) -> Path | None:
         """The result that the new one supersedes; None when no destination ever got one."""
@@ -166,10 +174,9 @@ class Dispatcher:
 
     def _study(self, study_instance_uid: str) -> StudySpec:
         """The stored files of a study."""
-        view = self._index.study(study_instance_uid)
         return StudySpec(
             study_instance_uid=study_instance_uid,
-            acquired_at=view.acquired_at if view else None,
+            acquired_at=self._acquired_at(study_instance_uid),
             inputs=tuple(
                 InputFile(path=self._settings.node.data_dir / stored.path, sha256=stored.sha256)
                 for stored in self._index.stored_instances(study_instance_uid)

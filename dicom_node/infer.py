@@ -11,8 +11,9 @@ from config.settings import Settings
 from dicom_node.errors import NodeError
 from dicom_node.folders import FolderStudy, folder_name_from_uid
 from dicom_node.pack_store import chosen_pack
-from dicom_node.priors import contradiction
+from dicom_node.priors import choose_priors, contradiction
 from dicom_node.results import ResultContext, ResultsError, read_known_lesions, write_result_set
+from pipeline.align import Alignment
 from pipeline.device import choose_device, limit_threads
 from pipeline.engine import EngineParts, build_engine
 from pipeline.errors import PipelineError, StudyRefusedError
@@ -21,6 +22,8 @@ from pipeline.model_pack import load_model_pack
 from pipeline.precision import Precision
 from pipeline.run import analyse_with
 from storage.records import ResultFile
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class MixedPatientsError(StudyRefusedError):
@@ -108,10 +111,17 @@ class FolderInference:
         """Run the pipeline; the earlier studies that are not linked join those that it dropped."""
         linked, refused = link_earlier(study, [prior for prior, _ in earlier])
         folders = {prior.files.study_instance_uid: folder for prior, folder in earlier}
+        chosen = choose_priors(
+            linked,
+            study.files.acquired_at,
+            at=lambda prior: prior.files.acquired_at or _NEVER,
+            maximum_count=self._maximum_priors,
+        )
         analysis = analyse_with(
             self._engine,
             study.files,
-            [_prior(prior, folders[prior.files.study_instance_uid]) for prior in linked[: self._maximum_priors]],
+            [_prior(prior, folders[prior.files.study_instance_uid]) for prior in chosen],
+            alignment=Alignment(self._settings.pipeline.alignment),
             on_progress=lambda stage, fraction: self._on_progress(study, stage, fraction),
         )
         return _with_refused(analysis, refused)
@@ -149,7 +159,7 @@ def link_earlier(
     of_patient = [prior for prior in earlier if is_same_patient(study, prior)]
     reasons = {prior.files.study_instance_uid: _why_not(study, prior) for prior in of_patient}
     linked = [prior for prior in of_patient if not reasons[prior.files.study_instance_uid]]
-    linked.sort(key=lambda prior: prior.files.acquired_at or datetime.min.replace(tzinfo=UTC), reverse=True)
+    linked.sort(key=lambda prior: prior.files.acquired_at or _NEVER, reverse=True)
     refused = [DroppedPrior(study_instance_uid=uid, reason=reason) for uid, reason in reasons.items() if reason]
     return linked, tuple(refused)
 

@@ -17,6 +17,7 @@ from dicom_node.results import ResultContext, read_known_lesions, write_result_s
 from dicom_node.results.context import predecessor_from_folder
 from dicom_node.results.errors import ResultsError, UnreadableResultError
 from dicom_node.wording import compared_in_words, lesions_in_words
+from pipeline.align import Alignment
 from pipeline.device import choose_device, limit_threads
 from pipeline.engine import EngineParts, build_engine
 from pipeline.errors import PipelineError, StudyRefusedError, UnreadableStudyError
@@ -78,6 +79,7 @@ def _analyse(spec: JobSpec, folder: Path) -> Analysis:
         engine,
         _files(spec.study),
         [_prior(prior) for prior in spec.priors],
+        alignment=Alignment(spec.alignment),
         on_progress=lambda stage, fraction: JobProgress(stage=stage, fraction=fraction).write(folder),
     )
     refused = tuple(

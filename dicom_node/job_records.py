@@ -63,6 +63,8 @@ class JobSpec:
     """Name of a plug-in; empty is the pack's network."""
     lesion_detector: str = ""
     """The same."""
+    alignment: str = "affine"
+    """How far earlier studies are bent."""
     sr_class: str
     device_serial_number: str
     institution: str

@@ -1,10 +1,22 @@
 """Which earlier studies belong to a study, which are refused."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import TypeVar
 
 from storage.records import Demographics, PriorCandidate
+
+Earlier = TypeVar("Earlier")
+
+LEAST_GAP = timedelta(hours=12)
+"""Studies nearer to each other are of one day and say the same."""
+
+EPISODE_GAP = timedelta(days=90)
+"""A longer pause ends an episode of disease: COVID-19 pneumonia is followed up for 12 weeks (British Thoracic Society,
+"Guidance on respiratory follow up of patients with a clinico-radiological diagnosis of COVID-19 pneumonia", 2020)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +35,14 @@ class PriorSelection:
     refused: tuple[RefusedPrior, ...]
 
 
-def select_priors(current: Demographics, candidates: Sequence[PriorCandidate], *, maximum_count: int) -> PriorSelection:
-    """Choose the newest earlier studies that are surely of the same patient.
+def select_priors(
+    current: Demographics,
+    candidates: Sequence[PriorCandidate],
+    *,
+    acquired_at: datetime | None,
+    maximum_count: int,
+) -> PriorSelection:
+    """Choose earlier studies that are surely of the same patient.
 
     The candidates already share patient ID and issuer; what contradicts in birth date, sex or name is refused, never
     guessed away.
@@ -32,6 +50,7 @@ def select_priors(current: Demographics, candidates: Sequence[PriorCandidate], *
     Args:
         current: Of the study to be analysed.
         candidates: Newest first.
+        acquired_at: When the study to be analysed was acquired.
         maximum_count: At most so many are linked.
     """
     linked: list[PriorCandidate] = []
@@ -40,9 +59,42 @@ def select_priors(current: Demographics, candidates: Sequence[PriorCandidate], *
         reason = contradiction(current, candidate.demographics)
         if reason:
             refused.append(RefusedPrior(study_instance_uid=candidate.study_instance_uid, reason=reason))
-        elif len(linked) < maximum_count:
+        else:
             linked.append(candidate)
-    return PriorSelection(linked=tuple(linked), refused=tuple(refused))
+    chosen = choose_priors(linked, acquired_at, at=lambda prior: prior.acquired_at, maximum_count=maximum_count)
+    return PriorSelection(linked=chosen, refused=tuple(refused))
+
+
+def choose_priors(
+    priors: Sequence[Earlier], acquired_at: datetime | None, *, at: Callable[[Earlier], datetime], maximum_count: int
+) -> tuple[Earlier, ...]:
+    """The earlier studies worth comparing with: the nearest in time, and the oldest of the episode; one for each day.
+
+    Args:
+        priors: All of the same patient, newest first.
+        acquired_at: When the current study was acquired; None where it is not known.
+        at: When one of them was acquired.
+        maximum_count: At most so many.
+    """
+    later = acquired_at
+    days: list[Earlier] = []
+    for prior in priors:
+        if later is None or later - at(prior) >= LEAST_GAP:
+            days.append(prior)
+            later = at(prior)
+    if len(days) <= maximum_count or maximum_count < 2:
+        return tuple(days[:maximum_count])
+    nearest = days[: maximum_count - 1]
+    oldest = _oldest_of_episode(days, at)
+    return (*nearest, oldest if oldest not in nearest else days[maximum_count - 1])
+
+
+def _oldest_of_episode(days: Sequence[Earlier], at: Callable[[Earlier], datetime]) -> Earlier:
+    """The study before which the first long pause lies, counted from the newest."""
+    for later, earlier in pairwise(days):
+        if at(later) - at(earlier) > EPISODE_GAP:
+            return later
+    return days[-1]
 
 
 def contradiction(one: Demographics, other: Demographics) -> str:

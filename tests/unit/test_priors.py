@@ -1,12 +1,14 @@
 """Which earlier studies are linked."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dicom_node.priors import comparable_name, contradiction, select_priors
+from dicom_node.priors import choose_priors, comparable_name, contradiction, select_priors
 from storage.lifecycle import State
 from storage.records import Demographics, PriorCandidate
+
+DAY_10 = datetime(2026, 1, 10, tzinfo=UTC)
 
 
 def person(name: str = "Doe^Jane", birth_date: str = "19500102", sex: str = "F") -> Demographics:
@@ -49,14 +51,55 @@ def test_spelling_and_absent_values_do_not_contradict(other: Demographics) -> No
     assert contradiction(person(), other) == ""
 
 
-def test_a_contradicting_study_is_refused_and_the_newest_others_are_linked() -> None:
+def test_a_contradicting_study_is_refused_and_others_are_linked() -> None:
     """Refused ones take no place among those linked."""
     candidates = [candidate(9, person(sex="M")), candidate(8, person()), candidate(7, person()), candidate(6, person())]
-    selection = select_priors(person(), candidates, maximum_count=2)
-    assert [prior.study_instance_uid for prior in selection.linked] == ["1.2.8", "1.2.7"]
+    selection = select_priors(person(), candidates, acquired_at=DAY_10, maximum_count=2)
+    assert [prior.study_instance_uid for prior in selection.linked] == ["1.2.8", "1.2.6"]
     assert [prior.study_instance_uid for prior in selection.refused] == ["1.2.9"]
 
 
 def test_only_the_alphabetic_group_of_a_name_is_compared() -> None:
     """Ideographic and phonetic groups (PS3.5 6.2.1) may be absent in one system."""
     assert comparable_name("Yamada^Tarou=山田^太郎=やまだ^たろう") == comparable_name("YAMADA^TAROU")
+
+
+def chosen_days(*days_ago: float, maximum_count: int = 3) -> list[float]:
+    """Days before day 10 of those chosen among studies of so many days before."""
+    chosen = choose_priors(
+        sorted(days_ago), DAY_10, at=lambda days: DAY_10 - timedelta(days=days), maximum_count=maximum_count
+    )
+    return list(chosen)
+
+
+@pytest.mark.parametrize(
+    ("days_ago", "chosen"),
+    [
+        ([3], [3]),
+        ([3, 6, 9], [3, 6, 9]),
+        ([3, 6, 9, 12, 20], [3, 6, 20]),
+        ([3, 6, 9, 400], [3, 6, 9]),
+        ([3, 200, 300, 320], [3, 200, 300]),
+        ([200, 210, 400, 420], [200, 210, 400]),
+    ],
+)
+def test_the_nearest_are_compared_and_the_oldest_of_the_episode(days_ago: list[float], chosen: list[float]) -> None:
+    """A pause of three months ends an episode; where it holds no more, the next nearest takes the place."""
+    assert chosen_days(*days_ago) == chosen
+
+
+def test_one_study_stands_for_a_day() -> None:
+    """A repeated scan says the same twice, also one of the day of the current study."""
+    assert chosen_days(0.1, 3.0, 3.1, 7.0) == [3.0, 7.0]
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(0, []), (1, [3]), (2, [3, 12])])
+def test_no_more_are_compared_than_asked_for(count: int, chosen: list[float]) -> None:
+    """One is the nearest, two are the nearest and the oldest."""
+    assert chosen_days(3, 6, 12, maximum_count=count) == chosen
+
+
+def test_without_a_date_of_its_own_a_study_takes_the_nearest() -> None:
+    """The gap to it is not known, those between the others are."""
+    dates = [DAY_10, DAY_10 - timedelta(hours=2), DAY_10 - timedelta(days=2)]
+    assert choose_priors(dates, None, at=lambda date: date, maximum_count=3) == (dates[0], dates[2])
