@@ -28,6 +28,13 @@ class RealFolder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SiteStore:
+    """A store of a site's own studies that `dicom-node import` made; its terms are read from it."""
+
+    path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
     """What is trained on; rendered once into the cache."""
 
@@ -37,6 +44,8 @@ class DataConfig:
     paintings_per_real_study: int = 5
     """Series of synthetic lesions set into each real study."""
     real_folders: tuple[RealFolder, ...] = ()
+    stores: tuple[SiteStore, ...] = ()
+    """Patients of their training split are trained on beside the painted real lungs."""
     processes: int = 1
     """That render at the same time."""
 
@@ -118,8 +127,10 @@ def load_training_config(path: Path) -> TrainingConfig:
     data = dict(content.pop("data", {}))
     folders = [dict(folder) for folder in data.pop("real_folders", [])]
     real = tuple(_built(RealFolder, "data.real_folders", _with_path(folder, "path", base)) for folder in folders)
+    entries = [dict(store) for store in data.pop("stores", [])]
+    stores = tuple(_built(SiteStore, "data.stores", _with_path(entry, "path", base)) for entry in entries)
     tables = {
-        "data": _built(DataConfig, "data", {**data, "real_folders": real}),
+        "data": _built(DataConfig, "data", {**data, "real_folders": real, "stores": stores}),
         "lungs": _built(LungTraining, "lungs", _with_path(content.pop("lungs", {}), "start_from", base)),
         "space_time": _built(
             SpaceTimeTraining,

@@ -8,7 +8,7 @@ from pipeline.training.operating_points import OperatingPoints, ReadingFigures
 
 _TEMPLATE = """# {name} {version}
 
-**Not for diagnosis.** Every lesion these networks ever saw was synthetic. Figures on phantoms verify the software; they
+**Not for diagnosis.** {lesions} Figures on phantoms verify the software; they
 say nothing of clinical performance.
 
 ## What is inside
@@ -53,6 +53,11 @@ held-out folds of the same phantoms: the score is a probability among such phant
 Axial chest CT, slices 1 to 10 mm apart. Never tried: children, other diseases as a control group, expert masks.
 """
 
+_SYNTHETIC_LESIONS = "Every lesion these networks ever saw was synthetic."
+_SITE_LESIONS = (
+    "Beside synthetic lesions these networks saw those that readers drew or labelled in the stores named below."
+)
+
 _ROWS: tuple[tuple[str, str], ...] = (
     ("Studies (with a lesion)", "{studies} ({diseased})"),
     ("Lesion mask, Dice", "{dice.value:.3f} [{dice.low:.3f}, {dice.high:.3f}], SD {dice_sd:.3f}"),
@@ -78,6 +83,7 @@ def model_card(config: TrainingConfig, data: Sequence[TrainingData], points: Ope
         name=config.name,
         version=config.version,
         seed=config.seed,
+        lesions=_SITE_LESIONS if config.data.stores else _SYNTHETIC_LESIONS,
         lung_steps=config.lungs.steps,
         lung_batch=config.lungs.batch,
         steps=config.space_time.steps,

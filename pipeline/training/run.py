@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from pipeline.importers.splits import Split
 from pipeline.lungs_net import LungNet
 from pipeline.model_input import InputContract
 from pipeline.model_pack import TrainingData
@@ -16,10 +17,11 @@ from pipeline.training.config import TrainingConfig
 from pipeline.training.evaluate import CaseFigures, evaluate_case
 from pipeline.training.model_card import model_card
 from pipeline.training.operating_points import OperatingPoints, choose_operating_points
-from pipeline.training.pack_writer import PackDescription, write_pack
+from pipeline.training.pack_writer import INTENDED_USE, PackDescription, write_pack
 from pipeline.training.phantom_cases import render_phantom_case
 from pipeline.training.real_cases import save_real_cases
 from pipeline.training.real_lungs import read_real_studies
+from pipeline.training.site_cases import forbids_commercial_use, load_site_cases, store_training_data
 from pipeline.training.train_lungs import load_lung_slices, train_lungs
 from pipeline.training.train_space_time import train_space_time
 
@@ -33,6 +35,13 @@ VALIDATED_PRIORS = (0, 1)
 """Every validation case is read alone, then with its newest earlier study."""
 
 WEIGHTS_LICENCE = "Apache-2.0. The data the weights were trained on keep their own licences; see docs/README.md.\n"
+
+RESTRICTED_LICENCE = (
+    "Data in the training set may not be used commercially, or not be passed on in another form: have it checked before "
+    "these weights leave the house.\n"
+)
+
+SITE_USE = "Research and demonstration. Trained on lesions of a site's own stores; not for diagnostic use."
 
 PHANTOM_DATA = TrainingData(
     name="phantoms", licence="Apache-2.0", attribution="made-up patients of the generator in this software"
@@ -53,7 +62,8 @@ def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
     torch.set_num_threads(config.threads)
     contract = InputContract()
     render_data(config, contract, on_progress=on_progress)
-    phantoms, real = load_cases(config.cache / "train"), load_cases(config.cache / "real")
+    phantoms = load_cases(config.cache / "train")
+    real = load_cases(config.cache / "real") + load_store_cases(config, contract, on_progress=on_progress)
     phantom_slices, real_slices = load_lung_slices(config.cache / "train"), load_lung_slices(config.cache / "real")
     lung_net = train_lungs(config, phantom_slices, real_slices, on_progress=on_progress)
     validation = load_cases(config.cache / "validation")
@@ -77,6 +87,15 @@ def render_data(config: TrainingConfig, contract: InputContract, *, on_progress:
         save_real_cases(studies, config.cache / "real", config.data.paintings_per_real_study, contract=contract)
 
 
+def load_store_cases(config: TrainingConfig, contract: InputContract, *, on_progress: Progress) -> list[Case]:
+    """Patients of the training split of every store; their validation and test splits stay unseen."""
+    cases: list[Case] = []
+    for number, store in enumerate(config.data.stores):
+        on_progress("reading stores", number / len(config.data.stores))
+        cases += load_site_cases(store.path, Split.TRAIN, config.cache / "stores", contract)
+    return cases
+
+
 def validate(net: SpaceTimeNet, cases: Sequence[Case], *, on_progress: Progress) -> OperatingPoints:
     """Operating points of a network, from cases it was not trained on."""
     readings: list[list[CaseFigures]] = []
@@ -96,6 +115,7 @@ def write_trained_pack(
             TrainingData(name=folder.name, licence=folder.licence, attribution=folder.attribution)
             for folder in config.data.real_folders
         ),
+        *(item for store in config.data.stores for item in store_training_data(store.path)),
     )
     description = PackDescription(
         name=config.name,
@@ -106,7 +126,13 @@ def write_trained_pack(
         calibration=points.patient.calibration,
         operating_points=points.patient.operating_points,
         training_data=data,
+        synthetic_training_only=not config.data.stores,
+        intended_use=SITE_USE if config.data.stores else INTENDED_USE,
         model_card=model_card(config, data, points, config.data.validation_patients),
-        licence=WEIGHTS_LICENCE,
+        licence=WEIGHTS_LICENCE + _restrictions(config),
     )
     return write_pack(out, *nets, description)
+
+
+def _restrictions(config: TrainingConfig) -> str:
+    return RESTRICTED_LICENCE if any(forbids_commercial_use(store.path) for store in config.data.stores) else ""

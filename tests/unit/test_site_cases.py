@@ -12,19 +12,43 @@ from numpy.typing import NDArray
 from builders.ct_series import LUNG_HU, RIGHT_LUNG_CENTRE, chest_hu
 from builders.site_data import Drawing, ct_of, lesion_at, lesion_square, write_dicom, write_nifti
 from builders.site_store import imported, only_study, values_of
-from builders.training_cases import small_case
+from builders.training_cases import save_small_cases, small_case
 from pipeline.importers.records import ImportOptions
 from pipeline.importers.splits import Split, split_of
 from pipeline.model_input import InputContract
+from pipeline.model_pack import load_model_pack
 from pipeline.space_time import SpaceTimeNet
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Float64Array
 from pipeline.training.cases import Case
 from pipeline.training.checkpoints import step_generator
-from pipeline.training.config import SpaceTimeTraining
+from pipeline.training.config import SpaceTimeTraining, load_training_config
+from pipeline.training.run import train
 from pipeline.training.sequences import sample_batch
 from pipeline.training.site_cases import forbids_commercial_use, load_site_cases, store_training_data
 from pipeline.training.site_grid import MOST_LESIONS, SiteStudy, case_of, known_kinds, labels_as_volume, numbered
 from pipeline.training.train_space_time import batch_loss, network_config
+
+RUN = """
+cache = "cache"
+threads = 1
+device = "cpu"
+[data]
+phantom_patients = 0
+validation_patients = 0
+[[data.stores]]
+path = "store"
+[lungs]
+steps = 1
+batch = 1
+[space_time]
+steps = 2
+batch = 1
+slices = 3
+crop = [32, 32]
+hidden = 8
+widths = [8, 8, 16, 16]
+real_share = 1.0
+"""
 
 CONTRACT = InputContract(pixel_mm=4.0)
 NOT_KNOWN = 255
@@ -56,7 +80,9 @@ def name_in(split: Split, source: str) -> str:
     return next(f"P{number}" for number in range(1000) if split_of(f"{source} P{number}") is split)
 
 
-def course(folder: Path, *studies: tuple[float, Drawing, Drawing], lesion: Drawing = lesion_at) -> Path:
+def course(
+    folder: Path, *studies: tuple[float, Drawing, Drawing], lesion: Drawing = lesion_at, licence: str = ""
+) -> Path:
     """A store of one training patient; each study is its day, its lungs, and how the patient was moved."""
     patient = name_in(Split.TRAIN, "ours")
     rows = ["id,patient,day"]
@@ -67,7 +93,7 @@ def course(folder: Path, *studies: tuple[float, Drawing, Drawing], lesion: Drawi
         rows.append(f"s{number},{patient},{day}")
     (folder / "table.csv").write_text("\n".join(rows) + "\n")
     options = ImportOptions(name="ours", table=folder / "table.csv")
-    imported("nifti-dir", folder / "in", folder / "store", options=options)
+    imported("nifti-dir", folder / "in", folder / "store", options=options, licence=licence)
     return folder / "store"
 
 
@@ -238,7 +264,7 @@ def test_only_the_wanted_split_is_made_and_only_once(tmp_path: Path) -> None:
     assert not case.studies[0].truth[1].any()
 
 
-def test_terms_of_the_data_reach_the_model_card(tmp_path: Path) -> None:
+def test_terms_of_the_data_are_told(tmp_path: Path) -> None:
     """With their warnings."""
     write_nifti(tmp_path / "in" / "studies" / "CT-0" / "study_1.nii.gz", chest_hu)
     imported("mosmed", tmp_path / "in", tmp_path / "store")
@@ -263,3 +289,19 @@ def test_a_training_step_runs_on_a_store(tmp_path: Path, make: Callable[[Path], 
     loss.backward()
     assert torch.isfinite(loss)
     assert all(torch.isfinite(one.grad).all() for one in net.parameters() if one.grad is not None)
+
+
+def test_a_whole_run_on_a_store_says_so_in_its_pack(tmp_path: Path) -> None:
+    """Model card, licence and description name the store's terms, and no longer claim synthetic lesions only."""
+    for number, name in enumerate(("train", "validation")):
+        save_small_cases(tmp_path / "cache" / name, 1 + number)
+    course(tmp_path, (0.0, chest_hu, lungs_at), licence="CC BY-NC-ND 3.0")
+    (tmp_path / "t.toml").write_text(RUN)
+    folder = train(load_training_config(tmp_path / "t.toml"), out=tmp_path / "pack", on_progress=lambda *_: None)
+    pack = load_model_pack(folder)
+    card = (folder / "docs" / "README.md").read_text()
+    assert "CC BY-NC-ND 3.0; non-commercial; no derivatives" in card
+    assert "Every lesion these networks ever saw was synthetic" not in card
+    assert not pack.synthetic_training_only
+    assert "ours" in {data.name for data in pack.training_data}
+    assert "may not be used commercially" in (folder / "LICENSE").read_text()
