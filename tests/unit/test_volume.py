@@ -8,6 +8,7 @@ from pydicom.dataset import FileDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from builders.ct_series import CtSeries, ct_images, slice_positions, write_images
+from builders.jpeg_lossless import compress_jpeg_lossless
 from pipeline.choose import choose_series
 from pipeline.errors import UnreadableStudyError
 from pipeline.study import Volume
@@ -44,6 +45,26 @@ def test_padding_becomes_air(tmp_path: Path, value: int, signed: int) -> None:
     assert (read(tmp_path, images).volume_hu[:, 0] == AIR_HU).all()
 
 
+@pytest.mark.parametrize("padding_hu", [-3024, -2000, -2048])
+def test_padding_that_no_element_names_becomes_air(tmp_path: Path, padding_hu: int) -> None:
+    """Some scanners write far less than air around the circle and no Pixel Padding Value."""
+    images = ct_images(SERIES)
+    for image in images:
+        stored = np.frombuffer(image.PixelData, "<u2").astype("<i4")
+        stored[:64] = padding_hu + 1024
+        image.PixelData, image.PixelRepresentation = stored.astype("<i2").tobytes(), 1
+    volume_hu = read(tmp_path, images).volume_hu
+    assert (volume_hu[:, 0] == AIR_HU).all()
+    assert volume_hu.min() == AIR_HU
+
+
+@pytest.mark.parametrize("spacing_mm", [1.25, 2.0, 2.5, 3.0, 5.0])
+def test_slices_of_every_usual_distance_make_a_volume(tmp_path: Path, spacing_mm: float) -> None:
+    """From thin to thick, with the distance that they have."""
+    volume = read(tmp_path, ct_images(CtSeries(shape=(14, 16, 16), spacing_mm=(spacing_mm, 20.0, 20.0))))
+    assert volume.grid.spacing_mm == pytest.approx((spacing_mm, 20.0, 20.0))
+
+
 def test_the_affine_leads_to_the_position_of_every_slice(tmp_path: Path) -> None:
     """Voxel (k, 0, 0) lies where Image Position (Patient) says."""
     volume = read(tmp_path, ct_images(SERIES))
@@ -64,6 +85,15 @@ def test_compressed_images_give_the_same_values(tmp_path: Path, syntax: UID) -> 
     images = ct_images(SERIES)
     for image in images:
         image.compress(syntax, generate_instance_uid=False)
+    expected = read(tmp_path / "plain", ct_images(SERIES)).volume_hu
+    assert np.array_equal(read(tmp_path / "compressed", images).volume_hu, expected)
+
+
+def test_jpeg_lossless_gives_the_same_values(tmp_path: Path) -> None:
+    """What many archives store CT in (PS3.5 A.4.1)."""
+    images = ct_images(SERIES)
+    for image in images:
+        compress_jpeg_lossless(image)
     expected = read(tmp_path / "plain", ct_images(SERIES)).volume_hu
     assert np.array_equal(read(tmp_path / "compressed", images).volume_hu, expected)
 
