@@ -51,6 +51,9 @@ COURSE_SHARES = (0.27, 0.43, 0.15, 0.15)
 GOLDEN_RATIO = 0.6180339887
 """Its multiples modulo 1 fill 0..1 evenly, so that any number of paintings has the right share of healthy ones."""
 
+EARLIEST_DAYS = 8.0
+"""By how much patients may be seen before those of the phantoms: lesions grow and stand in most studies."""
+
 LOOK_ALIKE_SHARE = 0.6
 BAND_SHARE = 0.3
 CONTRAST_SHARE = 0.25
@@ -126,7 +129,8 @@ def paint_case(chest: RealChest, painting: int, rng: np.random.Generator, contra
     course = Course.HEALTHY if healthy else COURSES[rng.choice(len(COURSES), p=COURSE_SHARES)]
     if course is Course.SEVERE and not chest.is_whole:
         course = Course.ADVANCED
-    days = draw_days(rng)
+    ahead = rng.uniform(0.0, EARLIEST_DAYS) + (rng.uniform(0.0, EARLIEST_DAYS) if course is Course.ABSORPTION else 0.0)
+    days = [day - ahead for day in draw_days(rng)]
     patient = _patient(chest, course, len(days), rng, contract)
     studies = [_study(patient, scan, day, rng) for scan, day in zip(patient.scans, days, strict=True)]
     earlier = [misplaced(study, patient.spacing_mm, rng) for study in studies[:-1]]
