@@ -105,7 +105,7 @@ def _labels(source: Path) -> dict[str, SubjectLabels]:
 
 def _rows(numbers: dict[str, int], length: int) -> dict[str, int]:
     """Row of each subject: its number, or its rank where the array has no rows for numbers that nobody has."""
-    if max(numbers.values()) < length:
+    if max(numbers.values(), default=0) < length:
         return numbers
     if len(numbers) == length:
         return {name: rank for rank, name in enumerate(sorted(numbers, key=lambda name: numbers[name]))}

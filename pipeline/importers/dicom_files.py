@@ -111,7 +111,7 @@ def read_dicom_ct(files: Sequence[DicomFile]) -> DicomCt:
     """
     choice = choose_series([file.path for file in files])
     volume = read_volume(choice)
-    check_is_hu(volume.volume_hu.astype(np.float64))
+    check_is_hu(volume.volume_hu)
     by_uid = {file.sop_instance_uid: file for file in files}
     return DicomCt(source=volume, lps=lps_from_source(volume), first=by_uid[choice.slice_headers[0].sop_instance_uid])
 

@@ -59,12 +59,15 @@ def find(source: Path, options: ImportOptions) -> FoundStudies:
 def _by_series(
     segmentations: Sequence[DicomFile], images: Sequence[DicomFile], source: Path
 ) -> tuple[dict[str, list[DicomFile]], list[Refusal]]:
-    """Segmentations by the CT series they were drawn on."""
+    """Segmentations by the CT series they were drawn on; one that names none goes to the only series of its study."""
+    by_study = grouped(images, lambda file: file.study_uid)
     known = {file.series_uid for file in images}
     drawn_on: dict[str, list[DicomFile]] = defaultdict(list)
     refused = []
     for file in segmentations:
-        series = sorted(referenced_series(file.path) & known)
+        named = referenced_series(file.path)
+        beside = {image.series_uid for image in by_study.get(file.study_uid, [])}
+        series = sorted(named & known) if named else sorted(beside if len(beside) == 1 else ())
         if not series:
             refused.append(Refusal(where=str(file.path.relative_to(source)), reason=_NO_CT))
         for uid in series:

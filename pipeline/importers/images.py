@@ -2,14 +2,16 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import SimpleITK
+from numpy.typing import NDArray
 
 from pipeline.importers.errors import StudyNotImportedError
 from pipeline.orient import PATIENT_ORDER, grid_of_image
 from pipeline.stack import FEWEST_SLICES, WIDEST_SPACING_MM
-from pipeline.study import Float64Array, Grid, Int16Array
+from pipeline.study import Grid, Int16Array
 from pipeline.volume import AIR_HU
 
 NIFTI_NAME = re.compile(r"(?P<stem>.+)\.nii(\.gz)?")
@@ -46,7 +48,7 @@ def read_ct(path: Path) -> tuple[Int16Array, Grid]:
         StudyNotImportedError: It cannot be read, is no volume, or its values are no Hounsfield units.
     """
     image = _oriented(path)
-    values = np.nan_to_num(SimpleITK.GetArrayFromImage(image).astype(np.float64), nan=AIR_HU)
+    values = np.nan_to_num(SimpleITK.GetArrayFromImage(image).astype(np.float32), nan=AIR_HU)
     check_is_hu(values)
     grid = grid_of_image(image)
     check_is_volume(grid)
@@ -70,7 +72,7 @@ def read_mask(path: Path, grid: Grid) -> Int16Array:
     return values
 
 
-def check_is_hu(values: Float64Array) -> None:
+def check_is_hu(values: NDArray[Any]) -> None:
     """Nothing for Hounsfield units of a chest.
 
     Raises:

@@ -99,6 +99,9 @@ def _found(importer: Importer, source: Path, options: ImportOptions) -> FoundStu
         if not pictures:
             raise
         raise NothingToImportError(_picture_reason(source, pictures)) from exc
+    except FOREIGN_READ_ERRORS as exc:
+        reason = f"{source} is damaged, or not laid out as {importer.name} is ({type(exc).__name__})."
+        raise NothingToImportError(reason) from exc
     if not pictures:
         return found
     refusal = Refusal(where=f"{pictures} pictures", reason=_PICTURES_REASON)

@@ -195,11 +195,19 @@ def read_store(folder: Path) -> tuple[StoredStudy, ...]:
 
 
 def read_sources(folder: Path) -> dict[str, Licence]:
-    """Terms of each source in a store."""
+    """Terms of each source in a store.
+
+    Raises:
+        StoreError: They cannot be read: what may not be known must not be trained on.
+    """
     path = folder / SOURCES_FILE
     if not path.exists():
         return {}
-    return {name: Licence(**terms) for name, terms in json.loads(path.read_text(encoding="utf-8")).items()}
+    try:
+        return {name: Licence(**terms) for name, terms in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError) as exc:
+        reason = f"{path} is damaged; take it away and import every source again."
+        raise StoreError(reason) from exc
 
 
 def _salt(path: Path) -> bytes:

@@ -13,6 +13,7 @@ import SimpleITK
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from pipeline.importers.errors import StoreError
 from pipeline.importers.records import LOBES, NO_LESION, NOT_KNOWN, ImportedStudy
 from pipeline.orient import image_from_array
 from pipeline.study import Grid, Int8Array, UInt8Array
@@ -86,7 +87,11 @@ def flush_folder(folder: Path) -> None:
 
 
 def _write_image(path: Path, array: NDArray[Any], grid: Grid) -> None:
-    SimpleITK.WriteImage(image_from_array(array, grid), str(path), useCompression=True)
+    try:
+        SimpleITK.WriteImage(image_from_array(array, grid), str(path), useCompression=True)
+    except RuntimeError as exc:
+        reason = f"{path} could not be written; is the disk full?"
+        raise StoreError(reason) from exc
 
 
 def _slice_table(labels: Int8Array, lobes: Int8Array | None) -> str:

@@ -14,7 +14,7 @@ import SimpleITK
 import torch
 
 from pipeline.align import align_prior
-from pipeline.importers.records import Licence
+from pipeline.importers.records import NOT_KNOWN, Licence
 from pipeline.importers.splits import Split
 from pipeline.importers.store import StoredStudy, read_sources, read_store
 from pipeline.importers.store_files import CT_FILE, LESION_FILE, LUNG_FILE, SLICE_LABELS_FILE, read_slice_labels
@@ -51,6 +51,8 @@ class _Read:
 def load_site_cases(store: Path, split: Split, cache: Path, contract: InputContract) -> list[Case]:
     """All patients of one split; a patient's studies are one case where they can be aligned, else several.
 
+    A case of which nothing is known but its label teaches nothing and is left out.
+
     Args:
         store: As `dicom-node import` leaves it.
         split: Whose patients are wanted.
@@ -84,6 +86,15 @@ def forbids_commercial_use(store: Path) -> bool:
     return any(terms.is_non_commercial or terms.is_no_derivatives for terms in read_sources(store).values())
 
 
+def teaches(case: Case) -> bool:
+    """Whether anything is known of a voxel of its lungs, or of a slice, in any of its studies."""
+    return any(
+        bool(np.any(study.truth[2][study.truth[0] > 0] != NOT_KNOWN))
+        or (study.slice_labels is not None and bool(np.any(study.slice_labels >= 0)))
+        for study in case.studies
+    )
+
+
 def _terms(licence: Licence) -> str:
     flags = [
         "non-commercial" if licence.is_non_commercial else "",
@@ -105,7 +116,9 @@ def _render(store: Path, studies: Sequence[StoredStudy], folder: Path, contract:
     part.mkdir(parents=True)
     for number, sequence in enumerate(_sequences(store, studies)):
         name = f"{studies[0].patient}-{number}"
-        save_case(part / name, case_of(name, sequence, contract))
+        case = case_of(name, sequence, contract)
+        if teaches(case):
+            save_case(part / name, case)
     (part / COMPLETE).touch()
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)

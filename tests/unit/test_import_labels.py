@@ -16,6 +16,7 @@ from builders.site_data import (
     write_ricord_json,
 )
 from builders.site_store import folder_of, imported, only_study, rows_of, slice_rows, value_at, values_of
+from pipeline.importers.errors import NothingToImportError
 from pipeline.importers.records import ImportOptions
 
 OTHER_SIDE = LESION_CENTRE * [-1, 1, 1]
@@ -114,3 +115,19 @@ def test_labels_beyond_the_last_slice_refuse_the_subject(tmp_path: Path) -> None
     report = imported("covid-ct-md", tmp_path / "in", tmp_path / "store")
     assert [refusal.where for refusal in report.refused] == ["COVID-19 subjects/P001"]
     assert report.refused[0].reason == "Its labels name slices that it does not have."
+
+
+def test_an_index_of_other_columns_is_refused(tmp_path: Path) -> None:
+    """With the name of the format, not as a defect."""
+    covid_ct_md(tmp_path / "in", gap_row=True)
+    (tmp_path / "in" / "Index.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(NothingToImportError, match="not laid out as covid-ct-md is"):
+        imported("covid-ct-md", tmp_path / "in", tmp_path / "store")
+
+
+def test_labels_that_fit_no_numbering_are_refused(tmp_path: Path) -> None:
+    """Nobody guesses whose labels they are."""
+    covid_ct_md(tmp_path / "in", gap_row=True)
+    np.save(tmp_path / "in" / "Slice-level-labels.npy", np.zeros((2, 30)))
+    with pytest.raises(NothingToImportError, match="the labels have 2 rows"):
+        imported("covid-ct-md", tmp_path / "in", tmp_path / "store")

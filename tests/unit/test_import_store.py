@@ -172,8 +172,11 @@ def test_a_wrong_option_of_the_command_is_named(tmp_path: Path, extra: list[str]
 
 
 def test_every_format_is_named_in_the_help() -> None:
-    """The help is written out, so that it loads no pipeline."""
+    """The help is written out, so that it loads no pipeline; the page describes each."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "import.md").read_text()
     assert tuple(IMPORTERS) == FORMATS
+    assert all(f"| `{name}` | " in page for name in FORMATS)
+    assert all(importer.licence.name in page for importer in IMPORTERS.values())
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:

@@ -264,6 +264,15 @@ def test_only_the_wanted_split_is_made_and_only_once(tmp_path: Path) -> None:
     assert not case.studies[0].truth[1].any()
 
 
+def test_a_study_with_nothing_but_a_label_teaches_nothing(tmp_path: Path) -> None:
+    """It stays in the store, and is no case."""
+    name = name_in(Split.TRAIN, "mosmed")
+    write_nifti(tmp_path / "in" / "CT-2" / f"{name}.nii.gz", chest_hu)
+    imported("mosmed", tmp_path / "in", tmp_path / "store")
+    assert only_study(tmp_path / "store").is_dir()
+    assert cases_of(tmp_path / "store") == []
+
+
 def test_terms_of_the_data_are_told(tmp_path: Path) -> None:
     """With their warnings."""
     write_nifti(tmp_path / "in" / "studies" / "CT-0" / "study_1.nii.gz", chest_hu)
