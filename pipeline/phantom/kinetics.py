@@ -71,7 +71,7 @@ class Kinetics:
 def draw_kinetics(rng: np.random.Generator, course: Course) -> Kinetics:
     """Random kinetics of one lesion of a patient with the given course."""
     shift_days = -14.0 if course is Course.ABSORPTION else 0.0
-    peak = {Course.EARLY: 0.12, Course.SEVERE: 0.60}.get(course, 0.50)
+    peak = {Course.EARLY: 0.12, Course.SEVERE: 0.75}.get(course, 0.50)
     spread = {Course.EARLY: 2.0, Course.SEVERE: 2.5}.get(course, 4.0)
     onset_day = float(np.clip(rng.normal(-3.4, 2.2), -8.0, 0.0) + rng.exponential(spread)) + shift_days
     resolution_day = float(rng.normal(11.0 if course is Course.EARLY else 14.0, 2.0)) + shift_days

@@ -36,6 +36,8 @@ class Pattern(StrEnum):
     """Crazy paving: thickened septa."""
     RETICULAR = "reticular"
     """Irregular lines and little between them."""
+    REVERSED_HALO = "reversed halo"
+    """Consolidated in a ring about ground glass."""
     HONEYCOMB = "honeycomb"
     """Thick walls about air."""
 
@@ -112,7 +114,8 @@ def build_lesion(plan: LesionPlan, rng: np.random.Generator, pleura: Field) -> L
     border = cut_texture(fractal_noise(1.9), axes.shape, rng)
     texture = cut_texture(fractal_noise(1.1), axes.shape, rng)
     reach = distance + plan.roughness * np.clip(border, -2.2, 2.2)
-    core = reach + 0.34 * np.clip(cut_texture(fractal_noise(1.7), axes.shape, rng), -2.0, 2.0)
+    innermost = 0.2 + 2.2 * np.abs(reach - 0.72) if plan.pattern is Pattern.REVERSED_HALO else reach
+    core = innermost + 0.34 * np.clip(cut_texture(fractal_noise(1.7), axes.shape, rng), -2.0, 2.0)
     density = plan.ground_glass_hu + plan.mottle_hu * np.clip(texture, -2.0, 2.0) + _lines(plan.pattern, axes, rng)
     return LesionBody(
         plan=plan,
@@ -164,7 +167,7 @@ def _lay_lesion(layer: LesionLayer, before: _Before, axes: Axes, lesion: LesionB
     depth_mm = (size - lesion.reach.sample(part)) * np.float32(plan.radius_mm)
     core_size = size * float(np.cbrt(kinetics.consolidation_share(day)))
     core_mm = (core_size - lesion.core.sample(part)) * np.float32(plan.radius_mm)
-    np.minimum(core_mm, depth_mm, out=core_mm)
+    np.minimum(core_mm, depth_mm if core_size > 0.0 else np.float32(-np.inf), out=core_mm)
     density_hu = lesion.density_hu.sample(part)
     target_hu = density_hu if plan.pattern is Pattern.HONEYCOMB else before.filled(density_hu, box)
     mix = _mix_over if plan.pattern is Pattern.HONEYCOMB else _mix_in
@@ -196,7 +199,7 @@ def _corners(lesion: LesionBody) -> tuple[Float64Array, Float64Array]:
 
 def _lines(pattern: Pattern, axes: Axes, rng: np.random.Generator) -> Float32Array:
     """HU that septa add to the ground glass."""
-    if pattern is Pattern.SMOOTH:
+    if pattern in {Pattern.SMOOTH, Pattern.REVERSED_HALO}:
         return np.zeros((1, 1, 1), dtype=np.float32)
     walls = paving_walls()
     step = max(1, round(float(axes.step_mm[0])))

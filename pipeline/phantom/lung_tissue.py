@@ -83,7 +83,7 @@ def _base(place: _Lungs, rng: np.random.Generator) -> Float32Array:
     gradient = rng.uniform(0.12, 0.55) * (mean_hu + 1000.0) / 138.0
     downward = rng.uniform(-10.0, 25.0) * (0.5 - place.height)
     hazy = cut_texture(fractal_noise(2.0), place.axes.shape, rng)
-    mottle = rng.uniform(10.0, 24.0) * place.mottle + rng.uniform(2.0, 12.0) * hazy
+    mottle = rng.uniform(15.0, 34.0) * place.mottle + rng.uniform(2.0, 12.0) * hazy
     return np.asarray(mean_hu + np.float32(gradient) * y + downward + mottle, dtype=np.float32)
 
 

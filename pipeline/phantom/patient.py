@@ -118,7 +118,7 @@ def build_patient(seed: int, *, course: Course, look_alikes: frozenset[LookAlike
         look_alikes=draw_bodies(site, kinds, bodies_rng),
         look_alike_kinds=kinds,
         oedema=draw_episode(kinds_rng) if LookAlike.OEDEMA in kinds else None,
-        effusion=_draw_effusion(kinds, kinds_rng),
+        effusion=_draw_effusion(kinds, kinds_rng) or _draw_late_effusion(course, lesion_rng),
     )
 
 
@@ -127,6 +127,15 @@ def _draw_effusion(kinds: frozenset[LookAlike], rng: np.random.Generator) -> Eff
         return None
     right_mm, left_mm = rng.uniform(6.0, 38.0, 2) * rng.permutation([1.0, float(rng.random() < 0.5)])
     return Effusion(right_mm=float(right_mm), left_mm=float(left_mm), episode=draw_episode(rng))
+
+
+def _draw_late_effusion(course: Course, rng: np.random.Generator) -> Effusion | None:
+    """Fluid in every fourth patient with severe disease, once it is at its worst."""
+    if course is not Course.SEVERE or rng.random() > 0.25:
+        return None
+    right_mm, left_mm = rng.uniform(5.0, 25.0, 2)
+    episode = Episode(first_day=float(rng.uniform(5.0, 12.0)), last_day=float("inf"), ramp_days=4.0)
+    return Effusion(right_mm=float(right_mm), left_mm=float(left_mm), episode=episode)
 
 
 def _with_bronchiectasis(anatomy: Anatomy, site: LungSite, rng: np.random.Generator) -> Anatomy:

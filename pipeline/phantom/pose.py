@@ -31,6 +31,8 @@ _SOLIDS = (
     "tissue_hu",
 )
 """Fields of the anatomy that a scan reads."""
+_THICKENED = 1.25
+"""Vessels in lesions against vessels elsewhere."""
 _DENSEST_MEAN_HU = -710.0
 """Lungs at the end of expiration."""
 _DENSEST_TISSUE_HU = -150.0
@@ -60,6 +62,7 @@ def pose(patient: PhantomPatient, day: float, scan: Scan) -> Posed:
     if patient.effusion and wet > 0.0:
         fields |= _with_fluid(patient, patient.effusion, wet)
     bodies = (*patient.look_alikes, *patient.lesions)
+    anatomy = replace(anatomy, trees=_with_thick_vessels(anatomy.trees, patient.lesions, day))
     deformation = build_deformation(
         axes, rotation_deg=scan.rotation_deg, elastic_mm=scan.elastic_mm, seed=scan.elastic_seed
     )
@@ -102,11 +105,27 @@ def _with_fluid(patient: PhantomPatient, effusion: Effusion, wet: float) -> dict
     return {name: Field(values=values.astype(np.float32), axes=axes) for name, values in arrays.items()}
 
 
+def _with_thick_vessels(trees: LungTrees, lesions: tuple[LesionBody, ...], day: float) -> LungTrees:
+    """Vessels are wider inside lesions than they were before."""
+    vessels = trees.vessels
+    middles = 0.5 * (vessels.start_mm + vessels.end_mm)
+    radius_mm = vessels.radius_mm.copy()
+    for lesion in lesions:
+        size = lesion.size(day)
+        axes = lesion.reach.axes
+        index = np.rint((middles - axes.origin_mm) / axes.step_mm).astype(np.intp)
+        near = np.flatnonzero(np.all((index >= 0) & (index < axes.shape), axis=1)) if size > 0.0 else ()
+        inside = [place for place in near if lesion.reach.values[tuple(index[place])] < size]
+        radius_mm[inside] = vessels.radius_mm[inside] * _THICKENED
+    return replace(trees, vessels=replace(vessels, radius_mm=radius_mm))
+
+
 def _bent_trees(trees: LungTrees, deformation: Deformation) -> LungTrees:
     return LungTrees(
         vessels=deformation.bend_tubes(trees.vessels),
         central_airways=deformation.bend_tubes(trees.central_airways),
         airways=deformation.bend_tubes(trees.airways),
+        twigs=deformation.bend_tubes(trees.twigs),
     )
 
 

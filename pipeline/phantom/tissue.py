@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pipeline.phantom.axes import Axes
-from pipeline.phantom.lesions import LesionLayer, lay_lesions
+from pipeline.phantom.lesions import CONSOLIDATION, LesionLayer, lay_lesions
 from pipeline.phantom.patient import Anatomy
 from pipeline.phantom.pose import Posed
 from pipeline.phantom.scan import Scan
@@ -32,6 +32,7 @@ _FOAM_HU = -930.0
 """Values of the usual textbooks for 120 kV; marrow and cortex are means over partial volumes."""
 _HILUM_MM = 3.0
 """How far outside the lungs bronchi of the lobes are drawn: straight branches would else cross the heart."""
+_WIDENED_MM = 0.3
 _TABLE_RADIUS_MM = 480.0
 _TABLE_HALF_WIDTH_MM = 205.0
 _TABLE_HEIGHT_MM = 34.0
@@ -71,6 +72,7 @@ def render_slab(posed: Posed, day: float, axes: Axes, scan: Scan, *, thin_mm: fl
     wall_mm = anatomy.traits.airway_wall_mm
     _draw_airway(volume_hu, anatomy.trees.central_airways, np.ones(axes.shape, dtype=np.bool_), axes=axes, wall_mm=0.45)
     _draw_airway(volume_hu, anatomy.trees.airways, dry & (lung_depth > -_HILUM_MM), axes=axes, wall_mm=wall_mm)
+    _draw_bronchograms(volume_hu, anatomy.trees.twigs, lungs, axes)
     inside = lung_depth > 0
     lung_mask = np.where(inside, np.where(right < left, RIGHT_LUNG, LEFT_LUNG), 0).astype(np.uint8)
     return Slab(
@@ -173,6 +175,13 @@ def _draw_airway(volume_hu: Float32Array, airways: Tubes, room: BoolArray, *, ax
 
 def _draw_tube(volume_hu: Float32Array, tubes: Tubes, axes: Axes, tissue_hu: float) -> None:
     _draw_share(volume_hu, draw_tubes(tubes, axes), tissue_hu)
+
+
+def _draw_bronchograms(volume_hu: Float32Array, twigs: Tubes, lungs: LesionLayer, axes: Axes) -> None:
+    """Small bronchi stay open in consolidated lung, somewhat widened."""
+    solid = lungs.kind == CONSOLIDATION
+    if solid.any():
+        _draw_share(volume_hu, draw_tubes(twigs.widened(_WIDENED_MM), axes) * solid, _AIR_HU)
 
 
 def _draw_share(volume_hu: Float32Array, share: UInt8Array, tissue_hu: float) -> None:

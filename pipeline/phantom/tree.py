@@ -11,10 +11,12 @@ from pipeline.study import BoolArray, Float64Array, UInt8Array
 
 _MURRAY = 1.0 / 3.0
 """Radius grows with the number of ends supplied to this power (Murray 1926)."""
-_END_RADIUS_MM = 0.47
+_END_RADIUS_MM = 0.43
 """Of the last branch drawn, about the 14th generation."""
 _ARTERY_MM3, _VEIN_MM3 = 800.0, 1100.0
 """Volume that one end supplies: a little less than a secondary lobule of 1 cm."""
+_SMALLEST_SHOWN_MM, _SMALLEST_MM = 0.75, 0.5
+"""Lumen of the smallest bronchi that show in aerated and in consolidated lung."""
 _FORWARD_SHARE = 0.42
 """How far a branch runs towards the middle of what it supplies (Tawhai et al. 2000)."""
 
@@ -31,6 +33,8 @@ class LungTrees:
     """Lumen of the trachea and main bronchi, which lie outside the lungs."""
     airways: Tubes
     """Lumen of the bronchi of the lobes."""
+    twigs: Tubes
+    """Lumen of smaller bronchi, which shows in consolidated lung only."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -42,7 +46,7 @@ class _Branch:
 
 def grow_trees(axes: Axes, torso: Torso, lobes: UInt8Array, rng: np.random.Generator) -> LungTrees:
     """Trees for a lobe map on a grid; the lobes must be eroded where vessels end before the pleura."""
-    vessels, airways = [], []
+    vessels, airways, twigs = [], [], []
     for lobe in range(1, len(LOBES) + 1):
         inside = lobes == lobe
         ends = _draw_points(axes, inside, rng, volume_per_point_mm3=_ARTERY_MM3)
@@ -51,8 +55,14 @@ def grow_trees(axes: Axes, torso: Torso, lobes: UInt8Array, rng: np.random.Gener
         artery, airway = _artery_with_airway(torso, lobe, ends, rng)
         vein_ends = _draw_points(axes, inside, rng, volume_per_point_mm3=_VEIN_MM3)
         vessels += [artery, _fill(_vein_root(torso, lobe), vein_ends, rng)]
-        airways.append(airway)
-    return LungTrees(vessels=join_tubes(vessels), central_airways=_central_airways(torso), airways=join_tubes(airways))
+        airways.append(airway.keep(airway.radius_mm >= _SMALLEST_SHOWN_MM))
+        twigs.append(airway.keep(airway.radius_mm < _SMALLEST_SHOWN_MM))
+    return LungTrees(
+        vessels=join_tubes(vessels),
+        central_airways=_central_airways(torso),
+        airways=join_tubes(airways),
+        twigs=join_tubes(twigs),
+    )
 
 
 def _central_airways(torso: Torso) -> Tubes:
@@ -93,7 +103,7 @@ def _artery_with_airway(
         end_mm=airway.end_mm + end_gap * outward,
         radius_mm=airway.radius_mm,
     )
-    return artery, airway.widened(-0.1).thicker_than(0.75)
+    return artery, airway.widened(-0.1).thicker_than(_SMALLEST_MM)
 
 
 def _node_gap(tubes: Tubes) -> tuple[Float64Array, Float64Array]:

@@ -12,7 +12,7 @@ MATRIX = 256
 
 _POORLY_REGISTERED_SHARE = 0.1
 """Of the earlier studies."""
-_MODEL_FACTOR = 0.7
+_MODEL_FACTOR = 0.85
 """Noise of a picture on the model grid against that of the pixels it was averaged from, roughly."""
 
 
