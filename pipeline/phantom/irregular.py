@@ -17,6 +17,7 @@ Box = tuple[slice, slice, slice]
 _SOFT_BELOW_HU = -450.0
 """Ground glass is less dense, consolidation is denser."""
 
+_GLASSY_BELOW_HU = -300.0
 _SOLID_HU = 10.0
 """Density at which lesions are drawn solid."""
 
@@ -44,6 +45,8 @@ class Grain:
     """How far outlines are pulled out of shape."""
     solid_hu: float
     """Density of what consolidates."""
+    strength: float = 1.0
+    """Rise of the density of ground glass as a multiple of what its plan says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,11 +76,12 @@ def draw_grain(rng: np.random.Generator) -> Grain:
     return Grain(
         seed=int(rng.integers(1 << 31)),
         patchy=float(rng.uniform(0.15, 0.55)),
-        mottle=float(rng.uniform(0.05, 0.25)),
-        lines=float(rng.uniform(0.0, 0.8)),
+        mottle=float(rng.uniform(0.05, 0.35)),
+        lines=float(rng.uniform(0.0, 1.1)),
         haze_mm=float(rng.uniform(0.0, 3.5)),
         fray_mm=float(rng.uniform(2.0, 7.0)),
         solid_hu=float(rng.uniform(-300.0, 20.0)),
+        strength=float(rng.uniform(0.8, 1.8)),
     )
 
 
@@ -120,6 +124,8 @@ def _make_irregular(
     """Puts smooth disease (images: rise of look-alikes, of lesions, labels, kind) into a box of `drawn`, made irregular."""
     rng = np.random.default_rng(grain.seed)
     sigma = [grain.haze_mm / float(step) for step in axes.step_mm]
+    glassy = np.clip((_GLASSY_BELOW_HU - healthy_hu - images[0] - images[1]) / 300.0, 0.0, 1.0)
+    images[1] *= 1.0 + np.float32(grain.strength - 1.0) * glassy
     images[1] = ndimage.gaussian_filter(images[1], sigma, truncate=2.5)
     static_rise, lesion_rise, labels, kind = _frayed(images, box, axes, grain, rng)
     total_hu = _softened(healthy_hu + static_rise + lesion_rise, grain)
