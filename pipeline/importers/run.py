@@ -91,21 +91,17 @@ def import_data(
 
 
 def _found(importer: Importer, source: Path, options: ImportOptions) -> FoundStudies:
-    """What the importer finds; pictures beside it are refused by their number."""
-    pictures = sum(path.suffix.lower() in PICTURES for path in source.rglob("*"))
+    """What the importer finds; where that is nothing and there are pictures, these are the reason."""
     try:
-        found = importer.find(source, options)
+        return importer.find(source, options)
     except NothingToImportError as exc:
+        pictures = sum(path.suffix.lower() in PICTURES for path in source.rglob("*"))
         if not pictures:
             raise
         raise NothingToImportError(_picture_reason(source, pictures)) from exc
     except FOREIGN_READ_ERRORS as exc:
         reason = f"{source} is damaged, or not laid out as {importer.name} is ({type(exc).__name__})."
         raise NothingToImportError(reason) from exc
-    if not pictures:
-        return found
-    refusal = Refusal(where=f"{pictures} pictures", reason=_PICTURES_REASON)
-    return FoundStudies(studies=found.studies, refused=(*found.refused, refusal))
 
 
 def _picture_reason(source: Path, pictures: int) -> str:
