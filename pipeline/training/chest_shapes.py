@@ -47,7 +47,7 @@ class ChestShape:
     pixel_mm: float
 
 
-def draw_shape(rng: np.random.Generator, native_mm: float, slices: int, contract: InputContract) -> ChestShape:
+def draw_shape(rng: np.random.Generator, contract: InputContract, *, native_mm: float, slices: int) -> ChestShape:
     """A random shape for a chest of so many slices with so much between them."""
     scale = rng.uniform(SMALLEST_SCALE, LARGEST_SCALE, 3)
     widest = min(THICKEST_SPACING_MM, native_mm * slices * scale[0] / FEWEST_SLICES)

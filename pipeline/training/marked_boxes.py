@@ -33,6 +33,7 @@ def read_marked_boxes(folder: Path) -> dict[str, tuple[Box, ...]]:
 def marked_region(
     uids: Sequence[str],
     boxes: Mapping[str, tuple[Box, ...]],
+    *,
     shape: tuple[int, int, int],
     spacing_mm: tuple[float, float, float],
 ) -> BoolArray:

@@ -102,7 +102,7 @@ def save_real_cases(studies: Sequence[RealStudy], folder: Path, paintings: int, 
         chest = real_chest(series, contract)
         share = 1.0 if chest.is_whole else BLOCK_SHARE
         for painting in range(max(1, round(paintings * len(series) * share))):
-            case = paint_case(chest, painting, np.random.default_rng([number, painting, 99]), contract)
+            case = paint_case(chest, painting, rng=np.random.default_rng([number, painting, 99]), contract=contract)
             save_case(folder / case.name, case)
 
 
@@ -123,7 +123,7 @@ def real_chest(series: Sequence[RealStudy], contract: InputContract) -> RealChes
     )
 
 
-def paint_case(chest: RealChest, painting: int, rng: np.random.Generator, contract: InputContract) -> Case:
+def paint_case(chest: RealChest, painting: int, *, rng: np.random.Generator, contract: InputContract) -> Case:
     """One course of the disease in a chest that is made another's; every so many are healthy."""
     healthy = (painting * GOLDEN_RATIO + 0.2) % 1.0 < HEALTHY_SHARE
     course = Course.HEALTHY if healthy else COURSES[rng.choice(len(COURSES), p=COURSE_SHARES)]
@@ -148,7 +148,7 @@ def _patient(
     chest: RealChest, course: Course, studies: int, rng: np.random.Generator, contract: InputContract
 ) -> _Patient:
     """The chest in another shape, each study from one of its series, with a disease and look-alikes drawn for it."""
-    shape = draw_shape(rng, chest.spacing_mm[0], len(chest.lung_mask), contract)
+    shape = draw_shape(rng, contract, native_mm=chest.spacing_mm[0], slices=len(chest.lung_mask))
     chosen = rng.integers(len(chest.volumes_hu), size=studies)
     used, order = np.unique(chosen, return_inverse=True)
     sides = (LEFT_LUNG, RIGHT_LUNG) if shape.mirrored else (RIGHT_LUNG, LEFT_LUNG)

@@ -93,7 +93,11 @@ def _study(images: list[pydicom.FileDataset], number: int, boxes: Mapping[str, t
     volume = np.clip(stored * slope + intercept, -1024, 3071).astype(np.int16)
     spacing = (step, float(first.PixelSpacing[0]), float(first.PixelSpacing[1]))
     uids = [str(image.SOPInstanceUID) for image in images]
-    marked = marked_region(uids, boxes, volume.shape, spacing) if any(uid in boxes for uid in uids) else None
+    marked = (
+        marked_region(uids, boxes, shape=volume.shape, spacing_mm=spacing)
+        if any(uid in boxes for uid in uids)
+        else None
+    )
     return RealStudy(
         name=f"{first.PatientID}-{number}",
         volume_hu=volume,

@@ -101,7 +101,8 @@ def test_each_painting_is_another_chest_and_can_be_made_again() -> None:
     """Same number, same arrays; another number, another shape."""
     chest_seen = real_chest([real_study(0), real_study(1)], CONTRACT)
     first, again, other = (
-        paint_case(chest_seen, number, np.random.default_rng(number), CONTRACT).studies[-1] for number in (1, 1, 2)
+        paint_case(chest_seen, number, rng=np.random.default_rng(number), contract=CONTRACT).studies[-1]
+        for number in (1, 1, 2)
     )
     np.testing.assert_array_equal(first.volume_hu, again.volume_hu)
     np.testing.assert_array_equal(first.truth, again.truth)
@@ -110,7 +111,9 @@ def test_each_painting_is_another_chest_and_can_be_made_again() -> None:
 
 def test_earlier_studies_are_nearly_in_place() -> None:
     """Their lungs overlap the newest study's, but not exactly."""
-    studies = paint_case(real_chest([real_study()], CONTRACT), 3, np.random.default_rng(3), CONTRACT).studies
+    studies = paint_case(
+        real_chest([real_study()], CONTRACT), 3, rng=np.random.default_rng(3), contract=CONTRACT
+    ).studies
     newest = studies[-1].truth[0] > 0
     for study in studies[:-1]:
         lungs = study.truth[0] > 0
@@ -126,7 +129,7 @@ def test_boxes_named_by_instance_mark_a_region_with_a_margin(tmp_path: Path) -> 
     )
     (tmp_path / "1.2.4.xml").write_text("<annotation><object><bndbox>")
     boxes = read_marked_boxes(tmp_path)
-    region = marked_region(["1.2.1", "1.2.2", "1.2.3"], boxes, (3, 100, 100), (5.0, 3.0, 3.0))
+    region = marked_region(["1.2.1", "1.2.2", "1.2.3"], boxes, shape=(3, 100, 100), spacing_mm=SPACING_MM)
     assert set(boxes) == {"1.2.3"}
     assert region[2, 30:37, 20:27].all()
     assert region[1, 27, 17]
@@ -137,7 +140,7 @@ def test_boxes_named_by_instance_mark_a_region_with_a_margin(tmp_path: Path) -> 
 def test_reslicing_keeps_the_place_and_the_mean() -> None:
     """A ramp along z stays a ramp when slices get thicker."""
     ramp = np.broadcast_to(np.arange(40, dtype=np.float32)[:, None, None], (40, 2, 2)).copy()
-    shape = draw_shape(np.random.default_rng(1), 2.5, 40, CONTRACT)
+    shape = draw_shape(np.random.default_rng(1), CONTRACT, native_mm=2.5, slices=40)
     shape = replace(shape, scale=(1.0, 1.0, 1.0), slice_spacing_mm=5.0, slice_thickness_mm=6.0, first_slice=0.0)
     slices = resliced(ramp, 2.5, shape)
     assert len(slices) == 20
@@ -148,6 +151,6 @@ def test_a_mirrored_chest_has_its_right_lung_on_the_right() -> None:
     """Truth says right where the image shows it."""
     seen = real_chest([real_study()], CONTRACT)
     for number in range(3):
-        lungs = paint_case(seen, number, np.random.default_rng(number), CONTRACT).studies[-1].truth[0]
+        lungs = paint_case(seen, number, rng=np.random.default_rng(number), contract=CONTRACT).studies[-1].truth[0]
         right, left = (np.nonzero(lungs == side)[2].mean() for side in (RIGHT_LUNG, LEFT_LUNG))
         assert right < left
