@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pipeline.evaluation.config import CaseSet
 from pipeline.evaluation.errors import EvaluationError
-from pipeline.evaluation.parallel import Progress, done_jobs
+from pipeline.evaluation.parallel import Workers
 from pipeline.evaluation.read_cases import Patient, load_patient
 from pipeline.model_input import InputContract
 from pipeline.training.cases import DESCRIPTION
@@ -21,27 +21,25 @@ class RenderJob:
     status: Status
 
 
-def prepare_patients(name: str, wanted: CaseSet, *, processes: int, on_progress: Progress) -> list[Patient]:
+def prepare_patients(name: str, wanted: CaseSet, workers: Workers) -> list[Patient]:
     """The patients of a set by name; phantoms that are wanted and missing are rendered first.
 
     Args:
         name: What progress calls the set.
         wanted: Which patients.
-        processes: That work at the same time.
-        on_progress: Hears how far the work is.
+        workers: Who render and read.
 
     Raises:
         EvaluationError: There are none.
     """
     jobs = _render_jobs(wanted)
     missing = [job for job in jobs if not (job.folder / DESCRIPTION).is_file()]
-    done_jobs(render, missing, processes=processes, phase=f"rendering {name} phantoms", on_progress=on_progress)
+    workers.do(render, missing, phase=f"rendering {name} phantoms")
     folders = [job.folder for job in jobs] or sorted(path.parent for path in wanted.folder.glob(f"*/{DESCRIPTION}"))
     if not folders:
         reason = f"{name}.folder: no cases in {wanted.folder}; render some with {name}.diseased and {name}.not_diseased"
         raise EvaluationError(reason)
-    phase = f"reading the truth of the {name} set"
-    return done_jobs(load_patient, folders, processes=processes, phase=phase, on_progress=on_progress)
+    return workers.do(load_patient, folders, phase=f"reading the truth of the {name} set")
 
 
 def render(job: RenderJob) -> None:

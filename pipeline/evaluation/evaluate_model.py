@@ -64,8 +64,10 @@ def evaluate_model(
 ) -> EvaluatedModel:
     """Figures of a detector whose readings are there."""
     plain = paper_stages(looks_back=model.kind.looks_back)
-    best, *others = checkpoints_of(model)
-    chosen = _chosen(best, sets.validation, plain, reader)
+    all_chosen = {
+        checkpoint: _chosen(checkpoint, sets.validation, plain, reader) for checkpoint in checkpoints_of(model)
+    }
+    best, chosen = next(iter(all_chosen.items()))
     stages = {**plain, **control_stages()} if controls else plain
     answers = {stage: _answers(best, sets.test, views, chosen.choices, reader) for stage, views in stages.items()}
     figures = [
@@ -85,23 +87,22 @@ def evaluate_model(
         validation_loss=best.validation_loss,
         choices=chosen.choices,
         stages=tuple(figures),
-        checkpoints=_over_checkpoints((best, *others), sets, plain, reader),
+        checkpoints=_over_checkpoints(all_chosen, sets.subset, plain, reader),
     )
     return EvaluatedModel(result=result, answers=answers)
 
 
 def _over_checkpoints(
-    checkpoints: Sequence[Checkpoint], sets: PatientSets, stages: dict[str, Views], reader: Reader
+    all_chosen: dict[Checkpoint, _Chosen], patients: Sequence[Patient], stages: dict[str, Views], reader: Reader
 ) -> tuple[CheckpointFigures, ...]:
     """Mean and spread of each stage, every checkpoint with its own choices."""
     found: dict[str, list[PlainFigures]] = {stage: [] for stage in stages}
-    for checkpoint in checkpoints:
-        chosen = _chosen(checkpoint, sets.validation, stages, reader)
+    for checkpoint, chosen in all_chosen.items():
         for stage, views in stages.items():
-            answers = _answers(checkpoint, sets.subset, views, chosen.choices, reader)
+            answers = _answers(checkpoint, patients, views, chosen.choices, reader)
             threshold = chosen.thresholds[stage]
             found[stage].append(plain_figures(answers, threshold=threshold, box_score=chosen.choices.box_score))
-    return tuple(_checkpoint_figures(stage, figures, sets.subset) for stage, figures in found.items())
+    return tuple(_checkpoint_figures(stage, figures, patients) for stage, figures in found.items())
 
 
 def _checkpoint_figures(stage: str, figures: list[PlainFigures], patients: Sequence[Patient]) -> CheckpointFigures:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 import torch
 
@@ -14,26 +15,38 @@ Progress = Callable[[str, float], None]
 """Called with what is being done and how far it is, 0..1."""
 
 
-def done_jobs(
-    work: Callable[[Job], Result], jobs: Sequence[Job], *, processes: int, phase: str, on_progress: Progress
-) -> list[Result]:
-    """What `work` gives for each job, in the order of the jobs."""
-    results: list[Result] = []
-    for result in _results(work, jobs, processes):
-        results.append(result)
-        on_progress(phase, len(results) / len(jobs))
-    return results
+class Workers:
+    """Processes that stay for many jobs: bringing one up takes longer than many a job."""
 
+    def __init__(self, processes: int, on_progress: Progress) -> None:
+        """One process is this one."""
+        # A fork would inherit torch's threads in an unknown state.
+        context = get_context("spawn")
+        self._on_progress = on_progress
+        self._pool = (
+            ProcessPoolExecutor(processes, mp_context=context, initializer=torch.set_num_threads, initargs=(1,))
+            if processes > 1
+            else None
+        )
 
-def _results(work: Callable[[Job], Result], jobs: Sequence[Job], processes: int) -> Iterator[Result]:
-    if processes == 1 or len(jobs) < 2:
-        yield from map(work, jobs)
-        return
-    # A fork would inherit torch's threads in an unknown state.
-    context = get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            yield from pool.map(work, jobs)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    def __enter__(self) -> Self:
+        """Nothing is started before there is a job."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ends the processes; jobs that nobody waits for any more are not begun."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def do(self, work: Callable[[Job], Result], jobs: Sequence[Job], *, phase: str) -> list[Result]:
+        """What `work` gives for each job, in the order of the jobs."""
+        results: list[Result] = []
+        for result in self._results(work, jobs):
+            results.append(result)
+            self._on_progress(phase, len(results) / len(jobs))
+        return results
+
+    def _results(self, work: Callable[[Job], Result], jobs: Sequence[Job]) -> Iterator[Result]:
+        return map(work, jobs) if self._pool is None else self._pool.map(work, jobs)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.evaluation.checkpoints import Checkpoint, load_detector
 from pipeline.evaluation.detector import Detector
-from pipeline.evaluation.parallel import Progress, done_jobs
+from pipeline.evaluation.parallel import Workers
 from pipeline.evaluation.readings import KeptReading, kept_reading, load_reading, save_reading
 from pipeline.evaluation.truth import CaseTruth, case_truth
 from pipeline.evaluation.views import View, Views, shown_studies
@@ -63,10 +63,9 @@ class Reader:
     folder: Path
     """Of all readings."""
     device: str
-    processes: int
     strangers: dict[Path, Path]
     """Whose studies stand in for whose in the control."""
-    on_progress: Progress
+    workers: Workers
 
     def read(self, checkpoint: Checkpoint, patients: Sequence[Patient], stages: Collection[Views]) -> None:
         """Makes the readings of one checkpoint that are not there yet."""
@@ -83,7 +82,7 @@ class Reader:
         ]
         missing = [job for job in jobs if job.missing_views]
         phase = f"{checkpoint.model.name}: reading {len(missing)} patients with {checkpoint.label}"
-        done_jobs(read_patient, missing, processes=self.processes, phase=phase, on_progress=self.on_progress)
+        self.workers.do(read_patient, missing, phase=phase)
 
     def load(self, checkpoint: Checkpoint, patient: Patient, stages: Collection[Views]) -> dict[View, KeptReading]:
         """The kept readings of one patient that the stages rest on."""

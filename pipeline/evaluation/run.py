@@ -12,7 +12,7 @@ from pipeline.evaluation.errors import EvaluationConfigError, EvaluationError
 from pipeline.evaluation.evaluate_model import EvaluatedModel, PatientSets, evaluate_model, read_model
 from pipeline.evaluation.figures import draw_figures
 from pipeline.evaluation.measure import Resampling, area, differences
-from pipeline.evaluation.parallel import Progress
+from pipeline.evaluation.parallel import Progress, Workers
 from pipeline.evaluation.read_cases import Patient, Reader
 from pipeline.evaluation.results import Difference, EvaluationResult
 from pipeline.evaluation.table import write_json, write_markdown
@@ -36,16 +36,12 @@ def evaluate(config: EvaluationConfig, *, out: Path, only: Sequence[str], on_pro
         EvaluationError: Something is missing.
     """
     models = _wanted_models(config, only)
-    sets = _patient_sets(config, on_progress)
-    reader = Reader(
-        folder=out / "readings",
-        device=config.device,
-        processes=config.processes,
-        strangers=_strangers(sets.test, config.seed),
-        on_progress=on_progress,
-    )
-    for model in models:
-        read_model(model, sets, reader, controls=model.name == config.controlled)
+    with Workers(config.processes, on_progress) as workers:
+        sets = _patient_sets(config, workers)
+        strangers = _strangers(sets.test, config.seed)
+        reader = Reader(folder=out / "readings", device=config.device, strangers=strangers, workers=workers)
+        for model in models:
+            read_model(model, sets, reader, controls=model.name == config.controlled)
     resampling = Resampling(samples=config.bootstrap_samples, seed=config.seed)
     evaluated: list[EvaluatedModel] = []
     for model in models:
@@ -72,9 +68,9 @@ def _wanted_models(config: EvaluationConfig, only: Sequence[str]) -> list[ModelC
     return [model for model in config.models if not only or model.name in only]
 
 
-def _patient_sets(config: EvaluationConfig, on_progress: Progress) -> PatientSets:
+def _patient_sets(config: EvaluationConfig, workers: Workers) -> PatientSets:
     prepared = {
-        name: prepare_patients(name, wanted, processes=config.processes, on_progress=on_progress)
+        name: prepare_patients(name, wanted, workers)
         for name, wanted in (("validation", config.validation), ("test", config.test))
     }
     known = [patient for patient in prepared["test"] if patient.truth.diseased is not None]
