@@ -93,6 +93,16 @@ class SpaceTimeTraining:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonTraining:
+    """Training of the models that Space-Time1 is compared with."""
+
+    models: tuple[str, ...] = ()
+    """Of "space-time-2", "faster-rcnn", "ssd", "yolov3"."""
+    steps: int = 2500
+    """Of each; all start from what Space-Time1 has learned to see."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
     """A training run of both networks."""
 
@@ -110,6 +120,7 @@ class TrainingConfig:
     data: DataConfig = field(default_factory=DataConfig)
     lungs: LungTraining = field(default_factory=LungTraining)
     space_time: SpaceTimeTraining = field(default_factory=SpaceTimeTraining)
+    comparison: ComparisonTraining = field(default_factory=ComparisonTraining)
 
 
 def load_training_config(path: Path) -> TrainingConfig:
@@ -137,6 +148,7 @@ def load_training_config(path: Path) -> TrainingConfig:
             "space_time",
             _with_tuples(_with_path(content.pop("space_time", {}), "start_from", base)),
         ),
+        "comparison": _built(ComparisonTraining, "comparison", _with_tuples(content.pop("comparison", {}))),
     }
     return _built(TrainingConfig, "training", {**_with_path(content, "cache", base), **tables})
 

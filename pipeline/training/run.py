@@ -13,6 +13,7 @@ from pipeline.model_input import InputContract
 from pipeline.model_pack import TrainingData
 from pipeline.space_time import SpaceTimeNet
 from pipeline.training.cases import Case, load_cases
+from pipeline.training.compared import check_compared, train_compared
 from pipeline.training.config import TrainingConfig
 from pipeline.training.evaluate import CaseFigures, evaluate_case
 from pipeline.training.model_card import model_card
@@ -23,7 +24,7 @@ from pipeline.training.real_cases import save_real_cases
 from pipeline.training.real_lungs import read_real_studies
 from pipeline.training.site_cases import forbids_commercial_use, load_site_cases, store_training_data
 from pipeline.training.train_lungs import load_lung_slices, train_lungs
-from pipeline.training.train_space_time import train_space_time
+from pipeline.training.train_space_time import train_space_time, weights_of_pack
 
 Progress = Callable[[str, float], None]
 
@@ -59,6 +60,7 @@ def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
     Returns:
         `out`, ready for `load_model_pack`.
     """
+    check_compared(config)
     torch.set_num_threads(config.threads)
     contract = InputContract()
     render_data(config, contract, on_progress=on_progress)
@@ -67,7 +69,9 @@ def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
     phantom_slices, real_slices = load_lung_slices(config.cache / "train"), load_lung_slices(config.cache / "real")
     lung_net = train_lungs(config, phantom_slices, real_slices, on_progress=on_progress)
     validation = load_cases(config.cache / "validation")
-    space_time_net = train_space_time(config, phantoms, real, validation, on_progress=on_progress)
+    start = weights_of_pack(config.space_time.start_from)
+    space_time_net = train_space_time(config, phantoms, real, validation, on_progress=on_progress, start=start)
+    train_compared(config, space_time_net, (phantoms, real, validation), on_progress=on_progress)
     points = validate(space_time_net, validation, on_progress=on_progress)
     return write_trained_pack(config, out, (lung_net, space_time_net), points)
 

@@ -1,6 +1,7 @@
 """Training of Space-Time-Net."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -36,14 +37,24 @@ def train_space_time(
     validation: list[Case],
     *,
     on_progress: Progress,
+    start: dict[str, Tensor] | None = None,
 ) -> SpaceTimeNet:
-    """Space-Time-Net after all steps, its averaged weights; goes on from the checkpoint in the cache."""
+    """Space-Time-Net after all steps, its averaged weights; goes on from the checkpoint in the cache.
+
+    Args:
+        config: Its `space_time` says whether Space-Time1 or Space-Time2.
+        phantoms: Whole cases, some of them healthy.
+        real: Painted real chests and a site's own; may be empty.
+        validation: Not trained on; without them no epochs are saved.
+        on_progress: Told after each step.
+        start: Weights to start from, see `start_from_weights`; None starts from random ones.
+    """
     torch.manual_seed(config.seed)
     settings = config.space_time
     device = choose_device(config.device)
     net = SpaceTimeNet(network_config(settings))
-    if settings.start_from is not None:
-        start_from_weights(net, load_model_pack(settings.start_from).load_space_time_net("cpu").state_dict())
+    if start is not None:
+        start_from_weights(net, start)
     state = new_state(net.to(device))
 
     def step_loss(step: int) -> Tensor:
@@ -61,6 +72,23 @@ def train_space_time(
     if not isinstance(averaged, SpaceTimeNet):
         raise TypeError
     return averaged.cpu().eval()
+
+
+def weights_of_pack(folder: Path | None) -> dict[str, Tensor] | None:
+    """Space-Time-Net's weights in a model pack; None of no pack.
+
+    Raises:
+        ModelPackError: The pack is damaged.
+    """
+    return None if folder is None else load_model_pack(folder).load_space_time_net("cpu").state_dict()
+
+
+def save_start(cache: Path, net: SpaceTimeNet) -> Path:
+    """The weights of a trained network as a file that baselines take their encoder from."""
+    path = cache / "checkpoints" / "space-time-1-trained.pt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(net.state_dict(), path)
+    return path
 
 
 def space_time_plan(config: TrainingConfig) -> LoopPlan:

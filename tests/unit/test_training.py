@@ -14,6 +14,7 @@ from pipeline.space_time import SpaceTimeNet
 from pipeline.training.cases import load_cases
 from pipeline.training.checkpoints import TrainingState, gradient_step, step_generator
 from pipeline.training.config import (
+    ComparisonTraining,
     DataConfig,
     LungTraining,
     SpaceTimeTraining,
@@ -244,3 +245,22 @@ def test_a_slice_of_unknown_truth_has_no_label() -> None:
     kinds[1:, :8] = UNKNOWN_KIND
     kinds[2, 8:] = 1
     assert labels_of_slices(kinds).tolist() == [0, -1, 1]
+
+
+def test_the_compared_models_leave_their_epochs(tmp_path: Path) -> None:
+    """Trained on the same cases, from what Space-Time1 has learned."""
+    save_small_cases(tmp_path / "train", 2)
+    save_small_cases(tmp_path / "validation", 2)
+    settings = dataclasses.replace(TINY, steps=2, epoch_steps=1)
+    comparison = ComparisonTraining(models=("space-time-2", "yolov3"), steps=2)
+    config = dataclasses.replace(tiny_config(tmp_path), space_time=settings, comparison=comparison)
+    train(config, out=tmp_path / "pack", on_progress=nobody_listens)
+    for name in ("space-time-1", "space-time-2", "yolov3"):
+        assert [saved.epoch for saved in load_epochs(tmp_path / "epochs" / name)] == [1, 2]
+
+
+def test_a_model_that_nobody_knows_is_refused_before_training(tmp_path: Path) -> None:
+    """The message names those that are known."""
+    config = dataclasses.replace(tiny_config(tmp_path), comparison=ComparisonTraining(models=("yolov9",)))
+    with pytest.raises(TrainingConfigError, match="yolov3"):
+        train(config, out=tmp_path / "pack", on_progress=nobody_listens)
