@@ -9,6 +9,7 @@ NodeError
 ├── MissingExtraError            training lacks a package (dicom_node.cli.train)
 ├── PackStoreError               the record of installed model packs is damaged (dicom_node.pack_store)
 ├── NothingInstalledError        there is no model pack to go back from (dicom_node.pack_store)
+├── MissingOnnxError             the export to ONNX lacks packages (dicom_node.cli.model)
 ├── OtherPatientError            an earlier study is of somebody else (dicom_node.infer)
 ├── PacsError                    the small PACS cannot start (dicom_node.demo.pacs)
 ├── SendError                    the demo's node did not take a study (dicom_node.demo.send)

@@ -131,15 +131,16 @@ def golden_figures(networks: GoldenNetworks, case: GoldenCase) -> GoldenFigures:
 def decision_flips(networks: GoldenNetworks, case: GoldenCase, thresholds: Thresholds) -> DecisionFlips:
     """How many decisions about a case bfloat16 turns."""
     exact, coarse = (_decisions(networks, case, thresholds, dtype) for dtype in (torch.float32, torch.bfloat16))
-    (lungs, lungs_flipped), (lesions, lesions_flipped), (slices, slices_flipped) = (
-        (one.size, int(np.count_nonzero(one != other))) for one, other in zip(exact, coarse, strict=True)
+    lungs_flipped, lesions_flipped, slices_flipped = (
+        int(np.count_nonzero(one != other)) for one, other in zip(exact, coarse, strict=True)
     )
+    lungs, lesions, slices = exact
     return DecisionFlips(
-        lung_pixels=lungs,
+        lung_pixels=int(np.count_nonzero((lungs > 0) | (coarse[0] > 0))),
         lung_pixel_flips=lungs_flipped,
-        lesion_voxels=lesions,
+        lesion_voxels=lesions.size,
         lesion_voxel_flips=lesions_flipped,
-        slices=slices,
+        slices=slices.size,
         slice_flips=slices_flipped,
     )
 

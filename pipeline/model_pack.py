@@ -121,6 +121,7 @@ class DecisionFlips:
     """How many decisions bfloat16 turned against float32, on the golden case."""
 
     lung_pixels: int
+    """That either of them calls lung."""
     lung_pixel_flips: int
     """Of the lung network: background, right or left."""
     lesion_voxels: int

@@ -1,6 +1,7 @@
 """The commands below `model`: packs are tried, installed, rolled back, exported."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,8 @@ from rich.markup import escape
 
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, print_json
-from dicom_node.pack_store import PackStore
+from dicom_node.errors import NodeError
+from dicom_node.pack_store import PackStore, chosen_pack
 
 if TYPE_CHECKING:
     from config import Settings
@@ -19,7 +21,14 @@ app = typer.Typer(no_args_is_help=True, help="Model packs: the networks' weights
 
 BUNDLED = "the one that comes with the package"
 
-PackFolder = Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of a model pack.")]
+PackFolder = Annotated[
+    Path | None,
+    typer.Argument(exists=True, file_okay=False, help="Folder of a model pack. Default: the pack in use."),
+]
+
+
+class MissingOnnxError(NodeError):
+    """The export to ONNX needs packages that the node itself does not; install the extra with `pip install '.[onnx]'`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +46,7 @@ class ListedPack:
 
 
 @app.command()
-def check(context: typer.Context, pack: PackFolder) -> None:
+def check(context: typer.Context, pack: PackFolder = None) -> None:
     """Try a pack out: schema, sha256 of every file, and a dry run on its golden case.
 
     Nothing is changed. Exit code 1 with the reason when the pack is refused.
@@ -45,7 +54,8 @@ def check(context: typer.Context, pack: PackFolder) -> None:
     from pipeline.acceptance import accept_pack
     from pipeline.device import choose_device
 
-    accepted = accept_pack(pack, choose_device(settings_of(context).pipeline.device))
+    settings = settings_of(context)
+    accepted = accept_pack(pack or chosen_pack(settings), choose_device(settings.pipeline.device))
     console().print(_verdict(accepted), soft_wrap=True)
 
 
@@ -93,6 +103,27 @@ def rollback(context: typer.Context) -> None:
     now = PackStore(settings.data_dir).roll_back()
     console().print(f"in use: {escape(str(now)) if now else BUNDLED}", soft_wrap=True)
     _tell_override(settings)
+
+
+@app.command()
+def export(
+    context: typer.Context,
+    out: Annotated[Path, typer.Option(help="New folder for the bundle.")],
+    pack: PackFolder = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Also write the networks as ONNX graphs, into onnx/.")] = False,
+) -> None:
+    """Write a pack as a MONAI bundle that runs on a machine without this software."""
+    from pipeline.export.bundle import export_bundle
+    from pipeline.export.onnx_files import export_onnx
+    from pipeline.model_pack import load_model_pack
+
+    if onnx and not all(find_spec(package) for package in ("onnx", "onnxscript")):
+        raise MissingOnnxError
+    loaded = load_model_pack(pack or chosen_pack(settings_of(context)))
+    folder = export_bundle(loaded, out)
+    if onnx:
+        export_onnx(loaded, folder / "onnx")
+    console().print(f"{folder}: {loaded.name} {loaded.version} as a MONAI bundle", soft_wrap=True, markup=False)
 
 
 def listed_packs(settings: "Settings") -> tuple[ListedPack, ...]:

@@ -177,6 +177,14 @@ def test_the_commands_install_list_and_roll_back(packs: tuple[Path, Path], confi
     assert f"in use  {load_model_pack(None).name} " in dicom_node(configuration, "model", "list")
 
 
+def test_the_command_exports_a_bundle(packs: tuple[Path, Path], configuration: Path, tmp_path: Path) -> None:
+    """Of the pack named, else of the one in use."""
+    dicom_node(configuration, "model", "export", str(packs[0]), "--out", str(tmp_path / "one"))
+    dicom_node(configuration, "model", "export", "--out", str(tmp_path / "used"))
+    names = [json.loads((tmp_path / n / "configs" / "metadata.json").read_text())["name"] for n in ("one", "used")]
+    assert names == ["tiny", load_model_pack(None).name]
+
+
 def test_the_list_names_a_pack_that_cannot_be_used(packs: tuple[Path, Path], configuration: Path) -> None:
     """A list must not fail for one damaged pack."""
     folder = Path(dicom_node(configuration, "model", "install", str(packs[0])).split("installed: ")[1].strip())

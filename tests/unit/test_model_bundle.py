@@ -1,0 +1,140 @@
+"""A model pack exported as a MONAI bundle runs without this package and says the same."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK
+import torch
+
+from builders.networks import random_study
+from builders.packs import tiny_pack
+from pipeline.errors import ModelPackError
+from pipeline.export.bundle import export_bundle
+from pipeline.export.bundle_run import Predictor, StudyNet
+from pipeline.model_pack import ModelPack, load_model_pack
+from pipeline.training.golden_case import render_golden_case
+
+ELSEWHERE = """
+import importlib.abc, sys, warnings
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.split(".")[0] in ("pipeline", "dicom_node", "config", "storage"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+warnings.simplefilter("ignore")
+import numpy as np, torch
+from monai.bundle import ConfigParser, verify_net_in_out
+parser = ConfigParser()
+parser.read_config("configs/inference.json")
+parser.read_meta("configs/metadata.json")
+"""
+"""A machine with MONAI, where our packages are not installed."""
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory: pytest.TempPathFactory) -> ModelPack:
+    """A pack with tiny networks."""
+    return load_model_pack(tiny_pack(tmp_path_factory.mktemp("bundle") / "pack"))
+
+
+@pytest.fixture(scope="module")
+def bundle(pack: ModelPack, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of that pack."""
+    return export_bundle(pack, tmp_path_factory.mktemp("elsewhere") / "bundle")
+
+
+def run_elsewhere(bundle: Path, program: str) -> str:
+    """What a program prints that runs in the bundle, on a machine without our packages."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(bundle)}
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE + program],
+        cwd=bundle,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_bundle_gives_what_the_pack_gives(bundle: Path, pack: ModelPack, tmp_path: Path) -> None:
+    """Bit for bit, from MONAI's own parser; its own check of input and output passes too."""
+    slices = random_study(1, slices=3, height=32, width=64)
+    np.save(tmp_path / "slices.npy", slices.numpy())
+    run_elsewhere(
+        bundle,
+        f"""
+verify_net_in_out(
+    net_id="network_def", meta_file="configs/metadata.json", config_file="configs/inference.json", device="cpu", n=2
+)
+net = parser.get_parsed_content("network_def")
+with torch.inference_mode():
+    np.save({str(tmp_path / "found.npy")!r}, net(torch.from_numpy(np.load({str(tmp_path / "slices.npy")!r}))).numpy())
+""",
+    )
+    with torch.inference_mode():
+        expected = StudyNet(pack.load_space_time_net("cpu"))(slices)
+    assert np.array_equal(np.load(tmp_path / "found.npy"), expected.numpy())
+
+
+def test_the_bundle_reads_a_volume_and_writes_a_mask(tmp_path: Path) -> None:
+    """MONAI's command line runs the bundle of the weights that come with the package on a NIfTI file."""
+    pack = load_model_pack(None)
+    bundle = export_bundle(pack, tmp_path / "bundle")
+    case = render_golden_case()
+    image = SimpleITK.GetImageFromArray(case.volumes_hu[-1])
+    image.SetSpacing(case.spacing_mm[::-1])
+    SimpleITK.WriteImage(image, tmp_path / "in.nii.gz")
+    where = {"image": str(tmp_path / "in.nii.gz"), "output": str(tmp_path / "mask.nii.gz")}
+    run_elsewhere(bundle, f"from monai.bundle import run\nrun(config_file='configs/inference.json', **{where!r})\n")
+    predictor = Predictor(pack.load_lung_net("cpu"), pack.load_space_time_net("cpu"), pack.contract, pack.thresholds)
+    volumes = predictor(where["image"], str(tmp_path / "ours.nii.gz"))
+    found, ours = (SimpleITK.ReadImage(tmp_path / name) for name in ("mask.nii.gz", "ours.nii.gz"))
+    assert np.array_equal(SimpleITK.GetArrayFromImage(found), SimpleITK.GetArrayFromImage(ours))
+    assert found.GetSpacing() == pytest.approx(image.GetSpacing())
+    assert volumes["lungs_ml"] > 1000
+    assert volumes["ground_glass_ml"] > 1
+
+
+def test_the_metadata_says_what_monai_asks_for(bundle: Path, pack: ModelPack) -> None:
+    """Every key that the specification requires, and the sha256 of the pack."""
+    metadata = json.loads((bundle / "configs" / "metadata.json").read_text())
+    required = {
+        "version",
+        "monai_version",
+        "pytorch_version",
+        "numpy_version",
+        "required_packages_version",
+        "task",
+        "description",
+        "authors",
+        "copyright",
+        "network_data_format",
+    }
+    assert required <= metadata.keys()
+    assert metadata["model_pack_sha256"] == pack.sha256
+    assert (bundle / "LICENSE").read_text() == (pack.folder / "LICENSE").read_text()
+    assert (bundle / "docs" / "README.md").read_text().startswith("# Tiny")
+
+
+def test_no_module_of_the_bundle_needs_ours(bundle: Path) -> None:
+    """And nothing of the training goes with it."""
+    texts = {path.name: path.read_text() for path in (bundle / "scripts").glob("*.py")}
+    assert len(texts) > 10
+    assert not [name for name, text in texts.items() if "from pipeline" in text or "import pipeline" in text]
+
+
+def test_a_folder_with_something_in_it_is_left_alone(pack: ModelPack, tmp_path: Path) -> None:
+    """An export never overwrites."""
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(ModelPackError, match="is not empty"):
+        export_bundle(pack, tmp_path)
