@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.evaluation.choices import Choices, candidates_of, dice, involvement_percent, study_score
+from pipeline.evaluation.choices import Choices, candidates_of, dice, involvement_percent, mask_count, study_score
 from pipeline.evaluation.lesion_matching import LesionClaims, claims_of
 from pipeline.evaluation.read_cases import Patient
 from pipeline.evaluation.readings import KeptReading
@@ -23,6 +23,12 @@ class Answers:
     claims: LesionClaims
     dice: Float64Array
     """nan without a mask, or without a lesion worth it."""
+    found_by_mask: Float64Array
+    """Lesions, of those that count; nan without a mask."""
+    lesions: Float64Array
+    """How many count."""
+    false_pieces: Float64Array
+    """Of the mask; nan without one."""
     involvement_percent: Float64Array
     true_involvement_percent: Float64Array
 
@@ -55,6 +61,9 @@ def answers_of(
                 for reading, truth in zip(newest, truths, strict=True)
             ]
         ),
+        found_by_mask=np.array([mask_count(reading.found_lesions, choices) for reading in newest]),
+        lesions=np.array([float(sum(each.counts for each in truth.lesions)) for truth in truths]),
+        false_pieces=np.array([mask_count(reading.false_pieces, choices) for reading in newest]),
         involvement_percent=np.array([involvement_percent(reading, choices) for reading in newest]),
         true_involvement_percent=np.array([truth.involvement_percent for truth in truths]),
     )

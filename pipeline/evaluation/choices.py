@@ -10,7 +10,7 @@ import torch
 from pipeline.evaluation.errors import EvaluationError
 from pipeline.evaluation.lesion_boxes import Candidate, link_boxes
 from pipeline.evaluation.lesion_matching import LesionClaims, average_precision, best_score, claims_of
-from pipeline.evaluation.readings import MASK_PROBABILITIES, SCORE_LEVELS, KeptReading
+from pipeline.evaluation.readings import MASK_PROBABILITIES, SCORE_LEVELS, Int64Array, KeptReading
 from pipeline.evaluation.roc import roc_curve
 from pipeline.evaluation.truth import StudyTruth
 from pipeline.patient_score import PatientScoreWeights, patient_features, patient_score
@@ -93,6 +93,13 @@ def dice(reading: KeptReading, choices: Choices) -> float:
     if choices.mask_probability is None:
         return math.nan
     return _dice(reading, MASK_PROBABILITIES.index(choices.mask_probability))
+
+
+def mask_count(counts: Int64Array, choices: Choices) -> float:
+    """Of counts per `MASK_PROBABILITIES`, the one at the chosen probability; nan without a mask."""
+    if choices.mask_probability is None:
+        return math.nan
+    return float(counts[MASK_PROBABILITIES.index(choices.mask_probability)])
 
 
 def _features(reading: KeptReading, score: float, mask: float | None) -> tuple[float, float]:

@@ -65,6 +65,12 @@ def lesion_precision(answers: Answers, weights: Float64Array | None = None) -> f
     return average_precision(answers.claims, weights)
 
 
+def share_found_by_mask(answers: Answers, weights: Float64Array | None = None) -> float:
+    """Of the lesions that count; nan without a mask."""
+    weights = np.ones(len(answers.lesions)) if weights is None else weights
+    return float(weights @ answers.found_by_mask / ((weights @ answers.lesions) or math.nan))
+
+
 FIGURES: dict[str, Figure] = {
     "AUC": area,
     "sensitivity at 95 % specificity": sensitivity_at_specificity,
@@ -117,6 +123,8 @@ def stage_figures(
         froc_sensitivities=froc_sensitivities(froc),
         average_precision=resampling.estimate(partial(lesion_precision, answers), answers),
         dice=_dice(answers, resampling),
+        found_by_mask=resampling.estimate(partial(share_found_by_mask, answers), answers),
+        false_pieces=float(answers.false_pieces.mean()),
         involvement=agreement(answers.involvement_percent, answers.true_involvement_percent),
         little_involvement=share(int(little.sum()), len(little)),
         calibration_error=calibration_error(bins),

@@ -11,7 +11,7 @@ from scipy import ndimage
 from pipeline.evaluation.detector import StudyReading
 from pipeline.evaluation.lesion_boxes import Int32Array
 from pipeline.evaluation.truth import SMALLEST_LESION_ML, known_lung
-from pipeline.study import BoolArray, Float32Array
+from pipeline.study import BoolArray, Float32Array, UInt8Array
 from pipeline.training.cases import CaseStudy
 
 Int64Array: TypeAlias = NDArray[np.int64]
@@ -21,6 +21,9 @@ MASK_PROBABILITIES = (0.3, 0.4, 0.5, 0.6, 0.7)
 
 SCORE_LEVELS = tuple(round(0.05 * step, 2) for step in range(1, 20))
 """Box scores from which boxes are painted where they stand for a mask."""
+
+FOUND_SHARE = 0.1
+"""Of a lesion that lies in the mask, as in training."""
 
 LEAST_LUNG_SHARE = 0.2
 """Of a box; one that lies outside the lungs is no claim about them."""
@@ -44,6 +47,10 @@ class KeptReading:
     """Per `MASK_PROBABILITIES`, in pieces that are large enough to be reported; empty without a mask."""
     common_voxels: Int64Array
     """The same, of those that are lesion."""
+    found_lesions: Int64Array
+    """The same, lesions large enough to count of which at least `FOUND_SHARE` lies in the mask."""
+    false_pieces: Int64Array
+    """The same, pieces of the mask without a voxel of lesion."""
     ellipse_voxels: Int64Array
     """Per `SCORE_LEVELS`, lung in the inscribed ellipses of the boxes from that score on."""
 
@@ -51,18 +58,20 @@ class KeptReading:
 def kept_reading(reading: StudyReading, study: CaseStudy, voxel_ml: float) -> KeptReading:
     """A reading beside the truth of its study."""
     lungs = known_lung(study)
-    lesion = lungs & (study.truth[1] > 0)
+    numbers: UInt8Array = np.where(lungs, study.truth[1], 0)
     slices, boxes, scores = _boxes_in_lungs(reading, lungs)
-    mask_voxels, common_voxels = _mask_counts(reading, lungs, lesion, voxel_ml)
+    counts = _mask_counts(reading, lungs, numbers, SMALLEST_LESION_ML / voxel_ml)
     return KeptReading(
         slices=slices,
         boxes=boxes,
         scores=scores,
         slice_logits=reading.slice_logits[lungs.any(axis=(1, 2))],
         lung_voxels=int(lungs.sum()),
-        truth_voxels=int(lesion.sum()),
-        mask_voxels=mask_voxels,
-        common_voxels=common_voxels,
+        truth_voxels=int(np.count_nonzero(numbers)),
+        mask_voxels=counts[:, 0],
+        common_voxels=counts[:, 1],
+        found_lesions=counts[:, 2],
+        false_pieces=counts[:, 3],
         ellipse_voxels=_ellipse_counts(slices, boxes, scores, lungs),
     )
 
@@ -88,6 +97,8 @@ def load_reading(path: Path) -> KeptReading:
             truth_voxels=int(content["truth_voxels"]),
             mask_voxels=content["mask_voxels"],
             common_voxels=content["common_voxels"],
+            found_lesions=content["found_lesions"],
+            false_pieces=content["false_pieces"],
             ellipse_voxels=content["ellipse_voxels"],
         )
 
@@ -116,30 +127,34 @@ def lung_shares(boxes: Float32Array, plane: BoolArray) -> Float32Array:
     return shares
 
 
-def _mask_counts(
-    reading: StudyReading, lungs: BoolArray, lesion: BoolArray, voxel_ml: float
-) -> tuple[Int64Array, Int64Array]:
-    """Voxels of the mask and of what it shares with the lesions, per threshold."""
+def _mask_counts(reading: StudyReading, lungs: BoolArray, numbers: UInt8Array, smallest_voxels: float) -> Int64Array:
+    """(thresholds, 4): voxels of the mask, of lesion in it, lesions found, false pieces; no row without a mask."""
     if reading.lesion_probability is None:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    voxels, common = [], []
+        return np.zeros((0, 4), np.int64)
+    sizes = np.bincount(numbers.ravel(), minlength=2)
+    asked = sizes >= smallest_voxels
+    asked[0] = False
+    rows: list[tuple[int, int, int, int]] = []
     for threshold in MASK_PROBABILITIES:
-        mask = without_small_pieces((reading.lesion_probability >= threshold) & lungs, SMALLEST_LESION_ML / voxel_ml)
-        voxels.append(int(mask.sum()))
-        common.append(int((mask & lesion).sum()))
-    return np.array(voxels, np.int64), np.array(common, np.int64)
+        pieces = large_pieces((reading.lesion_probability >= threshold) & lungs, smallest_voxels)
+        mask = pieces > 0
+        inside = np.bincount(numbers[mask], minlength=len(sizes))
+        found = int(np.count_nonzero(asked & (inside >= FOUND_SHARE * sizes)))
+        true_pieces = np.unique(pieces[mask & (numbers > 0)])
+        false = int(np.count_nonzero(np.unique(pieces))) - len(true_pieces)
+        rows.append((int(mask.sum()), int(inside[1:].sum()), found, false))
+    return np.array(rows, np.int64)
 
 
-def without_small_pieces(mask: BoolArray, smallest_voxels: float) -> BoolArray:
-    """The connected pieces, corners included, that are large enough."""
+def large_pieces(mask: BoolArray, smallest_voxels: float) -> Int32Array:
+    """A number for each connected piece, corners included, that is large enough; 0 elsewhere."""
+    pieces = np.zeros(mask.shape, np.int32)
     for box in ndimage.find_objects(mask.view(np.uint8)):
         labels, _ = ndimage.label(mask[box], np.ones((3, 3, 3)))
         large = np.bincount(labels.ravel()) >= smallest_voxels
         large[0] = False
-        kept = np.zeros_like(mask)
-        kept[box] = large[labels]
-        return kept
-    return mask
+        pieces[box] = np.where(large[labels], labels, 0)
+    return pieces
 
 
 def _ellipse_counts(slices: Int32Array, boxes: Float32Array, scores: Float32Array, lungs: BoolArray) -> Int64Array:

@@ -53,6 +53,10 @@ class StageFigures:
     average_precision: Estimate
     dice: Estimate
     """nan without a mask."""
+    found_by_mask: Estimate
+    """Share of the lesions that the mask finds; nan without one."""
+    false_pieces: float
+    """Of the mask, per scan."""
     involvement: Agreement
     little_involvement: Estimate
     """Healthy patients of whose lungs less than `LITTLE_INVOLVEMENT_PERCENT` is called lesion."""

@@ -36,6 +36,7 @@ DEFINITIONS = """\
 * **Intervals** are of 95 %: DeLong's for the AUC, Wilson's for sensitivity and specificity, bootstrap over patients for
   the rest. Differences are paired: both sides see the same patients drawn. DeLong's interval of an AUC of 1 has no width.
   The best detector that does not look back is the one with the highest AUC on this test set, which is in its favour.
+* **Found by the mask**: at least a tenth of the lesion lies in it; a false piece of at least 0.1 ml holds no lesion.
 * **Calibration**: expected calibration error in ten bins; it also shows where the share of diseased patients differs
   between the validation and the test set."""
 
@@ -64,7 +65,7 @@ def write_markdown(result: EvaluationResult, path: Path, pictures: Sequence[Path
         _table(DIFFERENCE_HEAD, (_difference_row(each) for each in result.differences)),
         "## Sensitivity to lesions by false positives per scan",
         _table(FROC_HEAD, (_froc_row(model, figures) for model, figures in rows)),
-        "## Involvement and calibration",
+        "## Masks, involvement, calibration",
         _table(INVOLVEMENT_HEAD, (_involvement_row(model, figures) for model, figures in rows)),
         "## What was chosen on the validation set",
         _table(CHOICES_HEAD, (_choices_row(model) for model in result.models)),
@@ -88,7 +89,7 @@ DIFFERENCE_HEAD = ("first", "minus second", "figure", "difference")
 FROC_HEAD = ("detector", "stage", "1/8", "1/4", "1/2", "1", "2", "4", "8")
 INVOLVEMENT_HEAD = (
     "detector", "stage", "involvement error, points", "mean absolute", "limits of agreement",
-    "not diseased below 1 %", "calibration error", "Brier",
+    "not diseased below 1 %", "lesions found by the mask", "false pieces per scan", "calibration error", "Brier",
 )  # fmt: skip
 CHOICES_HEAD = ("detector", "checkpoint", "validation loss", "boxes linked from", "candidate score", "mask probability")
 
@@ -151,6 +152,8 @@ def _involvement_row(model: ModelResult, figures: StageFigures) -> list[str]:
         f"{found.mean_absolute:.2f}",
         f"{found.lower_limit:+.2f} to {found.upper_limit:+.2f}",
         _interval(figures.little_involvement),
+        _interval(figures.found_by_mask),
+        _number(figures.false_pieces),
         _number(figures.calibration_error),
         _number(figures.brier),
     ]

@@ -57,6 +57,9 @@ def random_answers(seed: int, separation: float, *, patients: int = 60) -> Answe
         diseased=diseased,
         claims=claims_of(scans),
         dice=np.where(diseased, rng.uniform(0.5, 0.95, patients), np.nan),
+        found_by_mask=2.0 * diseased,
+        lesions=3.0 * diseased,
+        false_pieces=np.ones(patients),
         involvement_percent=involvement + rng.normal(0.0, 0.3, patients),
         true_involvement_percent=involvement,
     )

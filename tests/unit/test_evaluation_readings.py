@@ -56,6 +56,19 @@ def test_mask_is_counted_beside_the_lesions_without_specks() -> None:
     kept = kept_reading(box_reading([], probability), study, VOXEL_ML)
     assert kept.mask_voxels.tolist() == [kept.truth_voxels] * len(MASK_PROBABILITIES)
     assert kept.common_voxels.tolist() == kept.mask_voxels.tolist()
+    assert kept.found_lesions.tolist() == [1] * len(MASK_PROBABILITIES)
+    assert kept.false_pieces.tolist() == [0] * len(MASK_PROBABILITIES)
+
+
+def test_a_mask_beside_the_lesion_finds_nothing() -> None:
+    """One false piece."""
+    study = newest()
+    probability = np.zeros(SHAPE, np.float32)
+    probability[:, 34:36, 4:40] = 0.55
+    kept = kept_reading(box_reading([], probability), study, VOXEL_ML)
+    assert not (study.truth[1, :, 34:36] > 0).any()
+    assert kept.found_lesions.tolist() == [0] * len(MASK_PROBABILITIES)
+    assert kept.false_pieces.tolist() == [1, 1, 1, 0, 0]
 
 
 def test_voxels_of_unknown_truth_are_held_against_nobody() -> None:

@@ -13,7 +13,7 @@ from builders.evaluation import random_result
 from builders.training_cases import small_case
 from dicom_node.cli.app import app
 from pipeline.baselines.build import BaselineKind, build_baseline
-from pipeline.evaluation.config import load_evaluation_config
+from pipeline.evaluation.config import ModelKind, load_evaluation_config
 from pipeline.evaluation.errors import EvaluationConfigError, EvaluationError
 from pipeline.evaluation.run import evaluate, write_results
 from pipeline.space_time import SpaceTimeConfig, SpaceTimeNet
@@ -97,6 +97,12 @@ def test_command_compares_detectors_in_both_stages(site: Path, tmp_path: Path) -
     assert ("Space-Time1, stage II", "Space-Time1, stage I") in pairs
     assert all((tmp_path / name).read_bytes()[:4] == b"\x89PNG" for name in ("figure-4-bars.png", "figure-5-roc.png"))
     assert "Phantoms verify software, not clinical performance" in (tmp_path / "evaluation.md").read_text()
+
+
+def test_the_example_configuration_is_valid() -> None:
+    """It names every detector of the paper."""
+    config = load_evaluation_config(Path(__file__).parents[2] / "docs" / "evaluation.toml")
+    assert {model.kind for model in config.models} == set(ModelKind)
 
 
 def test_a_stopped_evaluation_goes_on_from_its_readings(site: Path, tmp_path: Path) -> None:
