@@ -1,6 +1,7 @@
 """Batches of studies of patients, cut from cases and changed at random."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,7 +13,8 @@ from pipeline.model_input import stacked_channels
 from pipeline.training import augment
 from pipeline.training.cases import Case, CaseStudy
 from pipeline.training.config import SpaceTimeTraining
-from pipeline.training.losses import labels_of_slices
+from pipeline.training.losses import UNKNOWN_SLICE, labels_of_slices
+from pipeline.training.slice_truth import reader_labels
 
 MARGIN = 16
 """Pixels read around a crop, so that moving it brings in no border."""
@@ -21,6 +23,9 @@ AIR_HU = -1000
 
 COARSE_SHARE = 0.25
 """Of the studies, as if scanned with large pixels."""
+
+NOT_READ = -2
+"""In place of a reader's label where the masks say what there is."""
 
 PRIOR_SHARES = (0.5, 0.3, 0.2)
 """Of one, two and three earlier studies, where there is any."""
@@ -72,6 +77,8 @@ class _Piece:
     valid: Tensor
     kinds: Tensor
     numbers: Tensor
+    read: Tensor
+    """(Z,), what a reader said of the slices; `NOT_READ` where none did."""
     day: float
 
 
@@ -179,12 +186,25 @@ def _piece(
     channels = stacked_channels(seen.numpy(), lungs.numpy())[1:-1]
     kept = truth[1:-1, :, *inner].long()
     valid = torch.ones((settings.slices, 1, *settings.crop))
-    return _Piece(channels=channels, valid=valid, kinds=kept[:, 2], numbers=kept[:, 1], day=study.day)
+    read = reader_labels(study, _slice_numbers(study.volume_hu, place, settings.slices)[1:-1], kept[:, 0])
+    return _Piece(
+        channels=channels,
+        valid=valid,
+        kinds=kept[:, 2],
+        numbers=kept[:, 1],
+        read=torch.full((settings.slices,), NOT_READ) if read is None else read,
+        day=study.day,
+    )
+
+
+def _slice_numbers(array: np.ndarray, place: Place, slices: int) -> np.ndarray:
+    """Slices of a crop with one more at each end; edge slices repeat."""
+    return np.clip(np.arange(place.first_slice - 1, place.first_slice + slices + 1), 0, len(array) - 1)
 
 
 def _cut(array: np.ndarray, place: Place, size: tuple[int, int, int], *, fill: int) -> Tensor:
     """float32 (slices + 2, rows + 2 margin, columns + 2 margin), `fill` outside the array; edge slices repeat."""
-    index = np.clip(np.arange(place.first_slice - 1, place.first_slice + size[0] + 1), 0, len(array) - 1)
+    index = _slice_numbers(array, place, size[0])
     planes = np.full((len(index), size[1] + 2 * MARGIN, size[2] + 2 * MARGIN), fill, np.float32)
     low = (place.row - MARGIN, place.column - MARGIN)
     source, target = [], []
@@ -208,12 +228,12 @@ def _roughened(lungs: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _mirrored(piece: _Piece) -> _Piece:
-    return _Piece(
+    return replace(
+        piece,
         channels=piece.channels.flip(-1),
         valid=piece.valid.flip(-1),
         kinds=piece.kinds.flip(-1),
         numbers=piece.numbers.flip(-1),
-        day=piece.day,
     )
 
 
@@ -226,7 +246,9 @@ def _with_gaps(piece: _Piece, generator: torch.Generator) -> _Piece:
     if augment.chance(generator, 0.12):
         valid[..., _integer(generator, width // 2, width) :] = 0.0
     day = piece.day + augment.uniform(generator, -0.5, 0.5)
-    return _Piece(channels=piece.channels, valid=valid, kinds=piece.kinds, numbers=piece.numbers, day=day)
+    hidden = (valid == 0).flatten(1).any(dim=1)
+    read = torch.where(hidden & (piece.read == 1), UNKNOWN_SLICE, piece.read)
+    return replace(piece, valid=valid, read=read, day=day)
 
 
 def _batch(patients: list[list[_Piece]]) -> SequenceBatch:
@@ -240,9 +262,19 @@ def _batch(patients: list[list[_Piece]]) -> SequenceBatch:
         valid=torch.stack([torch.stack([piece.valid for piece in study]) for study in studies]),
         gap_days=gaps,
         kinds=torch.stack(kinds),
-        slice_labels=labels_of_slices(torch.stack(kinds)),
+        slice_labels=_slice_labels(torch.stack(kinds), torch.stack([_reads(study) for study in studies])),
         boxes=tuple(boxes_of_slices(study) for study in numbers),
     )
+
+
+def _reads(study: Sequence[_Piece]) -> Tensor:
+    return torch.cat([piece.read for piece in study])
+
+
+def _slice_labels(kinds: Tensor, read: Tensor) -> Tensor:
+    """What masks say, unless a reader said more: (T, N) from kinds (T, N, H, W)."""
+    by_mask = labels_of_slices(kinds)
+    return torch.where((read == NOT_READ) | (by_mask == 1), by_mask, read)
 
 
 def boxes_of_slices(numbers: Tensor) -> Tensor:
