@@ -67,8 +67,8 @@ def _axis_samples(
     bins, cells = bins_and_cells
     size = (edges[:, 1] - edges[:, 0]).clamp(min=least_size) if least_size else edges[:, 1] - edges[:, 0]
     counts = torch.full_like(size, sampling_ratio) if sampling_ratio > 0 else (size / bins).ceil().clamp(min=0.0)
-    most = int(counts.max()) if len(counts) else 1
-    sample = torch.arange(max(1, most), device=edges.device)
+    most = sampling_ratio if sampling_ratio > 0 else int(functional.pad(counts, (0, 1), value=1.0).max())
+    sample = torch.arange(most, device=edges.device)
     share = (sample + 0.5) / counts.clamp(min=1.0)[:, None]
     place = torch.arange(bins, device=edges.device)[None, :, None] + share[:, None, :]
     position = edges[:, :1, None] + place * (size / bins)[:, None, None]

@@ -21,15 +21,15 @@ from pipeline.space_time import Encoder, SpaceTimeConfig
 from pipeline.training.losses import overlap_of_pairs
 
 LESION_ANCHORS = (
-    (4.0, 4.0),
-    (9.0, 9.0),
-    (12.0, 16.0),
-    (18.0, 12.0),
-    (17.0, 23.0),
-    (26.0, 20.0),
-    (25.0, 33.0),
-    (37.0, 28.0),
-    (42.0, 46.0),
+    (1.9, 1.9),
+    (4.2, 8.1),
+    (8.5, 7.1),
+    (12.0, 12.9),
+    (18.7, 16.6),
+    (13.4, 25.0),
+    (28.7, 23.3),
+    (25.8, 35.3),
+    (42.9, 43.0),
 )
 """Pixels of 1.5 mm: `fitted_shapes` of the boxes in training crops of phantoms; a training fits them to its own cases."""
 

@@ -2,13 +2,16 @@
 
 import itertools
 import math
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
+from pipeline.baselines.build import BaselineKind, build_baseline
 from pipeline.baselines.errors import BaselineError
 from pipeline.baselines.operators import torchvision_module
 from pipeline.baselines.roi_align import RegionPooling, roi_align
@@ -175,8 +178,24 @@ def test_a_build_that_brings_operators_is_left_alone() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_only_the_baselines_know_torchvision() -> None:
+    """The node runs without it."""
+    root = Path(__file__).resolve().parents[2]
+    modules = [path for package in ("dicom_node", "pipeline", "storage") for path in (root / package).rglob("*.py")]
+    assert len(modules) > 50, "the check looked at too few files"
+    users = {path.parent.name for path in modules if re.search(r"(import|from|\") ?torchvision", path.read_text())}
+    assert users == {"baselines"}
+
+
 def test_torchvision_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """The error says what to install."""
     monkeypatch.setitem(sys.modules, "torchvision", None)
     with pytest.raises(BaselineError, match=r"pip install '\.\[baselines\]'"):
-        torchvision_module("ops")
+        build_baseline(BaselineKind.SSD)
+
+
+def test_yolov3_needs_no_torchvision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is all our own."""
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with torch.inference_mode():
+        assert len(build_baseline(BaselineKind.YOLO_V3).detect(torch.rand(2, 4, 32, 32))) == 2

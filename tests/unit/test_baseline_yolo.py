@@ -4,11 +4,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from pipeline.baselines.yolo import LESION_ANCHORS
 from pipeline.baselines.yolo_boxes import OUTPUTS, STRIDES, assignment_of, best_overlap, predictions_of
 
 SIZES = [torch.Size((12, 16)), torch.Size((6, 8)), torch.Size((3, 4))]
-ANCHORS = torch.tensor(LESION_ANCHORS)
+ANCHORS = torch.tensor(
+    [
+        [4.0, 4.0],
+        [9.0, 9.0],
+        [12.0, 16.0],
+        [18.0, 12.0],
+        [17.0, 23.0],
+        [26.0, 20.0],
+        [25.0, 33.0],
+        [37.0, 28.0],
+        [42.0, 46.0],
+    ]
+)
 
 
 def empty_maps() -> list[Tensor]:
