@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from pipeline.errors import PipelineError
 from pipeline.lungs_net import lung_net_input, lung_net_labels
 from pipeline.model_input import InputContract
 from pipeline.phantom import Course, PhantomPatient, PhantomStudy, build_patient, render_study
@@ -27,6 +28,10 @@ LEAST_DISEASE_ML = 0.1
 """In the newest study of a diseased test patient."""
 
 _TRIES = 40
+
+
+class PhantomCaseError(PipelineError):
+    """A phantom patient could not be made as was asked; take another seed."""
 
 
 class Status(StrEnum):
@@ -71,8 +76,14 @@ def render_test_case(seed: int, folder: Path, contract: InputContract, *, status
     if (folder / DESCRIPTION).is_file():
         return
     rng = np.random.default_rng([seed, 78])
-    plan = _diseased_plan(seed, rng) if status is Status.DISEASED else _free_plan(seed, rng)
-    save_case(folder, _case(plan, _render(plan, contract, rng), contract))
+    for _ in range(_TRIES):
+        plan = _diseased_plan(seed, rng) if status is Status.DISEASED else _free_plan(seed, rng)
+        studies = _render(plan, contract, rng)
+        if status is Status.FREE or sum(lesion.volume_ml for lesion in studies[-1].lesions) >= LEAST_DISEASE_ML:
+            save_case(folder, _case(plan, studies, contract))
+            return
+    reason = f"no study of phantom patient {seed} shows {LEAST_DISEASE_ML} ml of disease"
+    raise PhantomCaseError(reason)
 
 
 def _free_plan(seed: int, rng: np.random.Generator) -> _Plan:

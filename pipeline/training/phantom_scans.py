@@ -7,8 +7,8 @@ import numpy as np
 from pipeline.model_input import InputContract, slices_per_slab
 from pipeline.phantom import Kernel, PhantomStudy, Scan
 
-MATRIX = 256
-"""With the contract's pixel size the phantom is rendered straight onto the model grid."""
+FIELD_MM = 384.0
+"""Side of the square that is rendered, straight onto the model grid."""
 
 _POORLY_REGISTERED_SHARE = 0.1
 """Of the earlier studies."""
@@ -33,13 +33,14 @@ def model_spacing(slice_spacing_mm: float, contract: InputContract) -> ModelSpac
 
 def draw_scan(rng: np.random.Generator, spacing: ModelSpacing, contract: InputContract) -> Scan:
     """One protocol at random, in the position of the anatomy."""
+    matrix = round(FIELD_MM / contract.pixel_mm)
     kernel = Kernel.LUNG if rng.random() < 0.5 else Kernel.SOFT
     thickness_mm = spacing.spacing_mm * float(rng.uniform(0.6, 1.25))
     contrast_hu = float(rng.uniform(60.0, 350.0)) if rng.random() < 0.35 else 0.0
     scan = Scan(
         seed=int(rng.integers(1 << 30)),
-        matrix=MATRIX,
-        fov_mm=MATRIX * contract.pixel_mm,
+        matrix=matrix,
+        fov_mm=matrix * contract.pixel_mm,
         slice_spacing_mm=spacing.spacing_mm,
         slice_thickness_mm=thickness_mm,
         kernel=kernel,

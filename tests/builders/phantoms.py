@@ -6,6 +6,7 @@ from functools import cache
 from pipeline.phantom import (
     Course,
     Identity,
+    LookAlike,
     PhantomPatient,
     PhantomStudy,
     Scan,
@@ -24,6 +25,12 @@ LABEL = StudyLabel(
 def patient_with(course: Course) -> PhantomPatient:
     """One patient per course, built once."""
     return build_patient(4, course=course)
+
+
+@cache
+def patient_having(*look_alikes: LookAlike) -> PhantomPatient:
+    """The same patient without the disease, with these look-alikes alone, built once."""
+    return build_patient(4, course=Course.HEALTHY, look_alikes=frozenset(look_alikes))
 
 
 @cache
