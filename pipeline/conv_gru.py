@@ -12,6 +12,10 @@ DECAY_DAYS = 7.0
 EMBEDDING_FREQUENCIES = 6
 
 
+GATES_AT_ONCE = 32
+"""Steps along the slices whose gates are in memory together: they are the largest tensors of the recurrent layers."""
+
+
 class ConvGRUCell(nn.Module):
     """One or two independent ConvGRUs stepped together (groups of one convolution).
 
@@ -33,6 +37,13 @@ class ConvGRUCell(nn.Module):
         """(N, inputs, H, W) to the input's share of all gates, (N, directions, 3, hidden, H, W)."""
         mixed: Tensor = self.input_conv(inputs)
         return torch.unflatten(mixed, 1, (self.directions, 3, self.hidden))
+
+    def gates_one_way(self, inputs: Tensor, direction: int) -> Tensor:
+        """What `gates` gives for one of the directions, (N, 3, hidden, H, W)."""
+        share = slice(direction * 3 * self.hidden, (direction + 1) * 3 * self.hidden)
+        weight, bias = self.input_conv.weight[share], self.input_conv.bias
+        mixed = functional.conv2d(inputs, weight, None if bias is None else bias[share], padding=1)
+        return torch.unflatten(mixed, 1, (3, self.hidden))
 
     def step(self, gates: Tensor, state: Tensor, update_weight: Tensor | None = None) -> Tensor:
         """Next state (N, directions, hidden, H, W) in float32; `update_weight` 0 keeps the state as it is."""
@@ -58,17 +69,27 @@ class SpatialLayer(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """(B, Z, C, H, W) to the same shape; every slice has seen every other."""
         batch, slices = features.shape[:2]
-        gates = torch.unflatten(self.cell.gates(features.flatten(0, 1)), 0, (batch, slices))
-        towards = torch.stack([gates[:, :, 0], gates[:, :, 1].flip(1)], dim=2)
         state = features.new_zeros((batch, 2, self.cell.hidden, *features.shape[-2:]), dtype=torch.float32)
         states: list[Tensor] = []
-        for step in towards.unbind(1):
-            state = self.cell.step(step, state)
-            states.append(state)
-        run = torch.stack(states, dim=1)
-        both = torch.cat([run[:, :, 0], run[:, :, 1].flip(1)], dim=2)
+        for start in range(0, slices, GATES_AT_ONCE):
+            for step in self._steps(features, start, min(start + GATES_AT_ONCE, slices)):
+                state = self.cell.step(step, state)
+                states.append(state)
+        up, down = (torch.stack([one[:, way] for one in states], dim=1) for way in (0, 1))
+        states.clear()
+        both = torch.cat([up, down.flip(1)], dim=2)
         projected: Tensor = self.project(both.flatten(0, 1))
         return features + torch.unflatten(projected, 0, (batch, slices))
+
+    def _steps(self, features: Tensor, start: int, stop: int) -> tuple[Tensor, ...]:
+        """Gates of steps `start` to `stop`: the way up enters these slices, the way down those as far from the end."""
+        slices = features.shape[1]
+        up, down = features[:, start:stop], features[:, slices - stop : slices - start].flip(1)
+        ways = [
+            torch.unflatten(self.cell.gates_one_way(part.flatten(0, 1), direction), 0, part.shape[:2])
+            for direction, part in enumerate((up, down))
+        ]
+        return torch.stack(ways, dim=2).unbind(1)
 
 
 class TimeRecurrence(nn.Module):

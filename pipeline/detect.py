@@ -23,7 +23,7 @@ from pipeline.space_time import SpaceTimeNet, StudyOutput
 from pipeline.study import Float64Array, Grid, UInt8Array
 
 AIR_HU = -1000.0
-SLICES_PER_CHUNK = 16
+SLICES_PER_CHUNK = 8
 """Full-size features of so many slices are in memory at a time; the answer does not depend on it."""
 
 

@@ -22,6 +22,11 @@ MASK_STRIDE = 2
 """Pixels of the input per pixel of the mask logits."""
 
 
+FINE_FEATURES_BYTES = 256 * 1024**2
+"""Features at strides 4 and 8 that are kept until the spatial layers have seen all slices; of what is beyond, a chunk is
+encoded again when its turn comes, which gives the same."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpaceTimeConfig:
     """Shape of the network; the defaults are size S."""
@@ -162,16 +167,35 @@ class SpaceTimeNet(nn.Module):
         starts = range(0, sequence.shape[2], chunk_slices)
         device = self.slice_head.logits.weight.device
         gap_days = gap_days.to(device)
-        encoded = [self._encoded(sequence, valid, start, start + chunk_slices) for start in starts]
-        space_1, space_2 = self._space(
-            torch.cat([levels[2] for levels in encoded], dim=2), torch.cat([levels[3] for levels in encoded], dim=2)
-        )
+        fine, fourth, fifth = self._encoded_once(sequence, valid, chunk_slices)
+        space_1, space_2 = self._space(fourth, fifth)
+        del fourth, fifth
         chunks: list[tuple[StudyOutput, ...]] = []
-        for start, levels in zip(starts, encoded, strict=True):
+        for number, start in enumerate(starts):
             window = slice(start, start + chunk_slices)
             known = valid[:, :, window].to(device)
+            levels = fine.pop(number, None) or self._encoded(sequence, valid, start, start + chunk_slices)[:2]
             chunks.append(self._time(levels, (space_1[:, :, window], space_2[:, :, window]), known, gap_days))
         return tuple(_joined(study) for study in zip(*chunks, strict=True))
+
+    def _encoded_once(
+        self, sequence: Tensor, valid: Tensor, chunk_slices: int
+    ) -> tuple[dict[int, list[Tensor]], Tensor, Tensor]:
+        """Fine levels of as many chunks as may be kept, by number; strides 16 and 32 of all slices."""
+        fine: dict[int, list[Tensor]] = {}
+        coarse: list[list[Tensor]] = []
+        kept_bytes = 0
+        for number, start in enumerate(range(0, sequence.shape[2], chunk_slices)):
+            levels = self._encoded(sequence, valid, start, start + chunk_slices)
+            kept_bytes += _size_bytes(levels[:2])
+            if kept_bytes <= FINE_FEATURES_BYTES:
+                fine[number] = levels[:2]
+            coarse.append(levels[2:])
+        return (
+            fine,
+            torch.cat([levels[0] for levels in coarse], dim=2),
+            torch.cat([levels[1] for levels in coarse], dim=2),
+        )
 
     def _encoded(self, sequence: Tensor, valid: Tensor, start: int, stop: int) -> list[Tensor]:
         """Four levels (T, B, z, C, h, w) of the slices from `start` to `stop`."""
@@ -221,6 +245,10 @@ class SpaceTimeNet(nn.Module):
             )
             for study in range(rows[0])
         )
+
+
+def _size_bytes(tensors: list[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def _per_study(features: Tensor, rows: tuple[int, int]) -> Tensor:

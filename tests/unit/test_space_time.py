@@ -50,6 +50,21 @@ def test_chunks_along_z_give_what_the_whole_gives(chunk_slices: int) -> None:
         assert_same(one, other)
 
 
+def test_what_is_encoded_again_to_save_memory_gives_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features that were not kept, gates that were not computed at once."""
+    net, sequence = tiny_space_time_net(), torch.stack([random_study(1), random_study(2)])
+    valid, gaps = torch.ones_like(sequence[:, :, :1]), torch.tensor([0.0, 6.0])
+    with torch.inference_mode():
+        kept = net.stream(sequence, valid, gaps, chunk_slices=2)
+        monkeypatch.setattr("pipeline.space_time.FINE_FEATURES_BYTES", 0)
+        again = net.stream(sequence, valid, gaps, chunk_slices=2)
+        monkeypatch.setattr("pipeline.conv_gru.GATES_AT_ONCE", 2)
+        in_parts = net.stream(sequence, valid, gaps, chunk_slices=2)
+    for one, other, third in zip(kept, again, in_parts, strict=True):
+        assert all(torch.equal(*pair) for pair in zip(tensors(one), tensors(other), strict=True))
+        assert_same(one, third)
+
+
 @pytest.mark.parametrize("studies", [1, 2, 4])
 def test_any_number_of_earlier_studies_is_read(studies: int) -> None:
     """One output per study, the mask at half size, boxes at strides 8, 16, 32."""
