@@ -38,11 +38,11 @@ class SiteStore:
 class DataConfig:
     """What is trained on; rendered once into the cache."""
 
-    phantom_patients: int = 90
-    validation_patients: int = 28
+    phantom_patients: int = 120
+    validation_patients: int = 60
     """Phantoms of other seeds, never trained on."""
-    paintings_per_real_study: int = 5
-    """Series of synthetic lesions set into each real study."""
+    paintings_per_real_study: int = 24
+    """Series of synthetic lesions set into each real chest; blocks of slices get a third."""
     real_folders: tuple[RealFolder, ...] = ()
     stores: tuple[SiteStore, ...] = ()
     """Patients of their training split are trained on beside the painted real lungs."""
@@ -67,7 +67,7 @@ class LungTraining:
 class SpaceTimeTraining:
     """Training of Space-Time-Net."""
 
-    steps: int = 5200
+    steps: int = 24_000
     batch: int = 2
     """Patients per step."""
     learning_rate: float = 1e-3
@@ -75,13 +75,13 @@ class SpaceTimeTraining:
     """Per patient and step."""
     crop: tuple[int, int] = (112, 128)
     """Rows and columns."""
-    real_share: float = 0.45
+    real_share: float = 0.5
     """Of the patients that are painted real lungs."""
     no_prior_share: float = 0.35
     """Steps without an earlier study: without them the network fails where there is none."""
     wrong_patient_share: float = 0.04
     """Earlier studies that are somebody else's, to be ignored."""
-    epoch_steps: int = 250
+    epoch_steps: int = 500
     """After each, the averaged weights and their validation loss are saved."""
     start_from: Path | None = None
     """A model pack whose weights are trained on; None starts from random ones."""
