@@ -8,6 +8,7 @@ import SimpleITK
 from scipy import ndimage
 
 from pipeline.findings import LesionKind, Side
+from pipeline.lesion_rules import TOUCHING, without_sheets
 from pipeline.orient import image_from_array, sub_grid
 from pipeline.plug_points import Detection, SliceFinding, StudyDetection
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, Grid, Int16Array, UInt8Array, UInt16Array
@@ -22,13 +23,10 @@ BOX_HIT_SHARE = 0.2
 MOST_LESIONS = 65_535
 """What a label map of 16 bits can tell apart."""
 
-TOUCHING = np.ones((3, 3, 3), np.uint8)
-"""Voxels that share a corner belong to one lesion; so do its parts on neighbouring slices."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LesionMaps:
-    """The detector's answer for one study on that study's grid, within the lungs."""
+    """The detector's answer for one study on that study's grid, within the lungs, as far as it is plausible."""
 
     lesion: BoolArray
     consolidation: BoolArray
@@ -71,10 +69,12 @@ def lesion_maps(
         threshold: A voxel of this probability is lesion.
     """
     maps = LesionMaps(lesion=np.zeros(grid.shape, np.bool_), consolidation=np.zeros(grid.shape, np.bool_))
-    for box in ndimage.find_objects((lung_mask > 0).view(np.uint8)):
+    for found in ndimage.find_objects((lung_mask > 0).view(np.uint8)):
+        box = (slice(max(0, found[0].start - 1), min(found[0].stop + 1, grid.shape[0])), *found[1:])
         part = sub_grid(grid, box)
         probability = _on_grid(study.lesion_probability, detection.grid, part)
-        maps.lesion[box] = (probability >= threshold) & (lung_mask[box] > 0)
+        lungs = lung_mask[box] > 0
+        maps.lesion[box] = without_sheets((probability >= threshold) & lungs, lungs, grid.spacing_mm)
         dense = _on_grid(study.consolidation_probability, detection.grid, part)
         maps.consolidation[box] = maps.lesion[box] & (dense * 2 > probability)
     return maps
