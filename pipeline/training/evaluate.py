@@ -12,6 +12,7 @@ from pipeline.patient_score import patient_features
 from pipeline.space_time import SpaceTimeNet, StudyOutput
 from pipeline.study import BoolArray, Float32Array, UInt8Array
 from pipeline.training.cases import Case
+from pipeline.training.losses import UNKNOWN_KIND
 from pipeline.training.sequences import boxes_of_slices
 
 PROBABILITIES = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -66,7 +67,8 @@ def evaluate_case(net: SpaceTimeNet, case: Case, priors: int) -> CaseFigures:
     studies = case.studies[-1 - min(priors, len(case.studies) - 1) :]
     output = newest_output(net, studies)
     newest = studies[-1]
-    lungs = newest.truth[0] > 0
+    # Where nobody said what there is, nothing is right or wrong.
+    lungs = (newest.truth[0] > 0) & (newest.truth[2] != UNKNOWN_KIND)
     by_kind = kind_probabilities(output, newest.volume_hu.shape[1:])
     probability = np.asarray(by_kind.sum(axis=1) * lungs)
     voxel_ml = case.slice_spacing_mm * case.pixel_mm**2 / 1000.0
@@ -80,7 +82,9 @@ def evaluate_case(net: SpaceTimeNet, case: Case, priors: int) -> CaseFigures:
         lesions=int((counts >= SMALLEST_LESION_ML).sum()),
         lesion_ml=float(counts.sum()),
         masks=masks,
-        kind_agreement=_kind_agreement(probability >= 0.5, by_kind, newest.truth[2]),
+        kind_agreement=_kind_agreement(
+            probability >= 0.5, by_kind, np.where(lungs, newest.truth[2], 0).astype(np.uint8)
+        ),
         slice_logits=output.slice_logits.numpy(),
         slice_truth=(numbers > 0).sum(axis=(1, 2)) >= 12,
         boxes=tuple(_box_counts(output, numbers, score) for score in BOX_SCORES),
