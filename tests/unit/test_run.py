@@ -9,6 +9,7 @@ import pytest
 
 from builders.ct_series import AIR_HU, BODY_HU, LESION_HU, LUNG_HU, CtSeries, chest_hu, ct_images, write_images
 from builders.fake_engine import shape_engine
+from pipeline.align import Alignment
 from pipeline.errors import NotAChestError
 from pipeline.findings import Analysis, Change, KnownLesions, PriorStudy, Stage
 from pipeline.run import analyse_with
@@ -68,6 +69,15 @@ def test_each_lesion_says_how_it_changed(tmp_path: Path, earlier: StudyFiles) ->
     assert [gone.side for gone in findings.gone_lesions] == ["right"]
     assert findings.priors_used[0].interval_days == 10.0
     assert findings.priors_used[0].lung_overlap_dice > 0.95
+
+
+def test_bending_the_earlier_study_tells_the_same_changes(tmp_path: Path, earlier: StudyFiles) -> None:
+    """Growth is neither erased nor made by fitting the earlier study more closely."""
+    now = build_files(tmp_path, "1.2.3", 0, {LOW_LEFT: 20.0, HIGH_RIGHT: 12.0})
+    priors = [PriorStudy(files=earlier)]
+    bent = analyse_with(shape_engine(), now, priors, alignment=Alignment.DEFORMABLE, on_progress=lambda *_: None)
+    assert changes(bent) == {"left low": Change.GROWN, "right high": Change.NEW}
+    assert len(bent.findings.gone_lesions) == 1
 
 
 def test_an_unchanged_patient_is_stable(tmp_path: Path, earlier: StudyFiles) -> None:
