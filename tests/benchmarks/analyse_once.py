@@ -32,6 +32,12 @@ class StageClock:
         self._stage, self._began = stage, now
 
 
+def peak_kib() -> int:
+    """Largest resident memory of this process; what the system tells its parent may be that of the parent itself."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+
+
 def main() -> None:
     """Analyse, report."""
     alignment, current, *priors = sys.argv[1:]
@@ -49,6 +55,7 @@ def main() -> None:
     report = {
         "analyse_s": round(time.monotonic() - began, 2),
         "processor_s": round(time.process_time() - processor, 2),
+        "peak_gib": round(peak_kib() / 1024**2, 2),
         "stages_s": {stage: round(seconds, 2) for stage, seconds in clock.seconds.items()},
         "slices": len(findings.input_sop_instance_uids),
         "priors_used": len(findings.priors_used),
