@@ -10,7 +10,8 @@ import torch
 from pipeline.errors import PipelineError
 from pipeline.lungs_net import lung_net_input, lung_net_labels
 from pipeline.model_input import InputContract
-from pipeline.phantom import Course, PhantomPatient, PhantomStudy, build_patient, render_study
+from pipeline.phantom import Course, LookAlike, PhantomPatient, PhantomStudy, build_patient, render_study
+from pipeline.phantom.look_alikes import draw_kinds
 from pipeline.study import Int16Array, UInt8Array
 from pipeline.training.cases import DESCRIPTION, Case, CaseStudy, lung_window, save_case
 from pipeline.training.phantom_scans import draw_posture, draw_scan, misplaced, model_spacing
@@ -24,8 +25,11 @@ TEST_SPACINGS_MM = (5.0, 6.5, 8.0)
 LUNG_SLICES_PER_PATIENT = 14
 """Kept whole for the lung network."""
 
-LEAST_DISEASE_ML = 0.1
-"""In the newest study of a diseased test patient."""
+TRAINING_MIMICS = {LookAlike.OLD_GROUND_GLASS: 0.30, LookAlike.OLD_CONSOLIDATION: 0.15}
+"""Share of the training patients that are given these besides what they have."""
+
+LEAST_DISEASE_ML = 1.0
+"""In the newest study of a diseased test patient; less is hardly seen on slices of 5 to 8 mm."""
 
 _TRIES = 40
 
@@ -58,7 +62,7 @@ def render_phantom_case(seed: int, folder: Path, contract: InputContract) -> Non
     rng = np.random.default_rng([seed, 77])
     course = COURSES[rng.choice(len(COURSES), p=COURSE_SHARES)]
     plan = _Plan(
-        patient=build_patient(seed, course=course),
+        patient=build_patient(seed, course=course, look_alikes=draw_training_kinds(rng)),
         days=draw_days(rng),
         slice_spacing_mm=float(rng.choice(SLICE_SPACINGS_MM)),
     )
@@ -84,6 +88,17 @@ def render_test_case(seed: int, folder: Path, contract: InputContract, *, status
             return
     reason = f"no study of phantom patient {seed} shows {LEAST_DISEASE_ML} ml of disease"
     raise PhantomCaseError(reason)
+
+
+def draw_training_kinds(rng: np.random.Generator) -> frozenset[LookAlike]:
+    """What may be taken for the disease in a patient that is trained on.
+
+    What only time tells from the disease is shown more often than it occurs, else time is not learned.
+    """
+    kinds = set(draw_kinds(rng))
+    drawn = rng.random(len(TRAINING_MIMICS))
+    kinds |= {kind for (kind, share), number in zip(TRAINING_MIMICS.items(), drawn, strict=True) if number < share}
+    return frozenset(kinds)
 
 
 def _free_plan(seed: int, rng: np.random.Generator) -> _Plan:

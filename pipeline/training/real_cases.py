@@ -11,7 +11,7 @@ import torch
 from pipeline.model_input import InputContract
 from pipeline.phantom.irregular import LungDisease, draw_grain
 from pipeline.phantom.kinetics import Course
-from pipeline.phantom.look_alikes import draw_bodies, draw_kinds
+from pipeline.phantom.look_alikes import draw_bodies
 from pipeline.phantom.paint import (
     NOT_KNOWN,
     ScannedLungs,
@@ -24,7 +24,7 @@ from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Int16Array, UInt8Ar
 from pipeline.training import augment
 from pipeline.training.cases import Case, CaseStudy, lung_window, save_case
 from pipeline.training.chest_shapes import draw_shape, shaped
-from pipeline.training.phantom_cases import draw_days, save_lung_slices
+from pipeline.training.phantom_cases import draw_days, draw_training_kinds, save_lung_slices
 from pipeline.training.real_lungs import RealStudy
 from pipeline.training.scan_changes import (
     DENSEST_LUNG_HU,
@@ -172,7 +172,7 @@ def _patient(
 def _disease(lungs: ScannedLungs, course: Course, rng: np.random.Generator) -> LungDisease:
     """Lesions of a course, and what may be taken for them."""
     site = room_for_lesions(lungs)
-    kinds = draw_kinds(rng) if rng.random() < LOOK_ALIKE_SHARE else frozenset()
+    kinds = draw_training_kinds(rng) if rng.random() < LOOK_ALIKE_SHARE else frozenset()
     return LungDisease(
         lesions=draw_lesions(site, course, rng), look_alikes=draw_bodies(site, kinds, rng), grain=draw_grain(rng)
     )

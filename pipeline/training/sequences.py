@@ -21,6 +21,15 @@ MARGIN = 16
 
 AIR_HU = -1000
 
+BLOCK = 4
+"""Pixels along a side of the blocks from which crops are chosen."""
+
+LESION_SHARE, LOOK_ALIKE_SHARE = 0.5, 0.25
+"""Of the crops: about a lesion where there is one, and about something dense that is none; the rest lie anywhere."""
+
+DENSE_HU = -600.0
+"""Mean of a block from which it may be taken for a lesion: large vessels, scars, atelectasis, oedema."""
+
 COARSE_SHARE = 0.25
 """Of the studies, as if scanned with large pixels."""
 
@@ -137,13 +146,10 @@ def _integer(generator: torch.Generator, low: int, high: int) -> int:
 
 
 def _place(study: CaseStudy, settings: SpaceTimeTraining, generator: torch.Generator) -> Place:
-    """About a lesion more often than not, else anywhere in the lungs."""
-    layer = 1 if augment.chance(generator, 0.6) else 0
-    inside = np.argwhere(study.truth[layer, :, ::4, ::4])
-    if not len(inside):
-        inside = np.argwhere(study.truth[0, :, ::4, ::4])
+    """About a lesion, about what may be taken for one, or anywhere in the lungs."""
+    inside = worth_seeing(study, augment.uniform(generator, 0.0, 1.0))
     z, y, x = inside[_integer(generator, 0, len(inside))]
-    middle = (int(z), int(y) * 4, int(x) * 4)
+    middle = (int(z), int(y) * BLOCK, int(x) * BLOCK)
     jitter = [_integer(generator, -side // 4, side // 4) for side in (settings.slices, *settings.crop)]
     wanted = (settings.slices, *settings.crop)
     first = [
@@ -151,6 +157,26 @@ def _place(study: CaseStudy, settings: SpaceTimeTraining, generator: torch.Gener
         for centre, off, want, have in zip(middle, jitter, wanted, study.volume_hu.shape, strict=True)
     ]
     return Place(first_slice=first[0], row=first[1], column=first[2])
+
+
+def worth_seeing(study: CaseStudy, draw: float) -> np.ndarray:
+    """Blocks (n, 3) of z, y / BLOCK, x / BLOCK from which the middle of a crop is taken."""
+    lungs = study.truth[0, :, ::BLOCK, ::BLOCK] > 0
+    lesions = study.truth[1, :, ::BLOCK, ::BLOCK] > 0
+    if draw < LESION_SHARE and lesions.any():
+        return np.argwhere(lesions)
+    dense = lungs & ~lesions & (_block_means(study.volume_hu) > DENSE_HU)
+    if draw < LESION_SHARE + LOOK_ALIKE_SHARE and dense.any():
+        return np.argwhere(dense)
+    return np.argwhere(lungs)
+
+
+def _block_means(volume_hu: np.ndarray) -> np.ndarray:
+    """(Z, ceil(Y / BLOCK), ceil(X / BLOCK)): means of blocks in the plane, of which those at the edges are repeated."""
+    rows, columns = (-side % BLOCK for side in volume_hu.shape[1:])
+    padded = np.pad(volume_hu, ((0, 0), (0, rows), (0, columns)), mode="edge")
+    blocks = padded.reshape(len(padded), padded.shape[1] // BLOCK, BLOCK, padded.shape[2] // BLOCK, BLOCK)
+    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32))
 
 
 def _shifted(place: Place, generator: torch.Generator) -> Place:

@@ -8,13 +8,16 @@ import pytest
 import torch
 
 from pipeline.model_input import InputContract
+from pipeline.phantom import LookAlike
 from pipeline.phantom.paint import NOT_KNOWN
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Int16Array
-from pipeline.training.cases import load_cases
+from pipeline.training.cases import CaseStudy, load_cases
 from pipeline.training.chest_shapes import draw_shape, resliced
 from pipeline.training.marked_boxes import marked_region, read_marked_boxes
+from pipeline.training.phantom_cases import draw_training_kinds
 from pipeline.training.real_cases import paint_case, real_chest, save_real_cases
 from pipeline.training.real_lungs import RealStudy, pseudo_lung_mask
+from pipeline.training.sequences import worth_seeing
 
 SPACING_MM = (5.0, 3.0, 3.0)
 CONTRACT = InputContract(pixel_mm=3.0)
@@ -154,3 +157,23 @@ def test_a_mirrored_chest_has_its_right_lung_on_the_right() -> None:
         lungs = paint_case(seen, number, rng=np.random.default_rng(number), contract=CONTRACT).studies[-1].truth[0]
         right, left = (np.nonzero(lungs == side)[2].mean() for side in (RIGHT_LUNG, LEFT_LUNG))
         assert right < left
+
+
+def test_crops_lie_about_lesions_and_about_what_may_be_taken_for_one() -> None:
+    """Half of the draws see a lesion, a quarter something dense in the lung that is none."""
+    truth = np.zeros((3, 1, 16, 16), np.uint8)
+    truth[0] = 1
+    truth[1, :, :4, :4] = 1
+    volume_hu = np.full((1, 16, 16), -850, np.int16)
+    volume_hu[:, :4, :4], volume_hu[:, 8:12, 8:12] = -500, -400
+    study = CaseStudy(day=0.0, volume_hu=volume_hu, truth=truth)
+    assert worth_seeing(study, 0.3).tolist() == [[0, 0, 0]]
+    assert worth_seeing(study, 0.6).tolist() == [[0, 2, 2]]
+    assert len(worth_seeing(study, 0.9)) == 16
+
+
+def test_mimics_are_shown_more_often_than_they_occur() -> None:
+    """Else the time layers have nothing to learn."""
+    rng = np.random.default_rng(3)
+    shown = [LookAlike.OLD_GROUND_GLASS in draw_training_kinds(rng) for _ in range(400)]
+    assert 0.28 < np.mean(shown) < 0.46
