@@ -15,9 +15,6 @@ from pipeline.training.evaluate import BOX_SCORES, PROBABILITIES, SMALLEST_LESIO
 from pipeline.training.patient_points import PatientPoints, choose_patient_points
 
 SLICE_SPECIFICITY = 0.95
-MERIT_TO_SPARE = 0.01
-"""Given up for a higher threshold: real scans tempt to more false claims than phantoms do."""
-
 LEAST_DICE_ML = 0.5
 """Studies with less lesion than this have no Dice worth averaging."""
 
@@ -54,7 +51,7 @@ def choose_operating_points(readings: Sequence[Sequence[CaseFigures]]) -> Operat
     """Thresholds from all readings of the validation cases together; each reading is one number of earlier studies."""
     everything = [figures for reading in readings for figures in reading]
     merits = [_mask_merit(everything, index) for index in range(len(PROBABILITIES))]
-    mask_index = max(index for index, merit in enumerate(merits) if not merit < max(merits) - MERIT_TO_SPARE)
+    mask_index = int(np.nanargmax(merits)) if not np.isnan(merits).all() else len(merits) // 2
     box_index = int(np.argmax([_box_f1(everything, index) for index in range(len(BOX_SCORES))]))
     patient = choose_patient_points(
         np.array([figures.features[mask_index] for figures in everything]),

@@ -59,18 +59,19 @@ def choose_patient_points(features: Float64Array, diseased: NDArray[np.bool_]) -
 def fit_patient_score(
     features: Float64Array, diseased: NDArray[np.bool_], *, temperature: float = 1.0
 ) -> PatientScoreWeights:
-    """Logistic regression with a little shrinkage."""
+    """Logistic regression with a little shrinkage; neither feature may lower the score, whatever the cases say."""
     inputs = torch.from_numpy(features).float()
     truth = torch.from_numpy(diseased).float()
-    weights = torch.zeros(3, requires_grad=True)
+    raw = torch.zeros(3, requires_grad=True)
 
     def loss() -> torch.Tensor:
-        logits = weights[0] + inputs @ weights[1:]
-        fit = torch.nn.functional.binary_cross_entropy_with_logits(logits, truth)
-        return fit + SHRINKAGE * weights[1:].square().sum()
+        weights = torch.nn.functional.softplus(raw[1:])
+        fit = torch.nn.functional.binary_cross_entropy_with_logits(raw[0] + inputs @ weights, truth)
+        return fit + SHRINKAGE * weights.square().sum()
 
-    _minimise(loss, weights)
-    bias, slices, involvement = weights.detach().tolist()
+    _minimise(loss, raw)
+    bias = float(raw[0].detach())
+    slices, involvement = torch.nn.functional.softplus(raw[1:].detach()).tolist()
     return PatientScoreWeights(bias=bias, slice_weight=slices, involvement_weight=involvement, temperature=temperature)
 
 

@@ -52,3 +52,12 @@ def test_cases_of_one_class_have_no_named_operating_points() -> None:
     points = operating_points(np.linspace(0.1, 0.9, 10), np.ones(10, bool))
     assert points.default.threshold == 0.5
     assert points.sensitivity_95 is None
+
+
+def test_more_involvement_never_lowers_the_score() -> None:
+    """Even where the cases at hand would say so by chance."""
+    features, diseased = cases(300)
+    features[:, 1] = -features[:, 0] + np.random.default_rng(2).normal(0.0, 0.1, 300)
+    points = choose_patient_points(features, diseased)
+    assert points.weights.slice_weight > 0.5
+    assert points.weights.involvement_weight >= 0.0
