@@ -37,7 +37,7 @@ def breathed(lungs: ScannedLungs, level_hu: float, rng: np.random.Generator) -> 
 
 
 def with_dependent_band(lungs: ScannedLungs, rng: np.random.Generator) -> ScannedLungs:
-    """Lungs that have collapsed a little where the patient lies on them."""
+    """Lungs that have collapsed a little where the patient lies on them: thinly, or disease there would pass for it."""
     inside = lungs.lung_mask > 0
     slices, rows, columns = inside.shape
     row = np.arange(rows, dtype=np.float32)[None, :, None]
@@ -45,9 +45,9 @@ def with_dependent_band(lungs: ScannedLungs, rng: np.random.Generator) -> Scanne
     depth_mm = (back - row) * np.float32(lungs.axes.step_mm[1])
     low = np.linspace(1.0, rng.uniform(-0.6, 0.7), slices, dtype=np.float32)[:, None, None]
     wave = ndimage.gaussian_filter(cut_texture(fractal_noise(2.0), (slices, 1, columns), rng), (0.0, 0.0, 4.0))
-    thickness_mm = rng.uniform(4.0, 14.0) * np.clip(low + 0.4 * wave, 0.0, 1.5)
+    thickness_mm = rng.uniform(3.0, 8.0) * np.clip(low + 0.4 * wave, 0.0, 1.5)
     share = np.clip((thickness_mm - depth_mm) / 4.0, 0.0, 1.0) * inside
-    denser_hu = rng.uniform(80.0, 420.0) * share * np.clip(1.0 - depth_mm / 30.0, 0.2, 1.0)
+    denser_hu = rng.uniform(60.0, 280.0) * share * np.clip(1.0 - depth_mm / 30.0, 0.2, 1.0)
     return with_parenchyma(lungs, np.minimum(lungs.parenchyma_hu + denser_hu, 0.0).astype(np.float32))
 
 
