@@ -1,10 +1,13 @@
 """Where a training stands: saved so that a run that stopped goes on as if it had not."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
 
 EMA_DECAY = 0.998
 """Of the averaged weights that are evaluated and shipped."""
@@ -69,12 +72,15 @@ def step_generator(seed: int, step: int) -> torch.Generator:
 
 
 def gradient_step(state: TrainingState, loss: Tensor, learning_rate: float) -> None:
-    """One step of the optimiser, clipped, with the average kept up."""
+    """One step of the optimiser, clipped, with the average kept up; gradients that are no numbers change nothing."""
     for group in state.optimiser.param_groups:
         group["lr"] = learning_rate
     state.optimiser.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]  # torch has no type for it
-    nn.utils.clip_grad_norm_(state.net.parameters(), 1.0)
-    state.optimiser.step()
+    norm = nn.utils.clip_grad_norm_(state.net.parameters(), 1.0)
+    if bool(torch.isfinite(norm)):
+        state.optimiser.step()
+    else:
+        logger.warning("step %d left out: its gradients are not finite", state.step + 1)
     state.step += 1
     state.average()

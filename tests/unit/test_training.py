@@ -264,3 +264,13 @@ def test_a_model_that_nobody_knows_is_refused_before_training(tmp_path: Path) ->
     config = dataclasses.replace(tiny_config(tmp_path), comparison=ComparisonTraining(models=("yolov9",)))
     with pytest.raises(TrainingConfigError, match="yolov3"):
         train(config, out=tmp_path / "pack", on_progress=nobody_listens)
+
+
+def test_a_step_whose_gradients_are_no_numbers_changes_nothing() -> None:
+    """One bad batch must not end a training of hours."""
+    net = torch.nn.Linear(2, 1)
+    state = new_state(net)
+    before = net.weight.detach().clone()
+    gradient_step(state, net(torch.full((1, 2), torch.nan)).sum(), 1e-2)
+    assert torch.equal(net.weight, before)
+    assert state.step == 1
