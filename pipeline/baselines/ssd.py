@@ -97,7 +97,10 @@ class ExtendedEncoder(nn.Module):
     def forward(self, images: Tensor) -> dict[str, Tensor]:
         """(N, 4, H, W) to maps at strides 4 to 64."""
         levels = self.encoder(images)
-        levels.append(self.extra(levels[-1]))
+        # In float32: torch 2.13 leaves the weight gradient of this convolution partly unset in bfloat16 on the CPU where
+        # the map has one pixel, as on crops of 32.
+        with torch.autocast(images.device.type, enabled=False):
+            levels.append(self.extra(levels[-1].float()))
         return {str(number): level for number, level in enumerate(levels)}
 
 
