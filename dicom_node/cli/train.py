@@ -11,7 +11,7 @@ from dicom_node.errors import NodeError
 
 
 class MissingExtraError(NodeError):
-    """Training needs a package that the node itself does not; install the extra with `pip install '.[train]'`."""
+    """Training and evaluation need packages that the node itself does not; install them with `pip install '.[train]'`."""
 
 
 def train(
@@ -30,8 +30,8 @@ def train(
         raise MissingExtraError from error
     try:
         wanted = load_training_config(config)
+        with PhaseProgress() as progress:
+            folder = run_training(wanted, out=out, on_progress=progress.show)
     except TrainingConfigError as error:
         raise typer.BadParameter(error.reason, param_hint="--config") from error
-    with PhaseProgress() as progress:
-        folder = run_training(wanted, out=out, on_progress=progress.show)
     console().print(f"{folder}: name it as [pipeline].model_pack in the configuration", soft_wrap=True, markup=False)

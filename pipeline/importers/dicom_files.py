@@ -1,9 +1,10 @@
 """DICOM files below a folder: whose they are, and the CT that a series of them makes."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +16,7 @@ from pydicom.uid import CTImageStorage
 
 from pipeline.choose import choose_series
 from pipeline.importers.images import check_is_hu
-from pipeline.importers.records import ImportedStudy
+from pipeline.importers.records import ImportedStudy, SourceStudy
 from pipeline.orient import LpsVolume, lps_from_source, lps_mask_from_source
 from pipeline.read import FOREIGN_READ_ERRORS, tolerant_pydicom
 from pipeline.study import Volume
@@ -185,3 +186,26 @@ def _number(value: object) -> float | None:
         return float(str(value))
     except ValueError:
         return None
+
+
+def studies_drawn_on(
+    source: Path,
+    series: Mapping[str, Sequence[DicomFile]],
+    drawn_on: Mapping[str, Sequence[DicomFile]],
+    read: Callable[[Sequence[DicomFile], Sequence[Path]], ImportedStudy],
+) -> tuple[SourceStudy, ...]:
+    """One study for each CT series that something was drawn on.
+
+    Args:
+        source: Folder that is imported.
+        series: Images by Series Instance UID.
+        drawn_on: What was drawn, by the Series Instance UID of its CT.
+        read: Called with the images and the paths of what was drawn on them.
+    """
+    return tuple(
+        SourceStudy(
+            where=str(series[uid][0].path.parent.relative_to(source)),
+            read=partial(read, series[uid], [file.path for file in drawn_on[uid]]),
+        )
+        for uid in sorted(drawn_on)
+    )

@@ -11,7 +11,15 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.uid import RTStructureSetStorage
 
-from pipeline.importers.dicom_files import DicomCt, DicomFile, dicom_files, grouped, read_dicom_ct, study_of_ct
+from pipeline.importers.dicom_files import (
+    DicomCt,
+    DicomFile,
+    dicom_files,
+    grouped,
+    read_dicom_ct,
+    studies_drawn_on,
+    study_of_ct,
+)
 from pipeline.importers.dicom_seg import SOURCE
 from pipeline.importers.errors import NothingToImportError, StudyNotImportedError
 from pipeline.importers.licences import OWN
@@ -22,7 +30,6 @@ from pipeline.importers.records import (
     Importer,
     ImportOptions,
     Refusal,
-    SourceStudy,
     StudyLabel,
 )
 from pipeline.importers.structures import Structure, structure_named
@@ -66,13 +73,7 @@ def find(source: Path, options: ImportOptions) -> FoundStudies:
             drawn_on[uid].append(file)
         else:
             refused.append(Refusal(where=str(file.path.relative_to(source)), reason=_NO_CT))
-    studies = tuple(
-        SourceStudy(
-            where=str(series[uid][0].path.parent.relative_to(source)),
-            read=partial(_read_study, series[uid], [file.path for file in drawn_on[uid]], options),
-        )
-        for uid in sorted(drawn_on)
-    )
+    studies = studies_drawn_on(source, series, drawn_on, partial(_read_study, options))
     return FoundStudies(studies=studies, refused=tuple(refused))
 
 
@@ -124,7 +125,7 @@ def region_mask(region: Region, ct: DicomCt) -> BoolArray:
     return mask
 
 
-def _read_study(images: Sequence[DicomFile], paths: Sequence[Path], options: ImportOptions) -> ImportedStudy:
+def _read_study(options: ImportOptions, images: Sequence[DicomFile], paths: Sequence[Path]) -> ImportedStudy:
     ct = read_dicom_ct(images)
     canvas = TruthCanvas(ct.lps.grid.shape)
     left_out = set()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from pipeline.importers.dicom_files import DicomFile, dicom_files, grouped, read_dicom_ct, study_of_ct
+from pipeline.importers.dicom_files import DicomFile, dicom_files, grouped, read_dicom_ct, studies_drawn_on, study_of_ct
 from pipeline.importers.errors import NothingToImportError, StudyNotImportedError
 from pipeline.importers.licences import OWN
 from pipeline.importers.records import (
@@ -15,7 +15,6 @@ from pipeline.importers.records import (
     Importer,
     ImportOptions,
     Refusal,
-    SourceStudy,
     StudyLabel,
 )
 from pipeline.importers.segments import (
@@ -46,13 +45,7 @@ def find(source: Path, options: ImportOptions) -> FoundStudies:
     images = [file for file in files if file.is_ct_image]
     drawn_on, refused = _by_series(segmentations, images, source)
     series = grouped(images, lambda file: file.series_uid)
-    studies = tuple(
-        SourceStudy(
-            where=str(series[uid][0].path.parent.relative_to(source)),
-            read=partial(_read_study, series[uid], [file.path for file in drawn_on[uid]], options),
-        )
-        for uid in sorted(drawn_on)
-    )
+    studies = studies_drawn_on(source, series, drawn_on, partial(_read_study, options))
     return FoundStudies(studies=studies, refused=tuple(refused))
 
 
@@ -75,7 +68,7 @@ def _by_series(
     return drawn_on, refused
 
 
-def _read_study(images: Sequence[DicomFile], paths: Sequence[Path], options: ImportOptions) -> ImportedStudy:
+def _read_study(options: ImportOptions, images: Sequence[DicomFile], paths: Sequence[Path]) -> ImportedStudy:
     ct = read_dicom_ct(images)
     segmentations = [read_segmentation(path) for path in paths]
     segments = [segment for segmentation in segmentations for segment in segmentation.segments]

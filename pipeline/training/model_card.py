@@ -24,7 +24,7 @@ Both are stored in half precision, trained with a fixed seed ({seed}) in bfloat1
 {data}
 
 Lung masks of the real scans are classical pseudo-masks (threshold and morphology), looked at, not drawn by experts.
-Nothing was learned at the tumours of these scans. Lesions were set into the real lungs by the generator of the
+What is marked in them as not known, such as tumours, is left out of the loss. Lesions were set into the real lungs by the generator of the
 phantoms. Earlier studies were shown misaligned by a few pixels, cut off, left out ({alone:.0%} of the steps) or swapped
 for a stranger's ({wrong:.0%}).
 

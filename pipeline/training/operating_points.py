@@ -11,7 +11,7 @@ from pipeline.evaluation.roc import delong_area
 from pipeline.model_pack import Thresholds
 from pipeline.patient_score import PatientScoreWeights
 from pipeline.study import Float64Array
-from pipeline.training.evaluate import BOX_SCORES, PROBABILITIES, SMALLEST_LESION_ML, CaseFigures
+from pipeline.training.case_figures import BOX_SCORES, PROBABILITIES, SMALLEST_LESION_ML, CaseFigures
 from pipeline.training.patient_points import PatientPoints, choose_patient_points
 
 SLICE_SPECIFICITY = 0.95

@@ -12,10 +12,10 @@ from pipeline.lungs_net import LungNet
 from pipeline.model_input import InputContract
 from pipeline.model_pack import TrainingData
 from pipeline.space_time import SpaceTimeNet
+from pipeline.training.case_figures import CaseFigures, evaluate_case
 from pipeline.training.cases import Case, load_cases
 from pipeline.training.compared import check_compared, train_compared
 from pipeline.training.config import TrainingConfig
-from pipeline.training.evaluate import CaseFigures, evaluate_case
 from pipeline.training.model_card import model_card
 from pipeline.training.operating_points import OperatingPoints, choose_operating_points
 from pipeline.training.pack_writer import INTENDED_USE, PackDescription, write_pack

@@ -18,8 +18,8 @@ import numpy as np
 from pipeline.model_input import InputContract
 from pipeline.model_pack import load_model_pack
 from pipeline.space_time import SpaceTimeNet
+from pipeline.training.case_figures import PROBABILITIES, CaseFigures, evaluate_case
 from pipeline.training.cases import Case
-from pipeline.training.evaluate import PROBABILITIES, CaseFigures, evaluate_case
 from pipeline.training.real_cases import paint_case, real_chest
 from pipeline.training.real_lungs import RealStudy, read_real_studies
 

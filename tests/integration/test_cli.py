@@ -211,12 +211,14 @@ def test_a_phantom_that_cannot_be_is_wrong_usage(tmp_path: Path, wrong: tuple[st
     assert wrong[0] in done.stderr
 
 
-def test_a_wrong_training_configuration_is_wrong_usage(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wrong", ["nonsense = 1", '[comparison]\nmodels = ["nonsense"]'])
+def test_a_wrong_training_configuration_is_wrong_usage(tmp_path: Path, wrong: str) -> None:
     """Nothing is rendered before the whole file is understood."""
     config = tmp_path / "training.toml"
-    config.write_text('cache = "cache"\nnonsense = 1\n')
+    config.write_text(f'cache = "cache"\n{wrong}\n')
 
     done = run_dicom_node("train", "--config", str(config), "--out", str(tmp_path / "pack"))
 
     assert done.returncode == 2
     assert "nonsense" in done.stderr
+    assert not (tmp_path / "cache").exists()
