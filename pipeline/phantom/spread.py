@@ -14,6 +14,8 @@ _CENTRAL_SHARE = 0.1
 """Of the patients, whose lesions lie anywhere in the lungs, about vessels and bronchi too."""
 _PLAQUE_RADIUS_MM = 9.0
 """Smaller lesions have no texture that shows, and no flat side."""
+_MOTTLED_SHARE = 0.25
+"""Of the lesions, so uneven that lung shows through: the patchy opacity that readers describe at the back of the bases."""
 _BAND_DAYS = 8.0
 """Bands of absorption stay this long after they formed."""
 
@@ -131,9 +133,14 @@ def _draw_plan(number: int, centre: Place, radius_mm: float, course: Course, rng
         softness_mm=float(rng.uniform(1.5, 3.0) if round_one else rng.uniform(2.0, 6.5)),
         roughness=float(rng.uniform(0.04, 0.12) if round_one else rng.uniform(0.14, 0.30)),
         kinetics=draw_kinetics(rng, course),
-        mottle_hu=float(rng.uniform(15.0, 60.0)) * (0.5 if faint else 1.0),
+        mottle_hu=_draw_mottle_hu(rng) * (0.5 if faint else 1.0),
         hug_mm=float(rng.uniform(8.0, 22.0)) if radius_mm > _PLAQUE_RADIUS_MM and rng.random() < 0.35 else None,
     )
+
+
+def _draw_mottle_hu(rng: np.random.Generator) -> float:
+    mottled = rng.random() < _MOTTLED_SHARE
+    return float(rng.uniform(60.0, 115.0) if mottled else rng.uniform(15.0, 60.0))
 
 
 def _draw_pattern(course: Course, radius_mm: float, rng: np.random.Generator) -> Pattern:
