@@ -130,7 +130,7 @@ class PipelineSettings(_Table):
 class ResultsSettings(_Table):
     """What the node writes about a study."""
 
-    sr_class: Literal["comprehensive", "comprehensive_3d"] = "comprehensive"
+    sr_layout: Literal["viewers", "segments_only"] = "viewers"
     device_serial_number: Annotated[LongString, Field(min_length=1)] = "1"
     institution: LongString = ""
 
@@ -155,6 +155,10 @@ class LogSettings(_Table):
     format: Literal["text", "json"] = "text"
 
 
+ResultKind = Literal["sr", "seg", "pdf", "capture", "presentation_state", "key_objects"]
+SrClassName = Literal["comprehensive", "comprehensive_3d", "enhanced", "basic_text"]
+
+
 class Peer(_Table):
     """Another application entity on the network."""
 
@@ -164,6 +168,14 @@ class Peer(_Table):
     port: Port
     may_send: bool = True
     receives_results: bool = False
+    results: Annotated[tuple[ResultKind, ...], Field(strict=False, min_length=1)] = ("sr", "seg", "pdf")
+    sr_classes: Annotated[tuple[SrClassName, ...], Field(strict=False, min_length=1)] = (
+        "comprehensive",
+        "enhanced",
+        "basic_text",
+    )
+    """Best first; the peer gets the first that it accepts."""
+    capture_without_seg: bool = True
 
 
 class Settings(_Table):

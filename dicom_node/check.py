@@ -9,7 +9,14 @@ from pathlib import Path
 from shutil import disk_usage
 
 import torch
-from pydicom.uid import UID, Comprehensive3DSRStorage, ComprehensiveSRStorage, SegmentationStorage
+from pydicom.uid import (
+    UID,
+    BasicTextSRStorage,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    EnhancedSRStorage,
+    SegmentationStorage,
+)
 from pysqlite3.dbapi2 import sqlite_version
 from sqlalchemy.engine import make_url
 
@@ -26,7 +33,12 @@ from storage.index import Index
 
 DISTRIBUTION = "dicom-node"
 _OUR_PACKAGES = ("dicom_node", "pipeline", "storage", "config")
-_SR_CLASS_UIDS = {"comprehensive": ComprehensiveSRStorage, "comprehensive_3d": Comprehensive3DSRStorage}
+_SR_CLASS_UIDS = {
+    "comprehensive": ComprehensiveSRStorage,
+    "comprehensive_3d": Comprehensive3DSRStorage,
+    "enhanced": EnhancedSRStorage,
+    "basic_text": BasicTextSRStorage,
+}
 
 
 class Outcome(StrEnum):
@@ -173,7 +185,7 @@ def check_peer(peer: Peer, settings: Settings) -> Iterator[CheckResult]:
 def check_result_classes(peer: Peer, settings: Settings) -> CheckResult:
     """That a destination accepts the SOP classes of the results, found out without sending anything."""
     subject = f"peer {peer.name}, results"
-    wanted = (_SR_CLASS_UIDS[settings.results.sr_class], SegmentationStorage)
+    wanted = (_SR_CLASS_UIDS[peer.sr_classes[0]], SegmentationStorage)
     try:
         answers = accepted_classes(peer, own_aet=settings.node.ae_title, sop_class_uids=[str(uid) for uid in wanted])
     except PeerUnreachableError as error:

@@ -24,6 +24,7 @@ from dicom_node.job_records import (
 )
 from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.priors import select_priors
+from dicom_node.result_plan import result_plan
 from storage.disk import disk_errors
 from storage.errors import DiskError
 from storage.files import ResultStore
@@ -144,7 +145,7 @@ class Dispatcher:
             lung_segmenter=settings.pipeline.lung_segmenter,
             lesion_detector=settings.pipeline.lesion_detector,
             alignment=settings.pipeline.alignment,
-            sr_class=settings.results.sr_class,
+            results=result_plan(settings),
             device_serial_number=settings.results.device_serial_number,
             institution=settings.results.institution,
             predecessor_folder=self._predecessor_folder(uid),

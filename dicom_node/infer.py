@@ -12,6 +12,7 @@ from dicom_node.errors import NodeError
 from dicom_node.folders import FolderStudy, folder_name_from_uid
 from dicom_node.pack_store import chosen_pack
 from dicom_node.priors import choose_priors, contradiction
+from dicom_node.result_plan import result_plan
 from dicom_node.results import ResultContext, ResultsError, read_known_lesions, write_result_set
 from pipeline.align import Alignment
 from pipeline.device import choose_device, limit_threads
@@ -202,6 +203,6 @@ def _context(settings: Settings) -> ResultContext:
         institution=settings.results.institution,
         created_at=datetime.now(UTC),
         revision=1,
-        sr_class=settings.results.sr_class,
+        plan=result_plan(settings),
         predecessor=None,
     )

@@ -125,7 +125,7 @@ def _context(spec: JobSpec) -> ResultContext:
         institution=spec.institution,
         created_at=spec.created_at,
         revision=spec.revision,
-        sr_class=spec.sr_class,
+        plan=spec.results,
         predecessor=predecessor_from_folder(spec.predecessor_folder) if spec.predecessor_folder else None,
     )
 

@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from dicom_node.results.plan import ResultPlan
 from storage.records import ResultFile
 
 
@@ -65,7 +66,7 @@ class JobSpec:
     """The same."""
     alignment: str = "affine"
     """How far earlier studies are bent."""
-    sr_class: str
+    results: ResultPlan
     device_serial_number: str
     institution: str
     predecessor_folder: Path | None

@@ -1,8 +1,7 @@
 """What results need to know that the pipeline does not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -10,17 +9,10 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from dicom_node.results.errors import UnreadableResultError
+from dicom_node.results.plan import ResultPlan
 
 SR_NAME: Final = "sr.dcm"
 """File name of the structured report in the folder of a result."""
-
-
-class SrClass(StrEnum):
-    """The SOP class of the structured report."""
-
-    COMPREHENSIVE = "comprehensive"
-    """Comprehensive SR: what most PACS and viewers take."""
-    COMPREHENSIVE_3D = "comprehensive_3d"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +39,14 @@ class ResultContext:
     institution: str = ""
     """Empty: the institution that the source images name is not repeated."""
     manufacturer: str = "dicom-node"
-    sr_class: str = SrClass.COMPREHENSIVE
-    """A value of `SrClass`."""
+    plan: ResultPlan = field(default_factory=ResultPlan)
 
     def __post_init__(self) -> None:
-        """Refuse a moment without a time zone, and an unknown class.
+        """Refuse a moment without a time zone.
 
         Raises:
-            ValueError: `created_at` is naive, or `sr_class` is none of `SrClass`.
+            ValueError: `created_at` is naive.
         """
-        SrClass(self.sr_class)
         if self.created_at.tzinfo is None:
             msg = "created_at needs a time zone"
             raise ValueError(msg)

@@ -15,8 +15,9 @@ from highdicom.sr import (
 from pydicom.dataset import Dataset
 
 from dicom_node.results import codes
-from dicom_node.results.context import Predecessor, ResultContext, SrClass
+from dicom_node.results.context import Predecessor, ResultContext
 from dicom_node.results.encode import local_moment, make_reproducible, stamp_for
+from dicom_node.results.plan import SrClass
 from dicom_node.results.seg import series_description
 from dicom_node.results.sr_groups import ReportMaterial, build_groups, key_slices
 from dicom_node.results.sr_sections import build_sections
@@ -31,10 +32,9 @@ SR_DOCUMENT: Final[dict[SrClass, type[ComprehensiveSR] | type[Comprehensive3DSR]
 
 
 def build_report(
-    material: ReportMaterial, *, context: ResultContext, uids: ResultUids
+    material: ReportMaterial, sr_class: SrClass, *, context: ResultContext, uids: ResultUids
 ) -> ComprehensiveSR | Comprehensive3DSR:
     """The report on one study: complete, preliminary, unverified (PS3.3 C.17.2)."""
-    sr_class = SrClass(context.sr_class)
     report = SR_DOCUMENT[sr_class](
         evidence=_evidence(material),
         content=_content(material, context)[0],

@@ -15,10 +15,11 @@ from dicom_node.results.encode import dicom_bytes
 from dicom_node.results.errors import InconsistentAnalysisError, UnreadableResultError, UnwritableResultError
 from dicom_node.results.findings_document import findings_bytes, read_lesions
 from dicom_node.results.masks import masks_bytes, read_masks
+from dicom_node.results.plan import ResultPlan, SrClass
 from dicom_node.results.preview import MOST_LESION_PICTURES, draw_lesion, draw_overview
 from dicom_node.results.seg import build_lesions_segmentation, build_lungs_segmentation
 from dicom_node.results.source import read_source_images
-from dicom_node.results.sr import build_report
+from dicom_node.results.sr import SR_DOCUMENT, build_report
 from dicom_node.results.sr_groups import ReportMaterial
 from dicom_node.results.uids import result_uids
 from pipeline.findings import Analysis, KnownLesions
@@ -130,8 +131,12 @@ def _dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]
             lesions_segmentation=lesions,
             manufacturer=context.manufacturer,
         )
-        report = build_report(material, context=context, uids=uids)
-        named = [("sr", SR_NAME, report), ("seg-lungs", LUNGS_NAME, lungs), ("seg-lesions", LESIONS_NAME, lesions)]
+        reports = [
+            ("sr", sr_name(sr_class, context.plan), build_report(material, sr_class, context=context, uids=uids))
+            for sr_class in context.plan.sr_classes
+            if sr_class in SR_DOCUMENT
+        ]
+        named = [*reports, ("seg-lungs", LUNGS_NAME, lungs), ("seg-lesions", LESIONS_NAME, lesions)]
         return [
             Content(kind=kind, name=name, data=dicom_bytes(dataset), dataset=dataset)
             for kind, name, dataset in named
@@ -139,6 +144,11 @@ def _dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]
         ]
     except (ValueError, TypeError, AttributeError, KeyError) as exc:
         raise UnwritableResultError from exc
+
+
+def sr_name(sr_class: SrClass, plan: ResultPlan) -> str:
+    """File name of the report of a class: the first of the plan is `sr.dcm`."""
+    return SR_NAME if sr_class is plan.sr_classes[0] else f"sr-{sr_class.replace('_', '-')}.dcm"
 
 
 def _plain_contents(analysis: Analysis, context: ResultContext) -> list[Content]:
@@ -156,7 +166,7 @@ def _plain_contents(analysis: Analysis, context: ResultContext) -> list[Content]
 
 def _remove_leftovers(folder: Path, names: set[str]) -> None:
     """Remove what an earlier attempt wrote and this one does not."""
-    for path in (folder / LESIONS_NAME, *folder.glob("preview-*.png")):
+    for path in (*folder.glob("*.dcm"), *folder.glob("preview-*.png")):
         if path.name not in names:
             path.unlink(missing_ok=True)
 

@@ -9,6 +9,7 @@ import pytest
 
 from builders.analysis import FEET_FIRST, StudyPlan, used_prior
 from builders.results import ResultShelf
+from dicom_node.results import ResultPlan, SrClass
 from pipeline.findings import DroppedPrior, GoneLesion, LesionKind, Side
 
 KNOWN_FALSE = (
@@ -69,7 +70,7 @@ def test_dciodvfy_finds_nothing(shelf: ResultShelf, plan: StudyPlan) -> None:
 
 def test_dciodvfy_finds_nothing_in_a_3d_report(shelf: ResultShelf) -> None:
     """The other SR class is as valid."""
-    folder = shelf.folder(PLANS["follow-up"], sr_class="comprehensive_3d")
+    folder = shelf.folder(PLANS["follow-up"], plan=ResultPlan(sr_classes=(SrClass.COMPREHENSIVE_3D,)))
     assert complaints("dciodvfy", "-new", folder / "out" / "sr.dcm") == []
 
 

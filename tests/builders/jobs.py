@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from dicom_node.job_records import JobSpec, PriorSpec, StudySpec
+from dicom_node.results import ResultPlan
 
 
 def job(current: StudySpec, *priors: StudySpec) -> JobSpec:
@@ -16,7 +17,7 @@ def job(current: StudySpec, *priors: StudySpec) -> JobSpec:
         device="cpu",
         threads=1,
         model_pack=None,
-        sr_class="comprehensive",
+        results=ResultPlan(),
         device_serial_number="1",
         institution="",
         predecessor_folder=None,

@@ -17,16 +17,16 @@ class ResultShelf:
         self._root = root
         self._folders: dict[object, Path] = {}
 
-    def folder(self, plan: StudyPlan | None = None, **context: object) -> Path:
+    def folder(self, study: StudyPlan | None = None, /, **context: object) -> Path:
         """Folder with `ct` and the result set in `out`; to be read only."""
-        plan = plan or StudyPlan()
-        key = (plan, tuple(sorted(context.items())))
+        study = study or StudyPlan()
+        key = (study, tuple(sorted(context.items())))
         if key not in self._folders:
             folder = self._root / str(len(self._folders))
-            write_result_set(build_analysis(folder / "ct", plan), build_context(**context), folder=folder / "out")
+            write_result_set(build_analysis(folder / "ct", study), build_context(**context), folder=folder / "out")
             self._folders[key] = folder
         return self._folders[key]
 
-    def read(self, name: str, plan: StudyPlan | None = None, **context: object) -> Dataset:
+    def read(self, name: str, study: StudyPlan | None = None, /, **context: object) -> Dataset:
         """One DICOM result by its file name, as pydicom reads it."""
-        return pydicom.dcmread(self.folder(plan, **context) / "out" / name)
+        return pydicom.dcmread(self.folder(study, **context) / "out" / name)

@@ -16,7 +16,7 @@ from builders.analysis import (
 from builders.report import children, code, contour, groups, groups_of, numbers, text, uid, walk
 from builders.results import ResultShelf
 from builders.segments import voxel_count
-from dicom_node.results import Predecessor, SrClass, UnreadableResultError, predecessor_from_folder
+from dicom_node.results import Predecessor, ResultPlan, SrClass, UnreadableResultError, predecessor_from_folder
 from dicom_node.results.contour import enclosed_area
 from pipeline.findings import DroppedPrior, GoneLesion, LesionKind, Side
 
@@ -207,11 +207,14 @@ def test_document_is_complete_preliminary_and_unverified(shelf: ResultShelf) -> 
 
 @pytest.mark.parametrize(
     ("sr_class", "sop_class_uid"),
-    [(SrClass.COMPREHENSIVE, "1.2.840.10008.5.1.4.1.1.88.33"), ("comprehensive_3d", "1.2.840.10008.5.1.4.1.1.88.34")],
+    [
+        (SrClass.COMPREHENSIVE, "1.2.840.10008.5.1.4.1.1.88.33"),
+        (SrClass.COMPREHENSIVE_3D, "1.2.840.10008.5.1.4.1.1.88.34"),
+    ],
 )
-def test_class_of_the_report_is_the_one_asked_for(shelf: ResultShelf, sr_class: str, sop_class_uid: str) -> None:
+def test_class_of_the_report_is_the_one_asked_for(shelf: ResultShelf, sr_class: SrClass, sop_class_uid: str) -> None:
     """Comprehensive SR by default, Comprehensive 3D SR on wish."""
-    assert shelf.read("sr.dcm", sr_class=sr_class).SOPClassUID == sop_class_uid
+    assert shelf.read("sr.dcm", plan=ResultPlan(sr_classes=(sr_class,))).SOPClassUID == sop_class_uid
 
 
 def test_superseding_report_names_its_predecessor(shelf: ResultShelf) -> None:
