@@ -1,6 +1,7 @@
 """The earlier studies that a run may use, on the grid of the current one."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
@@ -22,6 +23,9 @@ from pipeline.volume import read_volume
 from pipeline.warp import warp_labels
 
 SECONDS_PER_DAY = 86_400.0
+
+AT_ONCE = 2
+"""Earlier studies prepared at the same time: the fit of each runs in one thread, so that it gives the same everywhere."""
 
 SAME_PLACE_MM = 0.01
 """Largest difference of two grids that are one."""
@@ -61,20 +65,24 @@ def prepare_earlier(
         priors: In any order.
         segmenter: Finds lungs where no earlier run did.
         alignment: How far the earlier studies are bent to fit.
-        on_prior: Called before each is read, with its number from 0.
+        on_prior: Called before each is waited for, with its number from 0.
     """
     usable: list[UsablePrior] = []
     dropped: list[DroppedPrior] = []
-    seen = {current.files.study_instance_uid}
-    for number, prior in enumerate(sorted(priors, key=_newest_first)):
-        on_prior(number)
-        reason = _unfit(prior, current.files, seen)
-        seen.add(prior.files.study_instance_uid)
-        ready = None if reason else _ready(prior, current, segmenter, alignment)
-        if isinstance(ready, UsablePrior):
-            usable.append(ready)
-        else:
-            dropped.append(DroppedPrior(study_instance_uid=prior.files.study_instance_uid, reason=reason or str(ready)))
+    offered = sorted(priors, key=_newest_first)
+    reasons = _unfit_reasons(offered, current.files)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        jobs = [
+            None if reason else pool.submit(_ready, prior, current, segmenter, alignment)
+            for prior, reason in zip(offered, reasons, strict=True)
+        ]
+        for number, (prior, reason, job) in enumerate(zip(offered, reasons, jobs, strict=True)):
+            on_prior(number)
+            ready = reason if job is None else job.result()
+            if isinstance(ready, UsablePrior):
+                usable.append(ready)
+            else:
+                dropped.append(DroppedPrior(study_instance_uid=prior.files.study_instance_uid, reason=ready))
     return EarlierStudies(usable=tuple(usable), dropped=tuple(dropped))
 
 
@@ -139,6 +147,16 @@ def lesion_origin(study_instance_uid: str, series_instance_uid: str) -> str:
 def _newest_first(prior: PriorStudy) -> tuple[float, str]:
     acquired_at = prior.files.acquired_at
     return (-acquired_at.timestamp() if acquired_at else float("inf"), prior.files.study_instance_uid)
+
+
+def _unfit_reasons(offered: Sequence[PriorStudy], current: StudyFiles) -> list[str]:
+    """Why each is no earlier study, as far as their headers tell; empty for those that are."""
+    seen = {current.study_instance_uid}
+    reasons = []
+    for prior in offered:
+        reasons.append(_unfit(prior, current, seen))
+        seen.add(prior.files.study_instance_uid)
+    return reasons
 
 
 def _unfit(prior: PriorStudy, current: StudyFiles, seen: set[str]) -> str:
