@@ -152,6 +152,8 @@ class Findings:
     priors_dropped: tuple[DroppedPrior, ...]
     qualifications: tuple[str, ...]
     algorithm: Algorithm
+    slice_scores: tuple[float, ...] = ()
+    """Of each input slice, 0..1, not calibrated: it shows a lesion. Empty where slices are not axial."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

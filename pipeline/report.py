@@ -30,6 +30,8 @@ class Measured:
     """By number."""
     slice_logits: Float32Array
     """Of the slices that show lung."""
+    slice_scores: tuple[float, ...]
+    """Of all source slices, see `pipeline.slice_scores`."""
     earlier: EarlierStudies
 
 
@@ -56,6 +58,7 @@ def build_findings(measured: Measured, engine: Engine) -> Findings:
         priors_dropped=measured.earlier.dropped,
         qualifications=(*study.volume.qualifications, *notes),
         algorithm=engine.algorithm,
+        slice_scores=measured.slice_scores,
     )
 
 

@@ -27,6 +27,7 @@ from pipeline.model_pack import ModelPack
 from pipeline.orient import lps_from_source, source_from_lps
 from pipeline.plug_points import Detection, StudyOnGrid
 from pipeline.report import Measured, build_findings
+from pipeline.slice_scores import slice_scores
 from pipeline.study import Grid, StudyFiles
 from pipeline.volume import read_volume
 
@@ -164,6 +165,7 @@ def _analysis(
         comparison=comparison,
         lesion_scores=lesion_scores(found, study.lps.grid, detection, newest),
         slice_logits=newest.slice_logits[slices_with_lung(study.lung_mask, study.lps.grid, detection.grid)],
+        slice_scores=slice_scores(detection, newest, study.lps),
         earlier=earlier,
     )
     return Analysis(

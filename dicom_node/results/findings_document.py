@@ -8,6 +8,8 @@ study_instance_uid
 patient_score           0..1; patient_score_calibrated is false
 stage                   no_lesion, early, advanced, severe, absorption, indeterminate
 involvement_percent     of both lungs
+slice_scores[]          0..1 of each of series.sop_instance_uids, not calibrated: the slice shows a lesion; empty where the
+                        slices are not axial
 lungs[]                 side, volume_ml, lesion_volume_ml, involvement_percent; right, then left
 lesions[]               number (its segment and its value in masks.npz), tracking_uid, tracking_id, kind
                         (ground_glass, consolidation), side, score (0..1, not calibrated), volume_ml, mean_hu, sd_hu,
@@ -58,6 +60,7 @@ def findings_bytes(findings: Findings, context: ResultContext) -> bytes:
         "patient_score_calibrated": False,
         "stage": findings.stage,
         "involvement_percent": findings.involvement_percent,
+        "slice_scores": [round(score, 4) for score in findings.slice_scores],
         "lungs": [asdict(lung) for lung in findings.lungs],
         "lesions": [asdict(lesion) for lesion in findings.lesions],
         "gone_lesions": [asdict(lesion) for lesion in findings.gone_lesions],
