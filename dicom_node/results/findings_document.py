@@ -5,7 +5,10 @@ intended_use            the sentence that goes with every result
 created_at              ISO 8601 with offset
 software_version, revision
 study_instance_uid
-patient_score           0..1; patient_score_calibrated is false
+patient_score           0..1
+patient_score_calibrated  true where the score is a probability among the cases of algorithm.calibration
+patient_score_population  whom that probability holds for, for instance synthetic phantoms; null when not calibrated
+patient_score_positive  whether the score reaches the default operating point; null when none was measured
 stage                   no_lesion, early, advanced, severe, absorption, indeterminate
 involvement_percent     of both lungs
 slice_scores[]          0..1 of each of series.sop_instance_uids, not calibrated: the slice shows a lesion; empty where the
@@ -21,7 +24,9 @@ series                  series_instance_uid, description, reason, sop_instance_u
                         passed_over[] with series_instance_uid, description, reason
 priors_used[]           study_instance_uid, series_instance_uid, acquired_at, interval_days, lung_overlap_dice
 priors_dropped[]        study_instance_uid, reason
-algorithm               name, version, weights_sha256, thresholds{}, synthetic_training_only
+algorithm               name, version, weights_sha256, thresholds{}, synthetic_training_only,
+                        calibration (null, or population, calibrated_on, studies), operating_points[] (name, threshold,
+                        sensitivity, specificity, diseased, healthy)
 qualifications[]        sentences on what limits the findings
 """
 
@@ -35,7 +40,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dicom_node.results.context import ResultContext
 from dicom_node.results.errors import InconsistentAnalysisError, UnreadableResultError
-from dicom_node.results.sr_sections import INTENDED_USE
+from dicom_node.results.sentences import INTENDED_USE
 from pipeline.findings import Findings, Lesion
 
 FORMAT: Final = "dicom-node findings"
@@ -57,7 +62,7 @@ def findings_bytes(findings: Findings, context: ResultContext) -> bytes:
         "revision": context.revision,
         "study_instance_uid": findings.study_instance_uid,
         "patient_score": findings.patient_score,
-        "patient_score_calibrated": False,
+        **_meaning_of_score(findings),
         "stage": findings.stage,
         "involvement_percent": findings.involvement_percent,
         "slice_scores": [round(score, 4) for score in findings.slice_scores],
@@ -92,6 +97,15 @@ def read_lesions(path: Path) -> tuple[Lesion, ...]:
         return TypeAdapter(tuple[Lesion, ...]).validate_python(document["lesions"])
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as exc:
         raise UnreadableResultError from exc
+
+
+def _meaning_of_score(findings: Findings) -> dict[str, object]:
+    calibration = findings.algorithm.calibration
+    return {
+        "patient_score_calibrated": calibration is not None,
+        "patient_score_population": calibration.population if calibration else None,
+        "patient_score_positive": findings.is_positive,
+    }
 
 
 def _series(findings: Findings) -> dict[str, object]:

@@ -18,21 +18,27 @@ from pydicom.sr.coding import Code
 
 from dicom_node.results import codes
 from dicom_node.results.encode import ascii_text
-from pipeline.findings import Change, DroppedPrior, Findings, GoneLesion, UsedPrior
+from dicom_node.results.sentences import (
+    INTENDED_USE,
+    LESION_SCORES,
+    conclusion,
+    decision,
+    limits,
+    score_meaning,
+    searched,
+    series_analysed,
+)
+from dicom_node.results.sr_groups import patient_codes
+from pipeline.findings import Analysis, Change, DroppedPrior, Findings, GoneLesion, UsedPrior
 
 CONTAINS = RelationshipTypeValues.CONTAINS
 HAS_CONCEPT_MOD = RelationshipTypeValues.HAS_CONCEPT_MOD
 
-INTENDED_USE = "Not for diagnostic use. Made by an algorithm for research; no person has checked it."
-SYNTHETIC_TRAINING = (
-    "The weights were trained on synthetic data only; they show that the node works, not that a patient is ill."
-)
-SCORE_MEANING = "Scores are not calibrated: 0.8 does not mean a probability of 80 percent."
 
-
-def build_sections(findings: Findings, zone: tzinfo | None) -> list[ContainerContentItem]:
+def build_sections(analysis: Analysis, zone: tzinfo | None) -> list[ContainerContentItem]:
     """The sections that this study needs, in reading order; dates as they are in `zone`."""
-    sections = [_evaluations(findings)]
+    findings = analysis.findings
+    sections = [_evaluations(analysis)]
     if findings.priors_used or findings.priors_dropped:
         sections.append(_comparisons(findings, zone))
     if findings.gone_lesions:
@@ -40,32 +46,42 @@ def build_sections(findings: Findings, zone: tzinfo | None) -> list[ContainerCon
     return sections
 
 
-def _evaluations(findings: Findings) -> ContainerContentItem:
-    """What the whole report must be read with."""
-    notes = [SYNTHETIC_TRAINING] if findings.algorithm.synthetic_training_only else []
-    series = f"{findings.series_description or 'without description'}: {findings.series_reason}"
+def _evaluations(analysis: Analysis) -> ContainerContentItem:
+    """What was found in words and codes, and what the whole report must be read with."""
+    findings = analysis.findings
+    decided = decision(findings)
     items = [
         _text(codes.INTENDED_USE, INTENDED_USE),
-        *(_text(codes.LIMITATION, sentence) for sentence in (*notes, *findings.qualifications)),
-        _text(codes.SERIES_ANALYSED, series),
-        _text(codes.COMMENT, SCORE_MEANING),
+        _text(codes.CONCLUSION, conclusion(findings)),
+        *(CodeContentItem(name, value, relationship_type=CONTAINS) for name, value in patient_codes(findings)),
+        *(_text(codes.OPERATING_POINT, sentence) for sentence in (decided,) if sentence),
+        _text(codes.SCORE_MEANING, score_meaning(findings)),
+        _text(codes.SEARCHED, searched(analysis)),
+        *(_text(codes.LIMITATION, sentence) for sentence in limits(findings)),
+        _text(codes.SERIES_ANALYSED, series_analysed(findings)),
+        _text(codes.COMMENT, LESION_SCORES),
     ]
     return _container(codes.QUALITATIVE_EVALUATIONS, items)
 
 
 def _comparisons(findings: Findings, zone: tzinfo | None) -> ContainerContentItem:
     items = [
-        *(_used_prior(prior, zone) for prior in findings.priors_used),
+        *(
+            _used_prior(prior, zone, order=len(findings.priors_used) - place)
+            for place, prior in enumerate(findings.priors_used)
+        ),
         *(_dropped_prior(prior) for prior in findings.priors_dropped),
     ]
     return _container(codes.PRIOR_PROCEDURES, items)
 
 
-def _used_prior(prior: UsedPrior, zone: tzinfo | None) -> ContainerContentItem:
+def _used_prior(prior: UsedPrior, zone: tzinfo | None, *, order: int) -> ContainerContentItem:
+    """One study; `order` is 1 for the oldest, and the study of the report comes after the newest."""
     items = [
         _uid(codes.STUDY_INSTANCE_UID, prior.study_instance_uid),
         _uid(codes.SERIES_INSTANCE_UID, prior.series_instance_uid),
         *_dates(prior.acquired_at, zone),
+        _number(codes.TIME_POINT_ORDER, order, codes.NO_UNITS),
     ]
     if prior.interval_days is not None:
         items.append(_number(codes.INTERVAL, round(prior.interval_days, 2), codes.DAY))
