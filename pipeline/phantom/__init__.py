@@ -4,6 +4,7 @@ from pipeline.phantom.dicom_files import SeriesLabel, write_dicom
 from pipeline.phantom.identity import Identity, StudyLabel
 from pipeline.phantom.kinetics import Course
 from pipeline.phantom.look_alikes import LookAlike
+from pipeline.phantom.multi_frame import build_multi_frame
 from pipeline.phantom.paint import Painted, paint_lesions, paint_lesions_over_time
 from pipeline.phantom.patient import PhantomPatient, build_patient
 from pipeline.phantom.render import LesionTruth, PhantomStudy, render_study
@@ -27,6 +28,7 @@ __all__ = [
     "StoredGeometry",
     "StudyLabel",
     "WrittenStudy",
+    "build_multi_frame",
     "build_patient",
     "paint_lesions",
     "paint_lesions_over_time",
