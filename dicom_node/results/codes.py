@@ -86,6 +86,7 @@ STAGE: Final = {
 QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
 PRIOR_PROCEDURES: Final = Code("55114-3", "LN", "Prior Procedure Descriptions")
 PREVIOUS_FINDINGS: Final = Code("18834-2", "LN", "Previous Findings")
+IMAGE_LIBRARY: Final = Code("111028", "DCM", "Image Library")
 PREVIOUS_FINDING: Final = Code("121069", "DCM", "Previous Finding")
 FINDING: Final = Code("121071", "DCM", "Finding")
 COMMENT: Final = Code("121106", "DCM", "Comment")

@@ -1,5 +1,6 @@
 """The structured report: measurements after TID 1500 of PS3.16."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
@@ -66,17 +67,28 @@ def build_report(
 
 
 def _content(material: ReportMaterial, context: ResultContext) -> MeasurementReport:
-    images = material.images.datasets
+    images, keys = material.images.datasets, key_slices(material)
     report = MeasurementReport(
         observation_context=ObservationContext(observer_device_context=_observer(context)),
         procedure_reported=codes.CT_UNSPECIFIED_REGION,
         imaging_measurements=build_groups(material),
-        referenced_images=[images[index] for index in key_slices(material)],
+        referenced_images=[images[index] for index in keys],
     )
+    _name_frames(report, [material.images.reference(index).frame_number for index in keys])
     zone = local_moment(context, material.images.timezone_offset).tzinfo
     for section in build_sections(material.analysis.findings, zone):
         report[0].ContentSequence.append(section)
     return report
+
+
+def _name_frames(report: MeasurementReport, frame_numbers: Sequence[int | None]) -> None:
+    """Say which frame each entry of the image library (TID 1601) is; highdicom names the instance only."""
+    libraries = [item for item in report[0].ContentSequence if item.name == codes.IMAGE_LIBRARY]
+    entries = [entry for library in libraries for group in library.ContentSequence for entry in group.ContentSequence]
+    images = [entry for entry in entries if entry.ValueType == "IMAGE"]
+    for entry, number in zip(images, frame_numbers, strict=True):
+        if number is not None:
+            entry.ReferencedSOPSequence[0].ReferencedFrameNumber = number
 
 
 def _observer(context: ResultContext) -> ObserverContext:
@@ -93,9 +105,9 @@ def _observer(context: ResultContext) -> ObserverContext:
 
 
 def _evidence(material: ReportMaterial) -> list[Dataset]:
-    """Every image that was analysed and both segmentations."""
+    """Every instance that was analysed and both segmentations."""
     segmentations = [material.lungs_segmentation, material.lesions_segmentation]
-    return [*material.images.datasets, *(seg for seg in segmentations if seg is not None)]
+    return [*material.images.instances, *(seg for seg in segmentations if seg is not None)]
 
 
 def _instance(predecessor: Predecessor) -> Dataset:

@@ -1,6 +1,6 @@
 """Chest CT phantoms: made-up patients, scanned on made-up days, with the truth about their lungs and lesions."""
 
-from pipeline.phantom.dicom_files import SeriesLabel, write_dicom
+from pipeline.phantom.dicom_files import SeriesLabel, write_dicom, write_multi_frame_dicom
 from pipeline.phantom.identity import Identity, StudyLabel
 from pipeline.phantom.kinetics import Course
 from pipeline.phantom.look_alikes import LookAlike
@@ -35,6 +35,7 @@ __all__ = [
     "render_study",
     "write_coronal",
     "write_dicom",
+    "write_multi_frame_dicom",
     "write_scout",
     "write_whole_study",
 ]

@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
+import pydicom
 from pydicom.dataset import Dataset, FileDataset
 
 from pipeline.phantom import build_multi_frame
+from pipeline.study import SliceHeader
 
 
 def enhanced_from(images: Sequence[FileDataset], *, number: int = 1) -> FileDataset:
@@ -36,3 +39,16 @@ def write_enhanced(folder: Path, *objects: FileDataset) -> list[Path]:
     for path, enhanced in zip(paths, objects, strict=True):
         enhanced.save_as(path, enforce_file_format=True)
     return paths
+
+
+def merge_files(headers: Sequence[SliceHeader]) -> tuple[SliceHeader, ...]:
+    """Replace single-frame files by one Enhanced CT beside them whose frames run from the last slice to the first."""
+    enhanced = enhanced_from([pydicom.dcmread(header.path) for header in reversed(headers)])
+    for header in headers:
+        header.path.unlink()
+    (path,) = write_enhanced(headers[0].path.parent, enhanced)
+    uid = str(enhanced.SOPInstanceUID)
+    return tuple(
+        replace(header, path=path, sop_instance_uid=uid, frame_number=len(headers) - k, instance_number=1)
+        for k, header in enumerate(headers)
+    )
