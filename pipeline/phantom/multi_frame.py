@@ -160,9 +160,9 @@ def _of(image: Dataset, *keywords: str) -> Dataset:
 
 
 def _frame_type(image: Dataset) -> list[str]:
-    """Frame Type has four values (PS3.3 C.8.16.1)."""
-    pixels, patient, flavour = [*map(str, image.ImageType), "", "", ""][:3]
-    return [pixels, patient, "LOCALIZER" if flavour == "LOCALIZER" else "VOLUME", _contrast(flavour)]
+    """Frame Type has four values, of which the second is always PRIMARY (PS3.3 C.8.16.1, C.8.15.2.1.1)."""
+    pixels, _, flavour = [*map(str, image.ImageType), "", "", ""][:3]
+    return [pixels, "PRIMARY", "LOCALIZER" if flavour == "LOCALIZER" else "VOLUME", _contrast(flavour)]
 
 
 def _contrast(flavour: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builders.analysis import FEET_FIRST, StudyPlan, used_prior
+from builders.analysis import FEET_FIRST, TILTED, StudyPlan, used_prior
 from builders.results import ResultShelf
 from dicom_node.results import ResultPlan, SrClass
 from pipeline.findings import DroppedPrior, GoneLesion, LesionKind, Side
@@ -22,6 +22,8 @@ PLANS = {
     "first study": StudyPlan(),
     "no finding": StudyPlan(with_lesions=False),
     "feet first": StudyPlan(layout=FEET_FIRST),
+    "oblique": StudyPlan(layout=TILTED),
+    "enhanced CT": StudyPlan(multi_frame=True),
     "follow-up": StudyPlan(
         priors_used=(used_prior(1), used_prior(2)),
         priors_dropped=(DroppedPrior(study_instance_uid="2.25.9", reason="The lungs did not overlap."),),
@@ -79,7 +81,7 @@ def test_dcentvfy_finds_results_and_images_in_agreement(shelf: ResultShelf, plan
     """Patient, study and frame of reference are those of the source."""
     folder = shelf.folder(plan)
     for path in dicom_files(folder):
-        assert complaints("dcentvfy", folder / "ct" / "000.dcm", path) == []
+        assert complaints("dcentvfy", next((folder / "ct").iterdir()), path) == []
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS.keys())
