@@ -36,7 +36,7 @@ _FIELD_OF_VIEW_MM, _DETECTOR_MM = 500.0, 1040.0
 """A scanner of the usual size; the phantom's own geometry is that of its voxels."""
 
 
-def build_multi_frame(images: Sequence[FileDataset], *, sop_instance_uid: str) -> FileDataset:
+def build_multi_frame(images: Sequence[Dataset], *, sop_instance_uid: str) -> FileDataset:
     """One Enhanced CT image whose n-th frame is the n-th image; Explicit VR Little Endian.
 
     Args:
