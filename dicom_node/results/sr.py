@@ -1,6 +1,5 @@
 """The structured report: measurements after TID 1500 of PS3.16."""
 
-from collections.abc import Sequence
 from typing import Final
 
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
@@ -18,6 +17,7 @@ from pydicom.dataset import Dataset
 from dicom_node.results import codes
 from dicom_node.results.context import Predecessor, ResultContext
 from dicom_node.results.encode import local_moment, make_reproducible, stamp_for
+from dicom_node.results.library_frames import name_library_frames
 from dicom_node.results.plan import SrClass
 from dicom_node.results.seg import series_description
 from dicom_node.results.sr_groups import ReportMaterial, build_groups, key_slices
@@ -61,34 +61,24 @@ def build_report(
         is_verified=False,
         previous_versions=[_instance(context.predecessor)] if context.predecessor else None,
     )
+    name_library_frames(report, material.images, key_slices(material))
     stamp = stamp_for(context, timezone_offset=material.images.timezone_offset, uids=uids)
     make_reproducible(report, stamp, kind="sr")
     return report
 
 
 def _content(material: ReportMaterial, context: ResultContext) -> MeasurementReport:
-    images, keys = material.images.datasets, key_slices(material)
+    images = material.images.datasets
     report = MeasurementReport(
         observation_context=ObservationContext(observer_device_context=_observer(context)),
         procedure_reported=codes.CT_UNSPECIFIED_REGION,
         imaging_measurements=build_groups(material),
-        referenced_images=[images[index] for index in keys],
+        referenced_images=[images[index] for index in key_slices(material)],
     )
-    _name_frames(report, [material.images.reference(index).frame_number for index in keys])
     zone = local_moment(context, material.images.timezone_offset).tzinfo
     for section in build_sections(material.analysis.findings, zone):
         report[0].ContentSequence.append(section)
     return report
-
-
-def _name_frames(report: MeasurementReport, frame_numbers: Sequence[int | None]) -> None:
-    """Say which frame each entry of the image library (TID 1601) is; highdicom names the instance only."""
-    libraries = [item for item in report[0].ContentSequence if item.name == codes.IMAGE_LIBRARY]
-    entries = [entry for library in libraries for group in library.ContentSequence for entry in group.ContentSequence]
-    images = [entry for entry in entries if entry.ValueType == "IMAGE"]
-    for entry, number in zip(images, frame_numbers, strict=True):
-        if number is not None:
-            entry.ReferencedSOPSequence[0].ReferencedFrameNumber = number
 
 
 def _observer(context: ResultContext) -> ObserverContext:
@@ -105,9 +95,9 @@ def _observer(context: ResultContext) -> ObserverContext:
 
 
 def _evidence(material: ReportMaterial) -> list[Dataset]:
-    """Every instance that was analysed and both segmentations."""
+    """Every image that was analysed and both segmentations."""
     segmentations = [material.lungs_segmentation, material.lesions_segmentation]
-    return [*material.images.instances, *(seg for seg in segmentations if seg is not None)]
+    return [*material.images.datasets, *(seg for seg in segmentations if seg is not None)]
 
 
 def _instance(predecessor: Predecessor) -> Dataset:
