@@ -179,6 +179,8 @@ class Findings:
     passed_over: tuple[PassedOverSeries, ...]
     input_sop_instance_uids: tuple[str, ...]
     """Slice order k."""
+    input_frame_numbers: tuple[int, ...] = ()
+    """Slice order k; empty where the slices are single-frame images."""
     patient_score: float
     """0..1: how much the study looks like diseased ones; a probability only where `algorithm.calibration` says."""
     stage: Stage

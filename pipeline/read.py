@@ -1,5 +1,6 @@
 """Headers of the files of a study, without their pixels."""
 
+import math
 import re
 import struct
 import zlib
@@ -12,10 +13,11 @@ from warnings import catch_warnings, simplefilter
 
 import pydicom
 from pydicom.config import disable_value_validation
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, AllTransferSyntaxes
 
+from pipeline.frames import PER_FRAME, SHARED, frame_count, frame_headers, is_multi_frame_ct
 from pipeline.study import SliceHeader
 
 FOREIGN_READ_ERRORS = (
@@ -66,10 +68,12 @@ _TAGS = [
     "StudyDescription",
 ]
 
+_FRAME_TAGS = [*_TAGS, SHARED, PER_FRAME]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageHeader:
-    """What the choice of the series needs of one file; text is as stored, missing text is empty."""
+    """What the choice of the series needs of one image, or of one frame; text as stored, missing text is empty."""
 
     path: Path
     sop_class_uid: str
@@ -86,7 +90,12 @@ class ImageHeader:
     """Body part, protocol, study and series description in capitals, to look for words in."""
     slice_thickness_mm: float | None
     acquisition_number: int | None
+    stack_id: str
+    """Frames of one stack belong together (PS3.3 C.7.6.16.2.2); empty for single images."""
+    temporal_position: int | None
+    """Frames of different positions show the same places at different times."""
     frames: int
+    """1 for a frame of a multi-frame CT: it is judged like an image."""
     is_in_hu: bool
     """Rescale Slope and Intercept are there and lead to Hounsfield units (PS3.3 C.8.2.1.1.2)."""
     is_greyscale: bool
@@ -107,7 +116,7 @@ class UnreadableFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyHeaders:
-    """The files of a study, sorted by SOP Instance UID, each instance once."""
+    """The images of a study, sorted by SOP Instance UID and frame, each instance once."""
 
     images: tuple[ImageHeader, ...]
     unreadable: tuple[UnreadableFile, ...]
@@ -116,7 +125,7 @@ class StudyHeaders:
 
 def read_headers(paths: Iterable[Path]) -> StudyHeaders:
     """Headers of all files; what cannot be read is named and does not stop the others."""
-    images: dict[str, ImageHeader] = {}
+    instances: dict[str, tuple[ImageHeader, ...]] = {}
     unreadable: list[UnreadableFile] = []
     with tolerant_pydicom():
         for path in sorted(paths):
@@ -124,9 +133,9 @@ def read_headers(paths: Iterable[Path]) -> StudyHeaders:
             if isinstance(found, UnreadableFile):
                 unreadable.append(found)
             else:
-                images.setdefault(found.sop_instance_uid, found)
+                instances.setdefault(found[0].sop_instance_uid, found)
     return StudyHeaders(
-        images=tuple(images[uid] for uid in sorted(images)),
+        images=tuple(image for uid in sorted(instances) for image in instances[uid]),
         unreadable=tuple(sorted(unreadable, key=lambda file: (file.path.name, str(file.path)))),
     )
 
@@ -140,9 +149,12 @@ def tolerant_pydicom() -> AbstractContextManager[Any]:
     return stack
 
 
-def _read(path: Path) -> ImageHeader | UnreadableFile:
+def _read(path: Path) -> tuple[ImageHeader, ...] | UnreadableFile:
+    """The image of a file, or the frames of it."""
     try:
         dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        if is_multi_frame_ct(dataset):
+            dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_FRAME_TAGS)
     except InvalidDicomError:
         return UnreadableFile(path=path, reason="not a DICOM file", is_dicom=False)
     except FOREIGN_READ_ERRORS:
@@ -151,10 +163,23 @@ def _read(path: Path) -> ImageHeader | UnreadableFile:
         return UnreadableFile(path=path, reason="cut off in its header", is_dicom=True)
     if _is_cut_off(dataset, path):
         return UnreadableFile(path=path, reason="cut off in its pixels", is_dicom=True)
-    return _header(dataset, path)
+    return _frames(dataset, path) if is_multi_frame_ct(dataset) else (_header(dataset, path),)
 
 
-def _header(dataset: FileDataset, path: Path) -> ImageHeader:
+def _frames(dataset: FileDataset, path: Path) -> tuple[ImageHeader, ...] | UnreadableFile:
+    named = _integer(dataset, "NumberOfFrames") or 0
+    try:
+        described = frame_count(dataset)
+        if described != named or named < 1:
+            reason = f"names {named} frames, describes {described}"
+            return UnreadableFile(path=path, reason=reason, is_dicom=True)
+        frames = enumerate(frame_headers(dataset), start=1)
+        return tuple(_header(frame, path, frame_number=number) for number, frame in frames)
+    except FOREIGN_READ_ERRORS:
+        return UnreadableFile(path=path, reason="damaged description of its frames", is_dicom=True)
+
+
+def _header(dataset: Dataset, path: Path, *, frame_number: int | None = None) -> ImageHeader:
     series_description = _text(dataset, "SeriesDescription")
     words = [_text(dataset, name) for name in ("BodyPartExamined", "ProtocolName", "StudyDescription")]
     return ImageHeader(
@@ -170,14 +195,16 @@ def _header(dataset: FileDataset, path: Path) -> ImageHeader:
         region=" ".join([*words, series_description]).upper(),
         slice_thickness_mm=_thickness_mm(dataset),
         acquisition_number=_integer(dataset, "AcquisitionNumber"),
+        stack_id=_text(dataset, "StackID"),
+        temporal_position=_integer(dataset, "TemporalPositionIndex"),
         frames=_integer(dataset, "NumberOfFrames") or 1,
         is_in_hu=_is_in_hu(dataset),
         is_greyscale=_text(dataset, "PhotometricInterpretation") == "MONOCHROME2",
-        geometry=_geometry(dataset, path),
+        geometry=_geometry(dataset, path, frame_number),
     )
 
 
-def _geometry(dataset: FileDataset, path: Path) -> SliceHeader | None:
+def _geometry(dataset: Dataset, path: Path, frame_number: int | None) -> SliceHeader | None:
     spacing = _numbers(dataset, "PixelSpacing", 2)
     orientation = _numbers(dataset, "ImageOrientationPatient", 6)
     position = _numbers(dataset, "ImagePositionPatient", 3)
@@ -187,6 +214,7 @@ def _geometry(dataset: FileDataset, path: Path) -> SliceHeader | None:
     return SliceHeader(
         path=path,
         sop_instance_uid=_text(dataset, "SOPInstanceUID"),
+        frame_number=frame_number,
         instance_number=_integer(dataset, "InstanceNumber"),
         rows=rows,
         columns=columns,
@@ -201,25 +229,26 @@ def _is_cut_off(dataset: FileDataset, path: Path) -> bool:
     syntax = UID(str(getattr(dataset.file_meta, "TransferSyntaxUID", "")))
     if syntax not in AllTransferSyntaxes or syntax.is_compressed or syntax.is_deflated:
         return False
-    sizes = [_integer(dataset, name) for name in ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel")]
-    if None in sizes:
-        return False
-    rows, columns, bits, samples = (size or 0 for size in sizes)
-    pixel_bytes = rows * columns * samples * (_integer(dataset, "NumberOfFrames") or 1) * bits // 8
-    return path.stat().st_size < pixel_bytes
+    return path.stat().st_size < native_pixel_bytes(dataset)
 
 
-def _is_in_hu(dataset: FileDataset) -> bool:
+def native_pixel_bytes(dataset: Dataset) -> int:
+    """How long the pixels of all frames are, uncompressed; 0 where the header does not say."""
+    sizes = [_integer(dataset, name) or 0 for name in ("Rows", "Columns", "BitsAllocated", "SamplesPerPixel")]
+    return math.prod(sizes) * (_integer(dataset, "NumberOfFrames") or 1) // 8
+
+
+def _is_in_hu(dataset: Dataset) -> bool:
     has_rescale = all(_numbers(dataset, name, 1) for name in ("RescaleSlope", "RescaleIntercept"))
     return has_rescale and _text(dataset, "RescaleType").upper() in {"", "HU", "HU_MOD", "US"}
 
 
-def _thickness_mm(dataset: FileDataset) -> float | None:
+def _thickness_mm(dataset: Dataset) -> float | None:
     values = _numbers(dataset, "SliceThickness", 1)
     return values[0] if values and values[0] > 0 else None
 
 
-def _texts(dataset: FileDataset, name: str) -> tuple[str, ...]:
+def _texts(dataset: Dataset, name: str) -> tuple[str, ...]:
     """All values; none where the element is missing or makes no sense."""
     try:
         value = dataset.get(name)
@@ -231,11 +260,11 @@ def _texts(dataset: FileDataset, name: str) -> tuple[str, ...]:
     return tuple(str(one).strip().strip("\0") for one in values)
 
 
-def _text(dataset: FileDataset, name: str) -> str:
+def _text(dataset: Dataset, name: str) -> str:
     return " ".join(_texts(dataset, name)).strip()
 
 
-def _numbers(dataset: FileDataset, name: str, count: int) -> tuple[float, ...]:
+def _numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...]:
     """Exactly `count` finite numbers, or none."""
     texts = _texts(dataset, name)
     if len(texts) != count or not all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) for text in texts):
@@ -243,6 +272,6 @@ def _numbers(dataset: FileDataset, name: str, count: int) -> tuple[float, ...]:
     return tuple(float(text) for text in texts)
 
 
-def _integer(dataset: FileDataset, name: str) -> int | None:
+def _integer(dataset: Dataset, name: str) -> int | None:
     values = _numbers(dataset, name, 1)
     return int(values[0]) if values else None

@@ -40,6 +40,7 @@ def build_findings(measured: Measured, engine: Engine) -> Findings:
     study = measured.study
     lungs = lung_figures(measured.lung_mask, measured.lesion_labels, study.volume.grid.voxel_volume_ml)
     involvement = involvement_percent(lungs)
+    headers = study.volume.slice_headers
     notes = coverage_notes(study.lung_mask, study.lps.spacing_mm)
     return Findings(
         study_instance_uid=study.files.study_instance_uid,
@@ -47,7 +48,8 @@ def build_findings(measured: Measured, engine: Engine) -> Findings:
         series_description=study.choice.description,
         series_reason=study.choice.reason,
         passed_over=study.choice.passed_over,
-        input_sop_instance_uids=tuple(header.sop_instance_uid for header in study.volume.slice_headers),
+        input_sop_instance_uids=tuple(header.sop_instance_uid for header in headers),
+        input_frame_numbers=tuple(header.frame_number for header in headers if header.frame_number is not None),
         patient_score=patient_score(torch.from_numpy(measured.slice_logits), involvement, engine.patient_score),
         stage=stage_of(measured.comparison, involvement),
         lungs=lungs,

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydicom.uid import CTImageStorage, EnhancedCTImageStorage, SecondaryCaptureImageStorage
+from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
+from pipeline.frames import MULTI_FRAME_CT
 from pipeline.kernels import KernelUse, kernel_use
 from pipeline.read import ImageHeader
 from pipeline.stack import Stack, build_stack, shares_plane, slice_normal, stack_faults, without_duplicates
@@ -29,6 +30,9 @@ STRAY_SCOUT_SHARE = 0.1
 
 FEW_DUPLICATES_SHARE = 0.1
 """More images at taken places are a second volume, which must not be mixed in."""
+
+MOST_VOXELS = 2**31
+"""More, 2048 slices of 1024 x 1024, is no chest but a header that lies."""
 
 LARGEST_OBLIQUE_DEGREES = 30.0
 """Slices whose normal leans more from the body's length are not axial; gantries tilt to 30 degrees."""
@@ -95,12 +99,12 @@ class JudgedSeries:
 
 def judge_series(images: Sequence[ImageHeader]) -> JudgedSeries:
     """Whether the images of one series are an axial CT volume, and how good a one."""
-    chest_images, scouts = _without_scouts(images)
+    no_scouts, scouts = _without_scouts(images)
+    chest_images, reformats = _without_reformats(no_scouts)
     headers = [image.geometry for image in chest_images if image.geometry is not None]
     stack, notes = _one_slice_per_place(chest_images) if headers else (None, ())
-    if scouts and chest_images:
-        notes = (*notes, f"{scouts} scout {'image' if scouts == 1 else 'images'} within the series left out.")
-    first = images[0]
+    notes = (*notes, *_left_out_notes(scouts, reformats)) if chest_images else notes
+    first = _shown(chest_images or images, stack)[0]
     return JudgedSeries(
         series_instance_uid=first.series_instance_uid,
         number=first.series_number,
@@ -127,6 +131,27 @@ def _without_scouts(images: Sequence[ImageHeader]) -> tuple[list[ImageHeader], i
     return rest, len(images) - len(rest)
 
 
+def _without_reformats(images: Sequence[ImageHeader]) -> tuple[list[ImageHeader], int]:
+    """Images that are no reformats, and how many are; all of them, where the series holds nothing else."""
+    acquired = [image for image in images if not _is_reformat(image)]
+    return (acquired, len(images) - len(acquired)) if acquired else (list(images), 0)
+
+
+def _left_out_notes(scouts: int, reformats: int) -> tuple[str, ...]:
+    counted = ((scouts, "scout"), (reformats, "reformatted"))
+    return tuple(
+        f"{count} {kind} {'image' if count == 1 else 'images'} within the series left out."
+        for count, kind in counted
+        if count
+    )
+
+
+def _shown(images: Sequence[ImageHeader], stack: Stack | None) -> list[ImageHeader]:
+    """The images that the stack is made of; all where there is none."""
+    slices = set(stack.slices) if stack else set()
+    return [image for image in images if image.geometry in slices] or list(images)
+
+
 def plane_name(header: SliceHeader) -> str:
     """Axial, coronal, sagittal or oblique, by the slice normal in LPS."""
     lean = np.abs(slice_normal(header))
@@ -141,10 +166,9 @@ def _one_slice_per_place(images: Sequence[ImageHeader]) -> tuple[Stack, tuple[st
     stack = build_stack([image.geometry for image in images if image.geometry])
     if not shares_plane(stack) or not stack_faults(stack):
         return stack, ()
-    acquisition = _largest_acquisition(images)
-    if acquisition is not None and not stack_faults(acquisition) and _shows_as_much(acquisition, stack):
-        count = len(acquisition.slices)
-        return acquisition, (f"The series holds several acquisitions; the one with {count} slices is used.",)
+    part, kind = _largest_part(images)
+    if part is not None and not stack_faults(part) and _shows_as_much(part, stack):
+        return part, (f"The series holds several {kind}; the one with {len(part.slices)} slices is used.",)
     single = without_duplicates(stack)
     repeated = len(stack.slices) - len(single.slices)
     if 0 < repeated <= FEW_DUPLICATES_SHARE * len(single.slices):
@@ -156,13 +180,27 @@ def _shows_as_much(part: Stack, whole: Stack) -> bool:
     return bool(np.ptp(part.heights_mm) >= WHOLE_SHARE * np.ptp(whole.heights_mm))
 
 
-def _largest_acquisition(images: Sequence[ImageHeader]) -> Stack | None:
-    """The slices of the Acquisition Number (0020,0012) with the most of them; None if there is one number only."""
-    counts = Counter(image.acquisition_number for image in images if image.geometry)
+_PARTS = ("acquisitions", "stacks", "moments", "reconstructions")
+"""What the values of `_part` tell apart."""
+
+
+def _part(image: ImageHeader) -> tuple[int, str, int, str]:
+    """Images that differ in it may show the same places again."""
+    return image.acquisition_number or 0, image.stack_id, image.temporal_position or 0, image.kernel
+
+
+def _largest_part(images: Sequence[ImageHeader]) -> tuple[Stack | None, str]:
+    """The part with the most slices, of equals the one made for lung tissue, and in what the parts differ.
+
+    None if there is one part only.
+    """
+    placed = [image for image in images if image.geometry is not None]
+    counts = Counter(map(_part, placed))
     if len(counts) < 2:
-        return None
-    best = min(counts, key=lambda number: (-counts[number], number or 0))
-    return build_stack([image.geometry for image in images if image.geometry and image.acquisition_number == best])
+        return None, ""
+    best = min(counts, key=lambda part: (-counts[part], kernel_use(part[3]), part))
+    kind = next(name for name, values in zip(_PARTS, zip(*counts, strict=True), strict=True) if len(set(values)) > 1)
+    return build_stack([image.geometry for image in placed if image.geometry and _part(image) == best]), kind
 
 
 def _objections(images: Sequence[ImageHeader], stack: Stack | None) -> tuple[str, ...]:
@@ -185,12 +223,10 @@ def _objections(images: Sequence[ImageHeader], stack: Stack | None) -> tuple[str
 def _class_objection(image: ImageHeader) -> str:
     if image.sop_class_uid == SecondaryCaptureImageStorage:
         return "it is a secondary capture, not CT slices"
-    if image.sop_class_uid == EnhancedCTImageStorage:
-        return "it is an enhanced multi-frame CT, which is not read; send single-frame CT images"
     if image.modality != "CT":
         return f"it is {image.modality or 'of no modality'}, not CT"
-    if image.sop_class_uid != CTImageStorage or image.frames != 1:
-        return "it does not hold single-frame CT images"
+    if image.sop_class_uid not in {CTImageStorage, *MULTI_FRAME_CT} or image.frames != 1:
+        return "it does not hold CT images, single-frame or enhanced"
     return ""
 
 
@@ -216,6 +252,8 @@ def _faults(images: Sequence[ImageHeader], stack: Stack | None) -> tuple[str, ..
     thickest = max((image.slice_thickness_mm or 0.0 for image in images), default=0.0)
     if thickest > THICKEST_MM:
         found.append(f"its slices are {thickest:.1f} mm thick, more than {THICKEST_MM:.0f} mm")
+    if stack is not None and sum(one.rows * one.columns for one in stack.slices) > MOST_VOXELS:
+        found.append(f"its {len(stack.slices)} slices of {stack.slices[0].rows} rows are more than any chest CT has")
     return tuple(found)
 
 

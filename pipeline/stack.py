@@ -62,13 +62,13 @@ def slice_normal(header: SliceHeader) -> Float64Array:
 
 
 def build_stack(slices: Sequence[SliceHeader]) -> Stack:
-    """Sort slices along their normal; equal heights by instance number and UID, so that file order never matters."""
-    first = min(slices, key=lambda header: header.sop_instance_uid)
+    """Sort slices along their normal; equal heights by number, UID and frame, so that file order never matters."""
+    first = min(slices, key=lambda header: (header.sop_instance_uid, header.frame_number or 0))
     normal = slice_normal(first)
 
-    def sort_key(header: SliceHeader) -> tuple[float, int, str]:
+    def sort_key(header: SliceHeader) -> tuple[float, int, str, int]:
         height = round(float(normal @ np.array(header.image_position_mm)) / SAME_POSITION_MM)
-        return height, header.instance_number or 0, header.sop_instance_uid
+        return height, header.instance_number or 0, header.sop_instance_uid, header.frame_number or 0
 
     ordered = tuple(sorted(slices, key=sort_key))
     positions = np.array([header.image_position_mm for header in ordered], dtype=np.float64)

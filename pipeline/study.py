@@ -33,10 +33,12 @@ class StudyFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceHeader:
-    """What the pipeline needs of one single-frame image, without its pixels."""
+    """What the pipeline needs of one slice, a single-frame image or a frame of a multi-frame one, without its pixels."""
 
     path: Path
     sop_instance_uid: str
+    frame_number: int | None = None
+    """Counted from 1, as Referenced Frame Number (0008,1160) does; None for a single-frame image."""
     instance_number: int | None
     rows: int
     columns: int
@@ -77,7 +79,7 @@ class Volume:
     """HU, shape (k, j, i); k runs along the slice normal (row x column cosines), j over rows, i over columns, as stored."""
     grid: Grid
     slice_headers: tuple[SliceHeader, ...]
-    """The k-th is the image that slice k was read from."""
+    """The k-th is the image or frame that slice k was read from."""
     qualifications: tuple[str, ...] = field(default=())
     """Plain sentences on what limits the volume, for instance thick slices; empty when nothing does."""
 

@@ -1,17 +1,19 @@
 """The volume of a chosen series, in HU on the grid it was acquired on."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom.dataset import FileDataset
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels.processing import apply_rescale
-from pydicom.pixels.utils import pixel_array
+from pydicom.pixels.utils import iter_pixels
 from pydicom.uid import RLELossless
 
 from pipeline.errors import UnreadableStudyError
-from pipeline.read import FOREIGN_READ_ERRORS, tolerant_pydicom
+from pipeline.frames import frame_headers, is_multi_frame_ct
+from pipeline.read import FOREIGN_READ_ERRORS, native_pixel_bytes, tolerant_pydicom
 from pipeline.stack import slice_normal
 from pipeline.study import BoolArray, Float64Array, Grid, Int16Array, SeriesChoice, SliceHeader, Volume
 
@@ -33,8 +35,8 @@ def read_volume(choice: SeriesChoice) -> Volume:
     headers = choice.slice_headers
     volume_hu = np.empty((len(headers), headers[0].rows, headers[0].columns), dtype=np.int16)
     with tolerant_pydicom():
-        for k, header in enumerate(headers):
-            volume_hu[k] = _slice_hu(header)
+        for path, places in _places_by_file(headers).items():
+            _read_slices(path, places, volume_hu)
     return Volume(
         volume_hu=volume_hu,
         grid=Grid(shape=(len(headers), headers[0].rows, headers[0].columns), affine_lps_from_kji=_affine(headers)),
@@ -57,17 +59,56 @@ def _affine(headers: Sequence[SliceHeader]) -> Float64Array:
     return affine
 
 
-def _slice_hu(header: SliceHeader) -> Int16Array:
-    dataset = _read(header.path)
+def _places_by_file(headers: Sequence[SliceHeader]) -> dict[Path, dict[int, int]]:
+    """For each file the k that each wanted frame goes to; a single-frame image is frame 1."""
+    places: dict[Path, dict[int, int]] = {}
+    for k, header in enumerate(headers):
+        places.setdefault(header.path, {})[header.frame_number or 1] = k
+    return places
+
+
+def _read_slices(path: Path, places: dict[int, int], volume_hu: Int16Array) -> None:
+    """Decode one file, a frame at a time, into the slices of the volume that it holds."""
+    missing = dict(places)
     try:
-        stored = pixel_array(dataset, raw=True, decoding_plugin=_decoder(dataset))
-        values = np.asarray(apply_rescale(stored, dataset), dtype=np.float64)
-        padding = _padding(stored, dataset)
+        for number, (stored, header) in enumerate(_frames(path), start=1):
+            if number not in missing:
+                continue
+            values = _hounsfield(stored, header)
+            if values.shape != volume_hu.shape[1:]:
+                raise _unreadable(path, "its pixels are not of the size that its header says")
+            volume_hu[missing.pop(number)] = values
     except FOREIGN_READ_ERRORS as exc:
-        raise _unreadable(header.path, "its pixels are damaged or cut off") from exc
-    if values.shape != (header.rows, header.columns):
-        raise _unreadable(header.path, "its pixels are not of the size that its header says")
-    values[padding] = AIR_HU
+        raise _unreadable(path, "its pixels are damaged or cut off") from exc
+    if missing:
+        raise _unreadable(path, "it holds fewer frames than its header says")
+
+
+def _frames(path: Path) -> Iterator[tuple[Int16Array, Dataset]]:
+    """Stored values of each frame with its header, in order.
+
+    Uncompressed pixels stay in the file until their turn comes. Compressed ones are read whole before they are decoded
+    one by one: only so a file that ends too early is noticed, which some decoders forgive.
+    """
+    dataset = _read(path)
+    syntax = dataset.file_meta.TransferSyntaxUID
+    is_native = not (syntax.is_compressed or syntax.is_deflated)
+    if is_native and _pixel_bytes(path) < native_pixel_bytes(dataset):
+        raise _unreadable(path, "its pixels are damaged or cut off")
+    source = path if is_native else _read(path, with_pixels=True)
+    headers = frame_headers(dataset) if is_multi_frame_ct(dataset) else iter([dataset])
+    return zip(iter_pixels(source, raw=True, decoding_plugin=_decoder(dataset)), headers, strict=True)
+
+
+def _pixel_bytes(path: Path) -> int:
+    """Length of Pixel Data (7FE0,0010) as its element says; reading by frames does not look at it."""
+    element = pydicom.dcmread(path, specific_tags=["PixelData"], defer_size=1).get_item("PixelData", keep_deferred=True)
+    return element.length if isinstance(element, RawDataElement) else 0
+
+
+def _hounsfield(stored: Int16Array, header: Dataset) -> Int16Array:
+    values = np.asarray(apply_rescale(stored, header), dtype=np.float64)
+    values[_padding(stored, header)] = AIR_HU
     return np.clip(np.rint(values), AIR_HU, _INT16_MAX).astype(np.int16)
 
 
@@ -76,14 +117,14 @@ def _decoder(dataset: FileDataset) -> str:
     return "pydicom" if dataset.file_meta.TransferSyntaxUID == RLELossless else ""
 
 
-def _read(path: Path) -> FileDataset:
+def _read(path: Path, *, with_pixels: bool = False) -> FileDataset:
     try:
-        return pydicom.dcmread(path)
+        return pydicom.dcmread(path, stop_before_pixels=not with_pixels)
     except FOREIGN_READ_ERRORS as exc:
         raise _unreadable(path, "it is damaged or cut off") from exc
 
 
-def _padding(stored: Int16Array, dataset: FileDataset) -> BoolArray:
+def _padding(stored: Int16Array, dataset: Dataset) -> BoolArray:
     """Where stored values are Pixel Padding Value (0028,0120), up to Pixel Padding Range Limit (PS3.3 C.7.5.1.1.2).
 
     Both are read in the representation of the pixels: files give -2000 as the unsigned 63536.
@@ -96,7 +137,7 @@ def _padding(stored: Int16Array, dataset: FileDataset) -> BoolArray:
     return (stored >= low) & (stored <= high)
 
 
-def _as_stored(value: int, dataset: FileDataset) -> int:
+def _as_stored(value: int, dataset: Dataset) -> int:
     bits = int(dataset.BitsAllocated)
     unsigned = value % (1 << bits)
     is_negative = bool(dataset.PixelRepresentation) and unsigned >= 1 << (bits - 1)

@@ -5,7 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from pipeline.phantom import Course, Identity, Scan, StudyLabel, build_patient, write_whole_study
+from pipeline.phantom import (
+    Course,
+    Identity,
+    Scan,
+    StudyLabel,
+    build_patient,
+    write_dicom,
+    write_multi_frame_dicom,
+    write_whole_study,
+)
 
 DAY_0 = datetime(2024, 3, 4, 9, 30, tzinfo=UTC)
 """First day of symptoms of every phantom patient."""
@@ -25,6 +34,8 @@ class PatientPlan:
     """Of the studies, counted from the first day of symptoms."""
     scan: Scan
     """Noise, breath and place on the table differ from study to study all the same."""
+    multi_frame: bool = False
+    """Each series but the scout is one Enhanced CT image."""
 
 
 DEMO_PLAN = PatientPlan(seed=7, course=Course.ADVANCED, days=(10.0, 20.0), scan=Scan(slice_spacing_mm=3.0))
@@ -47,7 +58,14 @@ def write_patient(plan: PatientPlan, out: Path, *, on_study: Callable[[int, Path
     for number, (day, folder) in enumerate(zip(plan.days, folders, strict=True), start=1):
         on_study(number, folder)
         _remove_images(folder)
-        write_whole_study(patient, day, folder, label=_label(plan, day), scan=_scan(plan, number))
+        write_whole_study(
+            patient,
+            day,
+            folder,
+            label=_label(plan, day),
+            scan=_scan(plan, number),
+            write_series=write_multi_frame_dicom if plan.multi_frame else write_dicom,
+        )
     return tuple(folders)
 
 
@@ -62,7 +80,7 @@ def _label(plan: PatientPlan, day: float) -> StudyLabel:
     return StudyLabel(
         identity=Identity(patient_id=f"PHANTOM-{plan.seed}", patient_name=f"Phantom^Seed {plan.seed}"),
         study_date_time=DAY_0 + timedelta(days=day),
-        uid_seed=f"{plan.course} {plan.seed} {day:g} {plan.scan}",
+        uid_seed=f"{plan.course} {plan.seed} {day:g} {plan.scan}{' multi-frame' if plan.multi_frame else ''}",
     )
 
 

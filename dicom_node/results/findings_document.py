@@ -20,8 +20,9 @@ lesions[]               number (its segment and its value in masks.npz), trackin
                         change (new, grown, stable, shrunk, gone, not_compared), prior_volume_ml or null;
                         largest first
 gone_lesions[]          tracking_uid, tracking_id, kind, side, prior_volume_ml
-series                  series_instance_uid, description, reason, sop_instance_uids[] in slice order, and
-                        passed_over[] with series_instance_uid, description, reason
+series                  series_instance_uid, description, reason, sop_instance_uids[] in slice order, frame_numbers[]
+                        likewise (empty for single-frame images), and passed_over[] with series_instance_uid,
+                        description, reason
 priors_used[]           study_instance_uid, series_instance_uid, acquired_at, interval_days, lung_overlap_dice
 priors_dropped[]        study_instance_uid, reason
 algorithm               name, version, weights_sha256, thresholds{}, synthetic_training_only,
@@ -114,6 +115,7 @@ def _series(findings: Findings) -> dict[str, object]:
         "description": findings.series_description,
         "reason": findings.series_reason,
         "sop_instance_uids": findings.input_sop_instance_uids,
+        "frame_numbers": findings.input_frame_numbers,
         "passed_over": [asdict(series) for series in findings.passed_over],
     }
 

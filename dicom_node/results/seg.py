@@ -17,6 +17,7 @@ from dicom_node.results.colours import LESION_RGB, LUNG_RGB, Rgb
 from dicom_node.results.context import ResultContext
 from dicom_node.results.encode import long_string, make_reproducible, stamp_for
 from dicom_node.results.equipment import processing_equipment
+from dicom_node.results.seg_sources import name_frames, single_frame_sources
 from dicom_node.results.source import SourceImages
 from dicom_node.results.uids import ResultUids, lung_tracking_uid
 from pipeline.findings import Algorithm, Analysis, Lesion, LesionKind, Side
@@ -102,7 +103,7 @@ def algorithm_parameters(algorithm: Algorithm) -> dict[str, str]:
 
 def _build(plan: SegmentPlan, images: SourceImages, *, context: ResultContext, uids: ResultUids) -> Segmentation:
     segmentation = Segmentation(
-        source_images=images.datasets,
+        source_images=single_frame_sources(images),
         pixel_array=plan.labels,
         segmentation_type="BINARY",
         segment_descriptions=plan.segments,
@@ -121,6 +122,7 @@ def _build(plan: SegmentPlan, images: SourceImages, *, context: ResultContext, u
         transfer_syntax_uid=ExplicitVRLittleEndian,
         contributing_equipment=[processing_equipment(plan.algorithm, context, timezone_offset=images.timezone_offset)],
     )
+    name_frames(segmentation, images)
     stamp = stamp_for(context, timezone_offset=images.timezone_offset, uids=uids)
     make_reproducible(segmentation, stamp, kind=plan.kind)
     return segmentation

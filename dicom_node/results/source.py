@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import pydicom
 from pydicom.dataset import Dataset
@@ -12,6 +12,7 @@ from pydicom.valuerep import DA, TM
 
 from dicom_node.results.errors import InconsistentAnalysisError, SourceImageError
 from dicom_node.results.uids import derive_uid
+from pipeline.frames import frame_headers, is_multi_frame_ct
 from pipeline.study import SliceHeader, Volume
 
 logger = logging.getLogger(__name__)
@@ -54,8 +55,19 @@ SINGLE_CHARACTER_SETS: Final = frozenset(
 )
 """Without code extensions, and ASCII below 128 (PS3.3 C.12.1.1.2): kept as they are. All others become ISO_IR 192."""
 
+_CHANGED: Final = "a source file changed while it was analysed"
+
 SEX_VALUES: Final = frozenset({"M", "F", "O", ""})
 """PS3.3 C.7.1.1."""
+
+
+class ImageReference(NamedTuple):
+    """What names a slice in other objects (PS3.3 10.3, Image SOP Instance Reference Macro)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    frame_number: int | None
+    """None for a single-frame image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -63,7 +75,10 @@ class SourceImages:
     """The images that were analysed, without pixels."""
 
     datasets: tuple[Dataset, ...]
-    """The k-th belongs to slice k of the volume."""
+    """The k-th belongs to slice k of the volume; for a frame it is what a single-frame image would say in its place,
+    with the UIDs of the multi-frame object."""
+    frame_numbers: tuple[int | None, ...]
+    """The k-th is the frame that slice k was read from; None for a single-frame image."""
 
     @property
     def first(self) -> Dataset:
@@ -75,6 +90,21 @@ class SourceImages:
         """Timezone Offset From UTC, for instance `+0900`; empty when the source names none."""
         return str(self.first.get("TimezoneOffsetFromUTC", "") or "")
 
+    @property
+    def is_multi_frame(self) -> bool:
+        """Whether slices are named by instance and frame."""
+        return any(number is not None for number in self.frame_numbers)
+
+    @property
+    def instances(self) -> tuple[Dataset, ...]:
+        """Each instance once, by its first slice, in slice order."""
+        return tuple({str(dataset.SOPInstanceUID): dataset for dataset in reversed(self.datasets)}.values())[::-1]
+
+    def reference(self, k: int) -> ImageReference:
+        """What names slice k in other objects."""
+        dataset = self.datasets[k]
+        return ImageReference(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), self.frame_numbers[k])
+
 
 def read_source_images(volume: Volume) -> SourceImages:
     """The headers behind each slice of `volume`, in slice order.
@@ -84,21 +114,32 @@ def read_source_images(volume: Volume) -> SourceImages:
         InconsistentAnalysisError: a file holds another instance than the volume was read from.
     """
     thickness_mm = volume.grid.spacing_mm[0]
-    return SourceImages(datasets=tuple(_read_header(header, thickness_mm) for header in volume.slice_headers))
+    by_path = {header.path: header for header in volume.slice_headers}
+    instances = {path: _read_instance(header) for path, header in by_path.items()}
+    datasets = tuple(_slice_header(header, instances[header.path]) for header in volume.slice_headers)
+    for dataset in datasets:
+        _settle_geometry(dataset, thickness_mm)
+    return SourceImages(datasets=datasets, frame_numbers=tuple(header.frame_number for header in volume.slice_headers))
 
 
-def _read_header(header: SliceHeader, thickness_mm: float) -> Dataset:
+def _read_instance(header: SliceHeader) -> tuple[Dataset, ...]:
+    """The header of a single-frame image, or of each frame."""
     try:
         dataset = pydicom.dcmread(header.path, stop_before_pixels=True)
     except (OSError, InvalidDicomError) as exc:
         raise SourceImageError from exc
     if str(dataset.SOPInstanceUID) != header.sop_instance_uid:
-        msg = "a source file changed while it was analysed"
-        raise InconsistentAnalysisError(msg)
+        raise InconsistentAnalysisError(_CHANGED)
     _settle_character_set(dataset)
     _settle_patient_and_study(dataset)
-    _settle_geometry(dataset, thickness_mm)
-    return dataset
+    return tuple(frame_headers(dataset)) if is_multi_frame_ct(dataset) else (dataset,)
+
+
+def _slice_header(header: SliceHeader, instance: tuple[Dataset, ...]) -> Dataset:
+    number = header.frame_number or 1
+    if number > len(instance):
+        raise InconsistentAnalysisError(_CHANGED)
+    return instance[number - 1]
 
 
 def _settle_character_set(dataset: Dataset) -> None:

@@ -21,6 +21,7 @@ from dicom_node.results import codes
 from dicom_node.results.context import Predecessor, ResultContext
 from dicom_node.results.encode import local_moment, make_reproducible, stamp_for
 from dicom_node.results.equipment import processing_equipment
+from dicom_node.results.library_frames import name_library_frames
 from dicom_node.results.plan import SrClass, SrLayout
 from dicom_node.results.seg import series_description
 from dicom_node.results.sr_groups import ReportMaterial, build_groups, key_slices
@@ -76,6 +77,7 @@ def build_report(material: ReportMaterial, sr_class: SrClass, *, context: Result
     )
     if is_text:
         report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
+    name_library_frames(report, material.images, key_slices(material))
     stamp = stamp_for(context, timezone_offset=timezone_offset, uids=uids)
     make_reproducible(report, stamp, kind="sr")
     return report

@@ -240,7 +240,9 @@ def _name_prior(group: Group, prior: UsedPrior, zone: tzinfo | None) -> None:
 
 
 def _region(subject: Subject, outline: Outline, material: ReportMaterial) -> Group:
-    source = SourceImageForRegion.from_source_image(material.images.datasets[outline.slice_index])
+    sop_class_uid, sop_instance_uid, frame_number = material.images.reference(outline.slice_index)
+    frames = None if frame_number is None else [frame_number]
+    source = SourceImageForRegion(sop_class_uid, sop_instance_uid, referenced_frame_numbers=frames)
     region = ImageRegion(graphic_type="POLYLINE", graphic_data=outline.points, source_image=source)
     return PlanarROIMeasurementsAndQualitativeEvaluations(**_of(subject), referenced_region=region)
 

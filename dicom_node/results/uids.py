@@ -37,6 +37,7 @@ def result_uids(findings: Findings, context: ResultContext) -> ResultUids:
             findings.study_instance_uid,
             findings.series_instance_uid,
             *findings.input_sop_instance_uids,
+            *map(str, findings.input_frame_numbers),
             "priors",
             *priors,
             findings.algorithm.name,

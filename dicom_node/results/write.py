@@ -96,6 +96,8 @@ def _checks(analysis: Analysis) -> Iterator[tuple[bool, str]]:
     yield len(headers) == shape[0], "there is not one source image per slice"
     named = analysis.findings.input_sop_instance_uids
     yield named == tuple(header.sop_instance_uid for header in headers), "the findings name other source images"
+    frames = tuple(header.frame_number for header in headers if header.frame_number is not None)
+    yield analysis.findings.input_frame_numbers == frames, "the findings name other frames"
     yield bool(analysis.lung_mask.any()), "the lung mask is empty"
     numbers = [lesion.number for lesion in analysis.findings.lesions]
     yield numbers == list(range(1, len(numbers) + 1)), "the lesions are not numbered 1 to N"

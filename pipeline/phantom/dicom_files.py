@@ -1,5 +1,6 @@
-"""Phantom studies as DICOM files: CT Image Storage, single frame, Explicit VR Little Endian."""
+"""Phantom studies as DICOM files: CT Image Storage or Enhanced CT Image Storage, Explicit VR Little Endian."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,8 @@ from pydicom import FileDataset
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
-from pipeline.phantom.identity import StudyLabel
+from pipeline.phantom.identity import StudyLabel, derive_uid
+from pipeline.phantom.multi_frame import build_multi_frame
 from pipeline.phantom.render import PhantomStudy
 from pipeline.phantom.scan import Kernel
 from pipeline.phantom.stored import StoredGeometry, StoredPlane, patient_position, stored_planes
@@ -37,16 +39,36 @@ def write_dicom(
     Returns:
         The files by instance number.
     """
+    return tuple(save_image(image, folder) for image in _images(study, label, series or SeriesLabel()))
+
+
+def write_multi_frame_dicom(
+    study: PhantomStudy, folder: Path, *, label: StudyLabel, series: SeriesLabel | None = None
+) -> tuple[Path, ...]:
+    """Write one series as one Enhanced CT image with the slices as its frames.
+
+    Returns:
+        The one file.
+    """
     series = series or SeriesLabel()
+    uid = derive_uid(label.uid_seed, f"series {series.number} multi-frame")
+    image = build_multi_frame(list(_images(study, label, series)), sop_instance_uid=uid)
+    return (save_image(image, folder),)
+
+
+def _images(study: PhantomStudy, label: StudyLabel, series: SeriesLabel) -> Iterator[FileDataset]:
+    """The single-frame images of one series."""
     planes = stored_planes(study.volume_hu, study.spacing_mm, study.origin_lps_mm, geometry=series.geometry)
     thickness_mm = study.scan.thickness_mm if series.image_type[0] == "ORIGINAL" else study.spacing_mm[1]
-    paths = []
     for number, plane in enumerate(planes, start=1):
         image = build_image(plane, number, label=label, series=series)
         image.SliceThickness = decimal_string(thickness_mm)
         image.ConvolutionKernel = KERNEL_WORDS[study.scan.kernel]
-        paths.append(save_image(image, folder))
-    return tuple(paths)
+        yield image
+
+
+SeriesWriter = Callable[..., tuple[Path, ...]]
+"""`write_dicom` or `write_multi_frame_dicom`."""
 
 
 def build_image(plane: StoredPlane, number: int, *, label: StudyLabel, series: SeriesLabel) -> FileDataset:

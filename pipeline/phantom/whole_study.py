@@ -5,7 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.phantom.dicom_files import SeriesLabel, build_image, decimal_string, save_image, write_dicom
+from pipeline.phantom.dicom_files import (
+    SeriesLabel,
+    SeriesWriter,
+    build_image,
+    decimal_string,
+    save_image,
+    write_dicom,
+)
 from pipeline.phantom.identity import StudyLabel
 from pipeline.phantom.patient import PhantomPatient
 from pipeline.phantom.render import PhantomStudy, render_study
@@ -30,17 +37,26 @@ class WrittenStudy:
 
 
 def write_whole_study(
-    patient: PhantomPatient, day: float, folder: Path, *, label: StudyLabel, scan: Scan
+    patient: PhantomPatient,
+    day: float,
+    folder: Path,
+    *,
+    label: StudyLabel,
+    scan: Scan,
+    write_series: SeriesWriter = write_dicom,
 ) -> WrittenStudy:
-    """Scan a patient and write a scout, a lung and a soft kernel series and a coronal reformat of one study."""
+    """Scan a patient and write a scout, a lung and a soft kernel series and a coronal reformat of one study.
+
+    The scout is a single image, as scanners that send Enhanced CT write it too.
+    """
     lung = render_study(patient, day, scan=replace(scan, kernel=Kernel.LUNG))
     soft_noise_hu = 0.4 * scan.noise_hu
     soft = render_study(patient, day, scan=replace(scan, kernel=Kernel.SOFT, noise_hu=soft_noise_hu))
     paths = (
         write_scout(lung, folder, label=label),
-        *write_dicom(lung, folder, label=label, series=SeriesLabel(number=LUNG_SERIES, description="Chest lung")),
-        *write_dicom(soft, folder, label=label, series=SeriesLabel(number=SOFT_SERIES, description="Chest soft")),
-        *write_coronal(lung, folder, label=label),
+        *write_series(lung, folder, label=label, series=SeriesLabel(number=LUNG_SERIES, description="Chest lung")),
+        *write_series(soft, folder, label=label, series=SeriesLabel(number=SOFT_SERIES, description="Chest soft")),
+        *write_coronal(lung, folder, label=label, write_series=write_series),
     )
     return WrittenStudy(
         study_instance_uid=label.study_uid,
@@ -72,7 +88,9 @@ def write_scout(study: PhantomStudy, folder: Path, *, label: StudyLabel) -> Path
     return save_image(image, folder)
 
 
-def write_coronal(study: PhantomStudy, folder: Path, *, label: StudyLabel) -> tuple[Path, ...]:
+def write_coronal(
+    study: PhantomStudy, folder: Path, *, label: StudyLabel, write_series: SeriesWriter = write_dicom
+) -> tuple[Path, ...]:
     """Write a coronal reformat of a study, about 3 mm apart, as a derived series."""
     step = max(1, round(_CORONAL_STEP_MM / study.spacing_mm[1]))
     rows = study.volume_hu.shape[1] // step
@@ -92,4 +110,4 @@ def write_coronal(study: PhantomStudy, folder: Path, *, label: StudyLabel) -> tu
         geometry=StoredGeometry.CORONAL,
         image_type=("DERIVED", "SECONDARY", "REFORMATTED"),
     )
-    return write_dicom(reformat, folder, label=label, series=series)
+    return write_series(reformat, folder, label=label, series=series)

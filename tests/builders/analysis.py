@@ -9,6 +9,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
+from builders.enhanced_ct import merge_files
 from dicom_node.results import ResultContext
 from pipeline.findings import (
     Algorithm,
@@ -96,6 +97,8 @@ class StudyPlan:
     qualifications: tuple[str, ...] = ("Slices are 9 mm apart; lesions below that size can be missed.",)
     calibration: ScoreCalibration | None = PHANTOM_CALIBRATION
     operating_points: tuple[ScorePoint, ...] = (DEFAULT_POINT,)
+    multi_frame: bool = False
+    """The series is one Enhanced CT image whose frames run from the last slice to the first."""
     change_header: Callable[[Dataset], object] = field(default=lambda _: None)
 
 
@@ -119,6 +122,7 @@ def build_analysis(folder: Path, plan: StudyPlan | None = None) -> Analysis:
     labels = _lesion_labels(points, lung_mask) if plan.with_lesions else np.zeros(grid.shape, np.uint16)
     volume_hu = _hounsfield(lung_mask, labels)
     headers = _write_series(folder, volume_hu, grid, plan)
+    headers = merge_files(headers) if plan.multi_frame else headers
     volume = Volume(volume_hu=volume_hu, grid=grid, slice_headers=headers, qualifications=plan.qualifications)
     return Analysis(
         findings=_findings(volume, lung_mask, labels, plan), volume=volume, lung_mask=lung_mask, lesion_labels=labels
@@ -257,6 +261,7 @@ def _findings(volume: Volume, lung_mask: UInt8Array, labels: UInt16Array, plan: 
         series_reason="Thinnest axial series with a lung kernel.",
         passed_over=(PassedOverSeries(series_instance_uid="2.25.1009", description="Scout", reason="It is a scout."),),
         input_sop_instance_uids=tuple(header.sop_instance_uid for header in volume.slice_headers),
+        input_frame_numbers=tuple(header.frame_number for header in volume.slice_headers if header.frame_number),
         patient_score=0.8123 if lesions else 0.0312,
         stage=Stage.ADVANCED if lesions else Stage.NO_LESION,
         lungs=lungs,

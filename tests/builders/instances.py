@@ -11,6 +11,8 @@ from pydicom.uid import (
 )
 from pynetdicom.dsutils import encode
 
+from pipeline.phantom.multi_frame import build_multi_frame
+
 ROWS = 16
 """Rows and columns of an image."""
 
@@ -34,6 +36,21 @@ def ct_instance(number: int = 1, *, study: str = "1.2.3.4", **changes: object) -
     dataset.file_meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID", "")
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID", "")
     return dataset
+
+
+def enhanced_ct_instance(frames: int = 3, *, study: str = "1.2.3.4", **changes: object) -> Dataset:
+    """One Enhanced CT image of frames of 16 x 16 pixels, as `ct_instance` otherwise."""
+    images = [_placed(ct_instance(number, study=study), number) for number in range(1, frames + 1)]
+    enhanced = build_multi_frame(images, sop_instance_uid=generate_uid(entropy_srcs=[study, "enhanced"]))
+    _change(enhanced, changes)
+    return enhanced
+
+
+def _placed(image: Dataset, number: int) -> Dataset:
+    image.ImagePositionPatient, image.ImageOrientationPatient = [0, 0, number], [1, 0, 0, 0, 1, 0]
+    image.PixelSpacing, image.SliceThickness, image.AcquisitionNumber = [1, 1], 1, 1
+    image.RescaleIntercept, image.RescaleSlope, image.RescaleType = -1024, 1, "HU"
+    return image
 
 
 def localizer(*, study: str = "1.2.3.4") -> Dataset:

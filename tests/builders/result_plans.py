@@ -1,6 +1,6 @@
 """Studies whose results strangers are shown."""
 
-from builders.analysis import FEET_FIRST, StudyPlan, used_prior
+from builders.analysis import FEET_FIRST, TILTED, StudyPlan, used_prior
 from pipeline.findings import DroppedPrior, GoneLesion, LesionKind, Side
 
 NO_FINDING = StudyPlan(with_lesions=False)
@@ -21,5 +21,7 @@ STUDIES = {
     "first study": StudyPlan(),
     "no finding": NO_FINDING,
     "feet first": StudyPlan(layout=FEET_FIRST),
+    "oblique": StudyPlan(layout=TILTED),
+    "enhanced CT": StudyPlan(multi_frame=True),
     "follow-up": WITH_PRIORS,
 }

@@ -13,6 +13,7 @@ from builders.index import build_index, received
 from builders.instances import ct_instance
 from builders.node import NodeProcess, run_dicom_node
 from dicom_node.folders import find_studies
+from pipeline.choose import choose_series
 
 COMMANDS = ("run", "listen", "work", "demo", "infer", "check", "status", "train", "phantom")
 STUDY_COMMANDS = ("list", "show", "complete", "retry", "resend", "discard")
@@ -200,6 +201,18 @@ def test_a_phantom_patient_is_made_as_a_scanner_would_send_it(tmp_path: Path) ->
 
     assert done.stdout.splitlines() == [str(tmp_path / "day-5"), str(tmp_path / "day-9")]
     assert len(find_studies([tmp_path]).studies) == 2
+
+
+def test_a_phantom_patient_can_be_made_as_enhanced_ct(tmp_path: Path) -> None:
+    """A scout and three series, each one file, which the pipeline reads."""
+    size = ("--matrix", "64", "--slice-spacing", "10")
+    run_dicom_node("phantom", "--out", str(tmp_path), "--days", "9", "--multi-frame", *size)
+
+    files = sorted((tmp_path / "day-9").iterdir())
+    choice = choose_series(files)
+    assert len(files) == 4
+    assert choice.slice_headers[0].frame_number is not None
+    assert "lung kernel LUNG" in choice.reason
 
 
 @pytest.mark.parametrize("wrong", [("--days", "monday"), ("--course", "plague")])

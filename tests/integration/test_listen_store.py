@@ -9,6 +9,7 @@ from pydicom.uid import (
     ComprehensiveSRStorage,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
+    EnhancedCTImageStorage,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -16,7 +17,14 @@ from pydicom.uid import (
 )
 from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts
 
-from builders.instances import compressed_ct_instance, ct_instance, dose_report, encoded, localizer
+from builders.instances import (
+    compressed_ct_instance,
+    ct_instance,
+    dose_report,
+    encoded,
+    enhanced_ct_instance,
+    localizer,
+)
 from builders.listener import (
     SENDER,
     VERIFICATION,
@@ -103,6 +111,15 @@ def test_whole_study_is_taken(listener: RunningListener, study: str) -> None:
     assert statuses == [0x0000] * 4
     assert {stored.sop_class_uid for stored in listener.stored(study)} == {CTImageStorage, ComprehensiveSRStorage}
     assert len(listener.stored(study)) == 4
+
+
+def test_an_enhanced_ct_is_one_instance(listener: RunningListener, study: str) -> None:
+    """However many frames it has; the file is what was sent."""
+    enhanced = enhanced_ct_instance(40, study=study)
+    assert send(listener.port, enhanced) == [0x0000]
+    (stored,) = listener.stored(study)
+    assert stored.sop_class_uid == EnhancedCTImageStorage
+    assert data_set_bytes(listener.objects(study)[0]) == encoded(enhanced)
 
 
 def test_resend_is_one_row(listener: RunningListener, study: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydicom import Dataset
 
-from builders.instances import ct_instance, dose_report, localizer
+from builders.instances import ct_instance, dose_report, enhanced_ct_instance, localizer
 from dicom_node.folders import NoStudyFoundError, find_studies, folder_name_from_uid
 
 
@@ -34,6 +34,17 @@ def test_every_object_of_a_study_belongs_to_it(tmp_path: Path) -> None:
     (study,) = find_studies([tmp_path]).studies
 
     assert len(study.files.paths) == 4
+
+
+def test_an_enhanced_ct_is_a_study_with_its_date(tmp_path: Path) -> None:
+    """One file is all of it, and says when it was acquired, so that studies come in order."""
+    _save(tmp_path / "b", enhanced_ct_instance(study="1.2.2", AcquisitionDateTime="20260101120000"))
+    _save(tmp_path / "a", ct_instance(study="1.2.1", AcquisitionDate="20260201"))
+
+    studies = find_studies([tmp_path]).studies
+
+    assert [study.files.study_instance_uid for study in studies] == ["1.2.2", "1.2.1"]
+    assert studies[0].files.acquired_at == datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def test_files_that_are_not_dicom_are_passed_over_and_counted(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import struct
 import tracemalloc
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -18,7 +19,7 @@ from pydicom.uid import (
     JPEG2000Lossless,
 )
 
-from builders.instances import compressed_ct_instance, ct_instance, dose_report, encoded
+from builders.instances import compressed_ct_instance, ct_instance, dose_report, encoded, enhanced_ct_instance
 from dicom_node.listen.errors import (
     DamagedDataSetError,
     NotUnderstoodError,
@@ -59,6 +60,18 @@ def test_header_is_read_in_every_encoding(syntax: str) -> None:
         body_part="CHEST",
         instance_number=7,
         acquired_at=datetime(2026, 1, 2, 10, 17, 0, 500_000, tzinfo=UTC),
+    )
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_an_enhanced_ct_has_the_header_of_its_images(syntax: str) -> None:
+    """Modality, patient and acquisition date stand where single images have them; it counts as one instance."""
+    enhanced, single = (
+        read_header(encoded(instance, syntax), syntax) for instance in (enhanced_ct_instance(), ct_instance(1))
+    )
+    assert enhanced.sop_class_uid == "1.2.840.10008.5.1.4.1.1.2.1"
+    assert replace(enhanced, sop_class_uid="", sop_instance_uid="", body_part="") == replace(
+        single, sop_class_uid="", sop_instance_uid="", body_part=""
     )
 
 

@@ -17,6 +17,7 @@ from pipeline.phantom import (
     StoredGeometry,
     write_coronal,
     write_dicom,
+    write_multi_frame_dicom,
     write_scout,
     write_whole_study,
 )
@@ -110,6 +111,35 @@ def test_scout_shows_the_head_at_the_top(tmp_path: Path) -> None:
     image = pydicom.dcmread(write_scout(small_study(Course.HEALTHY), tmp_path, label=LABEL))
     assert list(image.ImageType) == ["ORIGINAL", "PRIMARY", "LOCALIZER"]
     assert image.pixel_array[-4:, 30:50].mean() > image.pixel_array[10:14, 20:60].mean()
+
+
+def test_frames_of_an_enhanced_ct_are_the_images_of_the_series(tmp_path: Path) -> None:
+    """Pixels and places, in the order the images are numbered."""
+    study = small_study(Course.ADVANCED)
+    images = [pydicom.dcmread(path) for path in write_dicom(study, tmp_path / "single", label=LABEL)]
+    (path,) = write_multi_frame_dicom(study, tmp_path / "multi", label=LABEL)
+    enhanced = pydicom.dcmread(path)
+    assert np.array_equal(enhanced.pixel_array, [image.pixel_array for image in images])
+    places = [
+        groups.PlanePositionSequence[0].ImagePositionPatient for groups in enhanced.PerFrameFunctionalGroupsSequence
+    ]
+    assert places == [image.ImagePositionPatient for image in images]
+    assert enhanced.SeriesInstanceUID == images[0].SeriesInstanceUID
+    assert enhanced.SOPInstanceUID not in {image.SOPInstanceUID for image in images}
+
+
+def test_dciodvfy_finds_nothing_in_an_enhanced_ct(tmp_path: Path) -> None:
+    """Axial series of each geometry and a coronal reformat keep the Enhanced CT Image IOD."""
+    if shutil.which("dciodvfy") is None:
+        pytest.skip("dciodvfy (dicom3tools) is not installed")
+    study = small_study(Course.ADVANCED)
+    paths = [*write_coronal(study, tmp_path, label=LABEL, write_series=write_multi_frame_dicom)]
+    for geometry in GEOMETRIES:
+        series = SeriesLabel(geometry=geometry)
+        paths += write_multi_frame_dicom(study, tmp_path / geometry, label=LABEL, series=series)
+    for path in paths:
+        judged = subprocess.run(["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False)
+        assert judged.stderr.split() == ["EnhancedCTImage"]
 
 
 def test_dciodvfy_finds_no_error(tmp_path: Path) -> None:
