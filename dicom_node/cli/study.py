@@ -86,8 +86,10 @@ def resend(context: typer.Context, uid: _Uid) -> None:
 
     To every peer that received it, and to every one that receives results now.
     """
+    from dicom_node.destinations import destination_of
+
     settings = settings_of(context)
-    state = _index(context).resend(uid, destinations=[peer.name for peer in settings.destinations])
+    state = _index(context).resend(uid, destinations=[destination_of(peer) for peer in settings.destinations])
     _say(uid, state)
 
 

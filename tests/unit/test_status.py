@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from builders.clock import FakeClock
-from builders.index import build_index, claimed_study, received, result_files
+from builders.index import build_index, claimed_study, received, result_files, to
 from config.settings import NodeSettings, Peer, Settings
 from dicom_node.status import SILENT_AFTER_S, node_status
 from storage.lifecycle import State
@@ -42,7 +42,7 @@ def test_what_is_due_is_counted_per_destination(tmp_path: Path) -> None:
     """Only DICOM objects are sent."""
     clock = FakeClock()
     index = build_index(tmp_path, clock)
-    index.finish_succeeded(claimed_study(index), result_files(), destinations=["pacs"], why="found")
+    index.finish_succeeded(claimed_study(index), result_files(), destinations=to("pacs"), why="found")
 
     (pacs,) = node_status(_settings(tmp_path), index, clock=clock).destinations
 
