@@ -61,7 +61,7 @@ def show(context: typer.Context, uid: _Uid, json: _Json = False) -> None:
         print_json(view)
         return
     out = console()
-    for line in (*_summary(view), *_history(view), *_deliveries(view)):
+    for line in (*_summary(view), *_history(view), *_destinations(view), *_deliveries(view)):
         out.print(line, soft_wrap=True, markup=False)
 
 
@@ -150,6 +150,14 @@ def _history(view: StudyView) -> list[str]:
         for entry in view.history
     ]
     return ["history", *steps]
+
+
+def _destinations(view: StudyView) -> list[str]:
+    """What each destination got of the newest result, and what it declined."""
+    from dicom_node.delivery_words import deliveries_in_words
+
+    rows = [f"  {line}" for line in deliveries_in_words(view.deliveries)]
+    return ["destinations", *rows] if rows else []
 
 
 def _deliveries(view: StudyView) -> list[str]:
