@@ -104,6 +104,9 @@ def echo(peer: Peer, *, own_aet: str) -> None:
         PeerUnreachableError: No association, or another answer than Success.
     """
     with _association(peer, own_aet=own_aet, sop_class_uids=(str(Verification),)) as association:
+        if not association.is_established:
+            reason = f"{peer.name}: does not accept Verification, so whether it works is not known"
+            raise PeerUnreachableError(reason)
         status = association.send_c_echo()
         if "Status" not in status or status.Status != 0x0000:
             reason = f"{peer.name}: C-ECHO was not answered with Success"
@@ -136,12 +139,12 @@ class StoreConnection:
         Args:
             path: A DICOM file (PS3.10), Explicit VR little endian, uncompressed.
         """
-        if not self._association.is_established:
-            return StoreAnswer(verdict=Verdict.TRY_AGAIN, words="the association ended early")
         dataset = dcmread(path)
         negotiated = _answer(self._association, str(dataset.SOPClassUID))
         if not negotiated.transfer_syntax_uids:
             return self._declined(dataset.SOPClassUID, negotiated.refusal)
+        if not self._association.is_established:
+            return StoreAnswer(verdict=Verdict.TRY_AGAIN, words="the association ended early")
         if DeflatedExplicitVRLittleEndian in negotiated.transfer_syntax_uids:
             # pynetdicom takes the context of this syntax, and deflates what it encodes for it.
             dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
@@ -191,7 +194,10 @@ def store_connection(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str])
 
 @contextmanager
 def _association(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str]) -> Iterator[Association]:
-    """An established association; released, or aborted when the peer no longer answers."""
+    """An association that the peer accepted; released at the end.
+
+    It is not established where the peer refused every presentation context: pynetdicom then ends it by itself.
+    """
     ae = AE(ae_title=own_aet)
     ae.connection_timeout = _CONNECT_TIMEOUT_S
     ae.acse_timeout = _CONNECT_TIMEOUT_S
@@ -210,7 +216,7 @@ def _association(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str]) -> 
         evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: sockets.append(event.assoc.dul.socket.socket))],
     )
     try:
-        if not association.is_established:
+        if not (association.is_established or association.rejected_contexts):
             reason = f"{peer.name}: {_why_not_established(association)}"
             raise PeerUnreachableError(reason)
         yield association

@@ -152,6 +152,19 @@ def test_a_class_that_is_negotiated_and_then_refused_by_status_is_declined_too(
     assert answers[EnhancedSRStorage].transfer_syntax_uid == ExplicitVRLittleEndian
 
 
+def test_a_peer_that_refuses_everything_is_not_taken_for_one_that_is_down(
+    files: tuple[ResultFile, ...], tmp_path: Path
+) -> None:
+    """Nothing would ever change by waiting; the administrator reads what to allow."""
+    clock = FakeClock()
+    index = build_index(tmp_path, clock)
+    with scripted_scp(lambda _: 0, sop_class_uids=[]) as scp:
+        delivered(index, scp.peer.model_copy(update={"results": ("sr",)}), files, clock)
+    view = view_of(index, STUDY)
+    assert view.state is State.DELIVERY_FAILED
+    assert all(f"{name} SR Storage" in view.reason for name in ("Comprehensive", "Enhanced", "Basic Text"))
+
+
 def test_an_object_refused_for_its_content_is_not_replaced(files: tuple[ResultFile, ...], tmp_path: Path) -> None:
     """0xA900 is about the object: somebody is to see it."""
     clock = FakeClock()

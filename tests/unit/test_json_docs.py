@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dicom_node.ae_test.send import PeerTest, SentImages, SentObject
 from dicom_node.check import CheckResult
 from dicom_node.cli.check import CheckReport
 from dicom_node.destinations import RoleChoice
@@ -35,6 +36,7 @@ SECTIONS = {
         DiskStatus,
     ),
     "## `study show --json`": (StudyView, PatientKey, HistoryEntry, DeliveryView, ResultSet, ResultFile),
+    "## `ae test --json`": (PeerTest, SentImages, SentObject),
     "## `infer --json`": (InferredStudy,),
     "## `findings.json`": (Lesion, GoneLesion, LungFigures, UsedPrior, DroppedPrior, Algorithm),
 }
