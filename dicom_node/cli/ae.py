@@ -1,5 +1,6 @@
 """The commands of the group `ae`: the application entities that the node talks to."""
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -59,8 +60,9 @@ def _show(outcome: "PeerTest") -> None:
     table = Table("object", "SOP class", "outcome", "transfer syntax", "status")
     for row in _image_rows(outcome):
         table.add_row(*row)
-    for sent in outcome.objects:
-        table.add_row(*_row(sent))
+    alike = Counter(tuple(_row(sent)) for sent in outcome.objects)
+    for (what, *columns), count in alike.items():
+        table.add_row(what + (f", {count} objects" if count > 1 else ""), *columns)
     out = console()
     out.print(table)
     for line in outcome.summary:
@@ -93,7 +95,9 @@ def _row(sent: "SentObject") -> list[str]:
     from dicom_node.destinations import class_name, role_in_words
 
     state = f"[{_COLOURS.get(sent.state, 'red')}]{_WORDS.get(sent.state, sent.state)}[/]"
-    what = f"{role_in_words(sent.role)}: {sent.kind}"
+    what = role_in_words(sent.role)
+    if sent.kind.startswith("seg-"):
+        what = f"{what} ({sent.kind.removeprefix('seg-')})"
     return [what, class_name(sent.sop_class_uid), state, _syntax(sent.transfer_syntax_uid), escape(sent.status)]
 
 
