@@ -176,6 +176,7 @@ class Peer(_Table):
     )
     """Best first; the peer gets the first that it accepts."""
     capture_without_seg: bool = True
+    compression: Literal["none", "deflated"] = "none"
 
 
 class Settings(_Table):

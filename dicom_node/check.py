@@ -9,19 +9,12 @@ from pathlib import Path
 from shutil import disk_usage
 
 import torch
-from pydicom.uid import (
-    UID,
-    BasicTextSRStorage,
-    Comprehensive3DSRStorage,
-    ComprehensiveSRStorage,
-    EnhancedSRStorage,
-    SegmentationStorage,
-)
 from pysqlite3.dbapi2 import sqlite_version
 from sqlalchemy.engine import make_url
 
 from config.settings import Peer, Settings
 from dicom_node.clock import SystemClock
+from dicom_node.destinations import choices_of, classes_of
 from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.peers import PeerUnreachableError, accepted_classes, echo
 from pipeline.errors import ModelPackError, PlugInError
@@ -33,12 +26,6 @@ from storage.index import Index
 
 DISTRIBUTION = "dicom-node"
 _OUR_PACKAGES = ("dicom_node", "pipeline", "storage", "config")
-_SR_CLASS_UIDS = {
-    "comprehensive": ComprehensiveSRStorage,
-    "comprehensive_3d": Comprehensive3DSRStorage,
-    "enhanced": EnhancedSRStorage,
-    "basic_text": BasicTextSRStorage,
-}
 
 
 class Outcome(StrEnum):
@@ -168,7 +155,7 @@ def check_device(device: str) -> CheckResult:
 
 
 def check_peer(peer: Peer, settings: Settings) -> Iterator[CheckResult]:
-    """That a peer answers C-ECHO and, where it receives results, takes SR and SEG by negotiation."""
+    """That a peer answers C-ECHO and, where it receives results, what it takes of them."""
     subject = f"peer {peer.name}"
     try:
         echo(peer, own_aet=settings.node.ae_title)
@@ -183,17 +170,19 @@ def check_peer(peer: Peer, settings: Settings) -> Iterator[CheckResult]:
 
 
 def check_result_classes(peer: Peer, settings: Settings) -> CheckResult:
-    """That a destination accepts the SOP classes of the results, found out without sending anything."""
+    """What a destination takes of all that it may be sent, found out by negotiation, without sending anything."""
     subject = f"peer {peer.name}, results"
-    wanted = (_SR_CLASS_UIDS[peer.sr_classes[0]], SegmentationStorage)
     try:
-        answers = accepted_classes(peer, own_aet=settings.node.ae_title, sop_class_uids=[str(uid) for uid in wanted])
+        answers = accepted_classes(peer, own_aet=settings.node.ae_title, sop_class_uids=classes_of(peer))
     except PeerUnreachableError as error:
         return _failed(subject, str(error))
-    refused = [UID(answer.sop_class_uid).name for answer in answers if not answer.transfer_syntax_uids]
-    if refused:
-        return _failed(subject, f"refuses {', '.join(refused)}: let it accept these SOP classes from this node")
-    return _passed(subject, f"accepts {', '.join(uid.name for uid in wanted)}")
+    choices = choices_of(peer, {answer.sop_class_uid for answer in answers if answer.transfer_syntax_uids})
+    words = "; ".join(choice.words for choice in choices)
+    if not all(choice.is_filled for choice in choices):
+        return _failed(subject, f"{words}: let it accept what it refuses, or change results or sr_classes of this peer")
+    if any(choice.refuses for choice in choices):
+        return _warning(subject, f"{words}: better results go out when it accepts what it refuses")
+    return _passed(subject, words)
 
 
 def _passed(subject: str, detail: str) -> CheckResult:

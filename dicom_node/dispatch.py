@@ -11,6 +11,7 @@ from pathlib import Path
 from threading import Event
 
 from config.settings import Settings
+from dicom_node.destinations import destination_of
 from dicom_node.engine import LocalEngine
 from dicom_node.job_records import (
     InputFile,
@@ -110,7 +111,7 @@ class Dispatcher:
         files = self._results.keep(
             folder / "out", outcome.files, study_instance_uid=claim.study_instance_uid, revision=claim.revision
         )
-        destinations = [peer.name for peer in self._settings.peers if peer.receives_results]
+        destinations = [destination_of(peer) for peer in self._settings.destinations]
         return self._index.finish_succeeded(claim, files, destinations=destinations, why=outcome.reason)
 
     def _keep_log(self, claim: Claim, folder: Path) -> None:

@@ -10,6 +10,8 @@ NodeError
 ├── PackStoreError               the record of installed model packs is damaged (dicom_node.pack_store)
 ├── NothingInstalledError        there is no model pack to go back from (dicom_node.pack_store)
 ├── MissingOnnxError             the export to ONNX lacks packages (dicom_node.cli.model)
+├── UnknownPeerError             the configuration has no peer of a name (dicom_node.ae_test.send)
+├── LostTestSetError             a defect: the test set is not in its own index (dicom_node.ae_test.send)
 ├── OtherPatientError            an earlier study is of somebody else (dicom_node.infer)
 ├── PacsError                    the small PACS cannot start (dicom_node.demo.pacs)
 ├── SendError                    the demo's node did not take a study (dicom_node.demo.send)

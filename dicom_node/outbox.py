@@ -8,9 +8,17 @@ from datetime import timedelta
 
 from config.settings import Peer
 from dicom_node.clock import Clock
-from dicom_node.peers import PeerUnreachableError, StoreAnswer, StoreConnection, Verdict, store_connection
+from dicom_node.destinations import classes_of
+from dicom_node.peers import (
+    AcceptedClass,
+    PeerUnreachableError,
+    StoreAnswer,
+    StoreConnection,
+    Verdict,
+    store_connection,
+)
 from storage.index import Index
-from storage.records import DueDelivery
+from storage.records import ClassAnswer, DueDelivery
 
 logger = logging.getLogger(__name__)
 
@@ -52,25 +60,58 @@ class Outbox:
 
     def send_due(self) -> int:
         """Try everything that is due; returns how many objects the peer took."""
-        due = self._index.due_deliveries(destination=self._peer.name, limit=_BATCH)
+        due = self._due()
         if not due:
             return 0
-        classes = tuple(dict.fromkeys(delivery.file.sop_class_uid for delivery in due))
+        classes = dict.fromkeys([*classes_of(self._peer), *(delivery.file.sop_class_uid for delivery in due)])
         try:
-            with store_connection(self._peer, own_aet=self._own_aet, sop_class_uids=classes) as connection:
+            with store_connection(self._peer, own_aet=self._own_aet, sop_class_uids=tuple(classes)) as connection:
+                self._remember(connection.answers)
                 return self._send_all(due, connection)
         except PeerUnreachableError as error:
             self._postpone_all(due, str(error))
             return 0
 
+    def _due(self) -> tuple[DueDelivery, ...]:
+        """What is due now, as much as one association takes."""
+        return self._index.due_deliveries(destination=self._peer.name, limit=_BATCH)
+
+    def _remember(self, answers: Sequence[AcceptedClass]) -> None:
+        """Keep what the peer accepts and refuses, for `status` and the pages."""
+        at = self._clock.now()
+        noted = [
+            ClassAnswer(
+                sop_class_uid=answer.sop_class_uid,
+                transfer_syntax_uid=next(iter(answer.transfer_syntax_uids), ""),
+                refusal=answer.refusal,
+                at=at,
+            )
+            for answer in answers
+        ]
+        self._index.note_answers(self._peer.name, noted)
+
     def _send_all(self, due: Sequence[DueDelivery], connection: StoreConnection) -> int:
-        """Send in order; the answer of each is in the index before the next goes out."""
+        """Send in order, then over the same association what goes in the place of what was declined."""
+        offered = {answer.sop_class_uid for answer in connection.answers}
         taken = 0
-        for delivery in due:
-            answer = connection.store(delivery.file.path)
-            self._note(delivery, answer)
-            taken += answer.verdict is Verdict.ACCEPTED
+        while due:
+            verdicts = [self._send(delivery, connection) for delivery in due]
+            taken += verdicts.count(Verdict.ACCEPTED)
+            more = self._due() if Verdict.DECLINED in verdicts else ()
+            due = [delivery for delivery in more if delivery.file.sop_class_uid in offered]
         return taken
+
+    def _send(self, delivery: DueDelivery, connection: StoreConnection) -> Verdict:
+        """Send one; its answer is in the index before the next goes out."""
+        answer = connection.store(delivery.file.path)
+        if answer.verdict is Verdict.DECLINED:
+            # A peer may also accept a class in the negotiation and decline its objects by their status.
+            declined = AcceptedClass(
+                sop_class_uid=delivery.file.sop_class_uid, transfer_syntax_uids=(), refusal=answer.words
+            )
+            self._remember([declined])
+        self._note(delivery, answer)
+        return answer.verdict
 
     def _postpone_all(self, due: Sequence[DueDelivery], words: str) -> None:
         """Put every delivery off."""
@@ -82,6 +123,8 @@ class Outbox:
         too_old = self._clock.now() - delivery.created_at > timedelta(seconds=self._back_off.give_up_after_s)
         if answer.verdict is Verdict.ACCEPTED:
             self._index.delivery_succeeded(delivery.delivery_id, answer.words)
+        elif answer.verdict is Verdict.DECLINED:
+            self._index.delivery_declined(delivery.delivery_id, answer.words)
         elif answer.verdict is Verdict.REFUSED or too_old:
             self._index.delivery_gave_up(delivery.delivery_id, answer.words)
         else:

@@ -9,7 +9,17 @@ from pathlib import Path
 from socket import socket
 
 from pydicom import dcmread
-from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    BasicTextSRStorage,
+    Comprehensive3DSRStorage,
+    ComprehensiveSRStorage,
+    DeflatedExplicitVRLittleEndian,
+    EnhancedSRStorage,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    SegmentationStorage,
+)
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
@@ -24,6 +34,31 @@ _CONNECT_TIMEOUT_S = 10
 _ANSWER_TIMEOUT_S = 60
 """A PACS that is busy writing may take its time; one that is silent longer than this gets a fresh association."""
 
+_DEFLATABLE = frozenset(
+    {
+        ComprehensiveSRStorage,
+        Comprehensive3DSRStorage,
+        EnhancedSRStorage,
+        BasicTextSRStorage,
+        SegmentationStorage,
+    }
+)
+"""What is worth to be deflated; the pages of a PDF already are."""
+
+_REFUSALS = {
+    1: "refused by its user",
+    2: "refused without a reason",
+    3: "SOP class not supported",
+    4: "no transfer syntax in common",
+}
+"""PS3.8 table 9-18, Result/Reason of a presentation context."""
+
+_CLASS_REFUSED = frozenset({0x0118, 0x0122})
+"""No such SOP class, SOP class not supported (PS3.7 C.5.7 and 9.1.1.1.9): about the class, whatever the object.
+
+Not Error: Data Set does not match SOP Class (0xA9xx) and not Cannot understand (0xCxxx, both PS3.4 B.2.3): these are about
+the object, and an object that is wrong is to be seen, not hidden behind another one."""
+
 
 class PeerUnreachableError(NodeError):
     """The peer did not accept an association; check its address, port, AE titles, and that it runs."""
@@ -36,7 +71,10 @@ class Verdict(StrEnum):
 
     ACCEPTED = "accepted"
     TRY_AGAIN = "try_again"
+    DECLINED = "declined"
+    """The peer takes no objects of this SOP class; it may take another."""
     REFUSED = "refused"
+    """The peer takes the class and refuses this object."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +92,9 @@ class AcceptedClass:
 
     sop_class_uid: str
     transfer_syntax_uids: tuple[str, ...]
-    """Empty when the peer refuses the class."""
+    """Best first: what objects of the class are sent in; empty when the peer refuses the class."""
+    refusal: str = ""
+    """Why it refuses, in words."""
 
 
 def echo(peer: Peer, *, own_aet: str) -> None:
@@ -64,6 +104,9 @@ def echo(peer: Peer, *, own_aet: str) -> None:
         PeerUnreachableError: No association, or another answer than Success.
     """
     with _association(peer, own_aet=own_aet, sop_class_uids=(str(Verification),)) as association:
+        if not association.is_established:
+            reason = f"{peer.name}: does not accept Verification, so whether it works is not known"
+            raise PeerUnreachableError(reason)
         status = association.send_c_echo()
         if "Status" not in status or status.Status != 0x0000:
             reason = f"{peer.name}: C-ECHO was not answered with Success"
@@ -76,48 +119,50 @@ def accepted_classes(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str])
     Raises:
         PeerUnreachableError: No association.
     """
-    with _association(peer, own_aet=own_aet, sop_class_uids=sop_class_uids) as association:
-        accepted = {str(context.abstract_syntax): context for context in association.accepted_contexts}
-        return tuple(
-            AcceptedClass(
-                sop_class_uid=uid,
-                transfer_syntax_uids=tuple(str(syntax) for syntax in accepted[uid].transfer_syntax)
-                if uid in accepted
-                else (),
-            )
-            for uid in sop_class_uids
-        )
+    with store_connection(peer, own_aet=own_aet, sop_class_uids=sop_class_uids) as connection:
+        return connection.answers
 
 
 class StoreConnection:
     """An open association for C-STORE."""
 
-    def __init__(self, association: Association, peer: Peer) -> None:
-        """Wrap an established association."""
+    def __init__(self, association: Association, peer: Peer, *, sop_class_uids: Sequence[str]) -> None:
+        """Wrap an established association that offered these classes."""
         self._association = association
         self._peer = peer
+        self.answers = tuple(_answer(association, str(uid)) for uid in dict.fromkeys(sop_class_uids))
+        """What the peer negotiated for each class, in the order of the offer."""
 
     def store(self, path: Path) -> StoreAnswer:
         """Send one file; every outcome is an answer, none an exception.
 
         Args:
-            path: A DICOM file (PS3.10), uncompressed little endian.
+            path: A DICOM file (PS3.10), Explicit VR little endian, uncompressed.
         """
+        dataset = dcmread(path)
+        negotiated = _answer(self._association, str(dataset.SOPClassUID))
+        if not negotiated.transfer_syntax_uids:
+            return self._declined(dataset.SOPClassUID, negotiated.refusal)
         if not self._association.is_established:
             return StoreAnswer(verdict=Verdict.TRY_AGAIN, words="the association ended early")
-        dataset = dcmread(path)
+        if DeflatedExplicitVRLittleEndian in negotiated.transfer_syntax_uids:
+            # pynetdicom takes the context of this syntax, and deflates what it encodes for it.
+            dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
         try:
             status = self._association.send_c_store(dataset)
         except ValueError:
-            return StoreAnswer(
-                verdict=Verdict.REFUSED,
-                words=f"{self._peer.name} does not accept {dataset.SOPClassUID.name}: let it accept this SOP class",
-            )
+            return StoreAnswer(verdict=Verdict.REFUSED, words="the object cannot be encoded; see the log")
         except RuntimeError:
             return StoreAnswer(verdict=Verdict.TRY_AGAIN, words="the association ended while sending")
         if "Status" not in status:
             return StoreAnswer(verdict=Verdict.TRY_AGAIN, words="no answer: aborted or timed out")
-        return answer_from_status(int(status.Status))
+        answer = answer_from_status(int(status.Status))
+        return self._declined(dataset.SOPClassUID, answer.words) if answer.verdict is Verdict.DECLINED else answer
+
+    def _declined(self, sop_class_uid: UID, why: str) -> StoreAnswer:
+        """The peer takes no objects of a class."""
+        words = f"{self._peer.name} does not accept {sop_class_uid.name} ({why}): let it accept this SOP class"
+        return StoreAnswer(verdict=Verdict.DECLINED, words=words)
 
 
 def answer_from_status(status: int) -> StoreAnswer:
@@ -129,6 +174,8 @@ def answer_from_status(status: int) -> StoreAnswer:
         return StoreAnswer(verdict=Verdict.ACCEPTED, words=f"{words} Warning, stored")
     if status == 0x0111:
         return StoreAnswer(verdict=Verdict.ACCEPTED, words=f"{words} Duplicate SOP Instance, the peer has it")
+    if status in _CLASS_REFUSED:
+        return StoreAnswer(verdict=Verdict.DECLINED, words=f"{words} SOP class not supported")
     if status >> 8 == 0xA7 or status in {0x0110, 0x0124, 0x0213}:
         return StoreAnswer(verdict=Verdict.TRY_AGAIN, words=f"{words} refused for now")
     return StoreAnswer(verdict=Verdict.REFUSED, words=f"{words} refused for good")
@@ -142,21 +189,22 @@ def store_connection(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str])
         PeerUnreachableError: No association.
     """
     with _association(peer, own_aet=own_aet, sop_class_uids=sop_class_uids) as association:
-        yield StoreConnection(association, peer)
+        yield StoreConnection(association, peer, sop_class_uids=sop_class_uids)
 
 
 @contextmanager
 def _association(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str]) -> Iterator[Association]:
-    """An established association; released, or aborted when the peer no longer answers."""
+    """An association that the peer accepted; released at the end.
+
+    It is not established where the peer refused every presentation context: pynetdicom then ends it by itself.
+    """
     ae = AE(ae_title=own_aet)
     ae.connection_timeout = _CONNECT_TIMEOUT_S
     ae.acse_timeout = _CONNECT_TIMEOUT_S
     ae.dimse_timeout = _ANSWER_TIMEOUT_S
     ae.network_timeout = _ANSWER_TIMEOUT_S
     contexts = [
-        build_context(uid, [syntax])
-        for uid in dict.fromkeys(sop_class_uids)
-        for syntax in (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+        build_context(uid, [syntax]) for uid in dict.fromkeys(sop_class_uids) for syntax in _syntaxes(uid, peer)
     ]
     sockets: list[socket] = []
     # pynetdicom 3.0.4 forgets a socket that the peer closed first without closing it.
@@ -168,7 +216,7 @@ def _association(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str]) -> 
         evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: sockets.append(event.assoc.dul.socket.socket))],
     )
     try:
-        if not association.is_established:
+        if not (association.is_established or association.rejected_contexts):
             reason = f"{peer.name}: {_why_not_established(association)}"
             raise PeerUnreachableError(reason)
         yield association
@@ -177,6 +225,29 @@ def _association(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str]) -> 
             association.release()
         for connection in sockets:
             connection.close()
+
+
+def _syntaxes(sop_class_uid: str, peer: Peer) -> tuple[UID, ...]:
+    """Transfer syntaxes to offer, each in a context of its own so that the peer may accept several."""
+    plain = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
+    is_deflated = peer.compression == "deflated" and sop_class_uid in _DEFLATABLE
+    return (DeflatedExplicitVRLittleEndian, *plain) if is_deflated else plain
+
+
+def _answer(association: Association, sop_class_uid: str) -> AcceptedClass:
+    """What the negotiation of an association says about a class."""
+    accepted = [
+        str(context.transfer_syntax[0])
+        for context in association.accepted_contexts
+        if context.abstract_syntax == sop_class_uid
+    ]
+    reasons = [
+        _REFUSALS.get(context.result or 0, "refused")
+        for context in association.rejected_contexts
+        if context.abstract_syntax == sop_class_uid
+    ]
+    refusal = "" if accepted else (reasons or ["it was not offered"])[0]
+    return AcceptedClass(sop_class_uid=sop_class_uid, transfer_syntax_uids=tuple(accepted), refusal=refusal)
 
 
 def _why_not_established(association: Association) -> str:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from shutil import disk_usage
 
-from config.settings import Settings
+from config.settings import Peer, Settings
 from dicom_node.clock import Clock
+from dicom_node.destinations import RoleChoice, choices_of
 from storage.index import Index
 from storage.lifecycle import State
-from storage.records import Heartbeat
+from storage.records import ClassAnswer, Heartbeat
 
 SILENT_AFTER_S = 30.0
 """Both processes leave a sign of life every few seconds; one that is silent for longer is taken as gone."""
@@ -33,6 +34,10 @@ class DestinationStatus:
     name: str
     due_deliveries: int
     """Objects whose time to be sent has come; at most 1000 are counted."""
+    roles: tuple[RoleChoice, ...]
+    """What it takes of what its settings name, by its newest answers; empty before the first association."""
+    answers: tuple[ClassAnswer, ...]
+    """Its newest answer to the offer of each SOP class."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +76,7 @@ def node_status(settings: Settings, index: Index, *, clock: Clock) -> NodeStatus
         at=now,
         studies=index.counts_by_state(),
         processes=tuple(_process(heartbeat, now) for heartbeat in index.heartbeats()),
-        destinations=tuple(_destination(index, peer.name) for peer in settings.destinations),
+        destinations=tuple(_destination(index, peer) for peer in settings.destinations),
         disk=DiskStatus(free_bytes=usage.free, total_bytes=usage.total, floor_bytes=settings.storage.free_floor_bytes),
     )
 
@@ -82,7 +87,13 @@ def _process(heartbeat: Heartbeat, now: datetime) -> ProcessStatus:
     return ProcessStatus(heartbeat=heartbeat, silent_s=silent_s, is_alive=silent_s <= SILENT_AFTER_S)
 
 
-def _destination(index: Index, name: str) -> DestinationStatus:
-    """A destination by what waits for it."""
-    due = index.due_deliveries(destination=name, limit=_COUNTED_DELIVERIES)
-    return DestinationStatus(name=name, due_deliveries=len(due))
+def _destination(index: Index, peer: Peer) -> DestinationStatus:
+    """A destination by what waits for it, and by what it accepted and refused last."""
+    answers = index.answers_of(peer.name)
+    accepted = {answer.sop_class_uid for answer in answers if answer.transfer_syntax_uid}
+    return DestinationStatus(
+        name=peer.name,
+        due_deliveries=len(index.due_deliveries(destination=peer.name, limit=_COUNTED_DELIVERIES)),
+        roles=choices_of(peer, accepted) if answers else (),
+        answers=answers,
+    )

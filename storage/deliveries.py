@@ -3,16 +3,20 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from storage.database import AnyRow
+from storage.delivery_plan import Candidate, Planned, planned_deliveries
 from storage.errors import NothingToSendError
 from storage.life import Standing, move, standing_by_id, standing_of
 from storage.lifecycle import Event, State
 from storage.models import Delivery, Progress, Result, ResultObject, Study
-from storage.records import Claim, DueDelivery, ResultFile
+from storage.records import Claim, Destination, DueDelivery, ResultFile
+
+_Plans: TypeAlias = dict[str, dict[int, Planned]]
+"""By destination and result file."""
 
 SENT_BY_NOW = frozenset({State.PROCESSED, State.SENDING})
 """States in which the outcome of a delivery moves the study."""
@@ -30,24 +34,10 @@ def store_result(
 
 
 def plan_deliveries(
-    connection: Connection, study: Standing, result_id: int, *, destinations: Sequence[str], at: datetime
+    connection: Connection, study: Standing, result_id: int, *, destinations: Sequence[Destination], at: datetime
 ) -> None:
-    """Make a delivery of each DICOM object of the result for each destination that has none of it yet."""
-    objects = connection.execute(
-        select(ResultObject.id)
-        .where(ResultObject.result_id == result_id, ResultObject.sop_class_uid != "")
-        .order_by(ResultObject.id)
-    )
-    wanted = [(row.id, destination) for row in objects for destination in dict.fromkeys(destinations)]
-    there = connection.execute(
-        select(Delivery.result_file_id, Delivery.destination)
-        .join(ResultObject, ResultObject.id == Delivery.result_file_id)
-        .where(ResultObject.result_id == result_id)
-    )
-    missing = set(wanted) - {(row.result_file_id, row.destination) for row in there}
-    rows = [_new_delivery(study, pair, at=at) for pair in wanted if pair in missing]
-    if rows:
-        connection.execute(insert(Delivery), rows)
+    """Make the deliveries of the result to each destination; what a destination may decline has others that stand by."""
+    _insert_deliveries(connection, study, _plans(connection, result_id, destinations), at=at)
 
 
 def due(connection: Connection, *, destination: str, limit: int, at: datetime) -> tuple[DueDelivery, ...]:
@@ -101,8 +91,29 @@ def note_given_up(connection: Connection, delivery_id: int, *, status: str, at: 
     _follow(connection, delivery_id, why=status, at=at)
 
 
-def resend(connection: Connection, study_instance_uid: str, *, destinations: Sequence[str], at: datetime) -> State:
-    """Send the newest result again, also to destinations that did not exist when it was made.
+def note_declined(connection: Connection, delivery_id: int, *, status: str, at: datetime) -> None:
+    """The destination takes no objects of this class: the next best of the same role goes in its place.
+
+    Where there is none the delivery failed, unless another role makes up for this one.
+    """
+    _count_try(connection, delivery_id, status=status)
+    tried = connection.execute(
+        select(Delivery, ResultObject.result_id)
+        .join(ResultObject, ResultObject.id == Delivery.result_file_id)
+        .where(Delivery.id == delivery_id)
+        .with_for_update()
+    ).one()
+    if tried.state is Progress.WAITING:
+        status = _fall_back(connection, tried, status=status, at=at)
+    _follow(connection, delivery_id, why=status, at=at)
+
+
+def resend(
+    connection: Connection, study_instance_uid: str, *, destinations: Sequence[Destination], at: datetime
+) -> State:
+    """Send the newest result again from the best on, also to destinations that did not exist when it was made.
+
+    A named destination gets what it wants now; what it no longer wants is superseded where it is not delivered.
 
     Raises:
         NothingToSendError: There is no result, or nobody to send it to.
@@ -110,11 +121,14 @@ def resend(connection: Connection, study_instance_uid: str, *, destinations: Seq
     study = standing_of(connection, study_instance_uid)
     result_id = _newest_result_id(connection, study)
     moved = move(connection, study, Event.RESENT, why="an operator asked to send the result again", at=at)
-    again = {"state": Progress.WAITING, "next_try_at": at, "created_at": at, "tries": 0, "settled_at": None}
     of_result = select(ResultObject.id).where(ResultObject.result_id == result_id)
-    sent_again = connection.execute(update(Delivery).where(Delivery.result_file_id.in_(of_result)).values(**again))
-    plan_deliveries(connection, study, result_id, destinations=destinations, at=at)
-    if not sent_again.rowcount and not _progress_of(connection, study.study_id):
+    rows = connection.execute(select(Delivery).where(Delivery.result_file_id.in_(of_result))).all()
+    plans = _plans(connection, result_id, destinations)
+    for row in rows:
+        plan = plans[row.destination].pop(row.result_file_id, None) if row.destination in plans else _plan_of(row)
+        _start_again(connection, row, plan, at=at)
+    _insert_deliveries(connection, study, plans, at=at)
+    if Progress.WAITING not in _progress_of(connection, study.study_id):
         raise NothingToSendError
     return moved.state
 
@@ -143,27 +157,117 @@ def _columns_from_file(file: ResultFile, result_id: int) -> dict[str, Any]:
     }
 
 
-def _new_delivery(study: Standing, pair: tuple[int, str], *, at: datetime) -> dict[str, Any]:
-    result_file_id, destination = pair
+def _plans(connection: Connection, result_id: int, destinations: Sequence[Destination]) -> _Plans:
+    """What of a result each destination is to get, by destination and file."""
+    rows = connection.execute(
+        select(ResultObject.id, ResultObject.kind, ResultObject.sop_class_uid)
+        .where(ResultObject.result_id == result_id, ResultObject.sop_class_uid != "")
+        .order_by(ResultObject.id)
+    )
+    candidates = [Candidate(result_file_id=row.id, kind=row.kind, sop_class_uid=row.sop_class_uid) for row in rows]
     return {
-        "study_id": study.study_id,
-        "result_file_id": result_file_id,
-        "destination": destination,
-        "state": Progress.WAITING,
+        destination.name: {plan.result_file_id: plan for plan in planned_deliveries(candidates, destination)}
+        for destination in destinations
+    }
+
+
+def _insert_deliveries(connection: Connection, study: Standing, plans: _Plans, *, at: datetime) -> None:
+    rows = [
+        {
+            "study_id": study.study_id,
+            "result_file_id": plan.result_file_id,
+            "destination": destination,
+            "last_status": "",
+            **_from_the_start(plan, at=at),
+        }
+        for destination, planned in plans.items()
+        for plan in planned.values()
+    ]
+    if rows:
+        connection.execute(insert(Delivery), rows)
+
+
+def _from_the_start(plan: Planned, *, at: datetime) -> dict[str, Any]:
+    """Columns of a delivery that was not tried yet."""
+    return {
+        "state": Progress.HELD if plan.rank else Progress.WAITING,
+        "role": plan.role,
+        "rank": plan.rank,
+        "may_be_declined": plan.may_be_declined,
         "tries": 0,
         "created_at": at,
         "next_try_at": at,
-        "last_status": "",
+        "settled_at": None,
     }
+
+
+def _plan_of(row: AnyRow) -> Planned:
+    """The plan that a delivery was made by."""
+    return Planned(result_file_id=row.result_file_id, role=row.role, rank=row.rank, may_be_declined=row.may_be_declined)
+
+
+def _start_again(connection: Connection, row: AnyRow, plan: Planned | None, *, at: datetime) -> None:
+    """Make a delivery wait again as planned; without a plan nobody wants it any more, and only what is there counts."""
+    if plan is None and row.state is Progress.DELIVERED:
+        return
+    values = _from_the_start(plan, at=at) if plan else {"state": Progress.SUPERSEDED, "settled_at": at}
+    connection.execute(update(Delivery).where(Delivery.id == row.id).values(**values))
+
+
+def _fall_back(connection: Connection, tried: AnyRow, *, status: str, at: datetime) -> str:
+    """End what waits in the rank of a declined delivery, let the next rank wait; returns what is to be said of it."""
+    next_rank = _next_rank(connection, tried)
+    is_failure = next_rank is None and not tried.may_be_declined
+    ended = {"state": Progress.FAILED if is_failure else Progress.DECLINED, "settled_at": at, "last_status": status}
+    waiting = _of_role(tried, Progress.WAITING)
+    connection.execute(update(Delivery).where(*waiting, Delivery.rank == tried.rank).values(**ended))
+    if is_failure:
+        return _why_nothing_was_taken(connection, tried)
+    due_now = {"state": Progress.WAITING, "next_try_at": at, "created_at": at}
+    held = _of_role(tried, Progress.HELD)
+    connection.execute(update(Delivery).where(*held, Delivery.rank == next_rank).values(**due_now))
+    return status
+
+
+def _next_rank(connection: Connection, tried: AnyRow) -> int | None:
+    """The best of what stands by for the role of a delivery."""
+    held = _of_role(tried, Progress.HELD)
+    return connection.execute(select(func.min(Delivery.rank)).where(*held, Delivery.rank > tried.rank)).scalar_one()
+
+
+def _of_role(tried: AnyRow, *states: Progress) -> tuple[ColumnElement[bool], ...]:
+    """Conditions for the deliveries of the same result in the same role for the same destination."""
+    return (
+        Delivery.result_file_id.in_(select(ResultObject.id).where(ResultObject.result_id == tried.result_id)),
+        Delivery.destination == tried.destination,
+        Delivery.role == tried.role,
+        Delivery.state.in_(states),
+    )
+
+
+def _why_nothing_was_taken(connection: Connection, tried: AnyRow) -> str:
+    """What a destination said to each alternative of a role, best first."""
+    rows = connection.execute(
+        select(Delivery.last_status)
+        .where(*_of_role(tried, Progress.DECLINED, Progress.FAILED), Delivery.last_status != "")
+        .order_by(Delivery.rank, Delivery.id)
+    )
+    said = "; ".join(dict.fromkeys(rows.scalars()))
+    return f"{tried.destination} takes nothing as {tried.role.replace('_', ' ')}: {said}"
 
 
 def _note_try(
     connection: Connection, delivery_id: int, *, status: str, values: dict[str, Any], states: Sequence[Progress]
 ) -> None:
     """Count a try; what it changes is changed only in the given states."""
-    of_id = Delivery.id == delivery_id
-    connection.execute(update(Delivery).where(of_id).values(tries=Delivery.tries + 1, last_status=status))
-    connection.execute(update(Delivery).where(of_id, Delivery.state.in_(states)).values(**values))
+    _count_try(connection, delivery_id, status=status)
+    connection.execute(update(Delivery).where(Delivery.id == delivery_id, Delivery.state.in_(states)).values(**values))
+
+
+def _count_try(connection: Connection, delivery_id: int, *, status: str) -> None:
+    """Count a try and keep its answer, whatever became of the delivery meanwhile."""
+    values = {"tries": Delivery.tries + 1, "last_status": status}
+    connection.execute(update(Delivery).where(Delivery.id == delivery_id).values(**values))
 
 
 def _follow(connection: Connection, delivery_id: int, *, why: str, at: datetime) -> None:
@@ -178,7 +282,7 @@ def _follow(connection: Connection, delivery_id: int, *, why: str, at: datetime)
     if Progress.FAILED in progress:
         move(connection, study, Event.DELIVERY_GAVE_UP, why=why, at=at)
     elif Progress.WAITING not in progress:
-        move(connection, study, Event.ALL_DELIVERED, why="every destination has every object", at=at)
+        move(connection, study, Event.ALL_DELIVERED, why="every destination has the best that it takes", at=at)
 
 
 def _progress_of(connection: Connection, study_id: int) -> set[Progress]:

@@ -6,14 +6,16 @@ from datetime import datetime
 
 from sqlalchemy import Engine, delete, insert
 
-from storage import attempts, deliveries, life, receiving, views
+from storage import attempts, deliveries, life, negotiated, receiving, views
 from storage.database import reading, writing
 from storage.errors import IllegalTransitionError
 from storage.lifecycle import Event, State
 from storage.models import Outcome, ProcessBeat
 from storage.records import (
     Claim,
+    ClassAnswer,
     Demographics,
+    Destination,
     DueDelivery,
     Heartbeat,
     PriorCandidate,
@@ -142,17 +144,17 @@ class Index:
             return attempts.release_all(connection, every, maximum_attempts=maximum_attempts, at=self._now(), why=why)
 
     def finish_succeeded(
-        self, claim: Claim, files: Sequence[ResultFile], *, destinations: Sequence[str], why: str
+        self, claim: Claim, files: Sequence[ResultFile], *, destinations: Sequence[Destination], why: str
     ) -> bool:
         """Store the result of an attempt and plan its deliveries.
 
-        Each DICOM object gets a delivery for each destination; what was not delivered of older results is superseded.
+        Each destination gets deliveries of what it wants; what was not delivered of older results is superseded.
         When instances came while the attempt ran, the study reopens and this result is not sent.
 
         Args:
             claim: Of the attempt.
             files: In place and synced.
-            destinations: Names of peers.
+            destinations: Who is sent what.
             why: What the attempt found, in one line without patient data.
 
         Returns:
@@ -205,8 +207,28 @@ class Index:
         with writing(self._engine) as connection:
             deliveries.note_given_up(connection, delivery_id, status=status, at=self._now())
 
-    def resend(self, study_instance_uid: str, *, destinations: Sequence[str] = ()) -> State:
+    def delivery_declined(self, delivery_id: int, status: str) -> None:
+        """The destination takes no objects of this class; what stands by for it is due now.
+
+        Where nothing does, the delivery failed and the study stands as delivery_failed.
+        """
+        with writing(self._engine) as connection:
+            deliveries.note_declined(connection, delivery_id, status=status, at=self._now())
+
+    def note_answers(self, destination: str, answers: Sequence[ClassAnswer]) -> None:
+        """Keep how a destination answered the offer of SOP classes, in the place of what it said earlier."""
+        with writing(self._engine) as connection:
+            negotiated.note_answers(connection, destination, answers)
+
+    def answers_of(self, destination: str) -> tuple[ClassAnswer, ...]:
+        """The newest answer to each SOP class that was ever offered to a destination."""
+        with reading(self._engine) as connection:
+            return negotiated.answers_of(connection, destination)
+
+    def resend(self, study_instance_uid: str, *, destinations: Sequence[Destination] = ()) -> State:
         """Send the newest result again: to everyone it was meant for, and to the named destinations.
+
+        It begins with the best again: a destination may have learnt to take it.
 
         Raises:
             NothingToSendError: There is no result, or nobody to send it to.

@@ -93,7 +93,7 @@ def _leave_behind(connection: Connection, study: Standing, event: Event, *, why:
 
 def supersede_deliveries(connection: Connection, study_id: int, *, at: datetime) -> None:
     """Stop everything of the study that is not delivered yet."""
-    undelivered = (Progress.WAITING, Progress.FAILED)
+    undelivered = (Progress.WAITING, Progress.HELD, Progress.FAILED)
     connection.execute(
         update(Delivery)
         .where(Delivery.study_id == study_id, Delivery.state.in_(undelivered))

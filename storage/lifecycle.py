@@ -28,7 +28,7 @@ class State(_Sentenced):
     PROCESSING = "processing", "A worker holds the study and runs the pipeline."
     PROCESSED = "processed", "The result is stored; nothing of it was sent yet, or no destination is configured."
     SENDING = "sending", "The result is on its way to its destinations."
-    DELIVERED = "delivered", "Every destination confirmed every object of the newest result."
+    DELIVERED = "delivered", "Every destination has of the newest result the best that it takes."
     SKIPPED = "skipped", "The study is not analysed, for the reason given; nothing is wrong with the node."
     PIPELINE_FAILED = "pipeline_failed", "The pipeline failed and is not tried again by itself."
     DELIVERY_FAILED = "delivery_failed", "At least one object was given up for one destination; the others go on."

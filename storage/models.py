@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, false
+from sqlalchemy import BigInteger, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.columns import UtcInstant, word_column
@@ -48,7 +48,11 @@ class Progress(StrEnum):
     """Where a delivery stands."""
 
     WAITING = "waiting"
+    HELD = "held"
+    """Stands by: sent only when the destination declines what is better."""
     DELIVERED = "delivered"
+    DECLINED = "declined"
+    """The destination takes no objects of this class; another object makes up for it."""
     FAILED = "failed"
     SUPERSEDED = "superseded"
 
@@ -219,6 +223,25 @@ class Delivery(Base):
     next_try_at: Mapped[datetime] = mapped_column(UtcInstant)
     settled_at: Mapped[datetime | None] = mapped_column(UtcInstant)
     last_status: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    """What the object is to the destination, for instance its report."""
+    rank: Mapped[int] = mapped_column(server_default="0")
+    """Of the objects of one role the lowest rank is sent; the next is held until that is declined."""
+    may_be_declined: Mapped[bool] = mapped_column(server_default=false())
+    """Another role makes up for this one."""
+
+
+class NegotiatedClass(Base):
+    """How a destination answered the newest offer of a SOP class."""
+
+    __tablename__ = "negotiated_class"
+
+    destination: Mapped[str] = mapped_column(Text, primary_key=True)
+    sop_class_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
+    transfer_syntax_uid: Mapped[str] = mapped_column(Uid)
+    """What its objects are sent in; empty when the class was refused."""
+    refusal: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UtcInstant)
 
 
 class History(Base):

@@ -153,6 +153,49 @@ class ResultSet:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alternative:
+    """Objects that fill a role together."""
+
+    kinds: tuple[str, ...]
+    """Of `ResultFile`."""
+    sop_class_uid: str = ""
+    """Only those of this class; empty: of any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Role:
+    """What objects are to a destination, for instance its report."""
+
+    name: str
+    alternatives: tuple[Alternative, ...]
+    """Best first; the next is sent only when the destination declines the one before."""
+    covered_by: str = ""
+    """Name of another role that makes up for this one: both may be sent, this one may be declined."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Who is sent a result, and what of it."""
+
+    name: str
+    """Of the peer in the configuration."""
+    roles: tuple[Role, ...] = ()
+    """Empty: every DICOM object of the result, none in place of another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassAnswer:
+    """How a destination answered the offer of a SOP class in the negotiation of an association (PS3.8 9.3.3.2)."""
+
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    """What objects of the class are sent in; empty when it refused the class."""
+    refusal: str
+    """Why it refused, in words; empty when it accepted."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DueDelivery:
     """One result object that is to be sent to one destination now."""
 
@@ -171,10 +214,17 @@ class DeliveryView:
     """A delivery as people see it."""
 
     destination: str
+    revision: int
+    """Of the result that the object belongs to."""
+    role: str
+    """report, segmentations, pdf, capture, presentation_state or key_objects."""
+    rank: int
+    """0 is what the destination prefers; a higher one is sent in its place when it declines."""
     kind: str
+    sop_class_uid: str
     sop_instance_uid: str
     state: str
-    """waiting, delivered, failed, superseded."""
+    """waiting, held, delivered, declined, failed, superseded."""
     tries: int
     next_try_at: datetime | None
     last_status: str

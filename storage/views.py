@@ -269,15 +269,20 @@ def _history(connection: Connection, study_id: int) -> tuple[HistoryEntry, ...]:
 
 def _deliveries(connection: Connection, study_id: int) -> tuple[DeliveryView, ...]:
     rows = connection.execute(
-        select(Delivery, ResultObject.kind, ResultObject.sop_instance_uid)
+        select(Delivery, ResultObject.kind, ResultObject.sop_class_uid, ResultObject.sop_instance_uid, Result.revision)
         .join(ResultObject, ResultObject.id == Delivery.result_file_id)
+        .join(Result, Result.id == ResultObject.result_id)
         .where(Delivery.study_id == study_id)
         .order_by(Delivery.id)
     )
     return tuple(
         DeliveryView(
             destination=row.destination,
+            revision=row.revision,
+            role=row.role,
+            rank=row.rank,
             kind=row.kind,
+            sop_class_uid=row.sop_class_uid,
             sop_instance_uid=row.sop_instance_uid,
             state=row.state,
             tries=row.tries,

@@ -8,7 +8,7 @@ from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, print_json, readable_size
 
 if TYPE_CHECKING:
-    from dicom_node.status import NodeStatus, ProcessStatus
+    from dicom_node.status import DestinationStatus, NodeStatus, ProcessStatus
 
 
 def status(
@@ -36,10 +36,16 @@ def _lines(seen: "NodeStatus") -> list[str]:
     """The status for people."""
     processes = [_process(process) for process in seen.processes] or ["no process has left a sign of life yet"]
     studies = [f"  {state}: {count}" for state, count in seen.studies.items() if count] or ["  none yet"]
-    destinations = [f"due to {destination.name}: {destination.due_deliveries}" for destination in seen.destinations]
+    destinations = [line for destination in seen.destinations for line in _destination(destination)]
     disk = seen.disk
     room = f"disk: {readable_size(disk.free_bytes)} of {readable_size(disk.total_bytes)} free"
     return [*processes, "studies", *studies, *destinations, f"{room}, floor {readable_size(disk.floor_bytes)}"]
+
+
+def _destination(destination: "DestinationStatus") -> list[str]:
+    """One destination for people."""
+    takes = "; ".join(choice.words for choice in destination.roles) or "nothing was sent to it yet"
+    return [f"due to {destination.name}: {destination.due_deliveries}", f"  takes: {takes}"]
 
 
 def _process(process: "ProcessStatus") -> str:

@@ -61,7 +61,7 @@ def show(context: typer.Context, uid: _Uid, json: _Json = False) -> None:
         print_json(view)
         return
     out = console()
-    for line in (*_summary(view), *_history(view), *_deliveries(view)):
+    for line in (*_summary(view), *_history(view), *_destinations(view), *_deliveries(view)):
         out.print(line, soft_wrap=True, markup=False)
 
 
@@ -86,8 +86,10 @@ def resend(context: typer.Context, uid: _Uid) -> None:
 
     To every peer that received it, and to every one that receives results now.
     """
+    from dicom_node.destinations import destination_of
+
     settings = settings_of(context)
-    state = _index(context).resend(uid, destinations=[peer.name for peer in settings.destinations])
+    state = _index(context).resend(uid, destinations=[destination_of(peer) for peer in settings.destinations])
     _say(uid, state)
 
 
@@ -148,6 +150,14 @@ def _history(view: StudyView) -> list[str]:
         for entry in view.history
     ]
     return ["history", *steps]
+
+
+def _destinations(view: StudyView) -> list[str]:
+    """What each destination got of the newest result, and what it declined."""
+    from dicom_node.delivery_words import deliveries_in_words
+
+    rows = [f"  {line}" for line in deliveries_in_words(view.deliveries)]
+    return ["destinations", *rows] if rows else []
 
 
 def _deliveries(view: StudyView) -> list[str]:

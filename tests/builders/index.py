@@ -12,12 +12,16 @@ from storage.database import open_engine
 from storage.index import Index
 from storage.lifecycle import Event, State
 from storage.migrations import migrate
-from storage.records import Claim, PatientKey, ReceivedInstance, ResultFile, StudyView
+from storage.records import Alternative, Claim, Destination, PatientKey, ReceivedInstance, ResultFile, Role, StudyView
 
 NOON = FakeClock().now()
 JANE = PatientKey(patient_id="4711", issuer="CITY")
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 SR = "1.2.840.10008.5.1.4.1.1.88.34"
+ENHANCED_SR = "1.2.840.10008.5.1.4.1.1.88.22"
+SEG = "1.2.840.10008.5.1.4.1.1.66.4"
+SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 
 
 def database_url(folder: Path) -> str:
@@ -104,15 +108,54 @@ def claimed_study(index: Index, study: str = "1.2.3") -> Claim:
     return claim(index)
 
 
+def to(*names: str) -> tuple[Destination, ...]:
+    """Destinations that get every DICOM object."""
+    return tuple(Destination(name=name) for name in names)
+
+
 def result_files(uid: str = "2.25.1") -> tuple[ResultFile, ...]:
     """A report and a file that is not DICOM."""
-    report = ResultFile(
-        kind="sr",
-        path=Path("/data/results/r1/sr.dcm"),
+    findings = ResultFile(kind="findings", path=Path("/data/results/r1/findings.json"), sha256="1" * 64)
+    return (dicom_file("sr", SR, uid), findings)
+
+
+def whole_result(uid: str = "2.25.1") -> tuple[ResultFile, ...]:
+    """Two reports, two segmentations, two captures, a PDF and a file that is not DICOM; instances are `uid`.1 to .7."""
+    kinds = [
+        ("sr", ENHANCED_SR),
+        ("sr", SR),
+        ("seg-lungs", SEG),
+        ("seg-lesions", SEG),
+        ("capture", SECONDARY_CAPTURE),
+        ("capture", SECONDARY_CAPTURE),
+        ("pdf", PDF),
+    ]
+    made = [dicom_file(kind, class_uid, f"{uid}.{number}") for number, (kind, class_uid) in enumerate(kinds, start=1)]
+    return (*made, result_files()[1])
+
+
+def dicom_file(kind: str, sop_class_uid: str, sop_instance_uid: str) -> ResultFile:
+    """A DICOM object of a result that is nowhere on disk."""
+    return ResultFile(
+        kind=kind,
+        path=Path(f"/data/results/r1/{kind}.dcm"),
         sha256="0" * 64,
-        sop_class_uid=SR,
-        sop_instance_uid=uid,
+        sop_class_uid=sop_class_uid,
+        sop_instance_uid=sop_instance_uid,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
     )
-    findings = ResultFile(kind="findings", path=Path("/data/results/r1/findings.json"), sha256="1" * 64)
-    return (report, findings)
+
+
+def choosy(*names: str, covered_by: str = "") -> tuple[Destination, ...]:
+    """Destinations that get the first report and the segmentations, else the next report and the capture."""
+    report = Role(
+        name="report",
+        alternatives=tuple(Alternative(kinds=("sr",), sop_class_uid=uid) for uid in (SR, ENHANCED_SR)),
+    )
+    seg = Alternative(kinds=("seg-lungs", "seg-lesions"), sop_class_uid=SEG)
+    capture = Alternative(kinds=("capture",), sop_class_uid=SECONDARY_CAPTURE)
+    alternatives = (seg,) if covered_by else (seg, capture)
+    roles = [report, Role(name="segmentations", alternatives=alternatives, covered_by=covered_by)]
+    if covered_by:
+        roles.append(Role(name=covered_by, alternatives=(capture,)))
+    return tuple(Destination(name=name, roles=tuple(roles)) for name in names)

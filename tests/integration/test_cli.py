@@ -26,7 +26,9 @@ def _configuration(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("command", [(name,) for name in COMMANDS] + [("study", name) for name in STUDY_COMMANDS])
+@pytest.mark.parametrize(
+    "command", [(name,) for name in COMMANDS] + [("study", name) for name in STUDY_COMMANDS] + [("ae", "test")]
+)
 def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
     """Help costs no heavy import and ends with 0."""
     done = run_dicom_node(*command, "--help", timeout_s=20)

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
 
 from builders.clock import FakeClock
-from builders.index import build_index, claimed_study, result_files, state_of
+from builders.index import build_index, claimed_study, result_files, state_of, to
 from builders.ports import free_port
 from builders.scripted_scp import scripted_scp
 from config.settings import Peer
@@ -33,7 +33,7 @@ def finished_study(folder: Path, clock: FakeClock) -> Index:
     dataset.save_as(folder / "sr.dcm", enforce_file_format=True)
     report, findings = result_files("2.25.1")
     report = replace(report, path=folder / "sr.dcm", sop_class_uid=str(ComprehensiveSRStorage))
-    index.finish_succeeded(claimed_study(index, STUDY), (report, findings), destinations=["pacs"], why="1 lesion")
+    index.finish_succeeded(claimed_study(index, STUDY), (report, findings), destinations=to("pacs"), why="1 lesion")
     return index
 
 

@@ -55,7 +55,7 @@ def test_accepted_classes_are_told_from_refused_ones() -> None:
         (0xA700, Verdict.TRY_AGAIN),
         (0xA900, Verdict.REFUSED),
         (0xC000, Verdict.REFUSED),
-        (0x0122, Verdict.REFUSED),
+        (0x0122, Verdict.DECLINED),
     ],
 )
 def test_each_status_has_its_verdict(status: int, verdict: Verdict, tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_an_abort_instead_of_an_answer_is_tried_again(tmp_path: Path) -> None:
     assert (first.verdict, second.verdict) == (Verdict.TRY_AGAIN, Verdict.TRY_AGAIN)
 
 
-def test_a_class_the_peer_does_not_negotiate_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_class_the_peer_does_not_negotiate_is_declined_by_name(tmp_path: Path) -> None:
     """The administrator reads which SOP class to allow."""
     with (
         scripted_scp(lambda n: 0, sop_class_uids=[SegmentationStorage]) as scp,
@@ -89,7 +89,7 @@ def test_a_class_the_peer_does_not_negotiate_is_refused_by_name(tmp_path: Path) 
         ) as connection,
     ):
         answer = connection.store(sr_file(tmp_path))
-    assert answer.verdict is Verdict.REFUSED
+    assert answer.verdict is Verdict.DECLINED
     assert "Comprehensive SR Storage" in answer.words
 
 

@@ -5,7 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    EncapsulatedPDFStorage,
+    EnhancedSRStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from builders.clock import FakeClock
 from builders.index import build_index, database_url, received
@@ -105,21 +111,40 @@ def test_the_processor_is_always_there() -> None:
     assert check_device("cpu").outcome is Outcome.PASSED
 
 
-def test_a_destination_that_takes_sr_and_seg_passes() -> None:
-    """Both are asked for by negotiation, nothing is sent."""
-    with _peer([ComprehensiveSRStorage, SegmentationStorage]) as peer:
-        outcomes = [result.outcome for result in check_peer(peer, Settings())]
+def test_a_destination_that_takes_the_best_of_each_role_passes() -> None:
+    """All are asked for by negotiation, nothing is sent."""
+    with _peer([ComprehensiveSRStorage, SegmentationStorage, EncapsulatedPDFStorage]) as peer:
+        answers, results = check_peer(peer, Settings())
 
-    assert outcomes == [Outcome.PASSED, Outcome.PASSED]
+    assert (answers.outcome, results.outcome) == (Outcome.PASSED, Outcome.PASSED)
+    assert results.detail == "report as Comprehensive SR; segmentations as Segmentation; PDF as Encapsulated PDF"
 
 
-def test_a_destination_that_refuses_seg_fails_and_the_class_is_named() -> None:
+def test_a_destination_that_takes_only_what_stands_in_is_a_warning_that_names_both() -> None:
+    """It gets something for each role, but not the best."""
+    with _peer([EnhancedSRStorage, SecondaryCaptureImageStorage, EncapsulatedPDFStorage]) as peer:
+        *_, result = check_peer(peer, Settings())
+
+    assert result.outcome is Outcome.WARNING
+    assert "report as Enhanced SR (refuses Comprehensive SR)" in result.detail
+    assert "segmentations as Secondary Capture Image (refuses Segmentation)" in result.detail
+
+
+def test_a_destination_that_takes_nothing_for_a_role_fails_and_the_classes_are_named() -> None:
     """The administrator learns what to switch on."""
-    with _peer([ComprehensiveSRStorage]) as peer:
+    with _peer([ComprehensiveSRStorage, EncapsulatedPDFStorage]) as peer:
         *_, result = check_peer(peer, Settings())
 
     assert result.outcome is Outcome.FAILED
-    assert "Segmentation Storage" in result.detail
+    assert "segmentations declined (refuses Segmentation, Secondary Capture Image)" in result.detail
+
+
+def test_segmentations_may_be_refused_where_the_capture_is_wanted_anyway() -> None:
+    """The capture makes up for them."""
+    with _peer([ComprehensiveSRStorage, SecondaryCaptureImageStorage]) as peer:
+        *_, result = check_peer(peer.model_copy(update={"results": ("sr", "seg", "capture")}), Settings())
+
+    assert result.outcome is Outcome.WARNING
 
 
 # pynetdicom 3.0.4 leaves the socket of a connection that was refused to the garbage collector.

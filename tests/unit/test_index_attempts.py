@@ -7,7 +7,17 @@ from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from builders.clock import FakeClock
-from builders.index import build_index, claim, claimed_study, database_url, make_ready, received, result_files, view_of
+from builders.index import (
+    build_index,
+    claim,
+    claimed_study,
+    database_url,
+    make_ready,
+    received,
+    result_files,
+    to,
+    view_of,
+)
 from storage.database import open_engine
 from storage.errors import IllegalTransitionError
 from storage.index import Index
@@ -79,12 +89,12 @@ def test_a_stale_worker_changes_nothing(index: Index, clock: FakeClock) -> None:
     index.release_expired()
     current = claim(index)
     assert not index.renew(stale, lease_s=60)
-    assert not index.finish_succeeded(stale, result_files(), destinations=["PACS"], why="stale")
+    assert not index.finish_succeeded(stale, result_files(), destinations=to("PACS"), why="stale")
     assert not index.finish_refused(stale, "stale")
     assert not index.finish_failed(stale, "stale", retryable=False, maximum_attempts=3)
     assert view_of(index).state is State.PROCESSING
     assert index.latest_result("1.2.3") is None
-    assert index.finish_succeeded(current, result_files(), destinations=["PACS"], why="fine")
+    assert index.finish_succeeded(current, result_files(), destinations=to("PACS"), why="fine")
 
 
 def test_a_late_instance_is_not_lost_while_the_worker_runs(index: Index, clock: FakeClock) -> None:
@@ -93,7 +103,7 @@ def test_a_late_instance_is_not_lost_while_the_worker_runs(index: Index, clock: 
     index.record_received([received(number=2)])
     assert view_of(index).state is State.PROCESSING
     assert index.renew(running, lease_s=60)
-    assert index.finish_succeeded(running, result_files(), destinations=["PACS"], why="fine")
+    assert index.finish_succeeded(running, result_files(), destinations=to("PACS"), why="fine")
     assert view_of(index).state is State.RECEIVING
     clock.advance(10)
     make_ready(index)
@@ -125,7 +135,7 @@ def test_the_result_of_an_outdated_revision_is_kept_but_not_sent(index: Index) -
     """It would be half an answer; the next one names it as its predecessor if it was ever sent."""
     running = claimed_study(index)
     index.record_received([received(number=2)])
-    index.finish_succeeded(running, result_files(), destinations=["PACS"], why="fine")
+    index.finish_succeeded(running, result_files(), destinations=to("PACS"), why="fine")
     assert index.latest_result("1.2.3") is not None
     assert index.due_deliveries(destination="PACS", limit=9) == ()
 
@@ -204,7 +214,7 @@ def test_a_discarded_study_stops_its_worker(index: Index) -> None:
     taken = claimed_study(index)
     assert index.apply("1.2.3", Event.DISCARDED, why="wrong patient") is State.SKIPPED
     assert not index.renew(taken, lease_s=60)
-    assert not index.finish_succeeded(taken, result_files(), destinations=["PACS"], why="fine")
+    assert not index.finish_succeeded(taken, result_files(), destinations=to("PACS"), why="fine")
 
 
 @pytest.mark.parametrize(

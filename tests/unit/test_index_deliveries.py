@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from builders.clock import FakeClock
-from builders.index import build_index, claim, claimed_study, make_ready, received, result_files, state_of
+from builders.index import build_index, claim, claimed_study, make_ready, received, result_files, state_of, to
 from storage.errors import IllegalTransitionError, NothingToSendError
 from storage.index import Index
 from storage.lifecycle import Event, State
@@ -23,7 +23,7 @@ def clock() -> FakeClock:
 def index(tmp_path: Path, clock: FakeClock) -> Index:
     """An index with one study whose result waits for the destinations PACS and ARCHIVE."""
     made = build_index(tmp_path, clock)
-    made.finish_succeeded(claimed_study(made), result_files(), destinations=["PACS", "ARCHIVE"], why="2 lesions")
+    made.finish_succeeded(claimed_study(made), result_files(), destinations=to("PACS", "ARCHIVE"), why="2 lesions")
     return made
 
 
@@ -72,7 +72,7 @@ def test_a_postponed_delivery_is_due_at_its_time(index: Index, clock: FakeClock)
 def test_the_one_that_waits_longest_goes_first(index: Index, clock: FakeClock) -> None:
     """So that a backlog drains in order; the limit holds."""
     clock.advance(1)
-    index.finish_succeeded(claimed_study(index, "1.4"), result_files("2.25.4"), destinations=["PACS"], why="fine")
+    index.finish_succeeded(claimed_study(index, "1.4"), result_files("2.25.4"), destinations=to("PACS"), why="fine")
     assert [d.study_instance_uid for d in index.due_deliveries(destination="PACS", limit=10)] == ["1.2.3", "1.4"]
     assert len(index.due_deliveries(destination="PACS", limit=1)) == 1
 
@@ -104,7 +104,7 @@ def test_a_resend_reaches_a_destination_that_is_new(tmp_path: Path, clock: FakeC
     with pytest.raises(NothingToSendError):
         index.resend("1.2.3")
     assert state_of(index) is State.PROCESSED
-    index.resend("1.2.3", destinations=["PACS"])
+    index.resend("1.2.3", destinations=to("PACS"))
     index.delivery_succeeded(due(index).delivery_id, "0x0000 success")
     assert state_of(index) is State.DELIVERED
 
@@ -136,7 +136,7 @@ def test_only_the_newest_result_is_sent(index: Index) -> None:
     """After a rerun the old objects are superseded and the new ones wait."""
     index.apply("1.2.3", Event.RETRIED, why="operator")
     index.apply("1.2.3", Event.PRIORS_SETTLED, why="none")
-    index.finish_succeeded(claim(index), result_files("2.25.2"), destinations=["PACS"], why="fine")
+    index.finish_succeeded(claim(index), result_files("2.25.2"), destinations=to("PACS"), why="fine")
     assert due(index).file.sop_instance_uid == "2.25.2"
     assert progress_of(index) == ["superseded", "superseded", "waiting"]
     newest = index.latest_result("1.2.3")

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import text
 
 from builders.clock import FakeClock
-from builders.index import build_index, database_url, received, result_files
+from builders.index import build_index, choosy, database_url, received, whole_result
 from storage.database import open_engine, reading
 from storage.errors import IllegalTransitionError, NothingToSendError
 from storage.index import APPLICABLE
@@ -24,7 +24,7 @@ STUDIES = ("1.1", "1.2")
 DESTINATIONS = ("PACS", "ARCHIVE")
 HAS_RESULT = frozenset({State.PROCESSED, State.SENDING, State.DELIVERED, State.DELIVERY_FAILED})
 ENDINGS = ("succeeded", "refused", "failed", "failed for now", "given back", "lease over")
-ANSWERS = ("delivered", "for now", "for good")
+ANSWERS = ("delivered", "for now", "for good", "declined")
 LEASE_S = 60.0
 MEMORY = Path("/dev/shm")
 """A disk would spend most of the time on syncs, which other tests look at."""
@@ -81,7 +81,7 @@ class LifeMachine(RuleBasedStateMachine):
         study = data.draw(st.sampled_from(sorted(self.arrived)))
         if event is Event.RESENT:
             with suppress(IllegalTransitionError, NothingToSendError):
-                self.index.resend(study, destinations=DESTINATIONS)
+                self.index.resend(study, destinations=choosy(*DESTINATIONS))
             return
         expected = TRANSITIONS.get((self.view(study).state, event))
         if expected:
@@ -156,8 +156,8 @@ class LifeMachine(RuleBasedStateMachine):
 
     def succeed(self, claim: Claim) -> bool:
         """A worker hands in a result."""
-        files = result_files(f"2.25.{claim.attempt_id}")
-        kept = self.index.finish_succeeded(claim, files, destinations=DESTINATIONS, why="fine")
+        files = whole_result(f"2.25.{claim.attempt_id}")
+        kept = self.index.finish_succeeded(claim, files, destinations=choosy(*DESTINATIONS), why="fine")
         if kept:
             self.inputs_of_result[claim.study_instance_uid, claim.revision] = self.inputs[claim.attempt_id]
         return kept
@@ -181,6 +181,8 @@ class LifeMachine(RuleBasedStateMachine):
             self.index.delivery_succeeded(delivery.delivery_id, "0x0000")
         elif answer == "for good":
             self.index.delivery_gave_up(delivery.delivery_id, "0xA900")
+        elif answer == "declined":
+            self.index.delivery_declined(delivery.delivery_id, "0x0122")
         else:
             next_try_at = self.clock.now() + timedelta(seconds=5)
             self.index.delivery_failed_for_now(delivery.delivery_id, "0xA700", next_try_at=next_try_at)
@@ -216,6 +218,19 @@ def check_deliveries(view: StudyView) -> None:
     assert waiting <= (newest if view.state in HAS_RESULT else set())
     assert bool(failed) == (view.state is State.DELIVERY_FAILED)
     assert not (waiting and view.state is State.DELIVERED)
+    if view.state in HAS_RESULT:
+        check_roles(view)
+
+
+def check_roles(view: StudyView) -> None:
+    """No role of the newest result comes to nothing unseen: something waits for it, was taken for it, or failed."""
+    assert view.result is not None
+    newest = [delivery for delivery in view.deliveries if delivery.revision == view.result.revision]
+    for destination, role in {(delivery.destination, delivery.role) for delivery in newest}:
+        states = {d.state for d in newest if (d.destination, d.role) == (destination, role)}
+        assert states & {"waiting", "delivered", "failed"}
+        best = {d.state for d in newest if (d.destination, d.role, d.rank) == (destination, role, 0)}
+        assert "held" not in best
 
 
 TestLifeOfStudies = LifeMachine.TestCase

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builders.clock import FakeClock
-from builders.index import JANE, NOON, SR, build_index, claimed_study, make_ready, received, result_files, view_of
+from builders.index import JANE, NOON, SR, build_index, claimed_study, make_ready, received, result_files, to, view_of
 from storage.errors import UnknownStudyError
 from storage.index import Index
 from storage.lifecycle import Event, State
@@ -142,7 +142,7 @@ def test_the_same_id_of_another_issuer_is_another_patient(index: Index) -> None:
 def test_our_own_result_that_comes_back_runs_nothing(index: Index) -> None:
     """A PACS that routes everything to everybody would else keep the node busy for ever."""
     claim = claimed_study(index)
-    index.finish_succeeded(claim, result_files("2.25.7"), destinations=["PACS"], why="done")
+    index.finish_succeeded(claim, result_files("2.25.7"), destinations=to("PACS"), why="done")
     returned = received(
         number=9, sop_instance_uid="2.25.7", sop_class_uid=SR, series_instance_uid="2.25.8", modality="SR"
     )

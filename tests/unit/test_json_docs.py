@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from dicom_node.ae_test.send import PeerTest, SentImages, SentObject
 from dicom_node.check import CheckResult
 from dicom_node.cli.check import CheckReport
+from dicom_node.destinations import RoleChoice
 from dicom_node.infer import InferredStudy
 from dicom_node.status import DestinationStatus, DiskStatus, NodeStatus, ProcessStatus
 from pipeline.findings import (
@@ -19,13 +21,31 @@ from pipeline.findings import (
     ScorePoint,
     UsedPrior,
 )
-from storage.records import DeliveryView, Heartbeat, HistoryEntry, PatientKey, ResultFile, ResultSet, StudyView
+from storage.records import (
+    ClassAnswer,
+    DeliveryView,
+    Heartbeat,
+    HistoryEntry,
+    PatientKey,
+    ResultFile,
+    ResultSet,
+    StudyView,
+)
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text()
 SECTIONS = {
     "## `check --json`": (CheckReport, CheckResult),
-    "## `status --json`": (NodeStatus, ProcessStatus, Heartbeat, DestinationStatus, DiskStatus),
+    "## `status --json`": (
+        NodeStatus,
+        ProcessStatus,
+        Heartbeat,
+        DestinationStatus,
+        RoleChoice,
+        ClassAnswer,
+        DiskStatus,
+    ),
     "## `study show --json`": (StudyView, PatientKey, HistoryEntry, DeliveryView, ResultSet, ResultFile),
+    "## `ae test --json`": (PeerTest, SentImages, SentObject),
     "## `infer --json`": (InferredStudy,),
     "## `findings.json`": (
         Lesion,

@@ -3,10 +3,13 @@
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
+from sqlite3 import connect
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -25,7 +28,7 @@ def test_models_and_migrations_agree(tmp_path: Path) -> None:
     with reading(open_engine(database_url(tmp_path))) as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         assert compare_metadata(context, Base.metadata) == []
-        assert len(Base.metadata.tables) == 10
+        assert len(Base.metadata.tables) == 11
 
 
 def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
@@ -37,6 +40,27 @@ def test_migrating_again_changes_nothing(tmp_path: Path) -> None:
     migrate(url)
     with reading(open_engine(url)) as connection:
         assert connection.execute(text("SELECT count(*) FROM patient")).scalar_one() == 1
+
+
+def test_deliveries_of_an_older_index_get_their_role(tmp_path: Path) -> None:
+    """They go on as they were planned, none in place of another."""
+    url = database_url(tmp_path)
+    engine = open_engine(url)
+    with writing(engine) as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    engine.dispose()
+    # A connection of its own enforces no foreign keys: a delivery and its file are enough here.
+    with closing(connect(tmp_path / "index.sqlite")) as past_the_index, past_the_index:
+        for number, kind in enumerate(("sr", "seg-lesions"), start=1):
+            past_the_index.execute(f"INSERT INTO result_file VALUES ({number}, 1, '{kind}', '', '', '1.2', '1.2', '')")
+            row = f"({number}, 1, {number}, 'PACS', 'waiting', 0, 1, 1, NULL, '')"
+            past_the_index.execute(f"INSERT INTO delivery VALUES {row}")
+    migrate(url)
+    with reading(open_engine(url)) as connection:
+        rows = connection.execute(text("SELECT role, rank, state FROM delivery ORDER BY id")).all()
+    assert [tuple(row) for row in rows] == [("report", 0, "waiting"), ("segmentations", 0, "waiting")]
 
 
 def test_processes_that_start_at_once_make_one_index(tmp_path: Path) -> None:

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from builders.clock import FakeClock
-from builders.index import build_index, claimed_study, received, result_files
+from builders.index import SEG, build_index, claimed_study, received, result_files, to
 from config.settings import NodeSettings, Peer, Settings
 from dicom_node.status import SILENT_AFTER_S, node_status
 from storage.lifecycle import State
+from storage.records import ClassAnswer
 
 
 def _settings(folder: Path) -> Settings:
@@ -42,11 +43,27 @@ def test_what_is_due_is_counted_per_destination(tmp_path: Path) -> None:
     """Only DICOM objects are sent."""
     clock = FakeClock()
     index = build_index(tmp_path, clock)
-    index.finish_succeeded(claimed_study(index), result_files(), destinations=["pacs"], why="found")
+    index.finish_succeeded(claimed_study(index), result_files(), destinations=to("pacs"), why="found")
 
     (pacs,) = node_status(_settings(tmp_path), index, clock=clock).destinations
 
     assert (pacs.name, pacs.due_deliveries) == ("pacs", 1)
+
+
+def test_what_a_destination_takes_is_told_by_its_newest_answers(tmp_path: Path) -> None:
+    """Nothing is said of one that was never asked."""
+    clock = FakeClock()
+    index = build_index(tmp_path, clock)
+    (before,) = node_status(_settings(tmp_path), index, clock=clock).destinations
+    refused = ClassAnswer(sop_class_uid=SEG, transfer_syntax_uid="", refusal="not supported", at=clock.now())
+    index.note_answers("pacs", [refused])
+
+    (after,) = node_status(_settings(tmp_path), index, clock=clock).destinations
+
+    assert before.roles == ()
+    assert after.answers == (refused,)
+    (segmentations,) = [choice for choice in after.roles if choice.role == "segmentations"]
+    assert segmentations.words == "segmentations declined (refuses Segmentation, Secondary Capture Image)"
 
 
 def test_the_room_on_the_disk_is_told_with_the_floor(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""A labelled test set for a peer: made on the spot, sent the way of all results."""
