@@ -17,7 +17,8 @@ lesions[]               number (its segment and its value in masks.npz), trackin
 gone_lesions[]          tracking_uid, tracking_id, kind, side, prior_volume_ml
 series                  series_instance_uid, description, reason, sop_instance_uids[] in slice order, and
                         passed_over[] with series_instance_uid, description, reason
-priors_used[]           study_instance_uid, series_instance_uid, acquired_at, interval_days, lung_overlap_dice
+priors_used[]           study_instance_uid, series_instance_uid, acquired_at, interval_days, lung_overlap_dice, and
+                        lesion_count, lesion_volume_ml, involvement_percent, each null when not known
 priors_dropped[]        study_instance_uid, reason
 algorithm               name, version, weights_sha256, thresholds{}, synthetic_training_only
 qualifications[]        sentences on what limits the findings
