@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from pipeline.detect import SpaceTimeDetector
-from pipeline.findings import Algorithm
+from pipeline.findings import DEFAULT_POINT, Algorithm, ScoreCalibration, ScorePoint
 from pipeline.lungs import NetworkLungSegmenter
-from pipeline.model_pack import ModelPack, Thresholds
+from pipeline.model_pack import Calibration, ModelPack, PatientOperatingPoints, Thresholds
 from pipeline.patient_score import PatientScoreWeights
 from pipeline.plug_ins import PlugIn, PlugPoint, find_plug_in, load_lesion_detector, load_lung_segmenter
 from pipeline.plug_points import Detection, LesionDetector, LungSegmenter, StudyOnGrid
@@ -94,7 +94,10 @@ def build_engine(pack: ModelPack, device: torch.device, parts: EngineParts | Non
 
 
 def identify(pack: ModelPack, lungs: PlugIn | None, lesions: PlugIn | None) -> Algorithm:
-    """What results name as their origin: the pack, or what stands in the place of its parts."""
+    """What results name as their origin: the pack, or what stands in the place of its parts.
+
+    Calibration and operating points were measured with both networks of the pack, so a plug-in has none.
+    """
     name, version = f"{ALGORITHM_NAME} {pack.name}", pack.version
     if lesions:
         name, version = f"{lesions.name} ({lesions.package})", lesions.version
@@ -106,7 +109,28 @@ def identify(pack: ModelPack, lungs: PlugIn | None, lesions: PlugIn | None) -> A
         weights_sha256=pack.sha256,
         thresholds=asdict(pack.thresholds),
         synthetic_training_only=pack.synthetic_training_only and lesions is None,
+        calibration=None if lungs or lesions else _calibration(pack.calibration),
+        operating_points=() if lungs or lesions else _points(pack.operating_points),
     )
+
+
+def _calibration(calibration: Calibration) -> ScoreCalibration | None:
+    if not calibration.is_calibrated:
+        return None
+    return ScoreCalibration(
+        population=calibration.population, calibrated_on=calibration.calibrated_on, studies=calibration.studies
+    )
+
+
+def _points(points: PatientOperatingPoints | None) -> tuple[ScorePoint, ...]:
+    if points is None:
+        return ()
+    named = {
+        DEFAULT_POINT: points.default,
+        "sensitivity_95": points.sensitivity_95,
+        "specificity_95": points.specificity_95,
+    }
+    return tuple(ScorePoint(name=name, **asdict(point)) for name, point in named.items() if point is not None)
 
 
 def _channels_last(net: Net) -> Net:

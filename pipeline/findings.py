@@ -121,6 +121,38 @@ class DroppedPrior:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreCalibration:
+    """Where the patient score is a probability, as the model pack says."""
+
+    population: str
+    """Whom the probability holds for, for instance "synthetic phantoms"."""
+    calibrated_on: str
+    """Which cases, in a few words."""
+    studies: int
+    """How many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScorePoint:
+    """A threshold of the patient score, with what was measured there."""
+
+    name: str
+    """`default`, `sensitivity_95`, `specificity_95`."""
+    threshold: float
+    """A study counts as positive from here on."""
+    sensitivity: float
+    specificity: float
+    diseased: int
+    """Studies that the sensitivity was measured on."""
+    healthy: int
+    """Studies that the specificity was measured on."""
+
+
+DEFAULT_POINT = "default"
+"""The operating point that decides."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Algorithm:
     """What made the findings."""
 
@@ -131,6 +163,15 @@ class Algorithm:
     thresholds: dict[str, float]
     synthetic_training_only: bool
     """True for demo weights."""
+    calibration: ScoreCalibration | None = None
+    """None: the patient score ranks studies and is no probability."""
+    operating_points: tuple[ScorePoint, ...] = ()
+    """Empty: never measured for what made these findings."""
+
+    @property
+    def default_point(self) -> ScorePoint | None:
+        """The operating point that decides; None when none was measured."""
+        return next((point for point in self.operating_points if point.name == DEFAULT_POINT), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +186,7 @@ class Findings:
     input_sop_instance_uids: tuple[str, ...]
     """Slice order k."""
     patient_score: float
-    """0..1, not calibrated: how much the study looks like the training set's diseased studies."""
+    """0..1: how much the study looks like diseased ones; a probability only where `algorithm.calibration` says."""
     stage: Stage
     lungs: tuple[LungFigures, ...]
     """Right, then left."""
@@ -158,6 +199,12 @@ class Findings:
     priors_dropped: tuple[DroppedPrior, ...]
     qualifications: tuple[str, ...]
     algorithm: Algorithm
+
+    @property
+    def is_positive(self) -> bool | None:
+        """On which side of the default operating point the patient score lies; None when there is no such point."""
+        point = self.algorithm.default_point
+        return None if point is None else self.patient_score >= point.threshold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -59,6 +59,11 @@ VOLUME_CHANGE: Final = Code("DN107", OWN_SCHEME, "Change in volume since prior s
 RELATIVE_VOLUME_CHANGE: Final = Code("DN108", OWN_SCHEME, "Relative change in volume since prior study")
 INTERVAL: Final = Code("DN109", OWN_SCHEME, "Interval since that study")
 LESION_COUNT: Final = Code("DN110", OWN_SCHEME, "Number of lesions")
+PATIENT_PROBABILITY: Final = Code("DN111", OWN_SCHEME, "Patient score, probability among calibration cases")
+LUNG_INVOLVEMENT: Final = {
+    Side.RIGHT: Code("DN112", OWN_SCHEME, "Percentage of right lung involved"),
+    Side.LEFT: Code("DN113", OWN_SCHEME, "Percentage of left lung involved"),
+}
 
 # Change: the name is of DCM (Annex D), sizes and "no significant changes" are CID 6134, "new finding" is CID 6002.
 QUALITATIVE_DIFFERENCE: Final = Code("111049", "DCM", "Qualitative Difference")
@@ -82,6 +87,31 @@ STAGE: Final = {
     Stage.INDETERMINATE: Code("DN307", OWN_SCHEME, "Stage cannot be told"),
 }
 
+# Decision: values are CID 250.
+DECISION: Final = Code("DN308", OWN_SCHEME, "Patient score at default operating point")
+POSITIVE: Final = Code("10828004", "SCT", "Positive")
+NEGATIVE: Final = Code("260385009", "SCT", "Negative")
+
+# Time point: CID 6146, which has no follow-up.
+BASELINE: Final = Code("C1442488", "UMLS", "Baseline")
+FOLLOW_UP: Final = Code("DN501", OWN_SCHEME, "Follow-up")
+
+# Equipment: CID 7005.
+PROCESSING_EQUIPMENT: Final = Code("109102", "DCM", "Processing Equipment")
+
+# Text report: title CID 7000, headings CID 7001, elements CID 7002.
+CT_CHEST_REPORT: Final = Code("24627-2", "LN", "CT Chest Report")
+CONCLUSIONS: Final = Code("55110-1", "LN", "Conclusions")
+FINDINGS: Final = Code("59776-5", "LN", "Findings")
+CURRENT_PROCEDURE: Final = Code("55111-9", "LN", "Current Procedure Descriptions")
+PROCEDURE_DESCRIPTION: Final = Code("121065", "DCM", "Procedure Description")
+CONCLUSION: Final = Code("121077", "DCM", "Conclusion")
+PRIOR_PROCEDURE: Final = Code("DN413", OWN_SCHEME, "Comparison study")
+KEY_IMAGE: Final = Code("121080", "DCM", "Best illustration of finding")
+LANGUAGE: Final = Code("121049", "DCM", "Language of Content Item and Descendants")
+ENGLISH: Final = Code("en-US", "RFC5646", "English (United States)")
+PROCEDURE_REPORTED: Final = Code("121058", "DCM", "Procedure reported")
+
 # Sections below the measurements: qualitative evaluations TID 1500; headings CID 7001; UIDs TID 1005, CID 10001.
 QUALITATIVE_EVALUATIONS: Final = Code("C0034375", "UMLS", "Qualitative Evaluations")
 PRIOR_PROCEDURES: Final = Code("55114-3", "LN", "Prior Procedure Descriptions")
@@ -101,4 +131,9 @@ SERIES_ANALYSED: Final = Code("DN403", OWN_SCHEME, "Series analysed")
 USED_PRIOR: Final = Code("DN404", OWN_SCHEME, "Comparison study used")
 DROPPED_PRIOR: Final = Code("DN405", OWN_SCHEME, "Comparison study not used")
 REASON: Final = Code("DN406", OWN_SCHEME, "Reason")
+COMPARED_STUDY: Final = Code("DN408", OWN_SCHEME, "Prior study compared with")
+COMPARED_WITH: Final = Code("DN409", OWN_SCHEME, "Compared with")
+SEARCHED: Final = Code("DN410", OWN_SCHEME, "Where lesions were looked for")
+SCORE_MEANING: Final = Code("DN411", OWN_SCHEME, "Meaning of the patient score")
+OPERATING_POINT: Final = Code("DN412", OWN_SCHEME, "Operating point of the patient score")
 LUNG_OVERLAP: Final = Code("DN407", OWN_SCHEME, "Overlap of lungs after alignment (Dice)")

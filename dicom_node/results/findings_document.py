@@ -5,7 +5,10 @@ intended_use            the sentence that goes with every result
 created_at              ISO 8601 with offset
 software_version, revision
 study_instance_uid
-patient_score           0..1; patient_score_calibrated is false
+patient_score           0..1
+patient_score_calibrated  true where the score is a probability among the cases of algorithm.calibration
+patient_score_population  whom that probability holds for, for instance synthetic phantoms; null when not calibrated
+patient_score_positive  whether the score reaches the default operating point; null when none was measured
 stage                   no_lesion, early, advanced, severe, absorption, indeterminate
 involvement_percent     of both lungs
 lungs[]                 side, volume_ml, lesion_volume_ml, involvement_percent; right, then left
@@ -20,7 +23,9 @@ series                  series_instance_uid, description, reason, sop_instance_u
 priors_used[]           study_instance_uid, series_instance_uid, acquired_at, interval_days, lung_overlap_dice, and
                         lesion_count, lesion_volume_ml, involvement_percent, each null when not known
 priors_dropped[]        study_instance_uid, reason
-algorithm               name, version, weights_sha256, thresholds{}, synthetic_training_only
+algorithm               name, version, weights_sha256, thresholds{}, synthetic_training_only,
+                        calibration (null, or population, calibrated_on, studies), operating_points[] (name, threshold,
+                        sensitivity, specificity, diseased, healthy)
 qualifications[]        sentences on what limits the findings
 """
 
@@ -34,7 +39,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dicom_node.results.context import ResultContext
 from dicom_node.results.errors import InconsistentAnalysisError, UnreadableResultError
-from dicom_node.results.sr_sections import INTENDED_USE
+from dicom_node.results.sentences import INTENDED_USE
 from pipeline.findings import Findings, Lesion
 
 FORMAT: Final = "dicom-node findings"
@@ -56,7 +61,7 @@ def findings_bytes(findings: Findings, context: ResultContext) -> bytes:
         "revision": context.revision,
         "study_instance_uid": findings.study_instance_uid,
         "patient_score": findings.patient_score,
-        "patient_score_calibrated": False,
+        **_meaning_of_score(findings),
         "stage": findings.stage,
         "involvement_percent": findings.involvement_percent,
         "lungs": [asdict(lung) for lung in findings.lungs],
@@ -90,6 +95,15 @@ def read_lesions(path: Path) -> tuple[Lesion, ...]:
         return TypeAdapter(tuple[Lesion, ...]).validate_python(document["lesions"])
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as exc:
         raise UnreadableResultError from exc
+
+
+def _meaning_of_score(findings: Findings) -> dict[str, object]:
+    calibration = findings.algorithm.calibration
+    return {
+        "patient_score_calibrated": calibration is not None,
+        "patient_score_population": calibration.population if calibration else None,
+        "patient_score_positive": findings.is_positive,
+    }
 
 
 def _series(findings: Findings) -> dict[str, object]:

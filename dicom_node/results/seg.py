@@ -8,6 +8,7 @@ import numpy as np
 from highdicom.seg import Segmentation, SegmentDescription
 from highdicom.sr import CodedConcept
 from numpy.typing import NDArray
+from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
@@ -15,6 +16,7 @@ from dicom_node.results import codes
 from dicom_node.results.colours import LESION_RGB, LUNG_RGB, Rgb
 from dicom_node.results.context import ResultContext
 from dicom_node.results.encode import long_string, make_reproducible, stamp_for
+from dicom_node.results.equipment import processing_equipment
 from dicom_node.results.source import SourceImages
 from dicom_node.results.uids import ResultUids, lung_tracking_uid
 from pipeline.findings import Algorithm, Analysis, Lesion, LesionKind, Side
@@ -41,18 +43,29 @@ class SegmentPlan:
     labels: NDArray[np.uint8] | NDArray[np.uint16]
     """(k, j, i): 0 or the number of a segment."""
     segments: tuple[SegmentDescription, ...]
+    algorithm: Algorithm
 
 
 def build_lungs_segmentation(
     analysis: Analysis, images: SourceImages, *, context: ResultContext, uids: ResultUids
 ) -> Segmentation:
     """One segment per lung that the mask holds, right before left."""
-    sides = sides_present(analysis)
+    sides, algorithm = sides_present(analysis), analysis.findings.algorithm
     labels = np.zeros(analysis.lung_mask.shape, dtype=np.uint8)
     for number, side in enumerate(sides, start=1):
         labels[analysis.lung_mask == LUNG_VALUE[side]] = number
-    segments = tuple(_lung_segment(number, side, analysis, context) for number, side in enumerate(sides, start=1))
-    plan = SegmentPlan(kind="seg-lungs", title="AI lungs", content_label="AI_LUNGS", labels=labels, segments=segments)
+    segments = tuple(
+        _lung_segment(number, side, algorithm, context, patient=images.first)
+        for number, side in enumerate(sides, start=1)
+    )
+    plan = SegmentPlan(
+        kind="seg-lungs",
+        title="AI lungs",
+        content_label="AI_LUNGS",
+        labels=labels,
+        segments=segments,
+        algorithm=algorithm,
+    )
     return _build(plan, images, context=context, uids=uids)
 
 
@@ -68,6 +81,7 @@ def build_lesions_segmentation(
         content_label="AI_LESIONS",
         labels=analysis.lesion_labels,
         segments=segments,
+        algorithm=algorithm,
     )
     return _build(plan, images, context=context, uids=uids)
 
@@ -105,6 +119,7 @@ def _build(plan: SegmentPlan, images: SourceImages, *, context: ResultContext, u
         content_description=plan.title,
         series_description=series_description(plan.title, context),
         transfer_syntax_uid=ExplicitVRLittleEndian,
+        contributing_equipment=[processing_equipment(plan.algorithm, context, timezone_offset=images.timezone_offset)],
     )
     stamp = stamp_for(context, timezone_offset=images.timezone_offset, uids=uids)
     make_reproducible(segmentation, stamp, kind=plan.kind)
@@ -117,15 +132,17 @@ def series_description(title: str, context: ResultContext) -> str:
     return long_string(f"{title}{revised} - not for diagnostic use")
 
 
-def _lung_segment(number: int, side: Side, analysis: Analysis, context: ResultContext) -> SegmentDescription:
+def _lung_segment(
+    number: int, side: Side, algorithm: Algorithm, context: ResultContext, *, patient: Dataset
+) -> SegmentDescription:
     segment = SegmentDescription(
         segment_number=number,
         segment_label=LUNG_NAME[side],
         segmented_property_category=codes.ANATOMICAL_STRUCTURE,
         segmented_property_type=codes.LUNG,
         algorithm_type="AUTOMATIC",
-        algorithm_identification=_identification(analysis.findings.algorithm, context),
-        tracking_uid=lung_tracking_uid(analysis.findings.study_instance_uid, side),
+        algorithm_identification=_identification(algorithm, context),
+        tracking_uid=lung_tracking_uid(patient, side),
         tracking_id=LUNG_NAME[side],
         display_color=_colour(LUNG_RGB[side]),
     )

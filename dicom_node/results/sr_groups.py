@@ -4,8 +4,8 @@ Each thing is two groups with one Tracking UID: TID 1411 or 1501 with the number
 five points. Viewers merge them, show our numbers, and offer no editing that would replace them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Final, TypeAlias, TypedDict
 
 import numpy as np
@@ -14,14 +14,16 @@ from highdicom.sr import (
     AlgorithmIdentification,
     FindingSite,
     ImageRegion,
-    Measurement,
     MeasurementsAndQualitativeEvaluations,
     PlanarROIMeasurementsAndQualitativeEvaluations,
     QualitativeEvaluation,
     ReferencedSegment,
+    RelationshipTypeValues,
     SourceImageForRegion,
     SourceSeriesForSegmentation,
+    TextContentItem,
     TrackingIdentifier,
+    UIDRefContentItem,
     VolumetricROIMeasurementsAndQualitativeEvaluations,
 )
 from pydicom.sr.coding import Code
@@ -29,10 +31,14 @@ from pydicom.sr.coding import Code
 from dicom_node.results import codes
 from dicom_node.results.contour import convex_outline, outer_contour
 from dicom_node.results.encode import ascii_text, long_string
+from dicom_node.results.plan import SrLayout
 from dicom_node.results.seg import LUNG_NAME, LUNG_VALUE, algorithm_parameters, sides_present
+from dicom_node.results.sentences import compared_with, name_of_prior
 from dicom_node.results.source import SourceImages
+from dicom_node.results.sr_numbers import lesion_numbers, lung_numbers, summary_numbers
+from dicom_node.results.time_point import time_point
 from dicom_node.results.uids import lung_tracking_uid
-from pipeline.findings import Algorithm, Analysis, Lesion, LungFigures
+from pipeline.findings import Algorithm, Analysis, Findings, Lesion, LungFigures, UsedPrior
 from pipeline.study import BoolArray, Float64Array
 
 Group: TypeAlias = (
@@ -40,6 +46,9 @@ Group: TypeAlias = (
     | PlanarROIMeasurementsAndQualitativeEvaluations
     | MeasurementsAndQualitativeEvaluations
 )
+
+GroupPair: TypeAlias = tuple[Group, Group]
+"""Numbers, then outline."""
 
 BOTH_LUNGS_NAME: Final = "Both lungs"
 
@@ -83,15 +92,27 @@ class Outline:
     points: Float64Array
 
 
-def build_groups(material: ReportMaterial) -> list[Group]:
-    """All groups; lesions first, because viewers jump to the first, largest first."""
-    groups: list[Group] = []
-    if material.lesions_segmentation is not None:
-        for lesion in material.analysis.findings.lesions:
-            groups += lesion_groups(material, lesion, segmentation=material.lesions_segmentation)
-    for number, figures in _numbered_lungs(material.analysis):
-        groups += lung_groups(material, figures, segment_number=number)
-    return groups + both_lungs_groups(material)
+def build_groups(material: ReportMaterial, layout: SrLayout, zone: tzinfo | None) -> list[Group]:
+    """All groups; lesions first, because viewers jump to the first, largest first; dates as they are in `zone`.
+
+    For segments only: of each lesion the group with the numbers, so that group i is segment i of one segmentation;
+    without lesions, of each lung.
+    """
+    lesions = _lesions(material, zone)
+    lungs = [lung_groups(material, lung, segment_number=number) for number, lung in _numbered_lungs(material.analysis)]
+    if layout is SrLayout.SEGMENTS_ONLY:
+        return [numbers for numbers, _ in lesions or lungs]
+    return [group for pair in (*lesions, *lungs, both_lungs_groups(material)) for group in pair]
+
+
+def _lesions(material: ReportMaterial, zone: tzinfo | None) -> list[GroupPair]:
+    segmentation = material.lesions_segmentation
+    if segmentation is None:
+        return []
+    return [
+        lesion_groups(material, lesion, segmentation=segmentation, zone=zone)
+        for lesion in material.analysis.findings.lesions
+    ]
 
 
 def key_slices(material: ReportMaterial) -> list[int]:
@@ -101,8 +122,11 @@ def key_slices(material: ReportMaterial) -> list[int]:
     return sorted({lesion.key_slice for lesion in analysis.findings.lesions} | set(lungs) | {_summary_slice(analysis)})
 
 
-def lesion_groups(material: ReportMaterial, lesion: Lesion, *, segmentation: Segmentation) -> list[Group]:
+def lesion_groups(
+    material: ReportMaterial, lesion: Lesion, *, segmentation: Segmentation, zone: tzinfo | None
+) -> GroupPair:
     """Numbers and outline of one lesion."""
+    findings = material.analysis.findings
     subject = Subject(
         tracking=TrackingIdentifier(uid=lesion.tracking_uid, identifier=ascii_text(lesion.tracking_id)),
         finding=codes.LESION_KIND[lesion.kind],
@@ -113,19 +137,23 @@ def lesion_groups(material: ReportMaterial, lesion: Lesion, *, segmentation: Seg
         **_of(subject),
         referenced_segment=_segment(segmentation, lesion.number, material),
         algorithm_id=_algorithm(material),
-        measurements=_lesion_numbers(lesion),
+        time_point_context=time_point(findings, material.images.first),
+        measurements=lesion_numbers(lesion),
         qualitative_evaluations=[QualitativeEvaluation(codes.QUALITATIVE_DIFFERENCE, codes.CHANGE[lesion.change])],
     )
+    prior = compared_with(findings, lesion)
+    if prior is not None:
+        _name_prior(numbers, prior, zone)
     mask = material.analysis.lesion_labels[lesion.key_slice] == lesion.number
-    return [numbers, _region(subject, Outline(slice_index=lesion.key_slice, points=outer_contour(mask)), material)]
+    return numbers, _region(subject, Outline(slice_index=lesion.key_slice, points=outer_contour(mask)), material)
 
 
-def lung_groups(material: ReportMaterial, figures: LungFigures, *, segment_number: int) -> list[Group]:
+def lung_groups(material: ReportMaterial, figures: LungFigures, *, segment_number: int) -> GroupPair:
     """Numbers and outline of one lung."""
     analysis = material.analysis
     subject = Subject(
         tracking=TrackingIdentifier(
-            uid=lung_tracking_uid(analysis.findings.study_instance_uid, figures.side),
+            uid=lung_tracking_uid(material.images.first, figures.side),
             identifier=LUNG_NAME[figures.side],
         ),
         finding=codes.LUNG,
@@ -133,31 +161,23 @@ def lung_groups(material: ReportMaterial, figures: LungFigures, *, segment_numbe
         site=FindingSite(anatomic_location=codes.LUNG, laterality=codes.SIDE[figures.side]),
     )
     mask = analysis.lung_mask == LUNG_VALUE[figures.side]
-    hounsfield = analysis.volume.volume_hu[mask]
     numbers = VolumetricROIMeasurementsAndQualitativeEvaluations(
         **_of(subject),
         referenced_segment=_segment(material.lungs_segmentation, segment_number, material),
         algorithm_id=_algorithm(material),
-        measurements=[
-            _volume(codes.VOLUME, figures.volume_ml),
-            _attenuation(codes.MEAN_ATTENUATION, float(hounsfield.mean())),
-            _attenuation(codes.SD_ATTENUATION, float(hounsfield.std())),
-            _volume(codes.LESION_VOLUME, figures.lesion_volume_ml),
-            _percent(codes.INVOLVEMENT, figures.involvement_percent),
-        ],
+        time_point_context=time_point(analysis.findings, material.images.first),
+        measurements=lung_numbers(figures, analysis.volume.volume_hu[mask]),
     )
     slice_index = largest_slice(mask)
     outline = Outline(slice_index=slice_index, points=outer_contour(mask[slice_index]))
-    return [numbers, _region(subject, outline, material)]
+    return numbers, _region(subject, outline, material)
 
 
-def both_lungs_groups(material: ReportMaterial) -> list[Group]:
+def both_lungs_groups(material: ReportMaterial) -> GroupPair:
     """Score, stage and involvement of the patient, with an outline around both lungs."""
     analysis, findings = material.analysis, material.analysis.findings
     subject = Subject(
-        tracking=TrackingIdentifier(
-            uid=lung_tracking_uid(findings.study_instance_uid, None), identifier=BOTH_LUNGS_NAME
-        ),
+        tracking=TrackingIdentifier(uid=lung_tracking_uid(material.images.first, None), identifier=BOTH_LUNGS_NAME),
         finding=codes.ABNORMAL_OPACITY if findings.lesions else codes.LUNG,
         category=codes.MORPHOLOGICALLY_ABNORMAL if findings.lesions else codes.ANATOMICAL_STRUCTURE,
         site=FindingSite(anatomic_location=codes.LUNG, laterality=codes.BILATERAL),
@@ -165,17 +185,21 @@ def both_lungs_groups(material: ReportMaterial) -> list[Group]:
     summary = MeasurementsAndQualitativeEvaluations(
         **_of(subject),
         algorithm_id=_algorithm(material, parameters=algorithm_parameters(findings.algorithm)),
-        measurements=[
-            _count(codes.LESION_COUNT, len(findings.lesions)),
-            _volume(codes.LESION_VOLUME, sum(lung.lesion_volume_ml for lung in findings.lungs)),
-            _percent(codes.INVOLVEMENT, findings.involvement_percent),
-            _score(codes.PATIENT_SCORE, findings.patient_score),
-        ],
-        qualitative_evaluations=[QualitativeEvaluation(codes.DISEASE_STAGE, codes.STAGE[findings.stage])],
+        time_point_context=time_point(findings, material.images.first),
+        measurements=summary_numbers(findings),
+        qualitative_evaluations=[QualitativeEvaluation(name, value) for name, value in patient_codes(findings)],
     )
     slice_index = _summary_slice(analysis)
     outline = Outline(slice_index=slice_index, points=convex_outline(analysis.lung_mask[slice_index] > 0))
-    return [summary, _region(subject, outline, material)]
+    return summary, _region(subject, outline, material)
+
+
+def patient_codes(findings: Findings) -> list[tuple[Code, Code]]:
+    """Names and values of what is said of the patient in codes: the stage, and the decision where one is made."""
+    stage = (codes.DISEASE_STAGE, codes.STAGE[findings.stage])
+    if findings.is_positive is None:
+        return [stage]
+    return [stage, (codes.DECISION, codes.POSITIVE if findings.is_positive else codes.NEGATIVE)]
 
 
 def largest_slice(mask: BoolArray) -> int:
@@ -205,6 +229,16 @@ def _of(subject: Subject) -> SubjectArguments:
     )
 
 
+def _name_prior(group: Group, prior: UsedPrior, zone: tzinfo | None) -> None:
+    """Say which study the change is against, for people and for machines; last, because Tracking UID comes first."""
+    contains = RelationshipTypeValues.CONTAINS
+    named = ascii_text(name_of_prior(prior, zone))
+    group[0].ContentSequence.append(TextContentItem(codes.COMPARED_WITH, named, relationship_type=contains))
+    group[0].ContentSequence.append(
+        UIDRefContentItem(codes.COMPARED_STUDY, prior.study_instance_uid, relationship_type=contains)
+    )
+
+
 def _region(subject: Subject, outline: Outline, material: ReportMaterial) -> Group:
     source = SourceImageForRegion.from_source_image(material.images.datasets[outline.slice_index])
     region = ImageRegion(graphic_type="POLYLINE", graphic_data=outline.points, source_image=source)
@@ -231,49 +265,3 @@ def _algorithm(material: ReportMaterial, parameters: dict[str, str] | None = Non
         parameters=[ascii_text(f"{name}={value}") for name, value in parameters.items()] if parameters else None,
         family=codes.ARTIFICIAL_INTELLIGENCE,
     )
-
-
-def _lesion_numbers(lesion: Lesion) -> Sequence[Measurement]:
-    return [
-        _volume(codes.VOLUME, lesion.volume_ml),
-        _attenuation(codes.MEAN_ATTENUATION, lesion.mean_hu),
-        _attenuation(codes.SD_ATTENUATION, lesion.sd_hu),
-        _percent(codes.SHARE_OF_LUNG, lesion.share_of_lung_percent),
-        *_change_numbers(lesion),
-        _score(codes.LESION_SCORE, lesion.score),
-    ]
-
-
-def _change_numbers(lesion: Lesion) -> Sequence[Measurement]:
-    """Nothing without a prior volume; no percentage of nothing."""
-    prior_ml = lesion.prior_volume_ml
-    if prior_ml is None:
-        return []
-    change_ml = lesion.volume_ml - prior_ml
-    numbers = [_volume(codes.PRIOR_VOLUME, prior_ml), _volume(codes.VOLUME_CHANGE, change_ml)]
-    if prior_ml > 0:
-        numbers.append(_percent(codes.RELATIVE_VOLUME_CHANGE, 100.0 * change_ml / prior_ml))
-    return numbers
-
-
-def _count(name: Code, count: int) -> Measurement:
-    """A whole number without the decimal point that highdicom writes."""
-    measurement = Measurement(name=name, value=count, unit=codes.LESIONS)
-    measurement[0].MeasuredValueSequence[0].NumericValue = str(count)
-    return measurement
-
-
-def _volume(name: Code, volume_ml: float) -> Measurement:
-    return Measurement(name=name, value=round(float(volume_ml), 3), unit=codes.CUBIC_CENTIMETER)
-
-
-def _attenuation(name: Code, hounsfield: float) -> Measurement:
-    return Measurement(name=name, value=round(float(hounsfield), 1), unit=codes.HOUNSFIELD_UNIT)
-
-
-def _percent(name: Code, percent: float) -> Measurement:
-    return Measurement(name=name, value=round(float(percent), 2), unit=codes.PERCENT)
-
-
-def _score(name: Code, score: float) -> Measurement:
-    return Measurement(name=name, value=round(float(score), 3), unit=codes.ZERO_TO_ONE)

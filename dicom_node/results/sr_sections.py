@@ -18,21 +18,27 @@ from pydicom.sr.coding import Code
 
 from dicom_node.results import codes
 from dicom_node.results.encode import ascii_text
-from pipeline.findings import Change, DroppedPrior, Findings, GoneLesion, UsedPrior
+from dicom_node.results.sentences import (
+    INTENDED_USE,
+    LESION_SCORES,
+    conclusion,
+    decision,
+    limits,
+    score_meaning,
+    searched,
+    series_analysed,
+)
+from dicom_node.results.sr_groups import patient_codes
+from pipeline.findings import Analysis, Change, DroppedPrior, Findings, GoneLesion, UsedPrior
 
 CONTAINS = RelationshipTypeValues.CONTAINS
 HAS_CONCEPT_MOD = RelationshipTypeValues.HAS_CONCEPT_MOD
 
-INTENDED_USE = "Not for diagnostic use. Made by an algorithm for research; no person has checked it."
-SYNTHETIC_TRAINING = (
-    "The weights were trained on synthetic data only; they show that the node works, not that a patient is ill."
-)
-SCORE_MEANING = "Scores are not calibrated: 0.8 does not mean a probability of 80 percent."
 
-
-def build_sections(findings: Findings, zone: tzinfo | None) -> list[ContainerContentItem]:
+def build_sections(analysis: Analysis, zone: tzinfo | None) -> list[ContainerContentItem]:
     """The sections that this study needs, in reading order; dates as they are in `zone`."""
-    sections = [_evaluations(findings)]
+    findings = analysis.findings
+    sections = [_evaluations(analysis)]
     if findings.priors_used or findings.priors_dropped:
         sections.append(_comparisons(findings, zone))
     if findings.gone_lesions:
@@ -40,15 +46,20 @@ def build_sections(findings: Findings, zone: tzinfo | None) -> list[ContainerCon
     return sections
 
 
-def _evaluations(findings: Findings) -> ContainerContentItem:
-    """What the whole report must be read with."""
-    notes = [SYNTHETIC_TRAINING] if findings.algorithm.synthetic_training_only else []
-    series = f"{findings.series_description or 'without description'}: {findings.series_reason}"
+def _evaluations(analysis: Analysis) -> ContainerContentItem:
+    """What was found in words and codes, and what the whole report must be read with."""
+    findings = analysis.findings
+    decided = decision(findings)
     items = [
         _text(codes.INTENDED_USE, INTENDED_USE),
-        *(_text(codes.LIMITATION, sentence) for sentence in (*notes, *findings.qualifications)),
-        _text(codes.SERIES_ANALYSED, series),
-        _text(codes.COMMENT, SCORE_MEANING),
+        _text(codes.CONCLUSION, conclusion(findings)),
+        *(CodeContentItem(name, value, relationship_type=CONTAINS) for name, value in patient_codes(findings)),
+        *(_text(codes.OPERATING_POINT, sentence) for sentence in (decided,) if sentence),
+        _text(codes.SCORE_MEANING, score_meaning(findings)),
+        _text(codes.SEARCHED, searched(analysis)),
+        *(_text(codes.LIMITATION, sentence) for sentence in limits(findings)),
+        _text(codes.SERIES_ANALYSED, series_analysed(findings)),
+        _text(codes.COMMENT, LESION_SCORES),
     ]
     return _container(codes.QUALITATIVE_EVALUATIONS, items)
 

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
+from pydicom.dataset import Dataset
+
 from dicom_node.results.context import ResultContext
-from pipeline.findings import Findings, Side
+from pipeline.findings import Algorithm, Findings, Side
 
 NAMESPACE = UUID("6f0c9b1e-52b5-5d0e-9a36-0d6f7a1f2c58")
 """Drawn once for this project; it separates these UIDs from every other use of version 5."""
@@ -46,9 +48,20 @@ def result_uids(findings: Findings, context: ResultContext) -> ResultUids:
     )
 
 
-def lung_tracking_uid(study_instance_uid: str, lung: Side | None) -> str:
-    """Tracking UID of one lung, or of both for None, in one study; the same in every revision."""
-    return derive_uid("lung", study_instance_uid, lung.value if lung else "both")
+def lung_tracking_uid(patient: Dataset, lung: Side | None) -> str:
+    """Tracking UID of one lung, or of both for None, of the patient that a source image names; stable over studies.
+
+    Without a patient ID it is stable within the study only.
+    """
+    patient_id = str(patient.get("PatientID") or "")
+    issuer = str(patient.get("IssuerOfPatientID") or "")
+    owner = (patient_id, issuer) if patient_id else (str(patient.StudyInstanceUID),)
+    return derive_uid("lung", *owner, lung.value if lung else "both")
+
+
+def algorithm_uid(algorithm: Algorithm) -> str:
+    """UID of an algorithm as a device: another version or other weights are another device."""
+    return derive_uid("algorithm", algorithm.name, algorithm.version, algorithm.weights_sha256)
 
 
 def device_uid(context: ResultContext) -> str:

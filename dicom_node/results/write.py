@@ -19,7 +19,7 @@ from dicom_node.results.plan import ResultPlan, SrClass
 from dicom_node.results.preview import MOST_LESION_PICTURES, draw_lesion, draw_overview
 from dicom_node.results.seg import build_lesions_segmentation, build_lungs_segmentation
 from dicom_node.results.source import read_source_images
-from dicom_node.results.sr import SR_DOCUMENT, build_report
+from dicom_node.results.sr import build_report
 from dicom_node.results.sr_groups import ReportMaterial
 from dicom_node.results.uids import result_uids
 from pipeline.findings import Analysis, KnownLesions
@@ -134,7 +134,6 @@ def _dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]
         reports = [
             ("sr", sr_name(sr_class, context.plan), build_report(material, sr_class, context=context, uids=uids))
             for sr_class in context.plan.sr_classes
-            if sr_class in SR_DOCUMENT
         ]
         named = [*reports, ("seg-lungs", LUNGS_NAME, lungs), ("seg-lesions", LESIONS_NAME, lesions)]
         return [

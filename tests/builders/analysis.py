@@ -20,6 +20,8 @@ from pipeline.findings import (
     Lesion,
     LesionKind,
     LungFigures,
+    ScoreCalibration,
+    ScorePoint,
     Side,
     Stage,
     UsedPrior,
@@ -76,6 +78,12 @@ ALL_LAYOUTS = {
 }
 
 
+PHANTOM_CALIBRATION = ScoreCalibration(
+    population="synthetic phantoms", calibrated_on="validation readings of phantoms, 5-fold", studies=120
+)
+DEFAULT_POINT = ScorePoint(name="default", threshold=0.4, sensitivity=0.9, specificity=0.81, diseased=60, healthy=60)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyPlan:
     """What the built study is like; the defaults are a new patient with two lesions and one dot."""
@@ -86,6 +94,8 @@ class StudyPlan:
     priors_dropped: tuple[DroppedPrior, ...] = ()
     gone_lesions: tuple[GoneLesion, ...] = ()
     qualifications: tuple[str, ...] = ("Slices are 9 mm apart; lesions below that size can be missed.",)
+    calibration: ScoreCalibration | None = PHANTOM_CALIBRATION
+    operating_points: tuple[ScorePoint, ...] = (DEFAULT_POINT,)
     change_header: Callable[[Dataset], object] = field(default=lambda _: None)
 
 
@@ -260,8 +270,10 @@ def _findings(volume: Volume, lung_mask: UInt8Array, labels: UInt16Array, plan: 
             name="Space-Time-Net",
             version="0.1-demo",
             weights_sha256="ab" * 32,
-            thresholds={"lesion": 0.5, "box": 0.3},
+            thresholds={"lesion_probability": 0.5, "box_score": 0.3, "smallest_lesion_ml": 0.1},
             synthetic_training_only=True,
+            calibration=plan.calibration,
+            operating_points=plan.operating_points,
         ),
     )
 

@@ -9,7 +9,16 @@ from dicom_node.check import CheckResult
 from dicom_node.cli.check import CheckReport
 from dicom_node.infer import InferredStudy
 from dicom_node.status import DestinationStatus, DiskStatus, NodeStatus, ProcessStatus
-from pipeline.findings import Algorithm, DroppedPrior, GoneLesion, Lesion, LungFigures, UsedPrior
+from pipeline.findings import (
+    Algorithm,
+    DroppedPrior,
+    GoneLesion,
+    Lesion,
+    LungFigures,
+    ScoreCalibration,
+    ScorePoint,
+    UsedPrior,
+)
 from storage.records import DeliveryView, Heartbeat, HistoryEntry, PatientKey, ResultFile, ResultSet, StudyView
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text()
@@ -18,7 +27,16 @@ SECTIONS = {
     "## `status --json`": (NodeStatus, ProcessStatus, Heartbeat, DestinationStatus, DiskStatus),
     "## `study show --json`": (StudyView, PatientKey, HistoryEntry, DeliveryView, ResultSet, ResultFile),
     "## `infer --json`": (InferredStudy,),
-    "## `findings.json`": (Lesion, GoneLesion, LungFigures, UsedPrior, DroppedPrior, Algorithm),
+    "## `findings.json`": (
+        Lesion,
+        GoneLesion,
+        LungFigures,
+        UsedPrior,
+        DroppedPrior,
+        Algorithm,
+        ScoreCalibration,
+        ScorePoint,
+    ),
 }
 
 

@@ -1,0 +1,85 @@
+"""Numbers of the report, each with its name and unit (TID 300 of PS3.16)."""
+
+from collections.abc import Sequence
+
+from highdicom.sr import Measurement
+from pydicom.sr.coding import Code
+
+from dicom_node.results import codes
+from pipeline.findings import Findings, Lesion, LungFigures
+from pipeline.study import Float64Array, Int16Array
+
+
+def lesion_numbers(lesion: Lesion) -> Sequence[Measurement]:
+    """Size, density, share, change and score of a lesion."""
+    return [
+        _volume(codes.VOLUME, lesion.volume_ml),
+        _attenuation(codes.MEAN_ATTENUATION, lesion.mean_hu),
+        _attenuation(codes.SD_ATTENUATION, lesion.sd_hu),
+        _percent(codes.SHARE_OF_LUNG, lesion.share_of_lung_percent),
+        *_change_numbers(lesion),
+        _score(codes.LESION_SCORE, lesion.score),
+    ]
+
+
+def lung_numbers(lung: LungFigures, hounsfield: Int16Array | Float64Array) -> Sequence[Measurement]:
+    """Size, density and involvement of a lung.
+
+    Args:
+        lung: Its figures.
+        hounsfield: HU of its voxels.
+    """
+    return [
+        _volume(codes.VOLUME, lung.volume_ml),
+        _attenuation(codes.MEAN_ATTENUATION, float(hounsfield.mean())),
+        _attenuation(codes.SD_ATTENUATION, float(hounsfield.std())),
+        _volume(codes.LESION_VOLUME, lung.lesion_volume_ml),
+        _percent(codes.INVOLVEMENT, lung.involvement_percent),
+    ]
+
+
+def summary_numbers(findings: Findings) -> Sequence[Measurement]:
+    """Lesions, involvement of both lungs and of each, and the patient score under the name that says what it is."""
+    calibrated = findings.algorithm.calibration is not None
+    return [
+        _count(codes.LESION_COUNT, len(findings.lesions)),
+        _volume(codes.LESION_VOLUME, sum(lung.lesion_volume_ml for lung in findings.lungs)),
+        _percent(codes.INVOLVEMENT, findings.involvement_percent),
+        *(_percent(codes.LUNG_INVOLVEMENT[lung.side], lung.involvement_percent) for lung in findings.lungs),
+        _score(codes.PATIENT_PROBABILITY if calibrated else codes.PATIENT_SCORE, findings.patient_score),
+    ]
+
+
+def _change_numbers(lesion: Lesion) -> Sequence[Measurement]:
+    """Nothing without a prior volume; no percentage of nothing."""
+    prior_ml = lesion.prior_volume_ml
+    if prior_ml is None:
+        return []
+    change_ml = lesion.volume_ml - prior_ml
+    numbers = [_volume(codes.PRIOR_VOLUME, prior_ml), _volume(codes.VOLUME_CHANGE, change_ml)]
+    if prior_ml > 0:
+        numbers.append(_percent(codes.RELATIVE_VOLUME_CHANGE, 100.0 * change_ml / prior_ml))
+    return numbers
+
+
+def _count(name: Code, count: int) -> Measurement:
+    """A whole number without the decimal point that highdicom writes."""
+    measurement = Measurement(name=name, value=count, unit=codes.LESIONS)
+    measurement[0].MeasuredValueSequence[0].NumericValue = str(count)
+    return measurement
+
+
+def _volume(name: Code, volume_ml: float) -> Measurement:
+    return Measurement(name=name, value=round(float(volume_ml), 3), unit=codes.CUBIC_CENTIMETER)
+
+
+def _attenuation(name: Code, hounsfield: float) -> Measurement:
+    return Measurement(name=name, value=round(float(hounsfield), 1), unit=codes.HOUNSFIELD_UNIT)
+
+
+def _percent(name: Code, percent: float) -> Measurement:
+    return Measurement(name=name, value=round(float(percent), 2), unit=codes.PERCENT)
+
+
+def _score(name: Code, score: float) -> Measurement:
+    return Measurement(name=name, value=round(float(score), 3), unit=codes.ZERO_TO_ONE)
