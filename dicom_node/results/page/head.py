@@ -13,7 +13,7 @@ from dicom_node.results.page import words
 from dicom_node.results.page.fonts import Weight
 from dicom_node.results.page.pen import GREY_INK, INK, PAGE_WIDTH_MM, Box, Pen, Point, Stroke, Style
 from dicom_node.results.page.script import person_names
-from dicom_node.results.sr_sections import INTENDED_USE
+from dicom_node.results.sentences import INTENDED_USE
 from pipeline.findings import Findings
 
 LEFT_MM: Final = 14.0

@@ -8,7 +8,7 @@ from dicom_node.results.page import words
 from dicom_node.results.page.fonts import Weight
 from dicom_node.results.page.pen import GREY_INK, Box, Pen, Stroke, Style
 from dicom_node.wording import lesions_in_words
-from pipeline.findings import Findings, UsedPrior
+from pipeline.findings import Analysis, Findings, UsedPrior
 
 BODY: Final = Style(size_pt=7.2)
 TITLE: Final = Style(size_pt=6.8, ink=GREY_INK)
@@ -40,16 +40,17 @@ class Notes:
         return TITLE_MM + LINE_MM * len(self.lines)
 
 
-def basis_notes(pen: Pen, findings: Findings, width_mm: float, zone: tzinfo | None) -> Notes:
+def basis_notes(pen: Pen, analysis: Analysis, width_mm: float, zone: tzinfo | None) -> Notes:
     """Series analysed and comparison studies."""
-    series = f"Series \u201c{findings.series_description or 'without description'}\u201d: {findings.series_reason}"
+    findings = analysis.findings
     used = [_used_in_words(prior, zone) for prior in findings.priors_used]
     dropped = [
         f"Not compared, study \u2026{prior.study_instance_uid[-12:]}: {prior.reason}"
         for prior in findings.priors_dropped
     ]
     nothing = [] if used or dropped else ["No earlier study was there to compare with."]
-    return _notes(pen, "What was analysed and compared", [series, *used, *dropped, *nothing], width_mm)
+    sentences = [*words.basis(analysis), *used, *dropped, *nothing]
+    return _notes(pen, "What was analysed and compared", sentences, width_mm)
 
 
 def limit_notes(pen: Pen, findings: Findings, width_mm: float) -> Notes:

@@ -55,6 +55,7 @@ def report_pdf(analysis: Analysis, images: SourceImages, context: ResultContext)
     size = (PAGE_WIDTH_MM * POINTS_PER_MM, PAGE_HEIGHT_MM * POINTS_PER_MM)
     canvas = Canvas(buffer, pagesize=size, pageCompression=1, invariant=1, initialFontName=fonts.name(Weight.REGULAR))
     canvas.setTitle(TITLE)
+    canvas.setAuthor(context.manufacturer)
     canvas.setSubject(findings.study_instance_uid)
     canvas.setCreator(f"dicom-node {context.software_version}")
     pen = Pen(canvas, fonts)
@@ -64,14 +65,16 @@ def report_pdf(analysis: Analysis, images: SourceImages, context: ResultContext)
     draw_foot(pen, findings, context, images.timezone_offset)
     canvas.showPage()
     canvas.save()
-    return buffer.getvalue()
+    pdf = buffer.getvalue()
+    # Of even length, as DICOM wants it, so that what is taken out of the DICOM object is the same to the byte.
+    return pdf + b"\n" * (len(pdf) % 2)
 
 
 def _draw_body(pen: Pen, top: float, analysis: Analysis, zone: tzinfo | None) -> None:
     """Pictures, figures and notes, each as high as what it holds."""
     findings, chest = analysis.findings, chest_of(analysis)
     shown = shown_slices(chest)
-    columns = [basis_notes(pen, findings, HALF_MM, zone), limit_notes(pen, findings, HALF_MM)]
+    columns = [basis_notes(pen, analysis, HALF_MM, zone), limit_notes(pen, findings, HALF_MM)]
     end = FOOT_TOP_MM - SECTION_GAP_MM / 2 - max(column.height for column in columns)
     height = _picture_height(findings, shown, end - top)
     top = _draw_pictures(pen, top, chest, shown, height=height) + SECTION_GAP_MM

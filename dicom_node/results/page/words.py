@@ -4,20 +4,17 @@ from collections import Counter
 from datetime import datetime, tzinfo
 from typing import Final
 
-from dicom_node.results.sr_sections import SCORE_MEANING, SYNTHETIC_TRAINING
+from dicom_node.results import sentences
 from dicom_node.wording import lesions_in_words
-from pipeline.findings import Change, Findings, Lesion, Side, Stage, UsedPrior
+from pipeline.findings import Analysis, Change, Findings, Lesion, Side, Stage, UsedPrior
 
 MINUS: Final = "\u2212"
 DASH: Final = "\u2013"
 DOT: Final = "\u00b7"
 
-SCOPE: Final = (
-    "Only ground glass and consolidation are looked for. Nothing else is assessed: no nodules, vessels, pleura, "
-    "mediastinum, bones."
-)
+SCOPE: Final = "Nothing else is assessed: no nodules, vessels, pleura, mediastinum, bones."
 
-CHANGE_ORDER: Final = (Change.NEW, Change.GROWN, Change.STABLE, Change.SHRUNK, Change.NOT_COMPARED)
+CHANGE_ORDER: Final = (Change.NEW, Change.GROWN, Change.STABLE, Change.SHRUNK)
 CHANGE_WORDS: Final = {
     Change.NEW: "new",
     Change.GROWN: "grown",
@@ -25,15 +22,6 @@ CHANGE_WORDS: Final = {
     Change.SHRUNK: "shrunk",
     Change.GONE: "gone",
     Change.NOT_COMPARED: "not compared",
-}
-
-STAGE_WORDS: Final = {
-    Stage.NO_LESION: "no lesion",
-    Stage.EARLY: "early",
-    Stage.ADVANCED: "advanced (progressive)",
-    Stage.SEVERE: "severe (peak)",
-    Stage.ABSORPTION: "absorption",
-    Stage.INDETERMINATE: "cannot be told",
 }
 
 
@@ -61,16 +49,29 @@ def subline(findings: Findings) -> str:
     if before is not None:
         parts.append(f"involvement {percent(before)} before, {percent(findings.involvement_percent)} now")
     if findings.stage is not Stage.NO_LESION:
-        parts.append(f"stage on CT (Pan 2020): {STAGE_WORDS[findings.stage]}")
-    parts.append(f"patient score {findings.patient_score:.2f}, not calibrated")
+        parts.append(f"stage on CT (Pan 2020): {sentences.STAGE[findings.stage]}")
+    calibration = findings.algorithm.calibration
+    meaning = f"a probability among {calibration.population} only" if calibration else "not calibrated"
+    parts.append(f"patient score {findings.patient_score:.2f}, {meaning}")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
 
 
 def limits(findings: Findings) -> list[str]:
-    """What the answer must be read with, in plain words; the most important first."""
-    notes = [SYNTHETIC_TRAINING] if findings.algorithm.synthetic_training_only else []
-    return [*findings.qualifications, *notes, SCOPE, SCORE_MEANING]
+    """What the answer must be read with, in plain words."""
+    decision = sentences.decision(findings)
+    meant = [sentences.score_meaning(findings), *([decision] if decision else [])]
+    return [_in_ml(sentence) for sentence in (*sentences.limits(findings), SCOPE, *meant)]
+
+
+def basis(analysis: Analysis) -> list[str]:
+    """Which series was read, and where lesions were looked for."""
+    return [f"Series {sentences.series_analysed(analysis.findings)}", _in_ml(sentences.searched(analysis))]
+
+
+def _in_ml(sentence: str) -> str:
+    """The page says ml, which is the same."""
+    return sentence.replace("cm3", "ml")
 
 
 def day(moment: datetime | None, zone: tzinfo | None) -> str:
@@ -141,4 +142,6 @@ def _since(findings: Findings, zone: tzinfo | None) -> str:
     if findings.gone_lesions:
         parts.append(f"{len(findings.gone_lesions)} no longer seen")
     ago = f", {interval(prior)} ago" if prior.interval_days is not None else ""
-    return f"{', '.join(parts) or 'No change'} since {day(prior.acquired_at, zone)}{ago}"
+    since = f"{', '.join(parts) or 'No change'} since {day(prior.acquired_at, zone)}{ago}"
+    apart = counts[Change.NOT_COMPARED]
+    return f"{since}; {apart} could not be compared" if apart else since
