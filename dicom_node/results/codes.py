@@ -100,6 +100,9 @@ NEGATIVE: Final = Code("260385009", "SCT", "Negative")
 BASELINE: Final = Code("C1442488", "UMLS", "Baseline")
 FOLLOW_UP: Final = Code("DN501", OWN_SCHEME, "Follow-up")
 
+TIME_POINT_ORDER: Final = Code("126073", "DCM", "Time Point Order")
+NO_UNITS: Final = Code("1", "UCUM", "no units")
+
 # Equipment: CID 7005.
 PROCESSING_EQUIPMENT: Final = Code("109102", "DCM", "Processing Equipment")
 

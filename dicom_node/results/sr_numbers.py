@@ -11,13 +11,15 @@ from pipeline.study import Float64Array, Int16Array
 
 
 def lesion_numbers(lesion: Lesion) -> Sequence[Measurement]:
-    """Size, density, share, change and score of a lesion."""
+    """Size, change, share, density and score of a lesion; OHIF shows the first five."""
+    prior_ml = lesion.prior_volume_ml
     return [
         _volume(codes.VOLUME, lesion.volume_ml),
+        *_change_numbers(lesion),
+        _percent(codes.SHARE_OF_LUNG, lesion.share_of_lung_percent),
         _attenuation(codes.MEAN_ATTENUATION, lesion.mean_hu),
         _attenuation(codes.SD_ATTENUATION, lesion.sd_hu),
-        _percent(codes.SHARE_OF_LUNG, lesion.share_of_lung_percent),
-        *_change_numbers(lesion),
+        *([] if prior_ml is None else [_volume(codes.PRIOR_VOLUME, prior_ml)]),
         _score(codes.LESION_SCORE, lesion.score),
     ]
 
@@ -39,14 +41,17 @@ def lung_numbers(lung: LungFigures, hounsfield: Int16Array | Float64Array) -> Se
 
 
 def summary_numbers(findings: Findings) -> Sequence[Measurement]:
-    """Lesions, involvement of both lungs and of each, and the patient score under the name that says what it is."""
+    """Involvement of both lungs and of each, the patient score under the name that says what it is, and the lesions.
+
+    OHIF shows the first five.
+    """
     calibrated = findings.algorithm.calibration is not None
     return [
-        _count(codes.LESION_COUNT, len(findings.lesions)),
-        _volume(codes.LESION_VOLUME, sum(lung.lesion_volume_ml for lung in findings.lungs)),
         _percent(codes.INVOLVEMENT, findings.involvement_percent),
         *(_percent(codes.LUNG_INVOLVEMENT[lung.side], lung.involvement_percent) for lung in findings.lungs),
         _score(codes.PATIENT_PROBABILITY if calibrated else codes.PATIENT_SCORE, findings.patient_score),
+        _count(codes.LESION_COUNT, len(findings.lesions)),
+        _volume(codes.LESION_VOLUME, sum(lung.lesion_volume_ml for lung in findings.lungs)),
     ]
 
 
@@ -56,7 +61,7 @@ def _change_numbers(lesion: Lesion) -> Sequence[Measurement]:
     if prior_ml is None:
         return []
     change_ml = lesion.volume_ml - prior_ml
-    numbers = [_volume(codes.PRIOR_VOLUME, prior_ml), _volume(codes.VOLUME_CHANGE, change_ml)]
+    numbers = [_volume(codes.VOLUME_CHANGE, change_ml)]
     if prior_ml > 0:
         numbers.append(_percent(codes.RELATIVE_VOLUME_CHANGE, 100.0 * change_ml / prior_ml))
     return numbers

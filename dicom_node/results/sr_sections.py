@@ -66,17 +66,22 @@ def _evaluations(analysis: Analysis) -> ContainerContentItem:
 
 def _comparisons(findings: Findings, zone: tzinfo | None) -> ContainerContentItem:
     items = [
-        *(_used_prior(prior, zone) for prior in findings.priors_used),
+        *(
+            _used_prior(prior, zone, order=len(findings.priors_used) - place)
+            for place, prior in enumerate(findings.priors_used)
+        ),
         *(_dropped_prior(prior) for prior in findings.priors_dropped),
     ]
     return _container(codes.PRIOR_PROCEDURES, items)
 
 
-def _used_prior(prior: UsedPrior, zone: tzinfo | None) -> ContainerContentItem:
+def _used_prior(prior: UsedPrior, zone: tzinfo | None, *, order: int) -> ContainerContentItem:
+    """One study; `order` is 1 for the oldest, and the study of the report comes after the newest."""
     items = [
         _uid(codes.STUDY_INSTANCE_UID, prior.study_instance_uid),
         _uid(codes.SERIES_INSTANCE_UID, prior.series_instance_uid),
         *_dates(prior.acquired_at, zone),
+        _number(codes.TIME_POINT_ORDER, order, codes.NO_UNITS),
     ]
     if prior.interval_days is not None:
         items.append(_number(codes.INTERVAL, round(prior.interval_days, 2), codes.DAY))

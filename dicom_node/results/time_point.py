@@ -8,18 +8,14 @@ from dicom_node.results import codes
 from pipeline.findings import Findings
 
 
-def time_point(findings: Findings, image: Dataset) -> TimePointContext:
-    """Date of the study, its type, and its place among the studies that were compared.
+def time_point(findings: Findings, image: Dataset) -> TimePointContext | None:
+    """Date of the study and its type; the date names the same time point in the reports on all studies of a patient.
 
-    The date names the same time point in the reports on all studies of a patient; the place is counted from the
-    oldest study that took part.
+    None without a date. The order of the studies is not told here: strangers take that number for a measurement (dcmqi
+    1.5.7 lists it, PixelMed 2022 refuses it). It stands with the comparison studies.
     """
-    order = len(findings.priors_used) + 1
-    return TimePointContext(
-        time_point=_date_of(image) or f"{order}",
-        time_point_type=_type_of(findings),
-        time_point_order=order,
-    )
+    date = _date_of(image)
+    return TimePointContext(time_point=date, time_point_type=_type_of(findings)) if date else None
 
 
 def _type_of(findings: Findings) -> Code | None:

@@ -51,13 +51,23 @@ def test_document_names_patient_figures_series_and_priors(shelf: ResultShelf) ->
     plan = StudyPlan(priors_used=(used_prior(),))
     document = json.loads((shelf.folder(plan) / "out" / "findings.json").read_bytes())
     assert (document["format"], document["format_version"]) == ("dicom-node findings", 1)
-    assert (document["patient_score"], document["patient_score_calibrated"]) == (0.8123, False)
+    assert (document["patient_score"], document["patient_score_positive"]) == (0.8123, True)
+    assert (document["patient_score_calibrated"], document["patient_score_population"]) == (True, "synthetic phantoms")
     assert document["stage"] == "advanced"
     assert document["series"]["passed_over"][0]["reason"] == "It is a scout."
     assert len(document["series"]["sop_instance_uids"]) == 20
     assert document["priors_used"][0]["study_instance_uid"] == "2.25.501"
     assert document["algorithm"]["weights_sha256"] == "ab" * 32
     assert document["intended_use"].startswith("Not for diagnostic use")
+
+
+def test_document_does_not_call_an_uncalibrated_score_calibrated(shelf: ResultShelf) -> None:
+    """Nor does it decide where no operating point was measured."""
+    folder = shelf.folder(StudyPlan(calibration=None, operating_points=()))
+    document = json.loads((folder / "out" / "findings.json").read_bytes())
+    keys = ("patient_score_calibrated", "patient_score_population", "patient_score_positive")
+    assert [document[key] for key in keys] == [False, None, None]
+    assert (document["algorithm"]["calibration"], document["algorithm"]["operating_points"]) == (None, [])
 
 
 def test_document_has_one_entry_per_lesion(shelf: ResultShelf) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset
 
 from builders.analysis import (
     CREATED_AT,
@@ -19,6 +20,8 @@ from builders.segments import voxel_count
 from dicom_node.results import Predecessor, ResultPlan, SrClass, UnreadableResultError, predecessor_from_folder
 from dicom_node.results.contour import enclosed_area
 from pipeline.findings import DroppedPrior, GoneLesion, LesionKind, Side
+
+TRACKING_UID = "Tracking Unique Identifier"
 
 FOLLOW_UP = StudyPlan(
     priors_used=(used_prior(),),
@@ -100,6 +103,24 @@ def test_numbers_carry_names_and_units_that_viewers_show(shelf: ResultShelf) -> 
     assert found["Lesion score, not calibrated"] == (0.9, "{0:1}")
 
 
+def test_what_matters_most_is_among_the_first_five_numbers(shelf: ResultShelf) -> None:
+    """OHIF draws no more beside a contour: size and change of a lesion, involvement and score of the patient."""
+    report = shelf.read("sr.dcm", FOLLOW_UP)
+    assert list(numbers(groups_of(report, "Lesion 0001")[0]))[:5] == [
+        "Volume",
+        "Change in volume since prior study",
+        "Relative change in volume since prior study",
+        "Percentage of volume of that lung",
+        "Mean Attenuation Coefficient",
+    ]
+    assert list(numbers(groups_of(report, "Both lungs")[0]))[:4] == [
+        "Percentage of lung volume involved",
+        "Percentage of right lung involved",
+        "Percentage of left lung involved",
+        "Patient score, probability among calibration cases",
+    ]
+
+
 @pytest.mark.parametrize(
     ("plan", "changes"),
     [
@@ -115,13 +136,81 @@ def test_change_is_a_code(shelf: ResultShelf, plan: StudyPlan, changes: list[str
 
 
 def test_summary_says_score_stage_and_involvement(shelf: ResultShelf) -> None:
-    """The patient's figures stand in one group, and the score says that it is not calibrated."""
+    """The patient's figures stand in one group: of both lungs, of each, and the decision."""
     summary = groups_of(shelf.read("sr.dcm"), "Both lungs")[0]
     found = numbers(summary)
-    assert found["Patient score, not calibrated"] == (0.812, "{0:1}")
+    assert found["Patient score, probability among calibration cases"] == (0.812, "{0:1}")
     assert found["Number of lesions"] == (3.0, "{lesions}")
     assert found["Percentage of lung volume involved"][0] > 0
+    assert found["Percentage of right lung involved"][0] > found["Percentage of left lung involved"][0] > 0
     assert code(summary, "Stage of disease on CT (Pan 2020)") == "Advanced (progressive) stage"
+    assert code(summary, "Patient score at default operating point") == "Positive"
+
+
+def evaluation(report: Dataset, name: str) -> str:
+    """A text of the section on the whole report."""
+    return text(children(report, "Qualitative Evaluations")[0], name)
+
+
+def test_a_calibrated_score_says_among_whom_it_is_a_probability(shelf: ResultShelf) -> None:
+    """Phantoms are named as phantoms, with how many, and what was measured where the decision is made."""
+    report = shelf.read("sr.dcm")
+    meaning = evaluation(report, "Meaning of the patient score")
+    assert "a probability among synthetic phantoms only (120 studies: validation readings of phantoms" in meaning
+    assert "does not say how likely this patient is ill" in meaning
+    decided = evaluation(report, "Operating point of the patient score")
+    assert "0.81 is at least 0.4" in decided
+    assert "sensitivity was 90 % on 60 and specificity 81 % on 60" in decided
+
+
+def test_a_score_without_calibration_says_so(shelf: ResultShelf) -> None:
+    """A detector that was never calibrated neither claims a probability nor decides."""
+    report = shelf.read("sr.dcm", StudyPlan(calibration=None, operating_points=()))
+    summary = groups_of(report, "Both lungs")[0]
+    assert numbers(summary)["Patient score, not calibrated"] == (0.812, "{0:1}")
+    assert children(summary, "Patient score at default operating point") == []
+    assert evaluation(report, "Meaning of the patient score").startswith("The patient score is not calibrated")
+
+
+def test_a_change_names_the_study_that_it_is_against(shelf: ResultShelf) -> None:
+    """In words and as a UID, after the tracking UID that viewers look for first."""
+    lesion = groups_of(shelf.read("sr.dcm", FOLLOW_UP), "Lesion 0001")[0]
+    assert text(lesion, "Compared with") == "CT of 2024-02-20, 14.1 days earlier"
+    assert uid(lesion, "Prior study compared with") == "2.25.501"
+    assert next(item.UID for item in lesion.ContentSequence if item.ValueType == "UIDREF") == "2.25.701"
+
+
+@pytest.mark.parametrize(("plan", "kind"), [(FOLLOW_UP, "Follow-up"), (StudyPlan(), "Baseline")])
+def test_groups_carry_the_time_point(shelf: ResultShelf, plan: StudyPlan, kind: str) -> None:
+    """The date of the study and its type, in each group with numbers (TID 1502)."""
+    for group in groups(shelf.read("sr.dcm", plan))[::2]:
+        assert (text(group, "Time Point"), code(group, "Time Point Type")) == ("2024-03-05", kind)
+
+
+def test_lungs_keep_their_tracking_uid_over_studies(shelf: ResultShelf) -> None:
+    """The same lung of the same patient can be followed; that of another patient is another."""
+
+    def lung(study: StudyPlan) -> str:
+        segment = shelf.read("seg-lungs.dcm", study).SegmentSequence[0]
+        assert uid(groups_of(shelf.read("sr.dcm", study), "Right lung")[0], TRACKING_UID) == segment.TrackingUID
+        return str(segment.TrackingUID)
+
+    first = lung(StudyPlan())
+    assert lung(StudyPlan(change_header=lambda image: setattr(image, "StudyInstanceUID", "2.25.55"))) == first
+    assert lung(StudyPlan(change_header=lambda image: setattr(image, "PatientID", "T-2"))) != first
+
+
+@pytest.mark.parametrize("name", ["sr.dcm", "seg-lungs.dcm", "seg-lesions.dcm"])
+def test_the_processing_equipment_is_named(shelf: ResultShelf, name: str) -> None:
+    """The algorithm contributed as processing equipment, and is a device of its own for each version and weights."""
+    result = shelf.read(name)
+    (node,) = [item for item in result.ContributingEquipmentSequence if item.Manufacturer == "dicom-node"]
+    assert node.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
+    assert (node.ManufacturerModelName, list(node.SoftwareVersions)) == ("Space-Time-Net", ["0.1-demo", "0.1.0"])
+    assert node.DeviceUID.startswith("2.25.")
+    assert "ab" * 32 in node.ContributionDescription
+    assert node.ContributionDateTime == "20240305123015.000000"
+    assert (node.DeviceSerialNumber, result.DeviceSerialNumber) == ("7", "7")
 
 
 def test_algorithm_weights_and_thresholds_are_named(shelf: ResultShelf) -> None:
@@ -132,8 +221,9 @@ def test_algorithm_weights_and_thresholds_are_named(shelf: ResultShelf) -> None:
     assert parameters == [
         "weights_sha256=" + "ab" * 32,
         "trained_on_synthetic_data_only=yes",
-        "box=0.3",
-        "lesion=0.5",
+        "box_score=0.3",
+        "lesion_probability=0.5",
+        "smallest_lesion_ml=0.1",
     ]
 
 
@@ -145,6 +235,7 @@ def test_report_says_what_it_is_not(shelf: ResultShelf) -> None:
     limits = [item.TextValue for item in children(section, "Limitation of this analysis")]
     assert "synthetic data only" in limits[0]
     assert limits[1] == "Slices are 9 mm apart; lesions below that size can be missed."
+    assert limits[2] == "Lesions of less than 0.1 cm3 are not reported."
     assert "not for diagnostic use" in report.SeriesDescription
 
 
@@ -156,6 +247,12 @@ def test_no_finding_is_a_report_too(shelf: ResultShelf) -> None:
     summary = groups_of(report, "Both lungs")[0]
     assert code(summary, "Stage of disease on CT (Pan 2020)") == "No lesion found"
     assert numbers(summary)["Number of lesions"] == (0.0, "{lesions}")
+    assert code(summary, "Patient score at default operating point") == "Negative"
+    assert evaluation(report, "Conclusion").startswith("No lesion was found in the lungs")
+    assert evaluation(report, "Where lesions were looked for") == (
+        "Ground glass and consolidation were looked for in the right lung (1123 cm3) and the left lung (751 cm3), "
+        "on 20 slices 9 mm apart; nothing outside the lungs was."
+    )
 
 
 def test_comparison_studies_are_named_with_date_and_interval(shelf: ResultShelf) -> None:
@@ -210,11 +307,32 @@ def test_document_is_complete_preliminary_and_unverified(shelf: ResultShelf) -> 
     [
         (SrClass.COMPREHENSIVE, "1.2.840.10008.5.1.4.1.1.88.33"),
         (SrClass.COMPREHENSIVE_3D, "1.2.840.10008.5.1.4.1.1.88.34"),
+        (SrClass.ENHANCED, "1.2.840.10008.5.1.4.1.1.88.22"),
+        (SrClass.BASIC_TEXT, "1.2.840.10008.5.1.4.1.1.88.11"),
     ],
 )
 def test_class_of_the_report_is_the_one_asked_for(shelf: ResultShelf, sr_class: SrClass, sop_class_uid: str) -> None:
-    """Comprehensive SR by default, Comprehensive 3D SR on wish."""
-    assert shelf.read("sr.dcm", plan=ResultPlan(sr_classes=(sr_class,))).SOPClassUID == sop_class_uid
+    """Comprehensive SR by default, the others on wish; the header of the file agrees."""
+    report = shelf.read("sr.dcm", plan=ResultPlan(sr_classes=(sr_class,)))
+    assert report.SOPClassUID == report.file_meta.MediaStorageSOPClassUID == sop_class_uid
+
+
+def test_reports_of_several_classes_are_several_documents(shelf: ResultShelf) -> None:
+    """Each has UIDs of its own, and a series of its own, because viewers open one report of a series."""
+    plan = ResultPlan(sr_classes=tuple(SrClass))
+    names = ["sr.dcm", "sr-comprehensive-3d.dcm", "sr-enhanced.dcm", "sr-basic-text.dcm"]
+    reports = [shelf.read(name, plan=plan) for name in names]
+    assert len({report.SOPClassUID for report in reports}) == 4
+    assert len({report.SOPInstanceUID for report in reports}) == 4
+    assert len({report.SeriesInstanceUID for report in reports}) == 4
+
+
+def test_comparison_studies_are_in_order(shelf: ResultShelf) -> None:
+    """The oldest is the first, whatever order they are listed in."""
+    plan = StudyPlan(priors_used=(used_prior(1), used_prior(2)))
+    (section,) = children(shelf.read("sr.dcm", plan), "Prior Procedure Descriptions")
+    used = children(section, "Comparison study used")
+    assert [numbers(study)["Time Point Order"] for study in used] == [(2.0, "1"), (1.0, "1")]
 
 
 def test_superseding_report_names_its_predecessor(shelf: ResultShelf) -> None:
