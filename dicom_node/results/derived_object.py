@@ -64,11 +64,22 @@ def new_object(plan: ObjectPlan, material: ReportMaterial, *, context: ResultCon
 
 
 def image_references(images: SourceImages, slices: Iterable[int]) -> list[Dataset]:
-    """One item for each source image that a slice was read from (PS3.3 10.3, Image SOP Instance Reference Macro)."""
+    """One item for each slice (PS3.3 10.3, Image SOP Instance Reference Macro)."""
     references = []
-    for index in slices:
+    for k in slices:
         reference = Dataset()
-        reference.ReferencedSOPClassUID = images.datasets[index].SOPClassUID
-        reference.ReferencedSOPInstanceUID = images.datasets[index].SOPInstanceUID
+        reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID, frame_number = images.reference(k)
+        name_frame(reference, frame_number)
         references.append(reference)
     return references
+
+
+def name_frame(reference: Dataset, frame_number: int | None) -> None:
+    """Say which frame of a multi-frame object an item refers to."""
+    if frame_number is not None:
+        reference.ReferencedFrameNumber = frame_number
+
+
+def instances_of(images: SourceImages, slices: Iterable[int]) -> list[Dataset]:
+    """The objects that slices were read from, each once."""
+    return list({str(images.datasets[k].SOPInstanceUID): images.datasets[k] for k in slices}.values())

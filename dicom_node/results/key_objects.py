@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 
 from dicom_node.results import codes
 from dicom_node.results.context import ResultContext
-from dicom_node.results.derived_object import SERIES_NUMBER
+from dicom_node.results.derived_object import SERIES_NUMBER, instances_of, name_frame
 from dicom_node.results.encode import make_reproducible, stamp_for
 from dicom_node.results.equipment import processing_equipment
 from dicom_node.results.key_images import key_images
@@ -22,16 +22,20 @@ from dicom_node.results.uids import ResultUids, device_uid
 
 def build_key_objects(material: ReportMaterial, *, context: ResultContext, uids: ResultUids) -> Dataset:
     """The selection; there must be a lesion."""
-    images = [material.images.datasets[k] for k in key_images(material.analysis)]
+    slices = key_images(material.analysis)
+    content = KeyObjectSelection(
+        document_title=codes.OF_INTEREST,
+        referenced_objects=[material.images.datasets[k] for k in slices],
+        observer_device_context=_observer(context),
+        description=f"Largest section of each lesion. {NOT_FOR_DIAGNOSIS}.",
+    )
+    named = [item for item in content[0].ContentSequence if item.ValueType == "IMAGE"]
+    for item, k in zip(named, slices, strict=True):
+        name_frame(item.ReferencedSOPSequence[0], material.images.reference(k)[2])
     offset = material.images.timezone_offset
     made = KeyObjectSelectionDocument(
-        evidence=images,
-        content=KeyObjectSelection(
-            document_title=codes.OF_INTEREST,
-            referenced_objects=images,
-            observer_device_context=_observer(context),
-            description=f"Largest section of each lesion. {NOT_FOR_DIAGNOSIS}.",
-        ),
+        evidence=instances_of(material.images, slices),
+        content=content,
         series_instance_uid=uids.derive("key_objects series"),
         series_number=SERIES_NUMBER["key_objects"],
         sop_instance_uid=uids.derive("key_objects instance 1"),

@@ -16,7 +16,7 @@ from scipy import ndimage
 
 from dicom_node.results.context import ResultContext
 from dicom_node.results.contour import outer_contour
-from dicom_node.results.derived_object import SERIES_NUMBER
+from dicom_node.results.derived_object import SERIES_NUMBER, instances_of, name_frame
 from dicom_node.results.encode import make_reproducible, stamp_for
 from dicom_node.results.equipment import processing_equipment
 from dicom_node.results.key_images import key_images
@@ -40,7 +40,7 @@ def build_presentation_state(material: ReportMaterial, *, context: ResultContext
     offset = material.images.timezone_offset
     low, high = WINDOW_HU
     made = GrayscaleSoftcopyPresentationState(
-        referenced_images=[material.images.datasets[k] for k in slices],
+        referenced_images=instances_of(material.images, slices),
         series_instance_uid=uids.derive("presentation_state series"),
         series_number=SERIES_NUMBER["presentation_state"],
         sop_instance_uid=uids.derive("presentation_state instance 1"),
@@ -77,12 +77,14 @@ def _annotation(material: ReportMaterial, k: int) -> GraphicAnnotation:
     labels = material.analysis.lesion_labels[k]
     present = set(np.unique(labels).tolist())
     lesions = [lesion for lesion in material.analysis.findings.lesions if lesion.number in present]
-    return GraphicAnnotation(
+    annotation = GraphicAnnotation(
         referenced_images=[material.images.datasets[k]],
         graphic_layer=LAYER,
         graphic_objects=[part for lesion in lesions for part in _outlines(labels == lesion.number, lesion)],
         text_objects=[_text(labels == lesion.number, lesion) for lesion in lesions],
     )
+    name_frame(annotation.ReferencedImageSequence[0], material.images.reference(k)[2])
+    return annotation
 
 
 def _outlines(mask: BoolArray, lesion: Lesion) -> list[GraphicObject]:

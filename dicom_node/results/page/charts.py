@@ -15,6 +15,7 @@ TEXT: Final = Style(size_pt=8.2)
 SMALL: Final = Style(size_pt=6.8, ink=GREY_INK)
 BAR_INK: Final[Rgb] = (43, 98, 140)
 TRACK_INK: Final[Rgb] = (233, 236, 239)
+NO_PRIOR: Final = "No earlier study was compared"
 NO_TREND: Final = "Not known for an earlier study"
 BAR_MM: Final = 2.4
 BARS_MM: Final = 28.0
@@ -69,12 +70,14 @@ def _current_date(newest: UsedPrior) -> datetime | None:
     return newest.acquired_at + timedelta(days=newest.interval_days)
 
 
-def draw_trend(pen: Pen, box: Box, points: list[TrendPoint], zone: tzinfo | None) -> None:
+def draw_trend(pen: Pen, box: Box, findings: Findings, zone: tzinfo | None) -> None:
     """Involvement of both lungs over the dates; words where there is one date only."""
+    points = trend_of(findings)
     pen.text((box.left, box.top + 3.6), "Involvement over time, % of both lungs", TITLE)
     pen.rule((box.left, box.top + 5), (box.right, box.top + 5), Stroke(width_pt=0.7))
     if len(points) < 2:
-        pen.text((box.left, box.top + 9.2), NO_TREND, replace(TEXT, ink=GREY_INK))
+        nothing = NO_TREND if findings.priors_used else NO_PRIOR
+        pen.text((box.left, box.top + 9.2), nothing, replace(TEXT, ink=GREY_INK))
         return
     plot = Box(left=box.left + 8, top=box.top + 11, width=box.width - 16, height=box.height - 16.5)
     pen.rule((plot.left - 5, plot.bottom), (box.right, plot.bottom), Stroke(ink=RULE_INK))

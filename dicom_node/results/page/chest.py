@@ -123,7 +123,8 @@ def around(
 
 def jpeg_of(plane: np.ndarray, view: View, box: Box, limits: tuple[float, float]) -> bytes:
     """A view of a plane in grey, black where there is nothing."""
-    grey = np.clip((plane.astype(np.float32) - limits[0]) / (limits[1] - limits[0]), 0, 1) * 255
+    whole = max(limits[1] - limits[0], 1.0)
+    grey = np.clip((plane.astype(np.float32) - limits[0]) / whole, 0, 1) * 255
     size = (round(box.width * PIXELS_PER_MM), round(box.height * PIXELS_PER_MM))
     extent = (view.left, view.top, view.left + view.width, view.top + view.height)
     picture = Image.fromarray(grey.astype(np.uint8)).transform(

@@ -9,13 +9,12 @@ from importlib import metadata
 from io import BytesIO
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from fontTools.fontBuilder import FontBuilder
 from fontTools.pens.cu2quPen import Cu2QuPen
 from fontTools.pens.ttGlyphPen import TTGlyphPen
-from fontTools.subset import Options, Subsetter
 from fontTools.ttLib import TTFont as FontFile
-from fontTools.ttLib import newTable
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.ttfonts import TTFont
 
@@ -33,6 +32,9 @@ WIDE: Final = "matplotlib", "matplotlib/mpl-data/fonts/ttf/DejaVuSans{}.ttf"
 """DejaVu Sans: Hebrew, Arabic in its presentation forms, Armenian, Georgian, symbols. Bitstream Vera licence."""
 EAST_ASIAN: Final = "noto-cjk-sans-jp-regular", "noto_cjk_sans_jp_regular/NotoSansCJKjp-Regular.otf"
 """Noto Sans CJK: Chinese, Japanese, Korean. SIL Open Font License 1.1."""
+EAST_ASIAN_NAME: Final = "NotoSansCJKjp"
+NO_GLYPH: Final = ".notdef"
+"""The first glyph of every font (OpenType 1.9, glyf)."""
 WIDE_STYLE: Final = {Weight.REGULAR: "", Weight.SEMIBOLD: "-Bold"}
 
 UNKNOWN: Final = "?"
@@ -112,41 +114,35 @@ def _registered(name: str, source: Path | BytesIO) -> TTFont:
 def _registered_subset(characters: str) -> TTFont:
     """These characters of the East Asian font."""
     name = "page-east-asian-" + hashlib.sha256(characters.encode()).hexdigest()[:8]
-    return _registered(name, BytesIO(_truetype_subset(_path(*EAST_ASIAN), characters)))
+    return _registered(name, BytesIO(_truetype_part(_path(*EAST_ASIAN), characters)))
 
 
-def _truetype_subset(path: Path, characters: str) -> bytes:
+def _truetype_part(path: Path, characters: str) -> bytes:
     """A TrueType font with these characters of a PostScript one, whose kind of outline the PDF library cannot embed."""
-    font = FontFile(path, lazy=True, recalcTimestamp=False)
-    options = Options(layout_features=[], notdef_outline=True, hinting=False)
-    subsetter = Subsetter(options)
-    subsetter.populate(text=characters)
-    subsetter.subset(font)
-    outlines = font.getGlyphSet()
-    glyphs = {name: _quadratic(outlines, name) for name in font.getGlyphOrder()}
-    _replace_outlines(font, glyphs)
+    source = FontFile(path, lazy=True)
+    glyph_names = source.getBestCmap()
+    character_map = {
+        ord(character): glyph_names[ord(character)] for character in characters if ord(character) in glyph_names
+    }
+    order = [NO_GLYPH, *dict.fromkeys(character_map.values())]
+    outlines, metrics = source.getGlyphSet(), source["hmtx"]
+    part = FontBuilder(source["head"].unitsPerEm, isTTF=True)
+    part.setupGlyphOrder(order)
+    part.setupCharacterMap(character_map)
+    part.setupGlyf({name: _quadratic(outlines, name) for name in order})
+    part.setupHorizontalMetrics({name: metrics[name] for name in order})
+    part.setupHorizontalHeader(ascent=source["hhea"].ascent, descent=source["hhea"].descent)
+    part.setupNameTable({"familyName": EAST_ASIAN_NAME, "styleName": "Regular", "psName": f"{EAST_ASIAN_NAME}-Regular"})
+    part.setupOS2()
+    part.setupPost(keepGlyphNames=False)
+    # No time of making in it: the same characters give the same bytes.
+    part.font.recalcTimestamp = False
     buffer = BytesIO()
-    font.save(buffer)
+    part.save(buffer)
     return buffer.getvalue()
 
 
-def _quadratic(outlines: object, name: str) -> object:
+def _quadratic(outlines: Any, name: str) -> object:
     pen = TTGlyphPen(None)
-    outlines[name].draw(Cu2QuPen(pen, OUTLINE_ERROR, reverse_direction=True))  # type: ignore[index]
+    outlines[name].draw(Cu2QuPen(pen, OUTLINE_ERROR, reverse_direction=True))
     return pen.glyph()
-
-
-def _replace_outlines(font: FontFile, glyphs: dict[str, object]) -> None:
-    """Tables of a TrueType font (OpenType 1.9: glyf, loca, maxp version 1.0)."""
-    del font["CFF "]
-    font["loca"] = newTable("loca")
-    font["glyf"] = newTable("glyf")
-    font["glyf"].glyphOrder = font.getGlyphOrder()
-    font["glyf"].glyphs = glyphs
-    maxp = font["maxp"]
-    maxp.tableVersion = 0x00010000
-    maxp.maxZones, maxp.maxTwilightPoints, maxp.maxStorage = 1, 0, 0
-    maxp.maxFunctionDefs = maxp.maxInstructionDefs = maxp.maxStackElements = maxp.maxSizeOfInstructions = 0
-    maxp.maxComponentElements = max((len(getattr(glyph, "components", ())) for glyph in glyphs.values()), default=0)
-    font["post"].formatType = 3.0
-    font.sfntVersion = "\0\1\0\0"

@@ -109,7 +109,7 @@ def draw_foot(pen: Pen, findings: Findings, context: ResultContext, timezone_off
         pen.text(place, pen.fitted(line, small, WIDTH_MM), replace(small, anchor=0.0))
 
 
-def head_texts(source: Dataset, context: ResultContext, findings: Findings) -> list[str]:
+def outside_texts(source: Dataset, context: ResultContext, findings: Findings) -> list[str]:
     """Everything on the page that comes from outside and may be in any script."""
     keywords = ("PatientID", "AccessionNumber", "StudyDescription")
     return [
@@ -118,6 +118,7 @@ def head_texts(source: Dataset, context: ResultContext, findings: Findings) -> l
         context.institution,
         context.manufacturer,
         findings.series_description,
+        findings.series_reason,
     ]
 
 

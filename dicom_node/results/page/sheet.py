@@ -4,11 +4,12 @@ from datetime import tzinfo
 from io import BytesIO
 from typing import Final
 
+from reportlab import rl_config
 from reportlab.pdfgen.canvas import Canvas
 
 from dicom_node.results.context import ResultContext
 from dicom_node.results.encode import local_moment
-from dicom_node.results.page.charts import BARS_MM, draw_bars, draw_trend, trend_of
+from dicom_node.results.page.charts import BARS_MM, draw_bars, draw_trend
 from dicom_node.results.page.chest import Chest, chest_of
 from dicom_node.results.page.coronal import draw_coronal
 from dicom_node.results.page.fonts import Fonts, Weight
@@ -21,7 +22,7 @@ from dicom_node.results.page.head import (
     draw_foot,
     draw_patient,
     draw_title,
-    head_texts,
+    outside_texts,
 )
 from dicom_node.results.page.notes import Notes, basis_notes, draw_notes, limit_notes
 from dicom_node.results.page.pen import PAGE_HEIGHT_MM, PAGE_WIDTH_MM, POINTS_PER_MM, Box, Pen
@@ -50,7 +51,9 @@ def report_pdf(analysis: Analysis, images: SourceImages, context: ResultContext)
     """One page; the same input gives the same bytes."""
     findings, source = analysis.findings, images.first
     zone = local_moment(context, images.timezone_offset).tzinfo
-    fonts = Fonts(drawn_form(text) for text in head_texts(source, context, findings))
+    # Pictures as bytes and not as text, which takes long and is a quarter larger.
+    rl_config.useA85 = 0
+    fonts = Fonts(drawn_form(text) for text in outside_texts(source, context, findings))
     buffer = BytesIO()
     size = (PAGE_WIDTH_MM * POINTS_PER_MM, PAGE_HEIGHT_MM * POINTS_PER_MM)
     canvas = Canvas(buffer, pagesize=size, pageCompression=1, invariant=1, initialFontName=fonts.name(Weight.REGULAR))
@@ -114,12 +117,11 @@ def _draw_figures(
     """The table, and the charts beside it; returns where they end."""
     chest, findings, shown = what
     top, bottom = room
-    points = trend_of(findings)
     width = RIGHT_MM - CHARTS_LEFT_MM
     if not findings.lesions and not findings.gone_lesions:
         draw_bars(pen, Box(left=LEFT_MM, top=top, width=HALF_MM, height=BARS_MM), findings)
         left = LEFT_MM + HALF_MM + COLUMN_GAP_MM
-        draw_trend(pen, Box(left=left, top=top, width=HALF_MM, height=BARS_MM), points, zone)
+        draw_trend(pen, Box(left=left, top=top, width=HALF_MM, height=BARS_MM), findings, zone)
         return top + BARS_MM
     table_mm = min(height_of(findings), bottom - top)
     newest = day(findings.priors_used[0].acquired_at, zone) if findings.priors_used else ""
@@ -127,7 +129,7 @@ def _draw_figures(
     draw_table(pen, table, chest, findings, shown, compared_with=newest)
     draw_bars(pen, Box(left=CHARTS_LEFT_MM, top=top, width=width, height=BARS_MM), findings)
     trend = Box(left=CHARTS_LEFT_MM, top=top + BARS_MM, width=width, height=TREND_MM)
-    draw_trend(pen, trend, points, zone)
+    draw_trend(pen, trend, findings, zone)
     return max(table.bottom, trend.bottom)
 
 
