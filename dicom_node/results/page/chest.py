@@ -76,15 +76,21 @@ def chest_of(analysis: Analysis) -> Chest:
         spacing_mm=lps.spacing_mm,
         lesions=analysis.findings.lesions,
         boxes=boxes,
-        key_slices=tuple(_key_slice(labels, number, box) for number, box in enumerate(boxes, start=1)),
+        key_slices=tuple(
+            _key_slice(labels, lesion, box, source_of_z)
+            for lesion, box in zip(analysis.findings.lesions, boxes, strict=True)
+        ),
         image_names=tuple(
             _image_name(analysis, lps.grid.affine_lps_from_kji, z, source_of_z) for z in range(len(labels))
         ),
     )
 
 
-def _key_slice(labels: UInt16Array, number: int, box: tuple[slice, ...]) -> int:
-    return int(box[0].start + np.count_nonzero(labels[box] == number, axis=(1, 2)).argmax())
+def _key_slice(labels: UInt16Array, lesion: Lesion, box: tuple[slice, ...], source_of_z: np.ndarray | None) -> int:
+    """Where the findings say; in slices across images where the area is largest."""
+    if source_of_z is not None:
+        return int(np.flatnonzero(source_of_z == lesion.key_slice)[0])
+    return int(box[0].start + np.count_nonzero(labels[box] == lesion.number, axis=(1, 2)).argmax())
 
 
 def _image_name(analysis: Analysis, affine: Float64Array, z: int, source_of_z: np.ndarray | None) -> str:

@@ -113,29 +113,29 @@ def _registered(name: str, source: Path | BytesIO) -> TTFont:
 @cache
 def _registered_subset(characters: str) -> TTFont:
     """These characters of the East Asian font."""
-    name = "page-east-asian-" + hashlib.sha256(characters.encode()).hexdigest()[:8]
-    return _registered(name, BytesIO(_truetype_part(_path(*EAST_ASIAN), characters)))
+    # The library tells fonts apart by the name inside, so other characters need another.
+    name = f"{EAST_ASIAN_NAME}-{hashlib.sha256(characters.encode()).hexdigest()[:8]}"
+    return _registered(f"page-{name}", BytesIO(_truetype_part(_path(*EAST_ASIAN), characters, name)))
 
 
-def _truetype_part(path: Path, characters: str) -> bytes:
+def _truetype_part(path: Path, characters: str, name: str) -> bytes:
     """A TrueType font with these characters of a PostScript one, whose kind of outline the PDF library cannot embed."""
-    source = FontFile(path, lazy=True)
-    glyph_names = source.getBestCmap()
-    character_map = {
-        ord(character): glyph_names[ord(character)] for character in characters if ord(character) in glyph_names
-    }
-    order = [NO_GLYPH, *dict.fromkeys(character_map.values())]
-    outlines, metrics = source.getGlyphSet(), source["hmtx"]
-    part = FontBuilder(source["head"].unitsPerEm, isTTF=True)
-    part.setupGlyphOrder(order)
-    part.setupCharacterMap(character_map)
-    part.setupGlyf({name: _quadratic(outlines, name) for name in order})
-    part.setupHorizontalMetrics({name: metrics[name] for name in order})
-    part.setupHorizontalHeader(ascent=source["hhea"].ascent, descent=source["hhea"].descent)
-    part.setupNameTable({"familyName": EAST_ASIAN_NAME, "styleName": "Regular", "psName": f"{EAST_ASIAN_NAME}-Regular"})
+    with FontFile(path, lazy=True) as source:
+        known = source.getBestCmap()
+        character_map = {ord(letter): known[ord(letter)] for letter in characters if ord(letter) in known}
+        order = [NO_GLYPH, *dict.fromkeys(character_map.values())]
+        part = FontBuilder(source["head"].unitsPerEm, isTTF=True)
+        part.setupGlyphOrder(order)
+        part.setupCharacterMap(character_map)
+        outlines, metrics = source.getGlyphSet(), source["hmtx"]
+        part.setupGlyf({glyph: _quadratic(outlines, glyph) for glyph in order})
+        part.setupHorizontalMetrics({glyph: metrics[glyph] for glyph in order})
+        part.setupHorizontalHeader(ascent=source["hhea"].ascent, descent=source["hhea"].descent)
+    part.setupNameTable({"familyName": EAST_ASIAN_NAME, "styleName": "Regular", "psName": name})
     part.setupOS2()
     part.setupPost(keepGlyphNames=False)
     # No time of making in it: the same characters give the same bytes.
+    part.updateHead(created=0, modified=0)
     part.font.recalcTimestamp = False
     buffer = BytesIO()
     part.save(buffer)

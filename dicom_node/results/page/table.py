@@ -60,7 +60,8 @@ def draw_table(pen: Pen, box: Box, chest: Chest, findings: Findings, shown: list
     """
     _draw_head(pen, box, compared_with)
     rows: list[Lesion | GoneLesion] = [*findings.lesions, *findings.gone_lesions]
-    room = int((box.height - HEAD_MM) / ROW_MM)
+    # A hundredth of a row for what sums of decimal fractions lose.
+    room = int((box.height - HEAD_MM) / ROW_MM + 0.01)
     fitting = rows if len(rows) <= room else rows[: room - 1]
     y = box.top + HEAD_MM
     for row in fitting:
