@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dicom_node.results.colours import LESION_RGB, LUNG_RGB, Rgb
 from dicom_node.results.encode import ascii_text
+from dicom_node.results.key_images import image_name
 from dicom_node.results.seg import KIND_NAME, LUNG_VALUE
 from dicom_node.wording import result_in_words
 from pipeline.findings import Analysis, Change, Findings, Lesion
@@ -176,8 +177,7 @@ def _letters(panel: Image.Image, grid: Grid) -> None:
 def _label(panel: Image.Image, analysis: Analysis, slice_index: int) -> None:
     """Which image it is."""
     header = analysis.volume.slice_headers[slice_index]
-    number = header.instance_number if header.instance_number is not None else slice_index + 1
-    text = f"image {number}   z {header.image_position_mm[2]:.1f} mm"
+    text = f"{image_name(header, slice_index)}   z {header.image_position_mm[2]:.1f} mm"
     write_on(ImageDraw.Draw(panel), (6, panel.size[1] - 6), text, anchor="lb", size=15)
 
 

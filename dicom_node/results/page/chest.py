@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from dicom_node.results.key_images import image_name
 from dicom_node.results.page.pen import Box, Point
 from pipeline.findings import Analysis, Lesion
 from pipeline.orient import lps_from_source, lps_mask_from_source
@@ -94,11 +95,11 @@ def _key_slice(labels: UInt16Array, lesion: Lesion, box: tuple[slice, ...], sour
 
 
 def _image_name(analysis: Analysis, affine: Float64Array, z: int, source_of_z: np.ndarray | None) -> str:
-    """The number of the image; of a slice across images its height."""
+    """Of the image; of a slice across images its height."""
     if source_of_z is None:
         return f"z {float(affine[2, 3] + z * affine[2, 0]):.0f} mm"
-    number = analysis.volume.slice_headers[int(source_of_z[z])].instance_number
-    return f"image {number if number is not None else int(source_of_z[z]) + 1}"
+    k = int(source_of_z[z])
+    return image_name(analysis.volume.slice_headers[k], k)
 
 
 def slice_view(chest: Chest, box: Box) -> View:

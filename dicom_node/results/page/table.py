@@ -129,7 +129,7 @@ def _gone_cells(lesion: GoneLesion) -> list[tuple[str, Style]]:
 def _images(chest: Chest, shown: list[Shown], lesion: Lesion) -> tuple[str, str]:
     """Its key slice as the source calls it, and the pictures that show it."""
     name = chest.image_names[chest.key_slices[lesion.number - 1]]
-    return name.removeprefix("image "), letters_of(chest, shown, lesion)
+    return name.removeprefix("image ").removeprefix("frame "), letters_of(chest, shown, lesion)
 
 
 def _short_name(tracking_id: str) -> str:
