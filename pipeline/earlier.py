@@ -39,6 +39,8 @@ class UsablePrior:
     acquired_at: datetime
     series_instance_uid: str
     aligned: AlignedPrior
+    lung_volume_ml: float
+    """Of both lungs, as it was acquired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -186,7 +188,11 @@ def _ready(
     if aligned.refusal or acquired_at is None:
         return aligned.refusal
     return UsablePrior(
-        study=prior, acquired_at=acquired_at, series_instance_uid=choice.series_instance_uid, aligned=aligned
+        study=prior,
+        acquired_at=acquired_at,
+        series_instance_uid=choice.series_instance_uid,
+        aligned=aligned,
+        lung_volume_ml=int(np.count_nonzero(lung_mask)) * lps.grid.voxel_volume_ml,
     )
 
 

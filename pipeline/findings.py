@@ -103,6 +103,12 @@ class UsedPrior:
     interval_days: float | None
     lung_overlap_dice: float
     """After alignment."""
+    lesion_count: int | None = None
+    """As its own result reported it, else as this run found it; None when neither is known. So are the next two."""
+    lesion_volume_ml: float | None = None
+    """Inside the lungs."""
+    involvement_percent: float | None = None
+    """Of both lungs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

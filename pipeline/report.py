@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from pipeline.burden import Burden, involvement_percent, lung_figures
 from pipeline.compare import ComparedLesion, Comparison
 from pipeline.current import CurrentStudy
 from pipeline.earlier import SECONDS_PER_DAY, EarlierStudies, UsablePrior
@@ -15,7 +16,7 @@ from pipeline.findings import Findings, Lesion, LungFigures, Side, UsedPrior
 from pipeline.lung_checks import coverage_notes
 from pipeline.patient_score import patient_score
 from pipeline.stage import stage_of
-from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Float32Array, Grid, StudyFiles, UInt8Array, UInt16Array
+from pipeline.study import Float32Array, Grid, StudyFiles, UInt8Array, UInt16Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,6 +34,8 @@ class Measured:
     slice_scores: tuple[float, ...]
     """Of all source slices, see `pipeline.slice_scores`."""
     earlier: EarlierStudies
+    burdens: tuple[Burden, ...]
+    """Of the usable earlier studies, in their order."""
 
 
 def build_findings(measured: Measured, engine: Engine) -> Findings:
@@ -56,33 +59,15 @@ def build_findings(measured: Measured, engine: Engine) -> Findings:
         involvement_percent=involvement,
         lesions=_lesions(measured, lungs),
         gone_lesions=measured.comparison.gone,
-        priors_used=tuple(_used(prior, study.files) for prior in measured.earlier.usable),
+        priors_used=tuple(
+            _used(prior, burden, study.files)
+            for prior, burden in zip(measured.earlier.usable, measured.burdens, strict=True)
+        ),
         priors_dropped=measured.earlier.dropped,
         qualifications=(*study.volume.qualifications, *notes),
         algorithm=engine.algorithm,
         slice_scores=measured.slice_scores,
     )
-
-
-def lung_figures(lung_mask: UInt8Array, lesion_labels: UInt16Array, voxel_ml: float) -> tuple[LungFigures, ...]:
-    """Right, then left."""
-    diseased = np.bincount(lung_mask[lesion_labels > 0], minlength=LEFT_LUNG + 1)
-    whole = {value: int(np.count_nonzero(lung_mask == value)) for value in (RIGHT_LUNG, LEFT_LUNG)}
-    return tuple(
-        LungFigures(
-            side=side,
-            volume_ml=whole[value] * voxel_ml,
-            lesion_volume_ml=float(diseased[value]) * voxel_ml,
-            involvement_percent=100.0 * float(diseased[value]) / max(1, whole[value]),
-        )
-        for side, value in ((Side.RIGHT, RIGHT_LUNG), (Side.LEFT, LEFT_LUNG))
-    )
-
-
-def involvement_percent(lungs: Sequence[LungFigures]) -> float:
-    """Of both lungs."""
-    volume_ml = sum(lung.volume_ml for lung in lungs)
-    return 100.0 * sum(lung.lesion_volume_ml for lung in lungs) / volume_ml if volume_ml else 0.0
 
 
 def _lesions(measured: Measured, lungs: Sequence[LungFigures]) -> tuple[Lesion, ...]:
@@ -125,7 +110,7 @@ def _box_lps_mm(box: tuple[slice, ...], grid: Grid) -> tuple[float, float, float
     return (x0, y0, z0, x1, y1, z1)
 
 
-def _used(prior: UsablePrior, current: StudyFiles) -> UsedPrior:
+def _used(prior: UsablePrior, burden: Burden, current: StudyFiles) -> UsedPrior:
     interval = (current.acquired_at - prior.acquired_at).total_seconds() if current.acquired_at else None
     return UsedPrior(
         study_instance_uid=prior.study.files.study_instance_uid,
@@ -133,4 +118,7 @@ def _used(prior: UsablePrior, current: StudyFiles) -> UsedPrior:
         acquired_at=prior.acquired_at,
         interval_days=None if interval is None else interval / SECONDS_PER_DAY,
         lung_overlap_dice=prior.aligned.lung_dice,
+        lesion_count=burden.lesion_count,
+        lesion_volume_ml=burden.lesion_volume_ml,
+        involvement_percent=burden.involvement_percent,
     )

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from pipeline.align import Alignment
+from pipeline.burden import Burden, found_burden, known_burden
 from pipeline.choose import choose_series
-from pipeline.compare import Comparison, compare_lesions, without_prior
+from pipeline.compare import Comparison, PriorLesions, compare_lesions, without_prior
 from pipeline.current import CurrentStudy
 from pipeline.device import choose_device
 from pipeline.earlier import (
@@ -95,8 +96,8 @@ def analyse_with(
     detection = engine.detector.detect(_sequence(study, earlier), lps.grid, gaps_days(earlier.usable, current))
     on_progress("Measuring lesions", 0.9)
     found = _found(engine, detection, study)
-    comparison = _compared(engine, detection, study, earlier, found=found)
-    analysis = _analysis(engine, detection, study, earlier, result=(found, comparison))
+    comparison, burdens = _compared(engine, detection, study, earlier, found=found)
+    analysis = _analysis(engine, detection, study, earlier, result=(found, comparison, burdens))
     on_progress("Done", 1.0)
     return analysis
 
@@ -125,26 +126,49 @@ def _found(engine: Engine, detection: Detection, study: CurrentStudy) -> FoundLe
 
 def _compared(
     engine: Engine, detection: Detection, study: CurrentStudy, earlier: EarlierStudies, *, found: FoundLesions
-) -> Comparison:
-    """The lesions against those of the newest earlier study, as its own run reported them or as this run finds them."""
+) -> tuple[Comparison, tuple[Burden, ...]]:
+    """The lesions against those of the newest earlier study, and the burden of every earlier one.
+
+    Both are as the earlier study's own run reported them, or as this run finds them.
+    """
     origin = lesion_origin(study.files.study_instance_uid, study.choice.series_instance_uid)
     if not earlier.usable:
-        return without_prior(found, origin)
-    newest, grid = earlier.usable[0], study.lps.grid
-    if newest.study.known is not None:
-        prior = known_prior_lesions(newest.study.known, newest.aligned, grid)
-    else:
-        prior = found_prior_lesions(_found_in_prior(engine, detection, newest, grid), newest, grid)
-    return compare_lesions(found, prior, origin, spacing_mm=grid.spacing_mm, voxel_ml=grid.voxel_volume_ml)
+        return without_prior(found, origin), ()
+    grid = study.lps.grid
+    prior, burden = _newest_prior(engine, detection, earlier.usable[0], grid)
+    comparison = compare_lesions(found, prior, origin, spacing_mm=grid.spacing_mm, voxel_ml=grid.voxel_volume_ml)
+    older = tuple(
+        _burden(engine, detection, older, place=place, grid=grid)
+        for place, older in enumerate(earlier.usable[1:], start=1)
+    )
+    return comparison, (burden, *older)
 
 
-def _found_in_prior(engine: Engine, detection: Detection, prior: UsablePrior, grid: Grid) -> FoundLesions:
-    """Lesions of the newest earlier study, on the grid of the current one, with their volumes there."""
+def _newest_prior(engine: Engine, detection: Detection, newest: UsablePrior, grid: Grid) -> tuple[PriorLesions, Burden]:
+    known = newest.study.known
+    if known is not None:
+        return known_prior_lesions(known, newest.aligned, grid), known_burden(known)
+    prior = _found_in_prior(engine, detection, newest, place=0, grid=grid)
+    return prior, found_burden(prior, newest.lung_volume_ml)
+
+
+def _burden(engine: Engine, detection: Detection, prior: UsablePrior, *, place: int, grid: Grid) -> Burden:
+    if prior.study.known is not None:
+        return known_burden(prior.study.known)
+    found = _found_in_prior(engine, detection, prior, place=place, grid=grid)
+    return found_burden(found, prior.lung_volume_ml)
+
+
+def _found_in_prior(
+    engine: Engine, detection: Detection, prior: UsablePrior, *, place: int, grid: Grid
+) -> PriorLesions:
+    """Lesions of an earlier study, 0 being the newest, on the grid of the current one."""
     threshold, smallest_ml = engine.thresholds.lesion_probability, engine.thresholds.smallest_lesion_ml
     aligned = prior.aligned
-    maps = lesion_maps(detection, detection.studies[-2], aligned.lung_mask, grid, threshold=threshold)
+    maps = lesion_maps(detection, detection.studies[-2 - place], aligned.lung_mask, grid, threshold=threshold)
     smallest_here_ml = smallest_ml / aligned.volume_change.factor
-    return find_lesions(maps, aligned.volume_hu, aligned.lung_mask, grid.voxel_volume_ml, smallest_ml=smallest_here_ml)
+    found = find_lesions(maps, aligned.volume_hu, aligned.lung_mask, grid.voxel_volume_ml, smallest_ml=smallest_here_ml)
+    return found_prior_lesions(found, prior, grid)
 
 
 def _analysis(
@@ -153,10 +177,10 @@ def _analysis(
     study: CurrentStudy,
     earlier: EarlierStudies,
     *,
-    result: tuple[FoundLesions, Comparison],
+    result: tuple[FoundLesions, Comparison, tuple[Burden, ...]],
 ) -> Analysis:
     """Everything on the grid of acquisition, with the findings."""
-    found, comparison = result
+    found, comparison, burdens = result
     newest = detection.studies[-1]
     measured = Measured(
         study=study,
@@ -167,6 +191,7 @@ def _analysis(
         slice_logits=newest.slice_logits[slices_with_lung(study.lung_mask, study.lps.grid, detection.grid)],
         slice_scores=slice_scores(detection, newest, study.lps),
         earlier=earlier,
+        burdens=burdens,
     )
     return Analysis(
         findings=build_findings(measured, engine),

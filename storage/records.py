@@ -128,7 +128,7 @@ class ResultFile:
     """One file of a result set, in place and synced."""
 
     kind: str
-    """sr, seg-lungs, seg-lesions, findings, masks, preview."""
+    """sr, seg-lungs, seg-lesions, pdf, capture, presentation_state, key_objects; report, findings, masks, preview."""
     path: Path
     sha256: str
     sop_class_uid: str = ""

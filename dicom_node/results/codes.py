@@ -35,6 +35,10 @@ ARTIFICIAL_INTELLIGENCE: Final = Code("123110", "DCM", "Artificial Intelligence"
 CT_UNSPECIFIED_REGION: Final = Code("25045-6", "LN", "CT unspecified body region")
 DEVICE: Final = Code("121007", "DCM", "Device")
 
+# Title of the report for people (CID 7020) and of key objects (CID 7010).
+IMAGING_REPORT: Final = Code("18748-4", "LN", "Diagnostic imaging report")
+OF_INTEREST: Final = Code("113000", "DCM", "Of Interest")
+
 # Units: UCUM; volume CID 7462 (cm3, not mL); ranges as in TID 4127. Viewers show the code, so a bare 1 would look odd.
 CUBIC_CENTIMETER: Final = Code("cm3", "UCUM", "cubic centimeter")
 HOUNSFIELD_UNIT: Final = Code("[hnsf'U]", "UCUM", "Hounsfield unit")

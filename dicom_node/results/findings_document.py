@@ -23,7 +23,8 @@ gone_lesions[]          tracking_uid, tracking_id, kind, side, prior_volume_ml
 series                  series_instance_uid, description, reason, sop_instance_uids[] in slice order, frame_numbers[]
                         likewise (empty for single-frame images), and passed_over[] with series_instance_uid,
                         description, reason
-priors_used[]           study_instance_uid, series_instance_uid, acquired_at, interval_days, lung_overlap_dice
+priors_used[]           study_instance_uid, series_instance_uid, acquired_at, interval_days, lung_overlap_dice, and
+                        lesion_count, lesion_volume_ml, involvement_percent, each null when not known
 priors_dropped[]        study_instance_uid, reason
 algorithm               name, version, weights_sha256, thresholds{}, synthetic_training_only,
                         calibration (null, or population, calibrated_on, studies), operating_points[] (name, threshold,

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dicom_node.results.colours import LESION_RGB, LUNG_RGB, Rgb
 from dicom_node.results.encode import ascii_text
+from dicom_node.results.key_images import image_name
 from dicom_node.results.seg import KIND_NAME, LUNG_VALUE
 from dicom_node.wording import result_in_words
 from pipeline.findings import Analysis, Change, Findings, Lesion
@@ -63,11 +64,11 @@ class Crop:
 def draw_overview(analysis: Analysis) -> bytes:
     """A montage from head to feet as PNG."""
     rows, columns = MONTAGE
-    width, height = _fitted(analysis.volume.grid, 400)
+    width, height = fitted_size(analysis.volume.grid, 400)
     title = _overview_title(analysis.findings)
     sheet = _sheet(columns * (width + GAP) - GAP, rows * (height + GAP) - GAP, title=title)
     for position, slice_index in enumerate(montage_slices(analysis)):
-        panel = _panel(analysis, slice_index, size=(width, height))
+        panel = draw_panel(analysis, slice_index, size=(width, height))
         row, column = divmod(position, columns)
         sheet.paste(panel, (MARGIN + column * (width + GAP), HEADER_HEIGHT + row * (height + GAP)))
     return _png(sheet)
@@ -75,12 +76,12 @@ def draw_overview(analysis: Analysis) -> bytes:
 
 def draw_lesion(analysis: Analysis, lesion: Lesion) -> bytes:
     """The key slice of one lesion, whole and near, as PNG."""
-    width, height = _fitted(analysis.volume.grid, 640)
+    width, height = fitted_size(analysis.volume.grid, 640)
     sheet = _sheet(2 * width + GAP, height, title=_lesion_title(lesion))
     crop = _around(analysis, lesion)
-    whole = _panel(analysis, lesion.key_slice, size=(width, height), subject=lesion)
+    whole = draw_panel(analysis, lesion.key_slice, size=(width, height), subject=lesion)
     _frame(whole, crop, analysis.volume.grid)
-    near = _panel(analysis, lesion.key_slice, size=(width, height), crop=crop, subject=lesion)
+    near = draw_panel(analysis, lesion.key_slice, size=(width, height), crop=crop, subject=lesion)
     sheet.paste(whole, (MARGIN, HEADER_HEIGHT))
     sheet.paste(near, (MARGIN + width + GAP, HEADER_HEIGHT))
     return _png(sheet)
@@ -104,7 +105,7 @@ def direction_letter(direction: np.ndarray) -> str:
     return ("LR", "PA", "HF")[axis][0 if direction[axis] > 0 else 1]
 
 
-def _panel(
+def draw_panel(
     analysis: Analysis,
     slice_index: int,
     *,
@@ -170,15 +171,14 @@ def _letters(panel: Image.Image, grid: Grid) -> None:
     )
     draw = ImageDraw.Draw(panel)
     for direction, place, anchor in edges:
-        _write(draw, place, direction_letter(direction), anchor=anchor, size=20)
+        write_on(draw, place, direction_letter(direction), anchor=anchor, size=20)
 
 
 def _label(panel: Image.Image, analysis: Analysis, slice_index: int) -> None:
     """Which image it is."""
     header = analysis.volume.slice_headers[slice_index]
-    number = header.instance_number if header.instance_number is not None else slice_index + 1
-    text = f"image {number}   z {header.image_position_mm[2]:.1f} mm"
-    _write(ImageDraw.Draw(panel), (6, panel.size[1] - 6), text, anchor="lb", size=15)
+    text = f"{image_name(header, slice_index)}   z {header.image_position_mm[2]:.1f} mm"
+    write_on(ImageDraw.Draw(panel), (6, panel.size[1] - 6), text, anchor="lb", size=15)
 
 
 def _frame(panel: Image.Image, crop: Crop, grid: Grid) -> None:
@@ -207,7 +207,7 @@ def _around(analysis: Analysis, lesion: Lesion) -> Crop:
     return Crop(top=top, left=left, height=float(height), width=float(width))
 
 
-def _fitted(grid: Grid, longest: int) -> tuple[int, int]:
+def fitted_size(grid: Grid, longest: int) -> tuple[int, int]:
     """Width and height of a panel with the proportions of the patient."""
     _, row_mm, column_mm = grid.spacing_mm
     height_mm, width_mm = grid.shape[1] * row_mm, grid.shape[2] * column_mm
@@ -219,12 +219,12 @@ def _sheet(width: int, height: int, *, title: str) -> Image.Image:
     """An empty sheet with title, warning and legend."""
     sheet = Image.new("RGB", (width + 2 * MARGIN, height + HEADER_HEIGHT + MARGIN), PAPER)
     draw = ImageDraw.Draw(sheet)
-    _write(draw, (MARGIN, 12), title, anchor="la", size=22)
-    _write(draw, (sheet.size[0] - MARGIN, 12), NOT_FOR_DIAGNOSIS, anchor="ra", size=22, ink=WARNING_INK)
+    write_on(draw, (MARGIN, 12), title, anchor="la", size=22)
+    write_on(draw, (sheet.size[0] - MARGIN, 12), NOT_FOR_DIAGNOSIS, anchor="ra", size=22, ink=WARNING_INK)
     place = MARGIN
     for colour, words in _legend():
         draw.line([(place, 60), (place + 28, 60)], fill=colour, width=4)
-        _write(draw, (place + 36, 60), words, anchor="lm", size=16)
+        write_on(draw, (place + 36, 60), words, anchor="lm", size=16)
         place += 60 + int(draw.textlength(words, font=_font(16)))
     return sheet
 
@@ -249,7 +249,7 @@ def _lesion_title(lesion: Lesion) -> str:
     return "   ".join(parts)
 
 
-def _write(
+def write_on(
     draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, *, anchor: str, size: int, ink: Rgb = INK
 ) -> None:
     """Text with a dark edge, so that it shows on any slice."""

@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from dicom_node.results.context import SR_NAME, ResultContext
 from dicom_node.results.encode import dicom_bytes
 from dicom_node.results.errors import InconsistentAnalysisError, UnreadableResultError, UnwritableResultError
+from dicom_node.results.extras import PLAIN_PDF_NAME, extra_objects, plain_report
 from dicom_node.results.findings_document import findings_bytes, read_lesions
 from dicom_node.results.masks import masks_bytes, read_masks
 from dicom_node.results.plan import ResultPlan, SrClass
@@ -54,7 +55,8 @@ def write_result_set(analysis: Analysis, context: ResultContext, *, folder: Path
         OSError: the folder cannot be written.
     """
     check_analysis(analysis)
-    contents = [*_dicom_contents(analysis, context), *_plain_contents(analysis, context)]
+    objects = _dicom_contents(analysis, context)
+    contents = [*objects, *_plain_report(objects), *_plain_contents(analysis, context)]
     folder.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder, {content.name for content in contents})
     files = tuple(_put(folder, content) for content in contents)
@@ -137,7 +139,12 @@ def _dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]
             ("sr", sr_name(sr_class, context.plan), build_report(material, sr_class, context=context, uids=uids))
             for sr_class in context.plan.sr_classes
         ]
-        named = [*reports, ("seg-lungs", LUNGS_NAME, lungs), ("seg-lesions", LESIONS_NAME, lesions)]
+        named = [
+            *reports,
+            ("seg-lungs", LUNGS_NAME, lungs),
+            ("seg-lesions", LESIONS_NAME, lesions),
+            *extra_objects(material, context=context, uids=uids),
+        ]
         return [
             Content(kind=kind, name=name, data=dicom_bytes(dataset), dataset=dataset)
             for kind, name, dataset in named
@@ -150,6 +157,12 @@ def _dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]
 def sr_name(sr_class: SrClass, plan: ResultPlan) -> str:
     """File name of the report of a class: the first of the plan is `sr.dcm`."""
     return SR_NAME if sr_class is plan.sr_classes[0] else f"sr-{sr_class.replace('_', '-')}.dcm"
+
+
+def _plain_report(objects: list[Content]) -> list[Content]:
+    """The PDF beside its DICOM object, for people without a PACS."""
+    pdf = plain_report({content.name: content.dataset for content in objects})
+    return [] if pdf is None else [Content(kind="report", name=PLAIN_PDF_NAME, data=pdf)]
 
 
 def _plain_contents(analysis: Analysis, context: ResultContext) -> list[Content]:
@@ -167,7 +180,7 @@ def _plain_contents(analysis: Analysis, context: ResultContext) -> list[Content]
 
 def _remove_leftovers(folder: Path, names: set[str]) -> None:
     """Remove what an earlier attempt wrote and this one does not."""
-    for path in (*folder.glob("*.dcm"), *folder.glob("preview-*.png")):
+    for path in (*folder.glob("*.dcm"), *folder.glob("preview-*.png"), folder / PLAIN_PDF_NAME):
         if path.name not in names:
             path.unlink(missing_ok=True)
 

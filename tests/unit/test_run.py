@@ -46,6 +46,16 @@ def analyse_files(current: StudyFiles, *priors: PriorStudy) -> Analysis:
     return analyse_with(shape_engine(), current, priors, on_progress=lambda *_: None)
 
 
+def known_lesions(reported: Analysis) -> KnownLesions:
+    """What the comparison takes of an earlier run."""
+    return KnownLesions(
+        grid=reported.volume.grid,
+        lung_mask=reported.lung_mask,
+        lesion_labels=reported.lesion_labels,
+        lesions=reported.findings.lesions,
+    )
+
+
 def changes(analysis: Analysis) -> dict[str, Change]:
     """By side of the patient and height, for instance `left low`."""
     return {
@@ -89,12 +99,7 @@ def test_an_unchanged_patient_is_stable(tmp_path: Path, earlier: StudyFiles) -> 
 def test_tracking_uids_come_from_the_report_that_is_out(tmp_path: Path, earlier: StudyFiles) -> None:
     """What an earlier run called a lesion, it is called again."""
     reported = analyse_files(earlier)
-    known = KnownLesions(
-        grid=reported.volume.grid,
-        lung_mask=reported.lung_mask,
-        lesion_labels=reported.lesion_labels,
-        lesions=reported.findings.lesions,
-    )
+    known = known_lesions(reported)
     now = build_files(tmp_path, "1.2.3", 0, {LOW_LEFT: 20.0, HIGH_RIGHT: 12.0})
     findings = analyse_files(now, PriorStudy(files=earlier, known=known)).findings
     by_uid = {lesion.tracking_uid: lesion for lesion in reported.findings.lesions}
@@ -136,6 +141,23 @@ def test_the_order_of_earlier_studies_changes_nothing(tmp_path: Path, earlier: S
     first, second = analyse_files(now, *priors).findings, analyse_files(now, *reversed(priors)).findings
     assert first == second
     assert [used.study_instance_uid for used in first.priors_used] == ["1.2.9", "1.2.8"]
+
+
+def test_earlier_studies_say_how_much_was_diseased(tmp_path: Path, earlier: StudyFiles) -> None:
+    """As their own runs reported it, and else as this run finds it: nearly the same, in every earlier study."""
+    now = build_files(tmp_path, "1.2.3", 0, {LOW_LEFT: 18.0})
+    oldest = build_files(tmp_path, "1.2.8", 30, {LOW_LEFT: 12.0})
+    reported = {files.study_instance_uid: analyse_files(files) for files in (earlier, oldest)}
+    known = [PriorStudy(files=f, known=known_lesions(reported[f.study_instance_uid])) for f in (earlier, oldest)]
+    for prior in analyse_files(now, *known).findings.priors_used:
+        said = reported[prior.study_instance_uid].findings
+        assert prior.lesion_count == len(said.lesions)
+        assert prior.lesion_volume_ml == pytest.approx(sum(lung.lesion_volume_ml for lung in said.lungs))
+        assert prior.involvement_percent == pytest.approx(said.involvement_percent)
+    for prior in analyse_files(now, PriorStudy(files=earlier), PriorStudy(files=oldest)).findings.priors_used:
+        said = reported[prior.study_instance_uid].findings
+        assert prior.lesion_count == len(said.lesions)
+        assert prior.involvement_percent == pytest.approx(said.involvement_percent, rel=0.1)
 
 
 def test_a_volume_without_lungs_is_not_a_chest(tmp_path: Path) -> None:

@@ -118,6 +118,8 @@ def test_without_lesions_there_is_no_lesion_segmentation(tmp_path: Path) -> None
         "findings.json",
         "masks.npz",
         "preview-overview.png",
+        "report.dcm",
+        "report.pdf",
         "seg-lungs.dcm",
         "sr.dcm",
     ]
