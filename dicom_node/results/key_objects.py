@@ -31,7 +31,7 @@ def build_key_objects(material: ReportMaterial, *, context: ResultContext, uids:
     )
     named = [item for item in content[0].ContentSequence if item.ValueType == "IMAGE"]
     for item, k in zip(named, slices, strict=True):
-        name_frame(item.ReferencedSOPSequence[0], material.images.reference(k)[2])
+        name_frame(item.ReferencedSOPSequence[0], material.images.reference(k).frame_number)
     offset = material.images.timezone_offset
     made = KeyObjectSelectionDocument(
         evidence=instances_of(material.images, slices),

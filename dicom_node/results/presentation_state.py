@@ -83,7 +83,7 @@ def _annotation(material: ReportMaterial, k: int) -> GraphicAnnotation:
         graphic_objects=[part for lesion in lesions for part in _outlines(labels == lesion.number, lesion)],
         text_objects=[_text(labels == lesion.number, lesion) for lesion in lesions],
     )
-    name_frame(annotation.ReferencedImageSequence[0], material.images.reference(k)[2])
+    name_frame(annotation.ReferencedImageSequence[0], material.images.reference(k).frame_number)
     return annotation
 
 
