@@ -70,6 +70,11 @@ class SourceImages:
         """The one that patient and study attributes are taken from."""
         return self.datasets[0]
 
+    def reference(self, k: int) -> tuple[str, str, int | None]:
+        """SOP class, SOP instance and frame of slice k; the frame is None for an instance of a single frame."""
+        dataset = self.datasets[k]
+        return str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), None
+
     @property
     def timezone_offset(self) -> str:
         """Timezone Offset From UTC, for instance `+0900`; empty when the source names none."""

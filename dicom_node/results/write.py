@@ -11,13 +11,13 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from dicom_node.results.context import SR_NAME, ResultContext
-from dicom_node.results.encode import dicom_bytes
+from dicom_node.results.encode import collector_paused, dicom_bytes
 from dicom_node.results.errors import InconsistentAnalysisError, UnreadableResultError, UnwritableResultError
 from dicom_node.results.findings_document import findings_bytes, read_lesions
 from dicom_node.results.masks import masks_bytes, read_masks
 from dicom_node.results.plan import ResultPlan, SrClass
 from dicom_node.results.preview import MOST_LESION_PICTURES, draw_lesion, draw_overview
-from dicom_node.results.seg import build_lesions_segmentation, build_lungs_segmentation
+from dicom_node.results.seg import build_segmentation, plan_lesions, plan_lungs
 from dicom_node.results.source import read_source_images
 from dicom_node.results.sr import SR_DOCUMENT, build_report
 from dicom_node.results.sr_groups import ReportMaterial
@@ -54,7 +54,9 @@ def write_result_set(analysis: Analysis, context: ResultContext, *, folder: Path
         OSError: the folder cannot be written.
     """
     check_analysis(analysis)
-    contents = [*_dicom_contents(analysis, context), *_plain_contents(analysis, context)]
+    with collector_paused():
+        contents = dicom_contents(analysis, context)
+    contents += _plain_contents(analysis, context)
     folder.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder, {content.name for content in contents})
     files = tuple(_put(folder, content) for content in contents)
@@ -111,7 +113,7 @@ def _checks(analysis: Analysis) -> Iterator[tuple[bool, str]]:
     )
 
 
-def _dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]:
+def dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]:
     """Report and segmentations.
 
     Raises:
@@ -120,15 +122,15 @@ def _dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]
     images = read_source_images(analysis.volume)
     uids = result_uids(analysis.findings, context)
     try:
-        lungs = build_lungs_segmentation(analysis, images, context=context, uids=uids)
+        lungs = build_segmentation(plan_lungs(analysis, context), images, context=context, uids=uids)
         lesions = None
         if analysis.findings.lesions:
-            lesions = build_lesions_segmentation(analysis, images, context=context, uids=uids)
+            lesions = build_segmentation(plan_lesions(analysis, context), images, context=context, uids=uids)
         material = ReportMaterial(
             analysis=analysis,
             images=images,
-            lungs_segmentation=lungs,
-            lesions_segmentation=lesions,
+            lungs_segmentation=lungs.header,
+            lesions_segmentation=lesions.header if lesions else None,
             manufacturer=context.manufacturer,
         )
         reports = [
@@ -136,11 +138,17 @@ def _dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]
             for sr_class in context.plan.sr_classes
             if sr_class in SR_DOCUMENT
         ]
-        named = [*reports, ("seg-lungs", LUNGS_NAME, lungs), ("seg-lesions", LESIONS_NAME, lesions)]
+        segmentations = [("seg-lungs", LUNGS_NAME, lungs), ("seg-lesions", LESIONS_NAME, lesions)]
         return [
-            Content(kind=kind, name=name, data=dicom_bytes(dataset), dataset=dataset)
-            for kind, name, dataset in named
-            if dataset is not None
+            *(
+                Content(kind=kind, name=name, data=dicom_bytes(report), dataset=report)
+                for kind, name, report in reports
+            ),
+            *(
+                Content(kind=kind, name=name, data=segmentation.data, dataset=segmentation.header)
+                for kind, name, segmentation in segmentations
+                if segmentation is not None
+            ),
         ]
     except (ValueError, TypeError, AttributeError, KeyError) as exc:
         raise UnwritableResultError from exc
