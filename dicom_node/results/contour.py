@@ -30,7 +30,8 @@ def outer_contour(mask: BoolArray) -> Float64Array:
     rings = [np.asarray(line, dtype=np.float64) for line in lines]
     ring = max(rings, key=enclosed_area)
     # The generator counts from the centre of the first pixel of the padded part.
-    return _with_enough_points(_simplified(ring)) + (columns[0] - 0.5, rows[0] - 0.5)
+    corner = np.array([columns[0], rows[0]], dtype=np.float64)
+    return _with_enough_points(_simplified(ring)) - 0.5 + corner
 
 
 def convex_outline(mask: BoolArray) -> Float64Array:

@@ -46,7 +46,8 @@ def main() -> None:
 def once(folder: Path, way: str) -> dict[str, Any]:
     """One making in a process of its own."""
     command = [sys.executable, str(Path(__file__).with_name("result_writing_once.py")), str(folder), way]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    paths = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
     done = subprocess.run(command, stdout=subprocess.PIPE, env=environment, text=True, check=True)
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return answer

@@ -1,6 +1,6 @@
 """Makes SEG and SR of one study in a process of its own; the last line is one JSON object with seconds and memory.
 
-python tests/benchmarks/result_writing_once.py FOLDER ours|highdicom|rest
+PYTHONPATH=tests python tests/benchmarks/result_writing_once.py FOLDER ours|highdicom|rest
 """
 
 import json
@@ -12,10 +12,7 @@ from typing import Any
 
 from large_results import large_context, read_analysis
 
-sys.path.append(str(Path(__file__).parent.parent))
-
 from builders.plain_highdicom import plain_results
-
 from dicom_node.results import SrClass
 from dicom_node.results.encode import dicom_bytes
 from dicom_node.results.masks import masks_bytes
