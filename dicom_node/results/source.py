@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.valuerep import DA, TM
 
+from dicom_node.results.character_sets import settle_character_set
 from dicom_node.results.errors import InconsistentAnalysisError, SourceImageError
 from dicom_node.results.uids import derive_uid
 from pipeline.study import SliceHeader, Volume
@@ -47,12 +48,6 @@ ITEMS_NEED: Final = {
     "ReasonForVisitCodeSequence": _CODE,
 }
 """Optional sequences that senders leave half empty, with what each item needs (PS3.3 10.8, 8.8, C.7.1.1)."""
-
-SINGLE_CHARACTER_SETS: Final = frozenset(
-    {"ISO_IR 100", "ISO_IR 101", "ISO_IR 109", "ISO_IR 110", "ISO_IR 144", "ISO_IR 127", "ISO_IR 126", "ISO_IR 138"}
-    | {"ISO_IR 148", "ISO_IR 166", "ISO_IR 192"}
-)
-"""Without code extensions, and ASCII below 128 (PS3.3 C.12.1.1.2): kept as they are. All others become ISO_IR 192."""
 
 SEX_VALUES: Final = frozenset({"M", "F", "O", ""})
 """PS3.3 C.7.1.1."""
@@ -100,22 +95,10 @@ def _read_header(header: SliceHeader, thickness_mm: float) -> Dataset:
     if str(dataset.SOPInstanceUID) != header.sop_instance_uid:
         msg = "a source file changed while it was analysed"
         raise InconsistentAnalysisError(msg)
-    _settle_character_set(dataset)
+    settle_character_set(dataset)
     _settle_patient_and_study(dataset)
     _settle_geometry(dataset, thickness_mm)
     return dataset
-
-
-def _settle_character_set(dataset: Dataset) -> None:
-    """Turn code extensions (multi-valued) into UTF-8: highdicom takes single values only."""
-    declared = dataset.get("SpecificCharacterSet")
-    if not declared:
-        dataset.pop("SpecificCharacterSet", None)
-        return
-    if isinstance(declared, str) and declared in SINGLE_CHARACTER_SETS:
-        return
-    dataset.decode()
-    dataset.SpecificCharacterSet = "ISO_IR 192"
 
 
 def _settle_patient_and_study(dataset: Dataset) -> None:
