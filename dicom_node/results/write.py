@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 from pydicom.dataset import Dataset
 
+from dicom_node.results.areas import areas_by_slice
 from dicom_node.results.context import SR_NAME, ResultContext
-from dicom_node.results.encode import collector_paused, dicom_bytes
+from dicom_node.results.encode import collector_paused
 from dicom_node.results.errors import InconsistentAnalysisError, UnreadableResultError, UnwritableResultError
 from dicom_node.results.findings_document import findings_bytes, read_lesions
 from dicom_node.results.masks import masks_bytes, read_masks
@@ -21,6 +21,7 @@ from dicom_node.results.seg import build_segmentation, plan_lesions, plan_lungs
 from dicom_node.results.source import read_source_images
 from dicom_node.results.sr import SR_DOCUMENT, build_report
 from dicom_node.results.sr_groups import ReportMaterial
+from dicom_node.results.trees import report_bytes
 from dicom_node.results.uids import result_uids
 from pipeline.findings import Analysis, KnownLesions
 from storage.records import ResultFile
@@ -101,16 +102,12 @@ def _checks(analysis: Analysis) -> Iterator[tuple[bool, str]]:
     yield bool(analysis.lung_mask.any()), "the lung mask is empty"
     numbers = [lesion.number for lesion in analysis.findings.lesions]
     yield numbers == list(range(1, len(numbers) + 1)), "the lesions are not numbered 1 to N"
-    inside = analysis.lesion_labels[analysis.lesion_labels > 0]
-    counts = np.bincount(inside, minlength=len(numbers) + 1)
-    yield len(counts) == len(numbers) + 1 and bool(np.all(counts[1:])), "the mask holds other lesions than the findings"
-    yield (
-        all(
-            0 <= lesion.key_slice < shape[0] and (analysis.lesion_labels[lesion.key_slice] == lesion.number).any()
-            for lesion in analysis.findings.lesions
-        ),
-        "a lesion is not on its key slice",
-    )
+    areas = areas_by_slice(analysis.lesion_labels, len(numbers))[:, 1:]
+    is_complete = areas.shape[1] == len(numbers) and bool(areas.any(axis=0).all())
+    yield is_complete, "the mask holds other lesions than the findings"
+    key_slices = [(lesion.key_slice, lesion.number) for lesion in analysis.findings.lesions]
+    is_on_key_slice = all(0 <= k < shape[0] and areas[k, number - 1] > 0 for k, number in key_slices)
+    yield is_on_key_slice, "a lesion is not on its key slice"
 
 
 def dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]:
@@ -141,7 +138,7 @@ def dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]:
         segmentations = [("seg-lungs", LUNGS_NAME, lungs), ("seg-lesions", LESIONS_NAME, lesions)]
         return [
             *(
-                Content(kind=kind, name=name, data=dicom_bytes(report), dataset=report)
+                Content(kind=kind, name=name, data=report_bytes(report), dataset=report)
                 for kind, name, report in reports
             ),
             *(

@@ -74,6 +74,7 @@ def same_attributes(analysis: Analysis, folder: Path, **context: object) -> int:
         peer_path = folder / f"peer-{file.path.name}"
         peer_path.write_bytes(dicom_bytes(peers[file.path.name]))
         ours, peer = pydicom.dcmread(file.path), pydicom.dcmread(peer_path)
+        assert file.path.read_bytes() == peer_path.read_bytes()
         assert ours.file_meta == peer.file_meta
         assert ours == peer
         assert list(ours.keys()) == list(peer.keys())
