@@ -1,21 +1,9 @@
 """Text of source images, made fit to be copied into results without a loss.
 
-What is kept, and what becomes UTF-8 (ISO_IR 192):
-
-declared                            text                          result
-------------------------------------------------------------------------------------------------------------------
-one set without code extensions     as declared                   the same set, the same bytes
-nothing                             ASCII                         nothing
-code extensions (ISO 2022), GB18030 as declared                   ISO_IR 192
-anything                            as declared, with the escape  ISO_IR 192, each value read by the first of these
-GBK, ISO_IR 13, a set that is not   sequences of ISO 2022, or     that takes all its bytes: what is declared; a
-known, nothing                      not as declared               declared extension whose escape sequence is
-                                                                  missing; UTF-8; Latin-1, where every byte is a
-                                                                  character
-
-So a value that was declared wrongly stays legible where it can be, and its bytes can be told from the result always.
-A set of one byte per character that is declared wrongly cannot be noticed: its bytes are copied with the declaration,
-and a result shows what the images show.
+Kept is one declared set without code extensions that the text keeps to, or none for ASCII; all else becomes UTF-8
+(ISO_IR 192). A value that is not as declared is read by the first reading that takes all its bytes: escape sequences of
+ISO 2022; a declared extension whose escape sequence is missing; UTF-8; Latin-1, where every byte is a character. So it
+stays legible where it can be, and no byte is lost (docs/character-sets.md).
 
 pydicom splits names at the byte of `=` before it decodes, which cuts Japanese names such as 俊 and values of GBK such
 as 誠 apart; so the bytes are decoded here, after PS3.5 6.1.2.5.
@@ -115,7 +103,7 @@ class Text:
 
 
 def settle_character_set(dataset: Dataset) -> None:
-    """Declare one character set that holds all text of a data set as it was read, as the table above says."""
+    """Declare one character set that holds all text of a data set as it was read."""
     terms = _declared_terms(dataset)
     texts = list(_texts(dataset, terms))
     if _is_kept(terms, texts):
