@@ -5,8 +5,8 @@ Kept is one declared set without code extensions that the text keeps to, or none
 ISO 2022; a declared extension whose escape sequence is missing; UTF-8; Latin-1, where every byte is a character. So it
 stays legible where it can be, and no byte is lost (docs/character-sets.md).
 
-pydicom splits names at the byte of `=` before it decodes, which cuts Japanese names such as 俊 and values of GBK such
-as 誠 apart; so the bytes are decoded here, after PS3.5 6.1.2.5.
+pydicom splits names at the byte of `=` before it decodes, which cuts Japanese names such as 俊 apart, and puts U+FFFD
+for bytes that a declaration does not allow; so the bytes are decoded here, after PS3.5 6.1.2.5.
 """
 
 import re

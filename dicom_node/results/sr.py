@@ -85,6 +85,7 @@ def without_children(content: Dataset) -> Dataset:
 
 
 def build_content(material: ReportMaterial, context: ResultContext) -> MeasurementReport:
+    """The content tree (TID 1500 of PS3.16)."""
     images = material.images.datasets
     report = MeasurementReport(
         observation_context=ObservationContext(observer_device_context=_observer(context)),

@@ -41,7 +41,7 @@ class Content:
     name: str
     data: bytes
     dataset: Dataset | None = None
-    """What `data` encodes, for DICOM."""
+    """What names the DICOM object that `data` encodes; frames and references of a segmentation are in `data` alone."""
 
 
 def write_result_set(analysis: Analysis, context: ResultContext, *, folder: Path) -> tuple[ResultFile, ...]:
