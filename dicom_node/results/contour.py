@@ -24,20 +24,19 @@ def outer_contour(mask: BoolArray) -> Float64Array:
         (n, 2) column and row, n > `LEAST_POINTS`, first point repeated as the last. Corners are those of PS3.3 C.18.6:
         (0, 0) is the corner of the first pixel, (0.5, 0.5) its centre.
     """
-    padded = np.pad(mask.astype(np.float64), 1)
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    padded = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float64), 1)
     lines = contourpy.contour_generator(z=padded, name="serial").lines(0.5)
     rings = [np.asarray(line, dtype=np.float64) for line in lines]
     ring = max(rings, key=enclosed_area)
-    # The generator counts from the centre of the first pixel of the padded mask.
-    return _with_enough_points(_simplified(ring)) - 0.5
+    # The generator counts from the centre of the first pixel of the padded part.
+    corner = np.array([columns[0], rows[0]], dtype=np.float64)
+    return _with_enough_points(_simplified(ring)) - 0.5 + corner
 
 
 def convex_outline(mask: BoolArray) -> Float64Array:
     """Convex outline around everything set in `mask`; the same form as of `outer_contour`."""
-    rows, columns = np.nonzero(mask)
-    corners = [
-        (column + dx, row + dy) for dx in (0.0, 1.0) for dy in (0.0, 1.0) for column, row in _extremes(rows, columns)
-    ]
+    corners = [(column + dx, row + dy) for dx in (0.0, 1.0) for dy in (0.0, 1.0) for column, row in _extremes(mask)]
     hull = _convex_hull(sorted(set(corners)))
     return _with_enough_points(np.asarray([*hull, hull[0]], dtype=np.float64))
 
@@ -48,13 +47,11 @@ def enclosed_area(ring: Float64Array) -> float:
     return float(abs(np.dot(x[:-1], y[1:]) - np.dot(x[1:], y[:-1]))) / 2.0
 
 
-def _extremes(rows: np.ndarray, columns: np.ndarray) -> list[tuple[float, float]]:
+def _extremes(mask: BoolArray) -> list[tuple[float, float]]:
     """First and last set column of each row: the hull needs no others."""
-    found: list[tuple[float, float]] = []
-    for row in np.unique(rows):
-        inside = columns[rows == row]
-        found += [(float(inside.min()), float(row)), (float(inside.max()), float(row))]
-    return found
+    rows = np.flatnonzero(mask.any(axis=1))
+    first, last = mask[rows].argmax(axis=1), mask.shape[1] - 1 - mask[rows, ::-1].argmax(axis=1)
+    return [(float(column), float(row)) for columns in (first, last) for column, row in zip(columns, rows, strict=True)]
 
 
 def _convex_hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

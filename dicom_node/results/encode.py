@@ -1,12 +1,18 @@
 """DICOM objects as bytes that are the same each time."""
 
+import gc
 import re
 import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from io import BytesIO
 
+from pydicom.charset import default_encoding
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filewriter import write_dataset
 
 from dicom_node.results.context import ResultContext
 from dicom_node.results.uids import ResultUids
@@ -64,8 +70,47 @@ def make_reproducible(dataset: Dataset, stamp: Stamp, *, kind: str) -> None:
         item.DimensionOrganizationUID = organization_uid
 
 
-def dicom_bytes(dataset: Dataset) -> bytes:
-    """`dataset` as a DICOM file (PS3.10) with preamble and file meta information."""
+def dicom_bytes(dataset: Dataset, encoded: Mapping[int, bytes] | None = None) -> bytes:
+    """`dataset` as a DICOM file (PS3.10) with preamble and file meta information.
+
+    Args:
+        dataset: The attributes, for Explicit VR Little Endian.
+        encoded: Further attributes by tag, each as a whole element that is encoded already; they take their places
+            between those of `dataset`, which has none of them.
+    """
+    tags = sorted(encoded or {})
+    if encoded is None or not tags:
+        return _file(dataset, dataset)
+    pieces = [_file(dataset[: tags[0]], dataset)]
+    for tag, next_tag in zip(tags, (*tags[1:], None), strict=True):
+        pieces += [encoded[tag], _elements(dataset[tag:next_tag], dataset)]
+    return b"".join(pieces)
+
+
+def _file(part: Dataset, whole: Dataset) -> bytes:
+    """Preamble, file meta information of `whole` and the elements of `part`."""
     buffer = BytesIO()
-    dataset.save_as(buffer, enforce_file_format=True)
+    part.file_meta = whole.file_meta
+    part.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def _elements(part: Dataset, whole: Dataset) -> bytes:
+    """The elements of `part` in the character set of `whole`."""
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    write_dataset(buffer, part, whole.get("SpecificCharacterSet") or default_encoding)
+    return buffer.getvalue()
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """No garbage collection inside: it would look at a hundred thousand new objects, all in use, again and again."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

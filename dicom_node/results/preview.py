@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from typing import Final
 
@@ -9,6 +10,7 @@ import contourpy
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dicom_node.results.areas import lung_area_by_slice
 from dicom_node.results.colours import LESION_RGB, LUNG_RGB, Rgb
 from dicom_node.results.encode import ascii_text
 from dicom_node.results.key_images import image_name
@@ -89,7 +91,7 @@ def draw_lesion(analysis: Analysis, lesion: Lesion) -> bytes:
 
 def montage_slices(analysis: Analysis) -> list[int]:
     """Slices spread evenly over the lungs, with the key slices of the largest lesions, head first."""
-    with_lung = np.flatnonzero(analysis.lung_mask.any(axis=(1, 2)))
+    with_lung = np.flatnonzero(lung_area_by_slice(analysis.lung_mask))
     places = min(MONTAGE[0] * MONTAGE[1], len(with_lung))
     chosen = [int(k) for k in np.linspace(with_lung[0], with_lung[-1], places).round()]
     for lesion in analysis.findings.lesions[: places // 3]:
@@ -145,10 +147,14 @@ def _outline(
     draw: ImageDraw.ImageDraw, mask: BoolArray, *, crop: Crop, scale: tuple[float, float], pen: tuple[Rgb, int]
 ) -> None:
     """All borders of a mask, also around holes and parts."""
-    padded = np.pad(mask.astype(np.float64), 1)
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return
+    padded = np.pad(mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float64), 1)
+    # From centres of padded pixels to corners of pixels of the slice, then to pixels of the panel.
+    shift = np.array([columns[0] - 0.5 - crop.left, rows[0] - 0.5 - crop.top])
     for line in contourpy.contour_generator(z=padded, name="serial").lines(0.5):
-        # From centres of padded pixels to corners of pixels of the slice, then to pixels of the panel.
-        points = (np.asarray(line) - 0.5 - (crop.left, crop.top)) * scale
+        points = (np.asarray(line) + shift) * scale
         draw.line([(float(x), float(y)) for x, y in points], fill=pen[0], width=pen[1], joint="curve")
 
 
@@ -256,8 +262,9 @@ def write_on(
     draw.text(place, text, fill=ink, font=_font(size), anchor=anchor, stroke_width=1, stroke_fill=PAPER)
 
 
+@cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font that comes with Pillow."""
+    """The font that comes with Pillow, unpacked once."""
     return ImageFont.load_default(size)
 
 

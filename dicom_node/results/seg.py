@@ -1,23 +1,25 @@
 """Segmentations of lungs and lesions (Segmentation Storage, PS3.3 A.51)."""
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import highdicom as hd
 import numpy as np
 from highdicom.seg import Segmentation, SegmentDescription
 from highdicom.sr import CodedConcept
-from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 from pydicom.uid import ExplicitVRLittleEndian
 
 from dicom_node.results import codes
+from dicom_node.results.areas import holds
 from dicom_node.results.colours import LESION_RGB, LUNG_RGB, Rgb
 from dicom_node.results.context import ResultContext
-from dicom_node.results.encode import long_string, make_reproducible, stamp_for
+from dicom_node.results.encode import dicom_bytes, long_string, make_reproducible, stamp_for
 from dicom_node.results.equipment import processing_equipment
-from dicom_node.results.seg_sources import name_frames, single_frame_sources
+from dicom_node.results.references import encoded_references
+from dicom_node.results.seg_frames import Segments, encoded_frames, frames_of
+from dicom_node.results.seg_series import fit_to_series, single_frame_stand_in
 from dicom_node.results.source import SourceImages
 from dicom_node.results.uids import ResultUids, lung_tracking_uid
 from pipeline.findings import Algorithm, Analysis, Lesion, LesionKind, Side
@@ -41,55 +43,72 @@ class SegmentPlan:
     """Becomes series and content description."""
     content_label: str
     """VR CS: capitals, at most 16."""
-    labels: NDArray[np.uint8] | NDArray[np.uint16]
-    """(k, j, i): 0 or the number of a segment."""
+    voxels: Segments
     segments: tuple[SegmentDescription, ...]
     algorithm: Algorithm
 
 
-def build_lungs_segmentation(
-    analysis: Analysis, images: SourceImages, *, context: ResultContext, uids: ResultUids
-) -> Segmentation:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class EncodedSegmentation:
+    """A segmentation as a file, with what others say about it."""
+
+    header: Segmentation
+    """Without frames and without the names of the images."""
+    data: bytes
+
+
+def build_segmentation(
+    plan: SegmentPlan, images: SourceImages, *, context: ResultContext, uids: ResultUids
+) -> EncodedSegmentation:
+    """The segmentation as highdicom would write it, with the frames encoded by us."""
+    pixel = np.zeros((1, *plan.voxels.labels.shape[1:]), np.uint8)
+    pixel[0, 0, 0] = 1
+    header = Segmentation(
+        source_images=[single_frame_stand_in(images)],
+        pixel_array=pixel,
+        **segmentation_arguments(plan, images, context=context, uids=uids),
+    )
+    frames = frames_of(plan.voxels)
+    fit_to_series(header, frames, images)
+    stamp = stamp_for(context, timezone_offset=images.timezone_offset, uids=uids)
+    make_reproducible(header, stamp, kind=plan.kind)
+    encoded = encoded_references(images) | encoded_frames(frames, plan.voxels, images)
+    return EncodedSegmentation(header=header, data=dicom_bytes(header, encoded))
+
+
+def plan_lungs(analysis: Analysis, images: SourceImages, context: ResultContext) -> SegmentPlan:
     """One segment per lung that the mask holds, right before left."""
     sides, algorithm = sides_present(analysis), analysis.findings.algorithm
-    labels = np.zeros(analysis.lung_mask.shape, dtype=np.uint8)
-    for number, side in enumerate(sides, start=1):
-        labels[analysis.lung_mask == LUNG_VALUE[side]] = number
-    segments = tuple(
-        _lung_segment(number, side, algorithm, context, patient=images.first)
-        for number, side in enumerate(sides, start=1)
-    )
-    plan = SegmentPlan(
+    return SegmentPlan(
         kind="seg-lungs",
         title="AI lungs",
         content_label="AI_LUNGS",
-        labels=labels,
-        segments=segments,
+        voxels=Segments(labels=analysis.lung_mask, values=tuple(LUNG_VALUE[side] for side in sides)),
+        segments=tuple(
+            _lung_segment(number, side, algorithm, context, patient=images.first)
+            for number, side in enumerate(sides, start=1)
+        ),
         algorithm=algorithm,
     )
-    return _build(plan, images, context=context, uids=uids)
 
 
-def build_lesions_segmentation(
-    analysis: Analysis, images: SourceImages, *, context: ResultContext, uids: ResultUids
-) -> Segmentation:
+def plan_lesions(analysis: Analysis, context: ResultContext) -> SegmentPlan:
     """One segment per lesion, numbered like the lesions; there must be one."""
-    algorithm = analysis.findings.algorithm
-    segments = tuple(_lesion_segment(lesion, algorithm, context) for lesion in analysis.findings.lesions)
-    plan = SegmentPlan(
+    findings = analysis.findings
+    numbers = tuple(lesion.number for lesion in findings.lesions)
+    return SegmentPlan(
         kind="seg-lesions",
         title="AI lesions",
         content_label="AI_LESIONS",
-        labels=analysis.lesion_labels,
-        segments=segments,
-        algorithm=algorithm,
+        voxels=Segments(labels=analysis.lesion_labels, values=numbers),
+        segments=tuple(_lesion_segment(lesion, findings.algorithm, context) for lesion in findings.lesions),
+        algorithm=findings.algorithm,
     )
-    return _build(plan, images, context=context, uids=uids)
 
 
 def sides_present(analysis: Analysis) -> tuple[Side, ...]:
     """The lungs that the mask holds, right before left: the order of their segments."""
-    return tuple(side for side, value in LUNG_VALUE.items() if bool(np.any(analysis.lung_mask == value)))
+    return tuple(side for side, value in LUNG_VALUE.items() if holds(analysis.lung_mask, value))
 
 
 def algorithm_parameters(algorithm: Algorithm) -> dict[str, str]:
@@ -101,31 +120,30 @@ def algorithm_parameters(algorithm: Algorithm) -> dict[str, str]:
     }
 
 
-def _build(plan: SegmentPlan, images: SourceImages, *, context: ResultContext, uids: ResultUids) -> Segmentation:
-    segmentation = Segmentation(
-        source_images=single_frame_sources(images),
-        pixel_array=plan.labels,
-        segmentation_type="BINARY",
-        segment_descriptions=plan.segments,
-        series_instance_uid=uids.derive(f"{plan.kind} series"),
-        series_number=SERIES_NUMBER[plan.kind],
-        sop_instance_uid=uids.derive(f"{plan.kind} instance"),
-        instance_number=1,
-        manufacturer=context.manufacturer,
-        manufacturer_model_name="dicom-node",
-        software_versions=context.software_version,
-        device_serial_number=context.device_serial_number,
-        institution_name=context.institution or None,
-        content_label=plan.content_label,
-        content_description=plan.title,
-        series_description=series_description(plan.title, context),
-        transfer_syntax_uid=ExplicitVRLittleEndian,
-        contributing_equipment=[processing_equipment(plan.algorithm, context, timezone_offset=images.timezone_offset)],
-    )
-    name_frames(segmentation, images)
-    stamp = stamp_for(context, timezone_offset=images.timezone_offset, uids=uids)
-    make_reproducible(segmentation, stamp, kind=plan.kind)
-    return segmentation
+def segmentation_arguments(
+    plan: SegmentPlan, images: SourceImages, *, context: ResultContext, uids: ResultUids
+) -> dict[str, Any]:
+    """What highdicom's `Segmentation` takes beside images and pixels."""
+    return {
+        "segmentation_type": "BINARY",
+        "segment_descriptions": plan.segments,
+        "series_instance_uid": uids.derive(f"{plan.kind} series"),
+        "series_number": SERIES_NUMBER[plan.kind],
+        "sop_instance_uid": uids.derive(f"{plan.kind} instance"),
+        "instance_number": 1,
+        "manufacturer": context.manufacturer,
+        "manufacturer_model_name": "dicom-node",
+        "software_versions": context.software_version,
+        "device_serial_number": context.device_serial_number,
+        "institution_name": context.institution or None,
+        "content_label": plan.content_label,
+        "content_description": plan.title,
+        "series_description": series_description(plan.title, context),
+        "transfer_syntax_uid": ExplicitVRLittleEndian,
+        "contributing_equipment": [
+            processing_equipment(plan.algorithm, context, timezone_offset=images.timezone_offset)
+        ],
+    }
 
 
 def series_description(title: str, context: ResultContext) -> str:

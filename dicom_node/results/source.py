@@ -10,6 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.valuerep import DA, TM
 
+from dicom_node.results.character_sets import settle_character_set
 from dicom_node.results.errors import InconsistentAnalysisError, SourceImageError
 from dicom_node.results.uids import derive_uid
 from pipeline.frames import frame_headers, is_multi_frame_ct
@@ -48,12 +49,6 @@ ITEMS_NEED: Final = {
     "ReasonForVisitCodeSequence": _CODE,
 }
 """Optional sequences that senders leave half empty, with what each item needs (PS3.3 10.8, 8.8, C.7.1.1)."""
-
-SINGLE_CHARACTER_SETS: Final = frozenset(
-    {"ISO_IR 100", "ISO_IR 101", "ISO_IR 109", "ISO_IR 110", "ISO_IR 144", "ISO_IR 127", "ISO_IR 126", "ISO_IR 138"}
-    | {"ISO_IR 148", "ISO_IR 166", "ISO_IR 192"}
-)
-"""Without code extensions, and ASCII below 128 (PS3.3 C.12.1.1.2): kept as they are. All others become ISO_IR 192."""
 
 _CHANGED: Final = "a source file changed while it was analysed"
 
@@ -130,7 +125,7 @@ def _read_instance(header: SliceHeader) -> tuple[Dataset, ...]:
         raise SourceImageError from exc
     if str(dataset.SOPInstanceUID) != header.sop_instance_uid:
         raise InconsistentAnalysisError(_CHANGED)
-    _settle_character_set(dataset)
+    settle_character_set(dataset)
     _settle_patient_and_study(dataset)
     return tuple(frame_headers(dataset)) if is_multi_frame_ct(dataset) else (dataset,)
 
@@ -140,18 +135,6 @@ def _slice_header(header: SliceHeader, instance: tuple[Dataset, ...]) -> Dataset
     if number > len(instance):
         raise InconsistentAnalysisError(_CHANGED)
     return instance[number - 1]
-
-
-def _settle_character_set(dataset: Dataset) -> None:
-    """Turn code extensions (multi-valued) into UTF-8: highdicom takes single values only."""
-    declared = dataset.get("SpecificCharacterSet")
-    if not declared:
-        dataset.pop("SpecificCharacterSet", None)
-        return
-    if isinstance(declared, str) and declared in SINGLE_CHARACTER_SETS:
-        return
-    dataset.decode()
-    dataset.SpecificCharacterSet = "ISO_IR 192"
 
 
 def _settle_patient_and_study(dataset: Dataset) -> None:

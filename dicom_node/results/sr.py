@@ -1,7 +1,7 @@
 """The structured report: measurements after TID 1500 of PS3.16, or text after TID 2000."""
 
 from datetime import tzinfo
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
 from highdicom.sr import (
@@ -23,6 +23,7 @@ from dicom_node.results.encode import local_moment, make_reproducible, stamp_for
 from dicom_node.results.equipment import processing_equipment
 from dicom_node.results.library_frames import name_library_frames
 from dicom_node.results.plan import SrClass, SrLayout
+from dicom_node.results.references import evidence_item
 from dicom_node.results.seg import series_description
 from dicom_node.results.sr_groups import ReportMaterial, build_groups, key_slices
 from dicom_node.results.sr_sections import build_sections
@@ -44,43 +45,68 @@ SR_DOCUMENT: Final[dict[SrClass, type[ComprehensiveSR] | type[Comprehensive3DSR]
 
 def build_report(material: ReportMaterial, sr_class: SrClass, *, context: ResultContext, uids: ResultUids) -> Report:
     """The report on one study: complete, preliminary, unverified (PS3.3 C.17.2)."""
-    is_text = sr_class is SrClass.BASIC_TEXT
-    form = f"{sr_class} {context.plan.sr_layout}"
-    timezone_offset = material.images.timezone_offset
+    content = build_content(material, sr_class, context)
     report = SR_DOCUMENT[sr_class](
-        evidence=_evidence(material, context.plan.sr_layout),
-        content=_text(material, context) if is_text else _measurements(material, context),
-        series_instance_uid=uids.derive(f"sr series {form}"),
-        series_number=SERIES_NUMBER,
-        sop_instance_uid=uids.derive(f"sr instance {form}"),
-        instance_number=1,
-        manufacturer=context.manufacturer,
-        manufacturer_model_name="dicom-node",
-        software_versions=context.software_version,
-        device_serial_number=context.device_serial_number,
-        institution_name=context.institution or None,
-        series_description=series_description("AI text report" if is_text else "AI measurements", context),
-        coding_schemes=[
+        evidence=[material.images.first],
+        content=without_children(content),
+        **report_arguments(material, sr_class, context=context, uids=uids),
+    )
+    report.ContentSequence = content.ContentSequence
+    report.CurrentRequestedProcedureEvidenceSequence = [
+        evidence_item(material.images, segmentations_of(material, context.plan.sr_layout))
+    ]
+    if sr_class is SrClass.BASIC_TEXT:
+        report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
+    name_library_frames(report, material.images, key_slices(material))
+    stamp = stamp_for(context, timezone_offset=material.images.timezone_offset, uids=uids)
+    make_reproducible(report, stamp, kind="sr")
+    return report
+
+
+def report_arguments(
+    material: ReportMaterial, sr_class: SrClass, *, context: ResultContext, uids: ResultUids
+) -> dict[str, Any]:
+    """What highdicom's documents take beside evidence and content."""
+    form = f"{sr_class} {context.plan.sr_layout}"
+    algorithm, offset = material.analysis.findings.algorithm, material.images.timezone_offset
+    title = "AI text report" if sr_class is SrClass.BASIC_TEXT else "AI measurements"
+    return {
+        "series_instance_uid": uids.derive(f"sr series {form}"),
+        "series_number": SERIES_NUMBER,
+        "sop_instance_uid": uids.derive(f"sr instance {form}"),
+        "instance_number": 1,
+        "manufacturer": context.manufacturer,
+        "manufacturer_model_name": "dicom-node",
+        "software_versions": context.software_version,
+        "device_serial_number": context.device_serial_number,
+        "institution_name": context.institution or None,
+        "series_description": series_description(title, context),
+        "coding_schemes": [
             CodingSchemeIdentificationItem(
                 designator=codes.OWN_SCHEME,
                 name=codes.OWN_SCHEME_NAME,
                 responsible_organization=context.manufacturer,
             )
         ],
-        is_complete=True,
-        is_final=False,
-        is_verified=False,
-        previous_versions=[_instance(context.predecessor)] if context.predecessor else None,
-        contributing_equipment=[
-            processing_equipment(material.analysis.findings.algorithm, context, timezone_offset=timezone_offset)
-        ],
-    )
-    if is_text:
-        report.SOPClassUID = report.file_meta.MediaStorageSOPClassUID = BasicTextSRStorage
-    name_library_frames(report, material.images, key_slices(material))
-    stamp = stamp_for(context, timezone_offset=timezone_offset, uids=uids)
-    make_reproducible(report, stamp, kind="sr")
-    return report
+        "is_complete": True,
+        "is_final": False,
+        "is_verified": False,
+        "previous_versions": [_instance(context.predecessor)] if context.predecessor else None,
+        "contributing_equipment": [processing_equipment(algorithm, context, timezone_offset=offset)],
+    }
+
+
+def without_children(content: Dataset) -> Dataset:
+    """The root of a content tree alone: highdicom would copy and search the whole tree several times."""
+    root = Dataset()
+    root.update({element.tag: element for element in content if element.keyword != "ContentSequence"})
+    root.ContentSequence = []
+    return root
+
+
+def build_content(material: ReportMaterial, sr_class: SrClass, context: ResultContext) -> Dataset:
+    """Root of the content tree."""
+    return _text(material, context) if sr_class is SrClass.BASIC_TEXT else _measurements(material, context)
 
 
 def _measurements(material: ReportMaterial, context: ResultContext) -> Dataset:
@@ -120,12 +146,12 @@ def _observer(context: ResultContext) -> ObserverContext:
     )
 
 
-def _evidence(material: ReportMaterial, layout: SrLayout) -> list[Dataset]:
-    """Every image that was analysed and both segmentations; for segments only, the one that the groups name."""
+def segmentations_of(material: ReportMaterial, layout: SrLayout) -> list[Dataset]:
+    """The segmentations that are evidence beside the images: both; for segments only, the one that the groups name."""
     lungs, lesions = material.lungs_segmentation, material.lesions_segmentation
     if lesions is None:
-        return [*material.images.datasets, lungs]
-    return [*material.images.datasets, *([lesions] if layout is SrLayout.SEGMENTS_ONLY else [lungs, lesions])]
+        return [lungs]
+    return [lesions] if layout is SrLayout.SEGMENTS_ONLY else [lungs, lesions]
 
 
 def _instance(predecessor: Predecessor) -> Dataset:

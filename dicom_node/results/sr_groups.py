@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import Final, TypeAlias, TypedDict
 
-import numpy as np
 from highdicom.seg import Segmentation
 from highdicom.sr import (
     AlgorithmIdentification,
@@ -29,6 +28,7 @@ from highdicom.sr import (
 from pydicom.sr.coding import Code
 
 from dicom_node.results import codes
+from dicom_node.results.areas import area_by_slice, attenuation_of, diseased_area_by_slice, lung_area_by_slice
 from dicom_node.results.contour import convex_outline, outer_contour
 from dicom_node.results.encode import ascii_text, long_string
 from dicom_node.results.plan import SrLayout
@@ -38,8 +38,8 @@ from dicom_node.results.source import SourceImages
 from dicom_node.results.sr_numbers import lesion_numbers, lung_numbers, summary_numbers
 from dicom_node.results.time_point import time_point
 from dicom_node.results.uids import lung_tracking_uid
-from pipeline.findings import Algorithm, Analysis, Findings, Lesion, LungFigures, UsedPrior
-from pipeline.study import BoolArray, Float64Array
+from pipeline.findings import Algorithm, Analysis, Findings, Lesion, LungFigures, Side, UsedPrior
+from pipeline.study import Float64Array
 
 Group: TypeAlias = (
     VolumetricROIMeasurementsAndQualitativeEvaluations
@@ -118,7 +118,7 @@ def _lesions(material: ReportMaterial, zone: tzinfo | None) -> list[GroupPair]:
 def key_slices(material: ReportMaterial) -> list[int]:
     """Every k that a contour lies on, ascending."""
     analysis = material.analysis
-    lungs = [largest_slice(analysis.lung_mask == LUNG_VALUE[side]) for side in sides_present(analysis)]
+    lungs = [_largest_slice(analysis, side) for side in sides_present(analysis)]
     return sorted({lesion.key_slice for lesion in analysis.findings.lesions} | set(lungs) | {_summary_slice(analysis)})
 
 
@@ -160,16 +160,18 @@ def lung_groups(material: ReportMaterial, figures: LungFigures, *, segment_numbe
         category=codes.ANATOMICAL_STRUCTURE,
         site=FindingSite(anatomic_location=codes.LUNG, laterality=codes.SIDE[figures.side]),
     )
-    mask = analysis.lung_mask == LUNG_VALUE[figures.side]
     numbers = VolumetricROIMeasurementsAndQualitativeEvaluations(
         **_of(subject),
         referenced_segment=_segment(material.lungs_segmentation, segment_number, material),
         algorithm_id=_algorithm(material),
         time_point_context=time_point(analysis.findings, material.images.first),
-        measurements=lung_numbers(figures, analysis.volume.volume_hu[mask]),
+        measurements=lung_numbers(
+            figures, attenuation_of(analysis.volume.volume_hu, analysis.lung_mask, LUNG_VALUE[figures.side])
+        ),
     )
-    slice_index = largest_slice(mask)
-    outline = Outline(slice_index=slice_index, points=outer_contour(mask[slice_index]))
+    slice_index = _largest_slice(analysis, figures.side)
+    mask = analysis.lung_mask[slice_index] == LUNG_VALUE[figures.side]
+    outline = Outline(slice_index=slice_index, points=outer_contour(mask))
     return numbers, _region(subject, outline, material)
 
 
@@ -202,16 +204,15 @@ def patient_codes(findings: Findings) -> list[tuple[Code, Code]]:
     return [stage, (codes.DECISION, codes.POSITIVE if findings.is_positive else codes.NEGATIVE)]
 
 
-def largest_slice(mask: BoolArray) -> int:
-    """The k with the most voxels."""
-    return int(np.argmax(np.count_nonzero(mask, axis=(1, 2))))
+def _largest_slice(analysis: Analysis, side: Side) -> int:
+    """The k with most of a lung."""
+    return int(area_by_slice(analysis.lung_mask, LUNG_VALUE[side]).argmax())
 
 
 def _summary_slice(analysis: Analysis) -> int:
     """The slice with most lesion inside the lungs, else that with most lung."""
-    lung_area = np.count_nonzero(analysis.lung_mask, axis=(1, 2))
-    lesion_area = np.count_nonzero((analysis.lesion_labels > 0) & (analysis.lung_mask > 0), axis=(1, 2))
-    return int(np.argmax(lesion_area if lesion_area.any() else lung_area))
+    diseased = diseased_area_by_slice(analysis.lung_mask, analysis.lesion_labels)
+    return int(diseased.argmax() if diseased.any() else lung_area_by_slice(analysis.lung_mask).argmax())
 
 
 def _numbered_lungs(analysis: Analysis) -> list[tuple[int, LungFigures]]:

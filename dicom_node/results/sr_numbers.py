@@ -6,8 +6,8 @@ from highdicom.sr import Measurement
 from pydicom.sr.coding import Code
 
 from dicom_node.results import codes
+from dicom_node.results.areas import Attenuation
 from pipeline.findings import Findings, Lesion, LungFigures
-from pipeline.study import Float64Array, Int16Array
 
 
 def lesion_numbers(lesion: Lesion) -> Sequence[Measurement]:
@@ -24,17 +24,12 @@ def lesion_numbers(lesion: Lesion) -> Sequence[Measurement]:
     ]
 
 
-def lung_numbers(lung: LungFigures, hounsfield: Int16Array | Float64Array) -> Sequence[Measurement]:
-    """Size, density and involvement of a lung.
-
-    Args:
-        lung: Its figures.
-        hounsfield: HU of its voxels.
-    """
+def lung_numbers(lung: LungFigures, attenuation: Attenuation) -> Sequence[Measurement]:
+    """Size, density and involvement of a lung."""
     return [
         _volume(codes.VOLUME, lung.volume_ml),
-        _attenuation(codes.MEAN_ATTENUATION, float(hounsfield.mean())),
-        _attenuation(codes.SD_ATTENUATION, float(hounsfield.std())),
+        _attenuation(codes.MEAN_ATTENUATION, attenuation.mean_hu),
+        _attenuation(codes.SD_ATTENUATION, attenuation.sd_hu),
         _volume(codes.LESION_VOLUME, lung.lesion_volume_ml),
         _percent(codes.INVOLVEMENT, lung.involvement_percent),
     ]

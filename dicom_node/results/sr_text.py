@@ -70,11 +70,12 @@ def _findings(material: ReportMaterial, zone: tzinfo | None) -> Sequence[Content
 
 def _lesion(lesion: Lesion, material: ReportMaterial, zone: tzinfo | None) -> ContentItem:
     item = _text(codes.FINDING, sentences.describe_lesion(lesion, material.analysis.findings, zone))
-    image = material.images.datasets[lesion.key_slice]
+    sop_class_uid, sop_instance_uid, frame_number = material.images.reference(lesion.key_slice)
     key_image = ImageContentItem(
         codes.KEY_IMAGE,
-        image.SOPClassUID,
-        image.SOPInstanceUID,
+        sop_class_uid,
+        sop_instance_uid,
+        referenced_frame_numbers=None if frame_number is None else [frame_number],
         relationship_type=RelationshipTypeValues.INFERRED_FROM,
     )
     item.ContentSequence = ContentSequence([key_image])

@@ -7,21 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 from pydicom.dataset import Dataset
 
+from dicom_node.results.areas import areas_by_slice
 from dicom_node.results.context import SR_NAME, ResultContext
-from dicom_node.results.encode import dicom_bytes
+from dicom_node.results.encode import collector_paused, dicom_bytes
 from dicom_node.results.errors import InconsistentAnalysisError, UnreadableResultError, UnwritableResultError
 from dicom_node.results.extras import PLAIN_PDF_NAME, extra_objects, plain_report
 from dicom_node.results.findings_document import findings_bytes, read_lesions
 from dicom_node.results.masks import masks_bytes, read_masks
 from dicom_node.results.plan import ResultPlan, SrClass
 from dicom_node.results.preview import MOST_LESION_PICTURES, draw_lesion, draw_overview
-from dicom_node.results.seg import build_lesions_segmentation, build_lungs_segmentation
+from dicom_node.results.seg import build_segmentation, plan_lesions, plan_lungs
 from dicom_node.results.source import read_source_images
 from dicom_node.results.sr import build_report
 from dicom_node.results.sr_groups import ReportMaterial
+from dicom_node.results.trees import report_bytes
 from dicom_node.results.uids import result_uids
 from pipeline.findings import Analysis, KnownLesions
 from storage.records import ResultFile
@@ -41,7 +42,7 @@ class Content:
     name: str
     data: bytes
     dataset: Dataset | None = None
-    """What `data` encodes, for DICOM."""
+    """What names the DICOM object that `data` encodes; frames and references of a segmentation are in `data` alone."""
 
 
 def write_result_set(analysis: Analysis, context: ResultContext, *, folder: Path) -> tuple[ResultFile, ...]:
@@ -55,7 +56,8 @@ def write_result_set(analysis: Analysis, context: ResultContext, *, folder: Path
         OSError: the folder cannot be written.
     """
     check_analysis(analysis)
-    objects = _dicom_contents(analysis, context)
+    with collector_paused():
+        objects = dicom_contents(analysis, context)
     contents = [*objects, *_plain_report(objects), *_plain_contents(analysis, context)]
     folder.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder, {content.name for content in contents})
@@ -103,19 +105,15 @@ def _checks(analysis: Analysis) -> Iterator[tuple[bool, str]]:
     yield bool(analysis.lung_mask.any()), "the lung mask is empty"
     numbers = [lesion.number for lesion in analysis.findings.lesions]
     yield numbers == list(range(1, len(numbers) + 1)), "the lesions are not numbered 1 to N"
-    inside = analysis.lesion_labels[analysis.lesion_labels > 0]
-    counts = np.bincount(inside, minlength=len(numbers) + 1)
-    yield len(counts) == len(numbers) + 1 and bool(np.all(counts[1:])), "the mask holds other lesions than the findings"
-    yield (
-        all(
-            0 <= lesion.key_slice < shape[0] and (analysis.lesion_labels[lesion.key_slice] == lesion.number).any()
-            for lesion in analysis.findings.lesions
-        ),
-        "a lesion is not on its key slice",
-    )
+    areas = areas_by_slice(analysis.lesion_labels, len(numbers))[:, 1:]
+    is_complete = areas.shape[1] == len(numbers) and bool(areas.any(axis=0).all())
+    yield is_complete, "the mask holds other lesions than the findings"
+    key_slices = [(lesion.key_slice, lesion.number) for lesion in analysis.findings.lesions]
+    is_on_key_slice = all(0 <= k < shape[0] and areas[k, number - 1] > 0 for k, number in key_slices)
+    yield is_on_key_slice, "a lesion is not on its key slice"
 
 
-def _dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]:
+def dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]:
     """Report and segmentations.
 
     Raises:
@@ -124,31 +122,36 @@ def _dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]
     images = read_source_images(analysis.volume)
     uids = result_uids(analysis.findings, context)
     try:
-        lungs = build_lungs_segmentation(analysis, images, context=context, uids=uids)
+        lungs = build_segmentation(plan_lungs(analysis, images, context), images, context=context, uids=uids)
         lesions = None
         if analysis.findings.lesions:
-            lesions = build_lesions_segmentation(analysis, images, context=context, uids=uids)
+            lesions = build_segmentation(plan_lesions(analysis, context), images, context=context, uids=uids)
         material = ReportMaterial(
             analysis=analysis,
             images=images,
-            lungs_segmentation=lungs,
-            lesions_segmentation=lesions,
+            lungs_segmentation=lungs.header,
+            lesions_segmentation=lesions.header if lesions else None,
             manufacturer=context.manufacturer,
         )
         reports = [
             ("sr", sr_name(sr_class, context.plan), build_report(material, sr_class, context=context, uids=uids))
             for sr_class in context.plan.sr_classes
         ]
-        named = [
-            *reports,
-            ("seg-lungs", LUNGS_NAME, lungs),
-            ("seg-lesions", LESIONS_NAME, lesions),
-            *extra_objects(material, context=context, uids=uids),
-        ]
+        segmentations = [("seg-lungs", LUNGS_NAME, lungs), ("seg-lesions", LESIONS_NAME, lesions)]
         return [
-            Content(kind=kind, name=name, data=dicom_bytes(dataset), dataset=dataset)
-            for kind, name, dataset in named
-            if dataset is not None
+            *(
+                Content(kind=kind, name=name, data=report_bytes(report), dataset=report)
+                for kind, name, report in reports
+            ),
+            *(
+                Content(kind=kind, name=name, data=segmentation.data, dataset=segmentation.header)
+                for kind, name, segmentation in segmentations
+                if segmentation is not None
+            ),
+            *(
+                Content(kind=kind, name=name, data=dicom_bytes(dataset), dataset=dataset)
+                for kind, name, dataset in extra_objects(material, context=context, uids=uids)
+            ),
         ]
     except (ValueError, TypeError, AttributeError, KeyError) as exc:
         raise UnwritableResultError from exc

@@ -1,40 +1,20 @@
 """Strangers accept the results: dicom3tools and DCMTK read every object without an error."""
 
-import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from builders.analysis import StudyPlan
+from builders.programs import complaints
 from builders.result_plans import NO_FINDING, STUDIES, WITH_PRIORS
 from builders.results import ResultShelf
 from dicom_node.results import ResultPlan, SrClass, SrLayout
-
-KNOWN_FALSE = (
-    re.compile(r"Unrecognized defined term = <99"),
-    re.compile(r"AccessionNumber> IE <(Study|Series)> versus <(Study|Series)>"),
-    re.compile(r"ContributingEquipmentSequence.*DeviceUID.*Attribute is not present in standard DICOM IOD"),
-)
-"""Private coding schemes are legal (PS3.16 8.2); dcentvfy files Accession Number of documents under another entity;
-IHE AIR asks for a Device UID in the Contributing Equipment Sequence, where dicom3tools' tables of 2022 do not list it."""
 
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> ResultShelf:
     """Written result sets."""
     return ResultShelf(tmp_path_factory.mktemp("results"))
-
-
-def complaints(program: str, *arguments: str | Path) -> list[str]:
-    """Errors and warnings that a validator prints, without those known to be false."""
-    if shutil.which(program) is None:
-        pytest.skip(f"{program} is not installed: apt-get install dicom3tools dcmtk")
-    done = subprocess.run([program, *map(str, arguments)], capture_output=True, check=False, timeout=60)
-    lines = (done.stdout + done.stderr).decode("utf-8", "replace").splitlines()
-    found = [line for line in lines if line.startswith(("Error", "Warning", "E: ", "W: ", "F: "))]
-    return [line for line in found if not any(pattern.search(line) for pattern in KNOWN_FALSE)]
 
 
 def dicom_files(folder: Path) -> list[Path]:
