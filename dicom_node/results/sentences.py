@@ -51,7 +51,9 @@ def conclusion(findings: Findings) -> str:
     count = len(findings.lesions)
     volume_ml = sum(lesion.volume_ml for lesion in findings.lesions)
     found = (
-        f"{count} lesions were found, {volume_ml:.1f} cm3 in all" if count > 1 else f"1 lesion of {volume_ml:.1f} cm3"
+        f"{count} lesions were found, {volume_ml:.1f} cm3 in all"
+        if count > 1
+        else f"1 lesion of {volume_ml:.1f} cm3 was found"
     )
     return (
         f"{found}; {findings.involvement_percent:.1f} % of both lungs involved ({shares}). "

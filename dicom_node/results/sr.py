@@ -44,13 +44,14 @@ SR_DOCUMENT: Final[dict[SrClass, type[ComprehensiveSR] | type[Comprehensive3DSR]
 def build_report(material: ReportMaterial, sr_class: SrClass, *, context: ResultContext, uids: ResultUids) -> Report:
     """The report on one study: complete, preliminary, unverified (PS3.3 C.17.2)."""
     is_text = sr_class is SrClass.BASIC_TEXT
+    form = f"{sr_class} {context.plan.sr_layout}"
     timezone_offset = material.images.timezone_offset
     report = SR_DOCUMENT[sr_class](
         evidence=_evidence(material, context.plan.sr_layout),
         content=_text(material, context) if is_text else _measurements(material, context),
-        series_instance_uid=uids.derive(f"sr series {sr_class}"),
+        series_instance_uid=uids.derive(f"sr series {form}"),
         series_number=SERIES_NUMBER,
-        sop_instance_uid=uids.derive(f"sr instance {sr_class}"),
+        sop_instance_uid=uids.derive(f"sr instance {form}"),
         instance_number=1,
         manufacturer=context.manufacturer,
         manufacturer_model_name="dicom-node",

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from SimpleITK import GetArrayFromImage, ReadImage
 
+from builders.analysis import StudyPlan
 from builders.programs import run_dcmqi
 from builders.result_plans import STUDIES
 from builders.results import ResultShelf
-from builders.analysis import StudyPlan
 from dicom_node.results import ResultPlan, SrClass, SrLayout
 
 MEASURED = (SrClass.COMPREHENSIVE, SrClass.COMPREHENSIVE_3D, SrClass.ENHANCED)

@@ -18,7 +18,7 @@ KNOWN_FALSE = (
     re.compile(r"ContributingEquipmentSequence.*DeviceUID.*Attribute is not present in standard DICOM IOD"),
 )
 """Private coding schemes are legal (PS3.16 8.2); dcentvfy files Accession Number of documents under another entity;
-Device UID came into the Contributing Equipment Sequence (PS3.3 C.12.1.1) after dicom3tools' tables of 2022."""
+IHE AIR asks for a Device UID in the Contributing Equipment Sequence, where dicom3tools' tables of 2022 do not list it."""
 
 
 @pytest.fixture(scope="module")

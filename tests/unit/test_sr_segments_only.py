@@ -65,3 +65,10 @@ def test_the_summary_stands_in_words_and_codes(shelf: ResultShelf) -> None:
     assert code(section, "Stage of disease on CT (Pan 2020)") == "Advanced (progressive) stage"
     assert code(section, "Patient score at default operating point") == "Positive"
     assert "The patient score of 0.81" in text(section, "Meaning of the patient score")
+
+
+def test_it_is_another_document_than_the_default(shelf: ResultShelf) -> None:
+    """A site that changes the layout sends no other content under a known UID."""
+    default, segments_only = shelf.read("sr.dcm"), shelf.read("sr.dcm", plan=SEGMENTS_ONLY)
+    assert default.SOPInstanceUID != segments_only.SOPInstanceUID
+    assert default.SeriesInstanceUID != segments_only.SeriesInstanceUID
