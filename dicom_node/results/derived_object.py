@@ -80,6 +80,17 @@ def name_frame(reference: Dataset, frame_number: int | None) -> None:
         reference.ReferencedFrameNumber = frame_number
 
 
+def instance_references(images: SourceImages, slices: Iterable[int]) -> list[Dataset]:
+    """One item for each object that slices were read from (PS3.3 10.8, SOP Instance Reference Macro)."""
+    references = []
+    for instance in instances_of(images, slices):
+        reference = Dataset()
+        reference.ReferencedSOPClassUID = instance.SOPClassUID
+        reference.ReferencedSOPInstanceUID = instance.SOPInstanceUID
+        references.append(reference)
+    return references
+
+
 def instances_of(images: SourceImages, slices: Iterable[int]) -> list[Dataset]:
     """The objects that slices were read from, each once."""
     return list({str(images.datasets[k].SOPInstanceUID): images.datasets[k] for k in slices}.values())

@@ -8,7 +8,7 @@ from pydicom.uid import EncapsulatedPDFStorage
 
 from dicom_node.results import codes
 from dicom_node.results.context import ResultContext
-from dicom_node.results.derived_object import ObjectPlan, image_references, new_object
+from dicom_node.results.derived_object import ObjectPlan, instance_references, new_object
 from dicom_node.results.key_images import key_images
 from dicom_node.results.page.sheet import TITLE, report_pdf
 from dicom_node.results.sr_groups import ReportMaterial
@@ -28,7 +28,7 @@ def build_pdf(material: ReportMaterial, *, context: ResultContext, uids: ResultU
     made.DocumentTitle = TITLE
     made.ConceptNameCodeSequence = [CodedConcept.from_code(codes.IMAGING_REPORT)]
     made.VerificationFlag = "UNVERIFIED"
-    made.SourceInstanceSequence = image_references(material.images, key_images(material.analysis))
+    made.SourceInstanceSequence = instance_references(material.images, key_images(material.analysis))
     made.MIMETypeOfEncapsulatedDocument = "application/pdf"
     made.EncapsulatedDocument = pdf
     made.EncapsulatedDocumentLength = len(pdf)

@@ -3,6 +3,7 @@
 from typing import Final
 
 import numpy as np
+from highdicom import ModalityLUTTransformation, RescaleTypeValues
 from highdicom.pr import (
     GraphicAnnotation,
     GraphicLayer,
@@ -35,8 +36,13 @@ CHARACTER_PIXELS: Final = 8.0
 
 
 def build_presentation_state(material: ReportMaterial, *, context: ResultContext, uids: ResultUids) -> Dataset:
-    """The state; there must be a lesion."""
-    slices = key_images(material.analysis)
+    """The state; there must be a lesion.
+
+    It has one modality transformation, so where images differ in theirs, it is of those that are like the first.
+    """
+    images = material.images.datasets
+    rescale = _rescale(images[key_images(material.analysis)[0]])
+    slices = [k for k in key_images(material.analysis) if _rescale(images[k]) == rescale]
     offset = material.images.timezone_offset
     low, high = WINDOW_HU
     made = GrayscaleSoftcopyPresentationState(
@@ -55,6 +61,9 @@ def build_presentation_state(material: ReportMaterial, *, context: ResultContext
         series_description=series_description("AI outlines", context),
         graphic_layers=[LAYER],
         graphic_annotations=[_annotation(material, k) for k in slices],
+        modality_lut_transformation=ModalityLUTTransformation(
+            rescale_slope=rescale[0], rescale_intercept=rescale[1], rescale_type=RescaleTypeValues.HU
+        ),
         voi_lut_transformations=[SoftcopyVOILUTTransformation(window_center=(low + high) / 2, window_width=high - low)],
         contributing_equipment=[
             processing_equipment(material.analysis.findings.algorithm, context, timezone_offset=offset)
@@ -70,6 +79,11 @@ def build_presentation_state(material: ReportMaterial, *, context: ResultContext
     made.PresentationCreationDate = f"{stamp.moment:%Y%m%d}"
     made.PresentationCreationTime = f"{stamp.moment:%H%M%S.%f}"
     return made
+
+
+def _rescale(image: Dataset) -> tuple[float, float]:
+    """Slope and intercept from stored values to HU (PS3.3 C.8.2.1, CT Image Module: required)."""
+    return float(image.get("RescaleSlope") or 1.0), float(image.get("RescaleIntercept") or 0.0)
 
 
 def _annotation(material: ReportMaterial, k: int) -> GraphicAnnotation:
