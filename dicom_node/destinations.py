@@ -31,6 +31,9 @@ _PDF = Alternative(kinds=("pdf",), sop_class_uid=str(EncapsulatedPDFStorage))
 _STATE = Alternative(kinds=("presentation_state",), sop_class_uid=str(GrayscaleSoftcopyPresentationStateStorage))
 _KEY_OBJECTS = Alternative(kinds=("key_objects",), sop_class_uid=str(KeyObjectSelectionDocumentStorage))
 
+TOLD_BY_REPORT = frozenset({"pdf", "presentation_state", "key_objects"})
+"""Roles that a peer may decline where it gets the report, which says the same."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoleChoice:
@@ -108,7 +111,8 @@ def _roles(peer: Peer) -> Iterator[Role]:
     plain = {"pdf": _PDF, "capture": _CAPTURE, "presentation_state": _STATE, "key_objects": _KEY_OBJECTS}
     for name, alternative in plain.items():
         if name in peer.results:
-            yield Role(name=name, alternatives=(alternative,))
+            covered_by = "report" if name in TOLD_BY_REPORT and "sr" in peer.results else ""
+            yield Role(name=name, alternatives=(alternative,), covered_by=covered_by)
 
 
 def _segmentations(peer: Peer) -> Role:

@@ -107,19 +107,33 @@ def test_storescp_that_refuses_seg_gets_everything_else_and_status_says_so(
     ]
 
 
-def test_storescp_that_takes_no_pdf_leaves_a_study_that_says_what_to_allow(
+def test_storescp_that_takes_no_pdf_has_everything_else_and_the_study_is_delivered(
     files: tuple[ResultFile, ...], tmp_path: Path
 ) -> None:
-    """What has no alternative is shown; everything else is there."""
+    """The report says what the PDF says; what was declined is shown."""
     clock, accepts = FakeClock(), dict.fromkeys([ComprehensiveSRStorage, SegmentationStorage], EVERY_SYNTAX)
     index = build_index(tmp_path, clock)
     with running_storescp(tmp_path, accepts=accepts) as pacs:
-        delivered(index, pacs.peer, files, clock)
+        line = delivered(index, pacs.peer, files, clock)
         assert len(pacs.objects()) == 3
+    assert "PDF declined (Encapsulated PDF not accepted)" in line
+    assert state_of(index, STUDY) is State.DELIVERED
+
+
+def test_storescp_that_takes_no_segmentation_nor_gets_captures_leaves_a_study_that_says_what_to_allow(
+    files: tuple[ResultFile, ...], tmp_path: Path
+) -> None:
+    """What has no alternative is shown; everything else is there."""
+    clock, accepts = FakeClock(), dict.fromkeys([ComprehensiveSRStorage, EncapsulatedPDFStorage], EVERY_SYNTAX)
+    index = build_index(tmp_path, clock)
+    with running_storescp(tmp_path, accepts=accepts) as pacs:
+        peer = pacs.peer.model_copy(update={"capture_without_seg": False})
+        delivered(index, peer, files, clock)
+        assert len(pacs.objects()) == 2
     view = view_of(index, STUDY)
     assert view.state is State.DELIVERY_FAILED
     assert view.reason == (
-        "pacs takes nothing as pdf: pacs does not accept Encapsulated PDF Storage (SOP class not supported): "
+        "pacs takes nothing as segmentations: pacs does not accept Segmentation Storage (SOP class not supported): "
         "let it accept this SOP class"
     )
 
