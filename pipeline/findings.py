@@ -139,7 +139,7 @@ class ScorePoint:
     name: str
     """`default`, `sensitivity_95`, `specificity_95`."""
     threshold: float
-    """A study counts as positive from here on."""
+    """A study in which lesions are reported counts as positive from here on."""
     sensitivity: float
     specificity: float
     diseased: int
@@ -206,9 +206,9 @@ class Findings:
 
     @property
     def is_positive(self) -> bool | None:
-        """On which side of the default operating point the patient score lies; None when there is no such point."""
+        """Whether lesions are reported and the patient score reaches the default operating point; None without one."""
         point = self.algorithm.default_point
-        return None if point is None else self.patient_score >= point.threshold
+        return None if point is None else bool(self.lesions) and self.patient_score >= point.threshold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -95,7 +95,7 @@ class OperatingPoint:
     """A threshold of the patient score, with what was measured there."""
 
     threshold: float
-    """Of the score after its temperature; a study counts as diseased from here on."""
+    """Of the score after its temperature; a study in which a lesion is reported counts as diseased from here on."""
     sensitivity: float
     specificity: float
     diseased: int

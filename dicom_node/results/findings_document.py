@@ -8,7 +8,8 @@ study_instance_uid
 patient_score           0..1
 patient_score_calibrated  true where the score is a probability among the cases of algorithm.calibration
 patient_score_population  whom that probability holds for, for instance synthetic phantoms; null when not calibrated
-patient_score_positive  whether the score reaches the default operating point; null when none was measured
+patient_score_positive  whether lesions are reported and the score reaches the default operating point; null when none
+                        was measured
 stage                   no_lesion, early, advanced, severe, absorption, indeterminate
 involvement_percent     of both lungs
 slice_scores[]          0..1 of each of series.sop_instance_uids, not calibrated: the slice shows a lesion; empty where the

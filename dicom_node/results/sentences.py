@@ -95,13 +95,15 @@ def score_meaning(findings: Findings) -> str:
 
 
 def decision(findings: Findings) -> str | None:
-    """On which side of the default operating point the score lies; None when none was measured."""
+    """What is decided at the default operating point, and why; None when none was measured."""
     point = findings.algorithm.default_point
     if point is None:
         return None
+    reached = "at least" if findings.patient_score >= point.threshold else "below"
+    score = f"the patient score of {findings.patient_score:.2f} is {reached} {point.threshold:g}"
     return (
-        f"{'Positive' if findings.is_positive else 'Negative'} at the default operating point: the patient score of "
-        f"{findings.patient_score:.2f} is {'at least' if findings.is_positive else 'below'} {point.threshold:g}. There, "
+        f"{'Positive' if findings.is_positive else 'Negative'} at the default operating point: "
+        f"{score if findings.lesions else 'no lesion is reported'}. There, "
         f"sensitivity was {100 * point.sensitivity:.0f} % on {point.diseased} and specificity "
         f"{100 * point.specificity:.0f} % on {point.healthy} validation studies."
     )

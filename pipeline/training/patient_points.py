@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.model_pack import Calibration, OperatingPoint, PatientOperatingPoints
-from pipeline.patient_score import PatientScoreWeights
+from pipeline.patient_score import PatientScoreWeights, patient_features
 from pipeline.study import Float64Array
 
 FOLDS = 5
@@ -51,7 +51,7 @@ def choose_patient_points(features: Float64Array, diseased: NDArray[np.bool_]) -
             population="synthetic phantoms",
             studies=len(diseased),
         ),
-        operating_points=operating_points(scores, diseased),
+        operating_points=operating_points(np.where(shows_lesion(features), scores, 0.0), diseased),
         held_out_scores=scores,
     )
 
@@ -75,6 +75,11 @@ def fit_patient_score(
     return PatientScoreWeights(bias=bias, slice_weight=slices, involvement_weight=involvement, temperature=temperature)
 
 
+def shows_lesion(features: Float64Array) -> NDArray[np.bool_]:
+    """(n,): a lesion is reported; a study that shows none is not called diseased, however suspicious its slices."""
+    return np.asarray(features[:, 1] > patient_features(torch.zeros(1), 0.0)[1])
+
+
 def fit_temperature(logits: Float64Array, diseased: NDArray[np.bool_]) -> float:
     """What the logits are divided by to be most likely (Guo et al. 2017); between 0.25 and 4, 1 for one class only."""
     if diseased.all() or not diseased.any():
@@ -90,7 +95,12 @@ def fit_temperature(logits: Float64Array, diseased: NDArray[np.bool_]) -> float:
 
 
 def operating_points(scores: Float64Array, diseased: NDArray[np.bool_]) -> PatientOperatingPoints:
-    """The default where sensitivity and specificity together are largest, and the two named ones."""
+    """The default where sensitivity and specificity together are largest, and the two named ones.
+
+    Args:
+        scores: (n,), 0 where no lesion is reported.
+        diseased: (n,).
+    """
     points = [_point(threshold, scores, diseased) for threshold in np.linspace(0.01, 0.99, 99)]
     if diseased.all() or not diseased.any():
         return PatientOperatingPoints(default=_point(0.5, scores, diseased))

@@ -54,6 +54,16 @@ def test_cases_of_one_class_have_no_named_operating_points() -> None:
     assert points.sensitivity_95 is None
 
 
+def test_a_study_without_a_reported_lesion_is_not_called_diseased() -> None:
+    """However suspicious its slices are: it lowers the sensitivity that is stated."""
+    features, diseased = cases(500)
+    features[:, 1] = np.log(0.01)
+    features[:250, 1] = np.log(0.01 + 2.0)
+    points = choose_patient_points(features, diseased)
+    assert points.operating_points.default.sensitivity <= diseased[:250].sum() / diseased.sum()
+    assert points.operating_points.default.specificity > 0.5
+
+
 def test_more_involvement_never_lowers_the_score() -> None:
     """Even where the cases at hand would say so by chance."""
     features, diseased = cases(300)

@@ -57,3 +57,4 @@ def test_the_default_operating_point_decides(tmp_path: Path, score: float, posit
     """From its threshold on a study is positive."""
     findings = build_analysis(tmp_path / "ct", StudyPlan(operating_points=(DEFAULT_POINT,))).findings
     assert replace(findings, patient_score=score).is_positive is positive
+    assert replace(findings, patient_score=score, lesions=()).is_positive is False
