@@ -48,7 +48,7 @@ def train_compared(
     """
     phantoms, real, validation = cases
     start = save_start(config.cache, space_time_1)
-    steps = replace(config.space_time, steps=config.comparison.steps)
+    steps = replace(config.space_time, steps=config.comparison.steps, start_share=0.0)
     for name in config.comparison.models:
         if name == SPACE_TIME_2:
             both_ways = replace(config, space_time=replace(steps, bidirectional_time=True))

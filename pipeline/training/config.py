@@ -85,6 +85,9 @@ class SpaceTimeTraining:
     """After each, the averaged weights and their validation loss are saved."""
     start_from: Path | None = None
     """A model pack whose weights are trained on; None starts from random ones."""
+    start_share: float = 0.0
+    """Of the weights of `start_from` in the result, 0..1: the mean of what was known and what was learned is often better
+    than either (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models")."""
     bidirectional_time: bool = False
     """False is Space-Time1, True is Space-Time2."""
     difference_input: bool = True

@@ -71,7 +71,18 @@ def train_space_time(
     averaged = state.averaged
     if not isinstance(averaged, SpaceTimeNet):
         raise TypeError
+    if start is not None:
+        mix_in(averaged, start, settings.start_share)
     return averaged.cpu().eval()
+
+
+def mix_in(net: nn.Module, weights: dict[str, Tensor], share: float) -> None:
+    """Moves the weights of a network by a share of the way to others; parts that the others lack stay."""
+    with torch.no_grad():
+        for name, value in net.state_dict().items():
+            given = weights.get(name)
+            if given is not None and given.shape == value.shape and value.is_floating_point():
+                value.lerp_(given.to(value), share)
 
 
 def weights_of_pack(folder: Path | None) -> dict[str, Tensor] | None:

@@ -32,6 +32,7 @@ from pipeline.training.train_space_time import (
     TrainingStartError,
     batch_loss,
     network_config,
+    mix_in,
     start_from_weights,
     train_space_time,
 )
@@ -220,6 +221,19 @@ def test_space_time_2_begins_by_answering_as_the_space_time_1_it_starts_from() -
     with torch.inference_mode():
         answers = [net.forward_batch(batch.sequence, batch.valid, batch.gap_days)[-1] for net in (one, both)]
     torch.testing.assert_close(answers[0].mask_logits, answers[1].mask_logits)
+
+
+def test_the_mean_with_the_weights_of_the_start_lies_between_both() -> None:
+    """A share of 0 leaves what was learned, 1 gives back the start."""
+    start, learned = (SpaceTimeNet(network_config(TINY)) for _ in range(2))
+    name = next(iter(start.state_dict()))
+    before = learned.state_dict()[name].clone()
+    mix_in(learned, start.state_dict(), 0.0)
+    assert torch.equal(learned.state_dict()[name], before)
+    mix_in(learned, start.state_dict(), 0.5)
+    assert torch.allclose(learned.state_dict()[name], (before + start.state_dict()[name]) / 2, atol=1e-6)
+    mix_in(learned, start.state_dict(), 1.0)
+    assert torch.allclose(learned.state_dict()[name], start.state_dict()[name])
 
 
 def test_weights_of_another_network_are_no_start() -> None:
