@@ -31,8 +31,8 @@ from pipeline.training.train_lungs import load_lung_slices, train_lungs
 from pipeline.training.train_space_time import (
     TrainingStartError,
     batch_loss,
-    network_config,
     mix_in,
+    network_config,
     start_from_weights,
     train_space_time,
 )
