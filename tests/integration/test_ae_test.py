@@ -106,7 +106,7 @@ def test_a_role_without_a_taker_ends_with_1_and_says_what_is_refused(tmp_path: P
     assert told["images"]["taken"] == 0
     assert "does not accept CT Image Storage" in told["images"]["status"]
     states = {sent["kind"]: sent["state"] for sent in told["objects"] if sent["state"] != "held"}
-    assert (states["sr"], states["seg-lungs"]) == ("delivered", "failed")
+    assert (states["sr"], states["seg-lungs"], states["capture"]) == ("delivered", "declined", "failed")
     assert not (tmp_path / "data").exists()
 
 

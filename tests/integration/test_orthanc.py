@@ -89,12 +89,13 @@ def _assert_returned_as_made(orthanc: Orthanc, view: StudyView) -> None:
     """What WADO-RS returns equals the node's own files, element by element."""
     returned = {
         str(instance.SOPInstanceUID): instance
-        for modality in ("SR", "SEG")
+        for modality in ("SR", "SEG", "DOC")
         for instance in orthanc.instances_of_modality(view.study_instance_uid, modality)
     }
     assert view.result is not None
-    made = {file.kind: dcmread(file.path) for file in view.result.files if file.sop_instance_uid}
-    assert {"sr", "seg-lungs"} <= made.keys()
+    delivered = {one.sop_instance_uid for one in view.deliveries if one.state == "delivered"}
+    made = {file.kind: dcmread(file.path) for file in view.result.files if file.sop_instance_uid in delivered}
+    assert {"sr", "seg-lungs", "pdf"} <= made.keys()
     for dataset in made.values():
         assert dataset.StudyInstanceUID == view.study_instance_uid
         assert returned[dataset.SOPInstanceUID] == dataset

@@ -48,9 +48,12 @@ def test_nothing_of_the_clock_is_in_a_result(tmp_path: Path) -> None:
 def test_result_files_name_what_is_on_disk(tmp_path: Path) -> None:
     """Kind, place and UIDs of each file are those of its content."""
     files = write_result_set(build_analysis(tmp_path / "ct"), build_context(), folder=tmp_path / "out")
-    assert [file.kind for file in files] == ["sr", "seg-lungs", "seg-lesions", "findings", "masks"] + 4 * ["preview"]
+    assert [file.kind for file in files] == [
+        *("sr", "seg-lungs", "seg-lesions", "pdf", "report", "findings", "masks"),
+        *4 * ["preview"],
+    ]
     assert {file.path for file in files} == set((tmp_path / "out").iterdir())
-    for file, dataset in zip(files[:3], dicom_results(files), strict=True):
+    for file, dataset in zip(files[:4], dicom_results(files), strict=True):
         assert (file.sop_class_uid, file.sop_instance_uid) == (dataset.SOPClassUID, dataset.SOPInstanceUID)
         assert file.transfer_syntax_uid == dataset.file_meta.TransferSyntaxUID
 
@@ -121,7 +124,7 @@ def test_missing_optional_attributes_stop_no_result(tmp_path: Path, change: Call
     """De-identified and careless headers still give a whole result set."""
     analysis = build_analysis(tmp_path / "ct", StudyPlan(change_header=change))
     results = dicom_results(write_result_set(analysis, build_context(), folder=tmp_path / "out"))
-    assert len(results) == 3
+    assert [result.Modality for result in results] == ["SR", "SEG", "SEG", "DOC"]
     for result in results:
         assert "PatientID" in result
         assert "StudyDate" in result
