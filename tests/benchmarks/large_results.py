@@ -11,7 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from dicom_node.results import ResultContext
+from dicom_node.results import ResultContext, ResultPlan
 from pipeline.findings import Algorithm, Analysis, Change, Findings, Lesion, LesionKind, LungFigures, Side, Stage
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Grid, SliceHeader, UInt8Array, UInt16Array, Volume
 
@@ -69,13 +69,14 @@ def read_analysis(folder: Path) -> Analysis:
     )
 
 
-def large_context() -> ResultContext:
-    """A context at a fixed moment."""
+def large_context(plan: ResultPlan | None = None) -> ResultContext:
+    """A context at a fixed moment; unless told otherwise, of report and segmentations alone."""
     return ResultContext(
         software_version="0.1.0",
         device_serial_number="7",
         created_at=datetime(2024, 3, 5, 12, 30, 15, tzinfo=UTC),
         revision=1,
+        plan=plan or ResultPlan(pdf=False),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from large_results import large_context, read_analysis
 
 from builders.plain_highdicom import plain_results
-from dicom_node.results import SrClass
+from dicom_node.results import ResultPlan, SrClass
 from dicom_node.results.encode import dicom_bytes
 from dicom_node.results.masks import masks_bytes
 from dicom_node.results.preview import MOST_LESION_PICTURES, draw_lesion, draw_overview
@@ -34,9 +34,11 @@ def highdicom(analysis: Analysis) -> dict[str, int]:
 
 
 def rest(analysis: Analysis) -> dict[str, float]:
-    """Seconds of the files that are not DICOM."""
+    """Seconds of the DICOM files with the PDF, and of the files that are not DICOM."""
     lesions = analysis.findings.lesions[:MOST_LESION_PICTURES]
+    with_pdf = large_context(ResultPlan())
     return {
+        "dicom_with_pdf_s": _seconds(lambda: dicom_contents(analysis, with_pdf)),
         "masks_s": _seconds(lambda: masks_bytes(analysis)),
         "overview_s": _seconds(lambda: draw_overview(analysis)),
         "lesion_pictures_s": _seconds(lambda: [draw_lesion(analysis, lesion) for lesion in lesions]),
