@@ -63,7 +63,7 @@ VOLUME_CHANGE: Final = Code("DN107", OWN_SCHEME, "Change in volume since prior s
 RELATIVE_VOLUME_CHANGE: Final = Code("DN108", OWN_SCHEME, "Relative change in volume since prior study")
 INTERVAL: Final = Code("DN109", OWN_SCHEME, "Interval since that study")
 LESION_COUNT: Final = Code("DN110", OWN_SCHEME, "Number of lesions")
-PATIENT_PROBABILITY: Final = Code("DN111", OWN_SCHEME, "Patient score, probability among calibration cases")
+PATIENT_PROBABILITY: Final = Code("DN111", OWN_SCHEME, "Patient score, calibrated on other cases")
 LUNG_INVOLVEMENT: Final = {
     Side.RIGHT: Code("DN112", OWN_SCHEME, "Percentage of right lung involved"),
     Side.LEFT: Code("DN113", OWN_SCHEME, "Percentage of left lung involved"),

@@ -101,7 +101,7 @@ def test_numbers_of_lungs_and_patient_come_back(shelf: ResultShelf, tmp_path: Pa
     summary = named["Both lungs"]
     assert summary["Number of lesions"] == len(stated["lesions"])
     assert summary["Percentage of lung volume involved"] == pytest.approx(stated["involvement_percent"], abs=0.005)
-    score = summary["Patient score, probability among calibration cases"]
+    score = summary["Patient score, calibrated on other cases"]
     assert score == pytest.approx(stated["patient_score"], abs=0.0005)
 
 

@@ -74,7 +74,7 @@ def test_basis_and_limits_are_said(text: str) -> None:
         "The lungs did not overlap.",
         "Slices are 9 mm apart; lesions below that size can be missed.",
         "trained on synthetic data only",
-        "a probability among synthetic phantoms only",
+        "The patient score of 0.81 is a probability among synthetic phantoms only",
         "Nothing else is assessed",
     ):
         assert expected in text

@@ -117,7 +117,7 @@ def test_what_matters_most_is_among_the_first_five_numbers(shelf: ResultShelf) -
         "Percentage of lung volume involved",
         "Percentage of right lung involved",
         "Percentage of left lung involved",
-        "Patient score, probability among calibration cases",
+        "Patient score, calibrated on other cases",
     ]
 
 
@@ -139,7 +139,7 @@ def test_summary_says_score_stage_and_involvement(shelf: ResultShelf) -> None:
     """The patient's figures stand in one group: of both lungs, of each, and the decision."""
     summary = groups_of(shelf.read("sr.dcm"), "Both lungs")[0]
     found = numbers(summary)
-    assert found["Patient score, probability among calibration cases"] == (0.812, "{0:1}")
+    assert found["Patient score, calibrated on other cases"] == (0.812, "{0:1}")
     assert found["Number of lesions"] == (3.0, "{lesions}")
     assert found["Percentage of lung volume involved"][0] > 0
     assert found["Percentage of right lung involved"][0] > found["Percentage of left lung involved"][0] > 0

@@ -50,9 +50,9 @@ def subline(findings: Findings) -> str:
         parts.append(f"involvement {percent(before)} before, {percent(findings.involvement_percent)} now")
     if findings.stage is not Stage.NO_LESION:
         parts.append(f"stage on CT (Pan 2020): {sentences.STAGE[findings.stage]}")
-    calibration = findings.algorithm.calibration
-    meaning = f"a probability among {calibration.population} only" if calibration else "not calibrated"
-    parts.append(f"patient score {findings.patient_score:.2f}, {meaning}")
+    # Among whom a calibrated score is a probability takes a sentence: it stands with the limits.
+    calibrated = "" if findings.algorithm.calibration else ", not calibrated"
+    parts.append(f"patient score {findings.patient_score:.2f}{calibrated}")
     text = "; ".join(parts)
     return f"{text[0].upper()}{text[1:]}."
 
