@@ -5,20 +5,17 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable
-from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from warnings import catch_warnings, simplefilter
 
 import pydicom
-from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, AllTransferSyntaxes
 
 from pipeline.frames import PER_FRAME, SHARED, frame_count, frame_headers, is_multi_frame_ct
 from pipeline.study import SliceHeader
+from pipeline.tolerance import tolerant_pydicom
 
 FOREIGN_READ_ERRORS = (
     InvalidDicomError,
@@ -138,15 +135,6 @@ def read_headers(paths: Iterable[Path]) -> StudyHeaders:
         images=tuple(image for uid in sorted(instances) for image in instances[uid]),
         unreadable=tuple(sorted(unreadable, key=lambda file: (file.path.name, str(file.path)))),
     )
-
-
-def tolerant_pydicom() -> AbstractContextManager[Any]:
-    """Within it pydicom neither checks values nor warns: its warnings quote the values of patients."""
-    stack = ExitStack()
-    stack.enter_context(catch_warnings())
-    simplefilter("ignore")
-    stack.enter_context(disable_value_validation())
-    return stack
 
 
 def _read(path: Path) -> tuple[ImageHeader, ...] | UnreadableFile:

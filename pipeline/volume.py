@@ -13,9 +13,10 @@ from pydicom.uid import RLELossless
 
 from pipeline.errors import UnreadableStudyError
 from pipeline.frames import frame_headers, is_multi_frame_ct
-from pipeline.read import FOREIGN_READ_ERRORS, native_pixel_bytes, tolerant_pydicom
+from pipeline.read import FOREIGN_READ_ERRORS, native_pixel_bytes
 from pipeline.stack import slice_normal
 from pipeline.study import BoolArray, Float64Array, Grid, Int16Array, SeriesChoice, SliceHeader, Volume
+from pipeline.tolerance import tolerant_pydicom
 
 AIR_HU = -1024
 """What padding and everything below becomes: less than air does not exist, and -1024 is where most CT scales begin."""

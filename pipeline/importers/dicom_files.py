@@ -18,8 +18,9 @@ from pipeline.choose import choose_series
 from pipeline.importers.images import check_is_hu
 from pipeline.importers.records import ImportedStudy, SourceStudy
 from pipeline.orient import LpsVolume, lps_from_source, lps_mask_from_source
-from pipeline.read import FOREIGN_READ_ERRORS, tolerant_pydicom
+from pipeline.read import FOREIGN_READ_ERRORS
 from pipeline.study import Volume
+from pipeline.tolerance import tolerant_pydicom
 from pipeline.volume import read_volume
 
 _TAGS = [

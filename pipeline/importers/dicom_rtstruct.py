@@ -34,8 +34,9 @@ from pipeline.importers.records import (
 )
 from pipeline.importers.structures import Structure, structure_named
 from pipeline.importers.truth import TruthCanvas
-from pipeline.read import FOREIGN_READ_ERRORS, tolerant_pydicom
+from pipeline.read import FOREIGN_READ_ERRORS
 from pipeline.study import BoolArray, Float64Array
+from pipeline.tolerance import tolerant_pydicom
 
 CLOSED = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"})
 """Contours that enclose something; points and open lines do not (PS3.3 C.8.8.6.3)."""

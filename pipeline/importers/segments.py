@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from pipeline.importers.errors import StudyNotImportedError
-from pipeline.read import FOREIGN_READ_ERRORS, tolerant_pydicom
+from pipeline.read import FOREIGN_READ_ERRORS
 from pipeline.study import BoolArray, Float64Array, Grid
+from pipeline.tolerance import tolerant_pydicom
 from pipeline.warp import warp_labels
 
 SEGMENTATION_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})
