@@ -16,6 +16,11 @@ def compared_in_words(count: int) -> str:
     return "1 earlier study compared" if count == 1 else f"{count or 'no'} earlier studies compared"
 
 
+def read_in_words(number: int | None, passed_over: int) -> str:
+    """`series 4 of 5 read`: the number of the series, and how many the study has."""
+    return f"1 of {passed_over + 1} series read" if number is None else f"series {number} read, of {passed_over + 1}"
+
+
 def result_in_words(lesion_count: int, involvement_percent: float, stage: "Stage") -> str:
     """A study's result in one line."""
     words = stage.value.replace("_", " ")

@@ -8,6 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.series_rules import SourceRules
+
 Int8Array: TypeAlias = NDArray[np.int8]
 Int16Array: TypeAlias = NDArray[np.int16]
 Float32Array: TypeAlias = NDArray[np.float32]
@@ -29,6 +31,10 @@ class StudyFiles:
     acquired_at: datetime | None
     """When it was acquired, aware UTC; None when no date is known."""
     paths: tuple[Path, ...]
+    rules: tuple[SourceRules, ...] = ()
+    """Of the site, for the choice of the series."""
+    corrects_tilt: bool = False
+    """Whether a series with a gantry tilt is straightened; else it is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +97,13 @@ class PassedOverSeries:
     series_instance_uid: str
     description: str
     reason: str
-    """One plain sentence."""
+    """One plain sentence: what decided."""
+    number: int | None = None
+    """Series Number."""
+    speaks_for: tuple[str, ...] = ()
+    """By what it would have been the better choice."""
+    speaks_against: tuple[str, ...] = ()
+    """Everything that makes it the worse one, what decided first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,3 +117,9 @@ class SeriesChoice:
     """Sorted along the slice normal, one per position."""
     passed_over: tuple[PassedOverSeries, ...]
     qualifications: tuple[str, ...] = field(default=())
+    number: int | None = None
+    """Series Number."""
+    speaks_for: tuple[str, ...] = ()
+    """By what it is better than another usable series; empty where it is the only one."""
+    speaks_against: tuple[str, ...] = ()
+    """By what another usable series would be better."""

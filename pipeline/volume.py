@@ -1,5 +1,6 @@
 """The volume of a chosen series, in HU on the grid it was acquired on."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -43,6 +44,27 @@ def read_volume(choice: SeriesChoice) -> Volume:
         slice_headers=headers,
         qualifications=choice.qualifications,
     )
+
+
+def pixel_digests(headers: Sequence[SliceHeader]) -> dict[SliceHeader, bytes]:
+    """SHA-256 of the values in HU of each slice: equal where the pixels are.
+
+    Raises:
+        UnreadableStudyError: The pixels of a file cannot be decoded; the reason names the file.
+    """
+    digests: dict[SliceHeader, bytes] = {}
+    by_path: dict[Path, list[SliceHeader]] = {}
+    for header in headers:
+        by_path.setdefault(header.path, []).append(header)
+    with tolerant_pydicom():
+        for path, in_file in by_path.items():
+            slices_hu = np.empty((len(in_file), in_file[0].rows, in_file[0].columns), dtype=np.int16)
+            _read_slices(path, {header.frame_number or 1: k for k, header in enumerate(in_file)}, slices_hu)
+            digests |= {
+                header: hashlib.sha256(slice_hu.tobytes()).digest()
+                for header, slice_hu in zip(in_file, slices_hu, strict=True)
+            }
+    return digests
 
 
 def _affine(headers: Sequence[SliceHeader]) -> Float64Array:

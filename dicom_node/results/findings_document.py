@@ -114,8 +114,11 @@ def _meaning_of_score(findings: Findings) -> dict[str, object]:
 def _series(findings: Findings) -> dict[str, object]:
     return {
         "series_instance_uid": findings.series_instance_uid,
+        "number": findings.series_number,
         "description": findings.series_description,
         "reason": findings.series_reason,
+        "speaks_for": findings.series_speaks_for,
+        "speaks_against": findings.series_speaks_against,
         "sop_instance_uids": findings.input_sop_instance_uids,
         "frame_numbers": findings.input_frame_numbers,
         "passed_over": [asdict(series) for series in findings.passed_over],
