@@ -18,9 +18,15 @@ UInt8Array: TypeAlias = NDArray[np.uint8]
 UInt16Array: TypeAlias = NDArray[np.uint16]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
+AIR_HU = -1024
+"""What padding and everything below becomes: less than air does not exist, and -1024 is where most CT scales begin."""
+
 RIGHT_LUNG = 1
 LEFT_LUNG = 2
 """Values of a lung mask; 0 is everything else."""
+
+
+_ROUNDING_MM = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +69,21 @@ class Grid:
     shape: tuple[int, int, int]
     """Slices k, rows j, columns i."""
     affine_lps_from_kji: Float64Array
-    """4 x 4: (k, j, i, 1) to millimetres in LPS, voxel centres."""
+    """4 x 4: (k, j, i, 1) to millimetres in LPS, voxel centres. Of a tilted gantry k is not perpendicular to j and i."""
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Distance between voxel centres along k, j, i in mm."""
         steps = np.linalg.norm(self.affine_lps_from_kji[:3, :3], axis=0)
         return (float(steps[0]), float(steps[1]), float(steps[2]))
+
+    @property
+    def slice_spacing_mm(self) -> float:
+        """Distance between the planes of neighbouring slices; less than along k where the slices lean."""
+        _, down, across = self.affine_lps_from_kji[:3, :3].T
+        normal = np.cross(down, across) / np.linalg.norm(np.cross(down, across))
+        apart_mm = float(abs(self.affine_lps_from_kji[:3, 0] @ normal))
+        return self.spacing_mm[0] if abs(apart_mm - self.spacing_mm[0]) < _ROUNDING_MM else apart_mm
 
     @property
     def voxel_volume_ml(self) -> float:

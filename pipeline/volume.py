@@ -15,11 +15,8 @@ from pydicom.uid import RLELossless
 from pipeline.errors import UnreadableStudyError
 from pipeline.frames import frame_headers, is_multi_frame_ct
 from pipeline.read import FOREIGN_READ_ERRORS, native_pixel_bytes, tolerant_pydicom
-from pipeline.stack import slice_normal
-from pipeline.study import BoolArray, Float64Array, Grid, Int16Array, SeriesChoice, SliceHeader, Volume
-
-AIR_HU = -1024
-"""What padding and everything below becomes: less than air does not exist, and -1024 is where most CT scales begin."""
+from pipeline.stack import build_stack, slice_normal, tilt_degrees
+from pipeline.study import AIR_HU, BoolArray, Float64Array, Grid, Int16Array, SeriesChoice, SliceHeader, Volume
 
 _INT16_MAX = int(np.iinfo(np.int16).max)
 
@@ -68,13 +65,18 @@ def pixel_digests(headers: Sequence[SliceHeader]) -> dict[SliceHeader, bytes]:
 
 
 def _affine(headers: Sequence[SliceHeader]) -> Float64Array:
-    """(k, j, i, 1) to LPS in mm (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1); the step along k is the mean one."""
+    """(k, j, i, 1) to LPS in mm (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1).
+
+    The step along k is the mean one, along the normal; of slices that lean, along the line that they lie on.
+    """
     first, last = headers[0], headers[-1]
     row, column = np.array(first.image_orientation[:3]), np.array(first.image_orientation[3:])
     between_rows_mm, between_columns_mm = first.pixel_spacing_mm
-    rise_mm = float((np.array(last.image_position_mm) - np.array(first.image_position_mm)) @ slice_normal(first))
+    way_mm = np.array(last.image_position_mm) - np.array(first.image_position_mm)
+    if not tilt_degrees(build_stack(headers)):
+        way_mm = slice_normal(first) * float(way_mm @ slice_normal(first))
     affine = np.eye(4)
-    affine[:3, 0] = slice_normal(first) * rise_mm / (len(headers) - 1)
+    affine[:3, 0] = way_mm / (len(headers) - 1)
     affine[:3, 1] = column * between_rows_mm
     affine[:3, 2] = row * between_columns_mm
     affine[:3, 3] = first.image_position_mm

@@ -15,8 +15,8 @@ from builders.ct_series import CORONAL, CtSeries, chest_hu, ct_images, write_ima
 from builders.enhanced_ct import change_frames, enhanced_from, own_frame_type, write_enhanced
 from pipeline.choose import choose_series
 from pipeline.errors import NoSuitableSeriesError, PipelineError, UnreadableStudyError, WrongVolumeError
-from pipeline.study import SeriesChoice, Volume
-from pipeline.volume import AIR_HU, read_volume
+from pipeline.study import AIR_HU, SeriesChoice, Volume
+from pipeline.volume import read_volume
 
 SERIES = CtSeries(shape=(14, 32, 40), spacing_mm=(4.0, 8.0, 7.0))
 

@@ -11,8 +11,8 @@ from builders.ct_series import CtSeries, ct_images, slice_positions, write_image
 from builders.jpeg_lossless import compress_jpeg_lossless
 from pipeline.choose import choose_series
 from pipeline.errors import UnreadableStudyError
-from pipeline.study import Volume
-from pipeline.volume import AIR_HU, read_volume
+from pipeline.study import AIR_HU, Volume
+from pipeline.volume import read_volume
 
 SERIES = CtSeries(shape=(12, 48, 64), spacing_mm=(4.0, 5.0, 4.5))
 
