@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom.dataset import FileDataset
+from scipy.spatial.transform import Rotation
 
 from builders.ct_series import (
     LEFT_LUNG_CENTRE,
@@ -74,6 +76,60 @@ def test_box_and_key_slice_meet_the_lesion(tmp_path: Path, name: str) -> None:
     assert np.all(high > LESION_CENTRE)
     areas = np.count_nonzero(analysis.lesion_labels == 1, axis=(1, 2))
     assert areas[lesion.key_slice] == areas.max()
+
+
+AXES = [np.eye(3)[axis] * sign for axis in range(3) for sign in (1.0, -1.0)]
+PLANES = [(row, column) for row in AXES for column in AXES if not np.any(row * column)]
+"""All 24 ways in which rows and columns can lie along the axes of the patient."""
+
+SMALL = CtSeries(shape=(48, 48, 48), spacing_mm=(7.0, 7.0, 7.0))
+
+
+def turned(
+    series: CtSeries, row: Float64Array, column: Float64Array, *, is_reversed: bool = False
+) -> list[FileDataset]:
+    """The chest in slices of any direction, numbered along the normal or against it."""
+    images = ct_images(replace(series, orientation=tuple(map(float, (*row, *column)))))
+    for image in images if is_reversed else ():
+        image.InstanceNumber = len(images) + 1 - image.InstanceNumber
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"{series.uid}.{image.InstanceNumber}"
+    return images
+
+
+def away_mm(analysis: Analysis) -> float:
+    """Largest distance of the lesion's centroid from its place along an axis of the patient."""
+    (lesion,) = analysis.findings.lesions
+    centre = centre_of(analysis.lesion_labels == lesion.number, analysis.volume.grid)
+    return float(np.abs(centre - LESION_CENTRE).max())
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_all_axis_permutations_and_flips_leave_the_lesion_where_it_is(tmp_path: Path, is_reversed: bool) -> None:
+    """24 ways to lay rows and columns, slices numbered up or down: 48, each within one voxel."""
+    assert len(PLANES) == 24
+    for number, (row, column) in enumerate(PLANES):
+        paths = write_images(tmp_path / str(number), turned(SMALL, row, column, is_reversed=is_reversed))
+        analysis = analyse_files(paths)
+        assert away_mm(analysis) < max(SMALL.spacing_mm)
+        assert value_at(analysis.lung_mask, analysis.volume.grid, RIGHT_LUNG_CENTRE) == RIGHT_LUNG
+        assert value_at(analysis.lung_mask, analysis.volume.grid, LEFT_LUNG_CENTRE) == LEFT_LUNG
+
+
+def test_a_hundred_random_obliques_leave_the_lesion_where_it_is(tmp_path: Path) -> None:
+    """Slices of any direction whatever, each within one voxel."""
+    for number, rotation in enumerate(Rotation.random(100, random_state=5).as_matrix()):
+        paths = write_images(tmp_path / str(number), turned(SMALL, rotation[0], rotation[1]))
+        assert away_mm(analyse_files(paths)) < max(SMALL.spacing_mm), number
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_series_acquired_in_sagittal_or_coronal_slices_is_read_and_said_to_be(tmp_path: Path, axis: int) -> None:
+    """Where it is the only one; the findings are qualified."""
+    across = np.eye(3)[1 - axis]
+    analysis = analyse_files(write_images(tmp_path, turned(SMALL, across, np.array([0.0, 0.0, -1.0]))))
+    plane = ("sagittal", "coronal")[axis]
+    assert plane in analysis.findings.series_reason
+    assert any(f"acquired in {plane} slices" in note for note in analysis.findings.qualifications)
 
 
 def test_the_order_of_files_changes_nothing(tmp_path: Path) -> None:
