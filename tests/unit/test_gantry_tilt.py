@@ -6,9 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
+from builders.analysis import build_context
 from builders.ct_series import LESION_CENTRE, CtSeries, chest_hu, ct_images, write_images
 from builders.fake_engine import shape_engine
+from dicom_node.results import write_result_set
 from pipeline.choose import choose_series
 from pipeline.errors import WrongVolumeError
 from pipeline.findings import Analysis
@@ -101,3 +104,18 @@ def test_nothing_of_the_image_is_lost_beside_the_straight_box(tmp_path: Path) ->
     imaged, straight = (float((one.astype(np.int64) + 1024).sum()) for one in (volume.volume_hu, lps.volume_hu))
     assert straight == pytest.approx(imaged, rel=0.001)
     assert lps.volume_hu.min() >= -1024
+
+
+def test_results_of_a_tilted_series_lie_on_its_images(tmp_path: Path) -> None:
+    """Segmentation frames have the positions of the images that they refer to; the report says what was done."""
+    paths = tilted(tmp_path / "ct", 15.0)
+    write_result_set(analyse_tilted(paths), build_context(), folder=tmp_path)
+    images = {image.SOPInstanceUID: image for image in map(dcmread, paths)}
+    segmentation = dcmread(tmp_path / "seg-lesions.dcm")
+    for frame in segmentation.PerFrameFunctionalGroupsSequence:
+        (source,) = frame.DerivationImageSequence[0].SourceImageSequence
+        position = images[source.ReferencedSOPInstanceUID].ImagePositionPatient
+        assert np.allclose(frame.PlanePositionSequence[0].ImagePositionPatient, position, atol=1e-4)
+    report = dcmread(tmp_path / "sr.dcm")
+    text = " ".join(str(element.value) for element in report.iterall() if element.keyword == "TextValue")
+    assert "gantry tilt of 15.0 degrees" in text

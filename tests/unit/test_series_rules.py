@@ -6,11 +6,12 @@ import pytest
 from pydantic import TypeAdapter
 
 from builders.ct_series import CtSeries, ct_images, write_images
-from config import Peer, Settings
+from config import Peer, Settings, load_settings
 from config.series import SeriesRuleSettings
 from dicom_node.job_records import StudySpec
 from dicom_node.series_choice import dry_run, report_in_words, rules_for_study
 from pipeline.choose import choose_series
+from pipeline.criteria import criteria
 from pipeline.errors import NoSuitableSeriesError
 from pipeline.series_rules import RuleAction, SeriesRule, SourceRules, apply_rules
 from storage.records import StoredInstance
@@ -140,3 +141,19 @@ def test_the_dry_run_of_a_refused_study_begins_with_the_reason(tmp_path: Path) -
     """Also where nothing at all can be read."""
     lines = report_in_words(dry_run(settings(tmp_path), "1.2.3", []))
     assert lines == ["The study has no files."]
+
+
+def test_the_document_explains_each_criterion_in_its_order() -> None:
+    """What people read is the table of the code."""
+    document = (Path(__file__).resolve().parents[2] / "docs" / "series-choice.md").read_text(encoding="utf-8")
+    section = document.split("## What makes one series better than another")[1].split("\n## ")[0]
+    rows = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| ")]
+    assert rows[1:] == [criterion.name for criterion in criteria(0.0)]
+
+
+def test_the_rules_in_the_document_are_valid(tmp_path: Path) -> None:
+    """They can be copied."""
+    document = (Path(__file__).resolve().parents[2] / "docs" / "series-choice.md").read_text(encoding="utf-8")
+    (tmp_path / "node.toml").write_text(document.split("```toml\n")[1].split("```")[0], encoding="utf-8")
+    prefer, exclude = load_settings(tmp_path / "node.toml").peers[0].series
+    assert (prefer.action, exclude.kernel) == ("prefer", ("B20*",))
