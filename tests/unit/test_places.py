@@ -2,13 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom.dataset import FileDataset
 
 from builders.ct_series import CtSeries, chest_hu, ct_images, write_images
 from pipeline.choose import choose_series
-from pipeline.errors import WrongVolumeError
+from pipeline.errors import PipelineError, WrongVolumeError
 from pipeline.study import SeriesChoice
 
 SERIES = CtSeries(shape=(14, 32, 32), spacing_mm=(5.0, 10.0, 10.0))
@@ -130,3 +135,36 @@ def test_each_missing_slice_is_a_missing_slice(tmp_path: Path, gone: int) -> Non
     del images[gone]
     with pytest.raises(WrongVolumeError, match="1 slice is missing"):
         choose(tmp_path, images)
+
+
+DAMAGE = st.lists(
+    st.tuples(st.integers(0, 13), st.sampled_from(["gone", "twice", "other pixels", "moved"])), max_size=4
+)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(DAMAGE, st.randoms(use_true_random=False))
+def test_what_is_read_is_a_whole_even_volume_or_nothing(damage: list[tuple[int, str]], order: Random) -> None:
+    """Whatever is missing, twice, contradicted or moved, in whatever order the files come."""
+    images, spares, others = ct_images(SERIES), again(), again(denser_hu=30)
+    kept = dict(enumerate(images))
+    extra = []
+    for number, what in damage:
+        if what == "gone":
+            kept.pop(number, None)
+        elif what == "moved" and number in kept:
+            kept[number].ImagePositionPatient = [*kept[number].ImagePositionPatient[:2], 2.0]
+        elif what in {"twice", "other pixels"}:
+            extra.append((others if what == "other pixels" else spares)[number])
+    files = [*kept.values(), *{id(image): image for image in extra}.values()]
+    with TemporaryDirectory() as folder:
+        paths = write_images(Path(folder), files)
+        order.shuffle(paths)
+        try:
+            choice = choose_series(paths)
+        except PipelineError:
+            return
+    heights = np.array([header.image_position_mm[2] for header in choice.slice_headers])
+    assert np.allclose(np.diff(heights), SERIES.spacing_mm[0])
+    places = {round(float(image.ImagePositionPatient[2]), 3) for image in files}
+    assert len(choice.slice_headers) == len(places)

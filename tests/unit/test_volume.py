@@ -45,6 +45,20 @@ def test_padding_becomes_air(tmp_path: Path, value: int, signed: int) -> None:
     assert (read(tmp_path, images).volume_hu[:, 0] == AIR_HU).all()
 
 
+def test_a_range_of_padding_becomes_air(tmp_path: Path) -> None:
+    """Pixel Padding Value to Pixel Padding Range Limit, both ends with it, in whichever order they are written."""
+    images = ct_images(SERIES)
+    for image in images:
+        stored = np.frombuffer(image.PixelData, "<u2").copy()
+        stored[:64] = np.linspace(3000, 3063, 64)
+        image.PixelData = stored.tobytes()
+        image.add_new("PixelPaddingValue", "US", 3063)
+        image.add_new("PixelPaddingRangeLimit", "US", 3000)
+    volume_hu = read(tmp_path, images).volume_hu
+    assert (volume_hu[:, 0] == AIR_HU).all()
+    assert np.array_equal(volume_hu[:, 1:], read(tmp_path / "plain", ct_images(SERIES)).volume_hu[:, 1:])
+
+
 @pytest.mark.parametrize("padding_hu", [-3024, -2000, -2048])
 def test_padding_that_no_element_names_becomes_air(tmp_path: Path, padding_hu: int) -> None:
     """Some scanners write far less than air around the circle and no Pixel Padding Value."""
