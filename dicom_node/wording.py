@@ -17,8 +17,9 @@ def compared_in_words(count: int) -> str:
 
 
 def read_in_words(number: int | None, passed_over: int) -> str:
-    """`series 4 of 5 read`: the number of the series, and how many the study has."""
-    return f"1 of {passed_over + 1} series read" if number is None else f"series {number} read, of {passed_over + 1}"
+    """`series 4 read, one of 5`: its number, and how many the study has."""
+    name = "series without a number" if number is None else f"series {number}"
+    return f"{name} read, one of {passed_over + 1}" if passed_over else f"{name} read"
 
 
 def result_in_words(lesion_count: int, involvement_percent: float, stage: "Stage") -> str:

@@ -222,7 +222,7 @@ def _undecodable(images: Sequence[ImageHeader]) -> str:
     names = sorted(
         {syntax_name(uid) for uid in {image.transfer_syntax_uid for image in images} if not is_readable(uid)}
     )
-    return f"its pixels are compressed as {' and '.join(names)}, which no installed codec reads" if names else ""
+    return f"its pixels come as {' and '.join(names)}, which no installed codec reads" if names else ""
 
 
 def _class_objection(image: ImageHeader) -> str:

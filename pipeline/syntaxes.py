@@ -36,6 +36,13 @@ SHORT_NAMES: dict[str, str] = {
 }
 """Those that CT images come in (PS3.5 A.4), with the names that administrators use."""
 
+_NOT_IN_PYDICOM: dict[str, str] = {
+    "1.2.840.10008.1.2.4.110": "JPEG XL lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL of a JPEG",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+}
+"""PS3.5 A.4.12."""
+
 _LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
 """Those that always lose something; JPEG 2000 and HTJ2K may be lossless, and Lossy Image Compression says it."""
 
@@ -55,9 +62,9 @@ def is_lossy_syntax(transfer_syntax_uid: str) -> bool:
 
 
 def is_readable(transfer_syntax_uid: str) -> bool:
-    """Whether pixels in this syntax can be decoded here; an unknown or private one is taken as uncompressed."""
+    """Whether pixels in this syntax can be decoded here; a file that names none is left to the reader."""
     if transfer_syntax_uid not in AllTransferSyntaxes:
-        return True
+        return not transfer_syntax_uid
     syntax = UID(transfer_syntax_uid)
     if not syntax.is_compressed or syntax.is_deflated:
         return True
@@ -69,8 +76,10 @@ def is_readable(transfer_syntax_uid: str) -> bool:
 
 def syntax_name(transfer_syntax_uid: str) -> str:
     """What to call it in a sentence."""
-    known = SHORT_NAMES.get(transfer_syntax_uid)
-    return known or UID(transfer_syntax_uid).name
+    known = SHORT_NAMES.get(transfer_syntax_uid) or _NOT_IN_PYDICOM.get(transfer_syntax_uid)
+    if known or transfer_syntax_uid not in AllTransferSyntaxes:
+        return known or "an unknown transfer syntax"
+    return UID(transfer_syntax_uid).name
 
 
 def survey_codecs() -> CodecSurvey:

@@ -21,9 +21,10 @@ lesions[]               number (its segment and its value in masks.npz), trackin
                         change (new, grown, stable, shrunk, gone, not_compared), prior_volume_ml or null;
                         largest first
 gone_lesions[]          tracking_uid, tracking_id, kind, side, prior_volume_ml
-series                  series_instance_uid, description, reason, sop_instance_uids[] in slice order, frame_numbers[]
-                        likewise (empty for single-frame images), and passed_over[] with series_instance_uid,
-                        description, reason
+series                  series_instance_uid, number, description, reason, speaks_for[], speaks_against[],
+                        sop_instance_uids[] in slice order, frame_numbers[] likewise (empty for single-frame images), and
+                        passed_over[] with series_instance_uid, number, description, reason, speaks_for[],
+                        speaks_against[]
 priors_used[]           study_instance_uid, series_instance_uid, acquired_at, interval_days, lung_overlap_dice, and
                         lesion_count, lesion_volume_ml, involvement_percent, each null when not known
 priors_dropped[]        study_instance_uid, reason

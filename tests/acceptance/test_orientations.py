@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from scipy.spatial.transform import Rotation
 
+from builders.analysis import build_context
 from builders.ct_series import (
     LEFT_LUNG_CENTRE,
     LESION_CENTRE,
@@ -18,6 +20,7 @@ from builders.ct_series import (
     write_images,
 )
 from builders.fake_engine import shape_engine
+from dicom_node.results import write_result_set
 from pipeline.findings import Analysis, Side
 from pipeline.run import analyse_with
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Float64Array, Grid, StudyFiles
@@ -130,6 +133,35 @@ def test_a_series_acquired_in_sagittal_or_coronal_slices_is_read_and_said_to_be(
     plane = ("sagittal", "coronal")[axis]
     assert plane in analysis.findings.series_reason
     assert any(f"acquired in {plane} slices" in note for note in analysis.findings.qualifications)
+
+
+OBLIQUE = Rotation.from_euler("xyz", [40.0, 10.0, 30.0], degrees=True).as_matrix()[:2].ravel()
+DIRECTIONS = {"coronal": (1, 0, 0, 0, 0, -1), "sagittal": (0, 1, 0, 0, 0, -1), "oblique": OBLIQUE}
+
+
+def segment_centre(segmentation: FileDataset) -> Float64Array:
+    """Centroid of all frames in LPS, by nothing but what the file itself says."""
+    shared = segmentation.SharedFunctionalGroupsSequence[0]
+    row_mm, column_mm = map(float, shared.PixelMeasuresSequence[0].PixelSpacing)
+    cosines = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, dtype=float)
+    points = []
+    for frame, groups in zip(segmentation.pixel_array, segmentation.PerFrameFunctionalGroupsSequence, strict=True):
+        rows, columns = np.nonzero(frame)
+        corner = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, dtype=float)
+        points.append(corner + np.outer(columns * column_mm, cosines[:3]) + np.outer(rows * row_mm, cosines[3:]))
+    return np.asarray(np.concatenate(points).mean(axis=0), dtype=np.float64)
+
+
+@pytest.mark.parametrize("plane", DIRECTIONS)
+def test_segmentations_of_slices_in_any_plane_are_read_back_in_their_place(tmp_path: Path, plane: str) -> None:
+    """A stranger finds the lesion where it lies, and the report names the plane."""
+    series = replace(SMALL, orientation=tuple(map(float, DIRECTIONS[plane])))
+    analysis = analyse_files(write_images(tmp_path / "ct", ct_images(series)))
+    write_result_set(analysis, build_context(), folder=tmp_path)
+    away = segment_centre(dcmread(tmp_path / "seg-lesions.dcm")) - LESION_CENTRE
+    assert np.abs(away).max() < max(SMALL.spacing_mm)
+    texts = [str(one.value) for one in dcmread(tmp_path / "sr.dcm").iterall() if one.keyword == "TextValue"]
+    assert any(f"acquired in {plane} slices" in text for text in texts)
 
 
 def test_the_order_of_files_changes_nothing(tmp_path: Path) -> None:

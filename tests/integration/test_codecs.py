@@ -161,16 +161,32 @@ def test_lossy_images_are_read_and_said_to_be(tmp_path: Path, syntax: UID) -> No
     assert any("compressed with loss" in note for note in volume.qualifications)
 
 
-def test_a_syntax_that_no_codec_reads_is_a_named_failure(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("uid", "name"),
+    [
+        ("1.2.840.10008.1.2.4.92", "JPEG 2000 Part 2"),
+        ("1.2.840.10008.1.2.4.110", "JPEG XL lossless"),
+        ("1.2.840.113619.5.2", "an unknown transfer syntax"),
+    ],
+)
+def test_a_syntax_that_no_codec_reads_is_a_named_failure(tmp_path: Path, uid: str, name: str) -> None:
     """The administrator learns which, and what to do: the study fails, it is not skipped."""
-    syntax = UID("1.2.840.10008.1.2.4.92")
-    assert not is_readable(syntax)
+    assert not is_readable(uid)
     images = ct_images(SERIES)
     for image in images:
         image.compress(JPEG2000Lossless, generate_instance_uid=False)
-        image.file_meta.TransferSyntaxUID = syntax
-    with pytest.raises(UnreadableStudyError, match=r"JPEG 2000 Part 2 .* no installed codec reads.*uncompressed"):
-        choose_series(write_images(tmp_path, images))
+    paths = write_images(tmp_path, images)
+    for path in paths:
+        rename_syntax(path, uid)
+    with pytest.raises(UnreadableStudyError, match=rf"come as {name}.*no installed codec reads.*uncompressed"):
+        choose_series(paths)
+
+
+def rename_syntax(path: Path, uid: str) -> None:
+    """Another Transfer Syntax UID over the same bytes."""
+    image = dcmread(path)
+    image.file_meta.TransferSyntaxUID = UID(uid)
+    image.save_as(path, implicit_vr=False, little_endian=True)
 
 
 def test_a_readable_series_is_preferred_to_one_that_no_codec_reads(tmp_path: Path) -> None:
