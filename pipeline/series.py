@@ -133,6 +133,8 @@ def judge_series(
     first = shown[0]
     plane = _plane(stack)
     thickness_mm = max((image.slice_thickness_mm or 0.0 for image in shown), default=0.0)
+    faults = _faults(stack, thickness_mm, corrects_tilt=corrects_tilt)
+    notes += () if faults else _tilt_notes(stack)
     verdict = apply_rules(rules, description=first.series_description, kernel=first.kernel, thickness_mm=thickness_mm)
     return JudgedSeries(
         series_instance_uid=first.series_instance_uid,
@@ -140,7 +142,7 @@ def judge_series(
         description=first.series_description,
         image_count=len(images),
         objections=_objections(kept, plane) + ((verdict.objection,) if verdict.objection else ()),
-        faults=_faults(stack, thickness_mm, corrects_tilt=corrects_tilt),
+        faults=faults,
         notes=(*notes, *_left_out_notes(left_out), *_quality_notes(shown, stack, plane, thickness_mm)),
         undecodable=_undecodable(shown),
         stack=stack,
@@ -268,16 +270,19 @@ def _quality_notes(
     notes = list(_thickness_notes(stack.spacing_mm, thickness_mm or stack.spacing_mm))
     if plane not in {"", "axial"}:
         notes.append(f"The series was acquired in {plane} slices; the networks learned from axial ones.")
-    degrees = tilt_degrees(stack)
-    if degrees:
-        notes.append(
-            f"Acquired with a gantry tilt of {degrees:.1f} degrees: resampled to straight axes for the analysis."
-        )
     if any(image.is_lossy for image in images):
         notes.append("The images were compressed with loss: fine lesions can be missed, densities are less exact.")
     if contrast_phase(images[0].series_description, images[0].contrast_agent) >= ContrastPhase.ARTERIAL:
         notes.append("The series was acquired with contrast: vessels and lesions are denser than without.")
     return tuple(notes)
+
+
+def _tilt_notes(stack: Stack | None) -> tuple[str, ...]:
+    """Of a stack without faults: where it leans all the same, it is to be straightened."""
+    degrees = tilt_degrees(stack) if stack else 0.0
+    if not degrees:
+        return ()
+    return (f"Acquired with a gantry tilt of {degrees:.1f} degrees: resampled to straight axes for the analysis.",)
 
 
 def _thickness_notes(spacing_mm: float, thickness_mm: float) -> tuple[str, ...]:

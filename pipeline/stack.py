@@ -31,6 +31,9 @@ LARGEST_TILT_DEGREES = 0.5
 LARGEST_DRIFT_MM = 0.5
 """A stack leans only when it leans by more than both; the second forgives rounded positions in thin stacks."""
 
+LARGEST_CORRECTED_DEGREES = 31.0
+"""Gantries tilt to 30 degrees."""
+
 LARGEST_STEP_ASIDE_MM = 1.0
 """How far one slice may lie beside the line through the stack."""
 
@@ -100,10 +103,9 @@ def stack_faults(stack: Stack, *, corrects_tilt: bool = False) -> tuple[str, ...
     plane = _plane_fault(stack)
     if plane:
         return (plane,)
-    tilt_checks = () if corrects_tilt else (_tilt_fault,)
     checks: tuple[Callable[[Stack], str], ...] = (
         _place_fault,
-        *tilt_checks,
+        _lean_fault if corrects_tilt else _tilt_fault,
         _shift_fault,
         _spacing_fault,
         _count_fault,
@@ -151,6 +153,14 @@ def _tilt_fault(stack: Stack) -> str:
     """A stack that leans is not a box of voxels."""
     degrees = tilt_degrees(stack)
     return f"it was acquired with a gantry tilt (its slices lean by {degrees:.1f} degrees)" if degrees else ""
+
+
+def _lean_fault(stack: Stack) -> str:
+    """A stack that leans more than a gantry can tilt is none that may be straightened."""
+    degrees = tilt_degrees(stack)
+    if degrees <= LARGEST_CORRECTED_DEGREES:
+        return ""
+    return f"its slices lean by {degrees:.1f} degrees, more than a gantry tilts"
 
 
 def _shift_fault(stack: Stack) -> str:

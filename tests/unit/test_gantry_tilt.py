@@ -19,6 +19,7 @@ from pipeline.orient import lps_from_source, lps_mask_from_source, source_from_l
 from pipeline.run import analyse_with
 from pipeline.shear import shear_of
 from pipeline.study import Float64Array, Grid, StudyFiles
+from pipeline.survey import survey_series
 from pipeline.volume import read_volume
 
 SERIES = CtSeries(shape=(44, 80, 84), spacing_mm=(5.0, 4.0, 4.0))
@@ -59,6 +60,18 @@ def test_a_tilt_is_refused_unless_the_site_says_otherwise(tmp_path: Path) -> Non
     paths = tilted(tmp_path, 15.0)
     with pytest.raises(WrongVolumeError, match=r"gantry tilt \(its slices lean by 15.0 degrees\)"):
         choose_series(paths)
+
+
+def test_no_gantry_tilts_by_forty_degrees(tmp_path: Path) -> None:
+    """What leans so is not straightened."""
+    with pytest.raises(WrongVolumeError, match="more than a gantry tilts"):
+        choose_series(tilted(tmp_path, 40.0), corrects_tilt=True)
+
+
+def test_the_note_on_straightening_is_not_made_where_nothing_is_straightened(tmp_path: Path) -> None:
+    """The dry run of a refused series."""
+    survey = survey_series(tilted(tmp_path, 15.0))
+    assert survey.verdict(survey.judged[0]).notes == ()
 
 
 @pytest.mark.parametrize("degrees", [-20.0, 8.0, 25.0])
