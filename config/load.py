@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from config.errors import ConfigError, Problem
+from config.series import SeriesRuleSettings
 from config.settings import Peer, Settings
 
 ENVIRONMENT_VARIABLE = "DICOM_NODE_CONFIG"
@@ -134,17 +135,20 @@ def _unknown(location: tuple[int | str, ...], value: object) -> Problem:
 def _known_names(location: tuple[int | str, ...]) -> list[str]:
     if not location:
         return list(Settings.model_fields)
+    if "series" in location:
+        return list(SeriesRuleSettings.model_fields)
     annotation = Settings.model_fields[str(location[0])].annotation
     model = Peer if Peer in get_args(annotation) else annotation
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
 
 def _key(location: tuple[int | str, ...]) -> str:
-    """`[table].key`, and `[peers #2].key` for the second peer."""
+    """`[table].key`, `[peers #2].key` for the second peer, `[peers #2].series #1.key` for its first rule."""
     table, *rest = location
     if rest and isinstance(rest[0], int):
         table, rest = f"{table} #{rest[0] + 1}", rest[1:]
-    return ".".join([f"[{table}]", *(str(part) for part in rest if part != "nullable")])
+    named = ".".join([f"[{table}]", *(str(part) for part in rest if part != "nullable")])
+    return re.sub(r"(?<=series)\.(\d+)", lambda match: f" #{int(match[1]) + 1}", named)
 
 
 def _shown(value: object) -> str:

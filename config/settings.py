@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from config.names import ae_title_problem, folder_problem, host_problem, path_problem
+from config.series import SeriesRuleSettings
 
 GIBIBYTE = 1024**3
 
@@ -120,6 +121,7 @@ class PipelineSettings(_Table):
     lung_segmenter: PlugInName = ""
     lesion_detector: PlugInName = ""
     alignment: Literal["affine", "deformable"] = "affine"
+    correct_gantry_tilt: bool = False
     time_limit_s: Duration = 1800.0
     memory_limit_bytes: Annotated[int, Field(ge=0)] = 0
     attempts: Annotated[int, Field(ge=1, le=20)] = 3
@@ -177,6 +179,8 @@ class Peer(_Table):
     """Best first; the peer gets the first that it accepts."""
     capture_without_seg: bool = True
     compression: Literal["none", "deflated"] = "none"
+    series: Annotated[tuple[SeriesRuleSettings, ...], Field(strict=False)] = ()
+    """Rules for the choice of the series among what this peer sent."""
 
 
 class Settings(_Table):

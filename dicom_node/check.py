@@ -20,6 +20,7 @@ from dicom_node.peers import PeerUnreachableError, accepted_classes, echo
 from pipeline.errors import ModelPackError, PlugInError
 from pipeline.model_pack import load_model_pack
 from pipeline.plug_ins import PlugPoint, find_plug_in
+from pipeline.syntaxes import survey_codecs
 from storage.database import is_sqlite, open_engine
 from storage.errors import StorageError
 from storage.index import Index
@@ -60,6 +61,7 @@ def run_checks(settings: Settings) -> Iterator[CheckResult]:
     yield check_chosen_pack(settings)
     yield from check_plug_ins(settings)
     yield check_device(settings.pipeline.device)
+    yield check_codecs()
     if not settings.destinations:
         yield _warning("peers", "no peer receives results: set receives_results = true in one [[peers]] block")
     for peer in settings.peers:
@@ -152,6 +154,16 @@ def check_device(device: str) -> CheckResult:
         return _failed("device", f'{device} is not there, {found} GPUs found: set [pipeline].device to "auto" or "cpu"')
     free_bytes, total_bytes = torch.cuda.mem_get_info(wanted)
     return _passed("device", f"{torch.cuda.get_device_name(wanted)}, {free_bytes:,} of {total_bytes:,} bytes free")
+
+
+def check_codecs() -> CheckResult:
+    """Which compressed images the codecs at hand read; the listener takes all of them."""
+    found = survey_codecs()
+    words = f"read: {', '.join(found.readable) or 'none'}"
+    if found.missing:
+        hint = "studies that come so fail: install pylibjpeg with its codecs and pyjpegls"
+        return _warning("compressed images", f"{words}; not read: {', '.join(found.missing)}: {hint}")
+    return _passed("compressed images", words)
 
 
 def check_peer(peer: Peer, settings: Settings) -> Iterator[CheckResult]:

@@ -26,6 +26,7 @@ from dicom_node.job_records import (
 from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.priors import select_priors
 from dicom_node.result_plan import result_plan
+from dicom_node.series_choice import rules_for_study
 from storage.disk import disk_errors
 from storage.errors import DiskError
 from storage.files import ResultStore
@@ -175,14 +176,16 @@ class Dispatcher:
         )
 
     def _study(self, study_instance_uid: str) -> StudySpec:
-        """The stored files of a study."""
+        """The stored files of a study, with the site's rules for reading them."""
+        instances = self._index.stored_instances(study_instance_uid)
         return StudySpec(
             study_instance_uid=study_instance_uid,
             acquired_at=self._acquired_at(study_instance_uid),
             inputs=tuple(
-                InputFile(path=self._settings.node.data_dir / stored.path, sha256=stored.sha256)
-                for stored in self._index.stored_instances(study_instance_uid)
+                InputFile(path=self._settings.node.data_dir / stored.path, sha256=stored.sha256) for stored in instances
             ),
+            rules=rules_for_study(self._settings, instances),
+            corrects_tilt=self._settings.pipeline.correct_gantry_tilt,
         )
 
 

@@ -22,6 +22,7 @@ from pipeline.findings import Analysis, DroppedPrior, Findings, PriorStudy
 from pipeline.model_pack import load_model_pack
 from pipeline.precision import Precision
 from pipeline.run import analyse_with
+from pipeline.study import StudyFiles
 from storage.records import ResultFile
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -120,12 +121,21 @@ class FolderInference:
         )
         analysis = analyse_with(
             self._engine,
-            study.files,
-            [_prior(prior, folders[prior.files.study_instance_uid]) for prior in chosen],
+            self._files(study),
+            [self._prior(prior, folders[prior.files.study_instance_uid]) for prior in chosen],
             alignment=Alignment(self._settings.pipeline.alignment),
             on_progress=lambda stage, fraction: self._on_progress(study, stage, fraction),
         )
         return _with_refused(analysis, refused)
+
+    def _files(self, study: FolderStudy) -> StudyFiles:
+        """The files of a study, with how the site reads them."""
+        return dataclasses.replace(study.files, corrects_tilt=self._settings.pipeline.correct_gantry_tilt)
+
+    def _prior(self, prior: FolderStudy, result_folder: Path | None) -> PriorStudy:
+        """An earlier study, with what this run already reported of it."""
+        known = read_known_lesions(result_folder) if result_folder else None
+        return PriorStudy(files=self._files(prior), known=known)
 
     def _write(self, analysis: Analysis, study: FolderStudy) -> InferredStudy:
         """Write the result set of one study into its folder."""
@@ -182,11 +192,6 @@ def _why_not(study: FolderStudy, prior: FolderStudy) -> str:
 def _is_earlier(one: datetime | None, other: datetime | None) -> bool:
     """Whether one instant is before another; an unknown one is not."""
     return one is not None and other is not None and one < other
-
-
-def _prior(prior: FolderStudy, result_folder: Path | None) -> PriorStudy:
-    """An earlier study, with what this run already reported of it."""
-    return PriorStudy(files=prior.files, known=read_known_lesions(result_folder) if result_folder else None)
 
 
 def _with_refused(analysis: Analysis, refused: tuple[DroppedPrior, ...]) -> Analysis:

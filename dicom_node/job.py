@@ -16,7 +16,7 @@ from dicom_node.log import quieten_libraries
 from dicom_node.results import ResultContext, read_known_lesions, write_result_set
 from dicom_node.results.context import predecessor_from_folder
 from dicom_node.results.errors import ResultsError, UnreadableResultError
-from dicom_node.wording import compared_in_words, lesions_in_words
+from dicom_node.wording import compared_in_words, lesions_in_words, read_in_words
 from pipeline.align import Alignment
 from pipeline.device import choose_device, limit_threads
 from pipeline.engine import EngineParts, build_engine
@@ -104,6 +104,8 @@ def _files(study: StudySpec) -> StudyFiles:
         study_instance_uid=study.study_instance_uid,
         acquired_at=study.acquired_at,
         paths=tuple(input_file.path for input_file in study.inputs),
+        rules=study.rules,
+        corrects_tilt=study.corrects_tilt,
     )
 
 
@@ -133,7 +135,8 @@ def _context(spec: JobSpec) -> ResultContext:
 def _summary(analysis: Analysis) -> str:
     """The result in one line without patient data."""
     findings = analysis.findings
-    return f"{lesions_in_words(len(findings.lesions))}, {compared_in_words(len(findings.priors_used))}"
+    counts = f"{lesions_in_words(len(findings.lesions))}, {compared_in_words(len(findings.priors_used))}"
+    return f"{counts}; {read_in_words(findings.series_number, len(findings.passed_over))}"
 
 
 def main() -> int:

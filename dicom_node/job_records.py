@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import TypeAdapter, ValidationError
 
 from dicom_node.results.plan import ResultPlan
+from pipeline.series_rules import SourceRules
 from storage.records import ResultFile
 
 
@@ -27,6 +28,10 @@ class StudySpec:
     study_instance_uid: str
     acquired_at: datetime | None
     inputs: tuple[InputFile, ...]
+    rules: tuple[SourceRules, ...] = ()
+    """Of the site, for the choice of the series."""
+    corrects_tilt: bool = False
+    """Whether a gantry tilt is straightened."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,12 @@ def compared_in_words(count: int) -> str:
     return "1 earlier study compared" if count == 1 else f"{count or 'no'} earlier studies compared"
 
 
+def read_in_words(number: int | None, passed_over: int) -> str:
+    """`series 4 read, one of 5`: its number, and how many the study has."""
+    name = "series without a number" if number is None else f"series {number}"
+    return f"{name} read, one of {passed_over + 1}" if passed_over else f"{name} read"
+
+
 def result_in_words(lesion_count: int, involvement_percent: float, stage: "Stage") -> str:
     """A study's result in one line."""
     words = stage.value.replace("_", " ")

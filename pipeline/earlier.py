@@ -178,7 +178,8 @@ def _ready(
     """The aligned study, or the reason why there is none."""
     acquired_at = prior.files.acquired_at
     try:
-        choice = choose_series(prior.files.paths)
+        files = prior.files
+        choice = choose_series(files.paths, rules=files.rules, corrects_tilt=files.corrects_tilt)
         lps = lps_from_source(read_volume(choice))
         lung_mask = _lungs(lps, prior.known, segmenter)
         check_is_chest(lps.volume_hu, lung_mask, lps.spacing_mm)

@@ -183,6 +183,11 @@ class Findings:
     series_description: str
     series_reason: str
     passed_over: tuple[PassedOverSeries, ...]
+    series_number: int | None = None
+    series_speaks_for: tuple[str, ...] = ()
+    """By what the series is better than another that could be read."""
+    series_speaks_against: tuple[str, ...] = ()
+    """By what another one would be better."""
     input_sop_instance_uids: tuple[str, ...]
     """Slice order k."""
     input_frame_numbers: tuple[int, ...] = ()

@@ -74,6 +74,7 @@ def _add_groups(header: Dataset, groups: Dataset) -> None:
         for keyword in keywords:
             _copy(header, groups, sequence, source=keyword, target=keyword)
     _copy(header, groups, "FrameContentSequence", source="FrameAcquisitionNumber", target="AcquisitionNumber")
+    _copy(header, groups, "FrameContentSequence", source="FrameAcquisitionDateTime", target="AcquisitionDateTime")
     _copy_region(header, groups)
     _copy_type(header, groups)
 

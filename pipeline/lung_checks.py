@@ -47,19 +47,30 @@ def check_is_chest(volume_hu: Int16Array, lung_mask: UInt8Array, spacing_mm: tup
         raise NotAChestError(message)
 
 
+_ENDS = (
+    ("bottom", 0, 0),
+    ("top", 0, -1),
+    ("front", 1, 0),
+    ("back", 1, -1),
+    ("right side", 2, 0),
+    ("left side", 2, -1),
+)
+"""Faces of a volume in patient order: what the patient has there, axis, index."""
+
+
 def coverage_notes(lung_mask: UInt8Array, spacing_mm: tuple[float, float, float]) -> tuple[str, ...]:
-    """Plain sentences on lungs that the series does not show as a whole; empty when it does."""
-    pixel_cm2 = spacing_mm[1] * spacing_mm[2] / 100.0
-    ends = {
-        name: float(np.count_nonzero(lung_mask[index])) * pixel_cm2 > CUT_AREA_CM2
-        for name, index in (("lower", 0), ("upper", -1))
-    }
+    """Plain sentences on lungs that the series does not show as a whole; empty when it does.
+
+    Args:
+        lung_mask: (z, y, x) in patient order.
+        spacing_mm: Along z, y, x.
+    """
     notes: list[str] = []
-    cut = " and ".join(name for name, is_cut in ends.items() if is_cut)
+    cut = [place for place, axis, index in _ENDS if _cut_area_cm2(lung_mask, spacing_mm, axis, index) > CUT_AREA_CM2]
     if cut:
-        noun = "end" if cut in ends else "ends"
         notes.append(
-            f"The lungs are cut off at the {cut} {noun} of the series: volumes and shares are of the imaged part only."
+            f"The lungs end outside the images at the {' and the '.join(cut)}: what lies there was not analysed, volumes "
+            "and shares are of the imaged part only."
         )
     sizes = {side: int(np.count_nonzero(lung_mask == side)) for side in (RIGHT_LUNG, LEFT_LUNG)}
     total = sum(sizes.values())
@@ -67,3 +78,9 @@ def coverage_notes(lung_mask: UInt8Array, spacing_mm: tuple[float, float, float]
         if sizes[side] < SMALL_SIDE_SHARE * total:
             notes.append(f"Little or no {word} lung was found: it may be missing, collapsed or not recognised.")
     return tuple(notes)
+
+
+def _cut_area_cm2(lung_mask: UInt8Array, spacing_mm: tuple[float, float, float], axis: int, index: int) -> float:
+    """Lung on one face of the volume."""
+    face_mm = [mm for place, mm in enumerate(spacing_mm) if place != axis]
+    return float(np.count_nonzero(lung_mask.take(index, axis=axis))) * face_mm[0] * face_mm[1] / 100.0

@@ -7,6 +7,7 @@ import numpy as np
 import SimpleITK
 from numpy.typing import NDArray
 
+from pipeline.shear import shear_of
 from pipeline.study import Grid, Int16Array, Volume
 
 VoxelType = TypeVar("VoxelType", bound=np.generic)
@@ -32,28 +33,43 @@ class LpsVolume:
 
 
 def lps_from_source(volume: Volume) -> LpsVolume:
-    """The volume in patient order; voxels are moved, none is interpolated, and where none moves none is copied."""
-    axes, turned = _placement(volume.grid)
-    affine = volume.grid.affine_lps_from_kji.copy()
+    """The volume in patient order; voxels are moved, none is interpolated, and where none moves none is copied.
+
+    Only slices that lean, of a tilted gantry, are straightened first.
+    """
+    shear = shear_of(volume.grid)
+    straight = shear.grid if shear else volume.grid
+    axes, turned = _placement(straight)
+    affine = straight.affine_lps_from_kji.copy()
     for axis in turned:
-        affine[:3, 3] += affine[:3, axis] * (volume.grid.shape[axis] - 1)
+        affine[:3, 3] += affine[:3, axis] * (straight.shape[axis] - 1)
         affine[:3, axis] *= -1.0
     affine[:3, :3] = affine[:3, axes]
-    moved = _moved(volume.volume_hu, axes, turned)
+    moved = _moved(shear.straighten(volume.volume_hu) if shear else volume.volume_hu, axes, turned)
     grid = Grid(shape=(moved.shape[0], moved.shape[1], moved.shape[2]), affine_lps_from_kji=affine)
     return LpsVolume(volume_hu=moved, grid=grid, source_grid=volume.grid)
 
 
 def lps_mask_from_source(mask: NDArray[VoxelType], lps: LpsVolume) -> NDArray[VoxelType]:
-    """A mask on the grid of acquisition (k, j, i) in the patient order of its volume (z, y, x), exact."""
-    return _moved(mask, *_placement(lps.source_grid))
+    """A mask on the grid of acquisition (k, j, i) in the patient order of its volume (z, y, x).
+
+    Exact, but for leaning slices, which are moved by whole voxels.
+    """
+    shear = shear_of(lps.source_grid)
+    if shear is None:
+        return _moved(mask, *_placement(lps.source_grid))
+    return _moved(shear.straighten_mask(mask), *_placement(shear.grid))
 
 
 def source_from_lps(array: NDArray[VoxelType], lps: LpsVolume) -> NDArray[VoxelType]:
-    """The way back of `lps_from_source` for a mask or a map: (z, y, x) to (k, j, i), exact."""
-    axes, turned = _placement(lps.source_grid)
-    back = np.transpose(array, np.argsort(axes).tolist())
-    return np.ascontiguousarray(np.flip(back, turned))
+    """The way back of `lps_from_source` for a mask or a map: (z, y, x) to (k, j, i).
+
+    Exact, but for leaning slices, which are moved by whole voxels.
+    """
+    shear = shear_of(lps.source_grid)
+    axes, turned = _placement(shear.grid if shear else lps.source_grid)
+    back = np.flip(np.transpose(array, np.argsort(axes).tolist()), turned)
+    return np.ascontiguousarray(shear.lean_back(back) if shear else back)
 
 
 def _placement(grid: Grid) -> tuple[list[int], tuple[int, ...]]:

@@ -14,7 +14,9 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, AllTransferSyntaxes
 
 from pipeline.frames import PER_FRAME, SHARED, frame_count, frame_headers, is_multi_frame_ct
+from pipeline.inflate import InflatesTooFarError, check_inflated_size
 from pipeline.study import SliceHeader
+from pipeline.syntaxes import is_lossy_syntax
 from pipeline.tolerance import tolerant_pydicom
 
 FOREIGN_READ_ERRORS = (
@@ -37,15 +39,23 @@ FOREIGN_READ_ERRORS = (
 """What pydicom and its decoders raise on damaged input."""
 
 _TAGS = [
+    "AcquisitionDate",
+    "AcquisitionDateTime",
     "AcquisitionNumber",
+    "AcquisitionTime",
     "BitsAllocated",
+    "BitsStored",
     "BodyPartExamined",
+    "BurnedInAnnotation",
     "Columns",
+    "ContrastBolusAgent",
     "ConvolutionKernel",
+    "DerivationDescription",
     "ImageOrientationPatient",
     "ImagePositionPatient",
     "ImageType",
     "InstanceNumber",
+    "LossyImageCompression",
     "Modality",
     "NumberOfFrames",
     "PhotometricInterpretation",
@@ -81,8 +91,12 @@ class ImageHeader:
     modality: str
     image_type: tuple[str, ...]
     """In capitals."""
+    derivation: str
+    """Derivation Description (0008,2111) in capitals."""
     kernel: str
     """First value of Convolution Kernel (0018,1210)."""
+    contrast_agent: str
+    """Contrast/Bolus Agent (0018,0010)."""
     region: str
     """Body part, protocol, study and series description in capitals, to look for words in."""
     slice_thickness_mm: float | None
@@ -91,10 +105,19 @@ class ImageHeader:
     """Frames of one stack belong together (PS3.3 C.7.6.16.2.2); empty for single images."""
     temporal_position: int | None
     """Frames of different positions show the same places at different times."""
+    acquired: str
+    """Date and time of acquisition as text that sorts by time; empty where the file gives none."""
+    transfer_syntax_uid: str
+    is_lossy: bool
+    """Compressed with loss at any time before (PS3.3 C.7.6.1.1.5), or as it came."""
+    is_burned_in: bool
+    """Text is part of its pixels, by Burned In Annotation (0028,0301)."""
     frames: int
     """1 for a frame of a multi-frame CT: it is judged like an image."""
     is_in_hu: bool
     """Rescale Slope and Intercept are there and lead to Hounsfield units (PS3.3 C.8.2.1.1.2)."""
+    value_range_hu: float
+    """Between the lowest and the highest value that its stored bits can say; 0 where that is not known."""
     is_greyscale: bool
     geometry: SliceHeader | None
     """None where the file says not, or not fully, where its pixels lie."""
@@ -140,21 +163,36 @@ def read_headers(paths: Iterable[Path]) -> StudyHeaders:
 def _read(path: Path) -> tuple[ImageHeader, ...] | UnreadableFile:
     """The image of a file, or the frames of it."""
     try:
+        check_inflated_size(path)
         dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
         if is_multi_frame_ct(dataset):
             dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_FRAME_TAGS)
     except InvalidDicomError:
         return UnreadableFile(path=path, reason="not a DICOM file", is_dicom=False)
+    except InflatesTooFarError as error:
+        return UnreadableFile(path=path, reason=str(error), is_dicom=True)
     except FOREIGN_READ_ERRORS:
         return UnreadableFile(path=path, reason="damaged header", is_dicom=True)
+    return _images(dataset, path)
+
+
+def _images(dataset: FileDataset, path: Path) -> tuple[ImageHeader, ...] | UnreadableFile:
     if not _text(dataset, "SOPInstanceUID") or not _text(dataset, "SeriesInstanceUID"):
         return UnreadableFile(path=path, reason="cut off in its header", is_dicom=True)
     if _is_cut_off(dataset, path):
         return UnreadableFile(path=path, reason="cut off in its pixels", is_dicom=True)
-    return _frames(dataset, path) if is_multi_frame_ct(dataset) else (_header(dataset, path),)
+    syntax = transfer_syntax_uid(dataset)
+    if is_multi_frame_ct(dataset):
+        return _frames(dataset, path, syntax)
+    return (_header(dataset, path, syntax),)
 
 
-def _frames(dataset: FileDataset, path: Path) -> tuple[ImageHeader, ...] | UnreadableFile:
+def transfer_syntax_uid(dataset: FileDataset) -> str:
+    """As the file meta information names it; empty where it does not."""
+    return str(dataset.file_meta.get("TransferSyntaxUID", ""))
+
+
+def _frames(dataset: FileDataset, path: Path, syntax: str) -> tuple[ImageHeader, ...] | UnreadableFile:
     named = _integer(dataset, "NumberOfFrames") or 0
     try:
         described = frame_count(dataset)
@@ -162,12 +200,12 @@ def _frames(dataset: FileDataset, path: Path) -> tuple[ImageHeader, ...] | Unrea
             reason = f"names {named} frames, describes {described}"
             return UnreadableFile(path=path, reason=reason, is_dicom=True)
         frames = enumerate(frame_headers(dataset), start=1)
-        return tuple(_header(frame, path, frame_number=number) for number, frame in frames)
+        return tuple(_header(frame, path, syntax, frame_number=number) for number, frame in frames)
     except FOREIGN_READ_ERRORS:
         return UnreadableFile(path=path, reason="damaged description of its frames", is_dicom=True)
 
 
-def _header(dataset: Dataset, path: Path, *, frame_number: int | None = None) -> ImageHeader:
+def _header(dataset: Dataset, path: Path, syntax: str, *, frame_number: int | None = None) -> ImageHeader:
     series_description = _text(dataset, "SeriesDescription")
     words = [_text(dataset, name) for name in ("BodyPartExamined", "ProtocolName", "StudyDescription")]
     return ImageHeader(
@@ -179,14 +217,21 @@ def _header(dataset: Dataset, path: Path, *, frame_number: int | None = None) ->
         series_description=series_description,
         modality=_text(dataset, "Modality").upper(),
         image_type=tuple(value.upper() for value in _texts(dataset, "ImageType")),
+        derivation=_text(dataset, "DerivationDescription").upper(),
         kernel=next(iter(_texts(dataset, "ConvolutionKernel")), ""),
+        contrast_agent=_text(dataset, "ContrastBolusAgent"),
         region=" ".join([*words, series_description]).upper(),
         slice_thickness_mm=_thickness_mm(dataset),
         acquisition_number=_integer(dataset, "AcquisitionNumber"),
         stack_id=_text(dataset, "StackID"),
         temporal_position=_integer(dataset, "TemporalPositionIndex"),
+        acquired=_acquired(dataset),
+        transfer_syntax_uid=syntax,
+        is_lossy=_text(dataset, "LossyImageCompression") == "01" or is_lossy_syntax(syntax),
+        is_burned_in=_text(dataset, "BurnedInAnnotation").upper() == "YES",
         frames=_integer(dataset, "NumberOfFrames") or 1,
         is_in_hu=_is_in_hu(dataset),
+        value_range_hu=_value_range_hu(dataset),
         is_greyscale=_text(dataset, "PhotometricInterpretation") == "MONOCHROME2",
         geometry=_geometry(dataset, path, frame_number),
     )
@@ -229,6 +274,16 @@ def native_pixel_bytes(dataset: Dataset) -> int:
 def _is_in_hu(dataset: Dataset) -> bool:
     has_rescale = all(_numbers(dataset, name, 1) for name in ("RescaleSlope", "RescaleIntercept"))
     return has_rescale and _text(dataset, "RescaleType").upper() in {"", "HU", "HU_MOD", "US"}
+
+
+def _value_range_hu(dataset: Dataset) -> float:
+    slope, bits = _numbers(dataset, "RescaleSlope", 1), _integer(dataset, "BitsStored")
+    return abs(slope[0]) * float(2**bits - 1) if slope and bits and 0 < bits <= 32 else 0.0
+
+
+def _acquired(dataset: Dataset) -> str:
+    date_and_time = _text(dataset, "AcquisitionDate") + _text(dataset, "AcquisitionTime")
+    return _text(dataset, "AcquisitionDateTime") or date_and_time
 
 
 def _thickness_mm(dataset: Dataset) -> float | None:

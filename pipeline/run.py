@@ -77,7 +77,7 @@ def analyse_with(
 ) -> Analysis:
     """`analyse` with any lung segmenter and lesion detector."""
     on_progress("Choosing the series", 0.02)
-    choice = choose_series(current.paths)
+    choice = choose_series(current.paths, rules=current.rules, corrects_tilt=current.corrects_tilt)
     on_progress("Reading the volume", 0.05)
     volume = read_volume(choice)
     lps = lps_from_source(volume)

@@ -5,13 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
+from pydicom.uid import CTImageStorage
 
+from pipeline.contrast import ContrastPhase, contrast_phase
 from pipeline.frames import MULTI_FRAME_CT
+from pipeline.image_kind import OBJECTION, SECONDARY_CAPTURES, ImageKind, image_kind
 from pipeline.kernels import KernelUse, kernel_use
+from pipeline.places import one_slice_per_place
 from pipeline.read import ImageHeader
-from pipeline.stack import Stack, build_stack, shares_plane, slice_normal, stack_faults, without_duplicates
+from pipeline.series_rules import RuleVerdict, SeriesRule, apply_rules
+from pipeline.stack import Stack, slice_normal, stack_faults, tilt_degrees
 from pipeline.study import SliceHeader
+from pipeline.syntaxes import is_readable, syntax_name
 
 THICKEST_MM = 10.0
 """Thicker slices average lesions away."""
@@ -19,17 +24,11 @@ THICKEST_MM = 10.0
 THICK_MM = 5.0
 """Above it the findings say so: chest CT for lung disease is 5 mm or thinner (Fleischner and QIBA ask for far less)."""
 
-WHOLE_SHARE = 0.8
-"""A stack that reaches over this share of another's height counts as showing as much of the body."""
-
 GAP_NOTE_FACTOR = 1.25
 """Spacing over thickness from which the unseen part is worth a sentence."""
 
 STRAY_SCOUT_SHARE = 0.1
 """Images of another orientation are scouts only while they are few."""
-
-FEW_DUPLICATES_SHARE = 0.1
-"""More images at taken places are a second volume, which must not be mixed in."""
 
 MOST_VOXELS = 2**31
 """More, 2048 slices of 1024 x 1024, is no chest but a header that lies."""
@@ -37,8 +36,8 @@ MOST_VOXELS = 2**31
 LARGEST_OBLIQUE_DEGREES = 30.0
 """Slices whose normal leans more from the body's length are not axial; gantries tilt to 30 degrees."""
 
-_REFORMAT_WORDS = frozenset({"REFORMATTED", "MPR", "MIP", "MINIP", "AVERAGE", "PROJECTION", "VRT", "CPR", "SCREEN"})
-"""Image Type values, third and later (PS3.3 C.8.16.1.4 and what GE, Siemens, Toshiba write)."""
+SMALLEST_RANGE_HU = 1000.0
+"""From lung to soft tissue; images of 8 bits with a slope of 1 cannot say both."""
 
 _CHEST_WORDS = ("CHEST", "THORA", "LUNG", "PULMO", "TORAX", "LUNGE")
 _OTHER_WORDS = (
@@ -65,14 +64,23 @@ class JudgedSeries:
     series_instance_uid: str
     number: int | None
     description: str
+    image_count: int
+    """Images and frames, those left out too."""
     objections: tuple[str, ...]
     """Why it is not an axial CT image series; each reads on after "it"."""
     faults: tuple[str, ...]
     """Why its slices are not an even volume; each reads on after a comma."""
     notes: tuple[str, ...]
     """Plain sentences that qualify findings made on it."""
+    undecodable: str
+    """Why its pixels cannot be read here, reads on after "it"; empty when they can."""
     stack: Stack | None
+    plane: str
+    """Axial, coronal, sagittal or oblique; empty where that is not known."""
     is_original: bool
+    is_lossy: bool
+    rules: RuleVerdict
+    contrast: ContrastPhase
     region_rank: int
     """0 called chest, 1 not called anything, 2 called another part of the body."""
     kernel: str
@@ -87,7 +95,18 @@ class JudgedSeries:
     @property
     def against(self) -> str:
         """Everything that speaks against it, as one clause; empty for a series that may be read."""
-        return "; ".join(self.objections + self.faults)
+        undecodable = (self.undecodable,) if self.undecodable else ()
+        return "; ".join(self.objections + self.faults + undecodable)
+
+    @property
+    def spacing_mm(self) -> float:
+        """Between slices; 0 where they are no stack."""
+        return self.stack.spacing_mm if self.stack else 0.0
+
+    @property
+    def coarseness_mm(self) -> float:
+        """How little it sees along the slices: their thickness, or their distance where that is larger."""
+        return max(self.slice_thickness_mm or 0.0, self.spacing_mm)
 
     @property
     def extent_mm(self) -> float:
@@ -97,52 +116,70 @@ class JudgedSeries:
         return float(self.stack.heights_mm[-1] - self.stack.heights_mm[0]) + self.stack.spacing_mm
 
 
-def judge_series(images: Sequence[ImageHeader]) -> JudgedSeries:
-    """Whether the images of one series are an axial CT volume, and how good a one."""
-    no_scouts, scouts = _without_scouts(images)
-    chest_images, reformats = _without_reformats(no_scouts)
-    headers = [image.geometry for image in chest_images if image.geometry is not None]
-    stack, notes = _one_slice_per_place(chest_images) if headers else (None, ())
-    notes = (*notes, *_left_out_notes(scouts, reformats)) if chest_images else notes
-    first = _shown(chest_images or images, stack)[0]
+def judge_series(
+    images: Sequence[ImageHeader], rules: Sequence[SeriesRule] = (), *, corrects_tilt: bool = False
+) -> JudgedSeries:
+    """Whether the images of one series are a CT volume, and how good a one.
+
+    Args:
+        images: Of one series, at least one.
+        rules: Of the site, for whoever sent it.
+        corrects_tilt: Whether a gantry tilt is straightened, and so is no fault.
+    """
+    kept, left_out = _without_other_kinds(images)
+    placed = [image for image in kept if image.geometry is not None]
+    stack, notes = one_slice_per_place(placed, corrects_tilt=corrects_tilt) if placed else (None, ())
+    shown = _shown(kept, stack)
+    first = shown[0]
+    plane = _plane(stack)
+    thickness_mm = max((image.slice_thickness_mm or 0.0 for image in shown), default=0.0)
+    faults = _faults(stack, thickness_mm, corrects_tilt=corrects_tilt)
+    notes += () if faults else _tilt_notes(stack)
+    verdict = apply_rules(rules, description=first.series_description, kernel=first.kernel, thickness_mm=thickness_mm)
     return JudgedSeries(
         series_instance_uid=first.series_instance_uid,
         number=first.series_number,
         description=first.series_description,
-        objections=_objections(chest_images or images, stack),
-        faults=_faults(chest_images, stack),
-        notes=(*notes, *_thickness_notes(chest_images, stack)),
+        image_count=len(images),
+        objections=_objections(kept, plane) + ((verdict.objection,) if verdict.objection else ()),
+        faults=faults,
+        notes=(*notes, *_left_out_notes(left_out), *_quality_notes(shown, stack, plane, thickness_mm)),
+        undecodable=_undecodable(shown),
         stack=stack,
-        is_original=all("ORIGINAL" in image.image_type[:1] for image in chest_images),
+        plane=plane,
+        is_original=_is_original(kept),
+        is_lossy=any(image.is_lossy for image in shown),
+        rules=verdict,
+        contrast=contrast_phase(first.series_description, first.contrast_agent),
         region_rank=_region_rank(first.region),
         kernel=first.kernel,
         kernel_use=kernel_use(first.kernel),
-        slice_thickness_mm=first.slice_thickness_mm,
+        slice_thickness_mm=thickness_mm or None,
     )
 
 
-def _without_scouts(images: Sequence[ImageHeader]) -> tuple[list[ImageHeader], int]:
-    """Images that are no scouts, and how many are: by name, or as a few strays across the axial rest."""
-    rest = [image for image in images if "LOCALIZER" not in image.image_type]
-    axial = [image for image in rest if image.geometry and plane_name(image.geometry) == "axial"]
-    strays = len(rest) - len(axial)
-    if axial and 0 < strays <= max(1, STRAY_SCOUT_SHARE * len(axial)):
-        rest = axial
-    return rest, len(images) - len(rest)
+def _without_other_kinds(images: Sequence[ImageHeader]) -> tuple[list[ImageHeader], Counter[ImageKind]]:
+    """The acquired slices, and how many images of other kinds are left out; all, where there is no slice."""
+    kinds = [image_kind(image) for image in images]
+    slices = [image for image, kind in zip(images, kinds, strict=True) if kind is ImageKind.SLICE]
+    if not slices:
+        usual, _ = Counter(kinds).most_common(1)[0]
+        return [image for image, kind in zip(images, kinds, strict=True) if kind is usual], Counter()
+    left_out: Counter[ImageKind] = Counter(kind for kind in kinds if kind is not ImageKind.SLICE)
+    planes = [plane_name(image.geometry) if image.geometry else "" for image in slices]
+    usual_plane = max(set(planes), key=lambda plane: (planes.count(plane), plane == "axial", plane))
+    across = len(slices) - planes.count(usual_plane)
+    if usual_plane and 0 < across <= max(1, STRAY_SCOUT_SHARE * planes.count(usual_plane)):
+        slices = [image for image, plane in zip(slices, planes, strict=True) if plane == usual_plane]
+        left_out[ImageKind.SCOUT] += across
+    return slices, left_out
 
 
-def _without_reformats(images: Sequence[ImageHeader]) -> tuple[list[ImageHeader], int]:
-    """Images that are no reformats, and how many are; all of them, where the series holds nothing else."""
-    acquired = [image for image in images if not _is_reformat(image)]
-    return (acquired, len(images) - len(acquired)) if acquired else (list(images), 0)
-
-
-def _left_out_notes(scouts: int, reformats: int) -> tuple[str, ...]:
-    counted = ((scouts, "scout"), (reformats, "reformatted"))
+def _left_out_notes(left_out: Counter[ImageKind]) -> tuple[str, ...]:
     return tuple(
-        f"{count} {kind} {'image' if count == 1 else 'images'} within the series left out."
-        for count, kind in counted
-        if count
+        f"{left_out[kind]} {kind} {'image' if left_out[kind] == 1 else 'images'} within the series left out."
+        for kind in ImageKind
+        if left_out[kind]
     )
 
 
@@ -161,68 +198,38 @@ def plane_name(header: SliceHeader) -> str:
     return ("sagittal", "coronal", "axial")[axis]
 
 
-def _one_slice_per_place(images: Sequence[ImageHeader]) -> tuple[Stack, tuple[str, ...]]:
-    """The stack; where it is faulty, the part of it that is a whole volume, if dropping the rest mixes nothing."""
-    stack = build_stack([image.geometry for image in images if image.geometry])
-    if not shares_plane(stack) or not stack_faults(stack):
-        return stack, ()
-    part, kind = _largest_part(images)
-    if part is not None and not stack_faults(part) and _shows_as_much(part, stack):
-        return part, (f"The series holds several {kind}; the one with {len(part.slices)} slices is used.",)
-    single = without_duplicates(stack)
-    repeated = len(stack.slices) - len(single.slices)
-    if 0 < repeated <= FEW_DUPLICATES_SHARE * len(single.slices):
-        return single, (f"{repeated} images at places that another image shows were left out.",)
-    return stack, ()
+def _plane(stack: Stack | None) -> str:
+    planes = {plane_name(header) for header in stack.slices} if stack else set()
+    return planes.pop() if len(planes) == 1 else ""
 
 
-def _shows_as_much(part: Stack, whole: Stack) -> bool:
-    return bool(np.ptp(part.heights_mm) >= WHOLE_SHARE * np.ptp(whole.heights_mm))
+def _is_original(images: Sequence[ImageHeader]) -> bool:
+    """Image Type begins with ORIGINAL: the pixels were acquired so (PS3.3 C.7.6.1.1.2)."""
+    return all("ORIGINAL" in image.image_type[:1] for image in images)
 
 
-_PARTS = ("acquisitions", "stacks", "moments", "reconstructions")
-"""What the values of `_part` tell apart."""
-
-
-def _part(image: ImageHeader) -> tuple[int, str, int, str]:
-    """Images that differ in it may show the same places again."""
-    return image.acquisition_number or 0, image.stack_id, image.temporal_position or 0, image.kernel
-
-
-def _largest_part(images: Sequence[ImageHeader]) -> tuple[Stack | None, str]:
-    """The part with the most slices, of equals the one made for lung tissue, and in what the parts differ.
-
-    None if there is one part only.
-    """
-    placed = [image for image in images if image.geometry is not None]
-    counts = Counter(map(_part, placed))
-    if len(counts) < 2:
-        return None, ""
-    best = min(counts, key=lambda part: (-counts[part], kernel_use(part[3]), part))
-    kind = next(name for name, values in zip(_PARTS, zip(*counts, strict=True), strict=True) if len(set(values)) > 1)
-    return build_stack([image.geometry for image in placed if image.geometry and _part(image) == best]), kind
-
-
-def _objections(images: Sequence[ImageHeader], stack: Stack | None) -> tuple[str, ...]:
+def _objections(images: Sequence[ImageHeader], plane: str) -> tuple[str, ...]:
     first = images[0]
-    found = [_class_objection(first)]
-    if all("LOCALIZER" in image.image_type for image in images):
-        found.append("it is a localiser (scout)")
-    elif _is_reformat(first):
-        found.append("it is a reformat, not the acquired slices")
-    if not found[0]:
+    found = [_class_objection(first) or OBJECTION[image_kind(first)]]
+    if not found[0] or image_kind(first) is ImageKind.REFORMAT:
         found += _content_objections(images)
     if all(image.geometry is None for image in images):
         found.append("its images do not say where they lie in the patient")
-    planes = {plane_name(header) for header in stack.slices} if stack else set()
-    if len(planes) == 1 and "axial" not in planes:
-        found.append(f"its slices are {planes.pop()}, not axial")
+    if plane not in {"", "axial"} and not _is_original(images):
+        found.append(f"its slices are {plane} and not the acquired ones")
     return tuple(objection for objection in found if objection)
 
 
+def _undecodable(images: Sequence[ImageHeader]) -> str:
+    names = sorted(
+        {syntax_name(uid) for uid in {image.transfer_syntax_uid for image in images} if not is_readable(uid)}
+    )
+    return f"its pixels come as {' and '.join(names)}, which no installed codec reads" if names else ""
+
+
 def _class_objection(image: ImageHeader) -> str:
-    if image.sop_class_uid == SecondaryCaptureImageStorage:
-        return "it is a secondary capture, not CT slices"
+    if image.sop_class_uid in SECONDARY_CAPTURES:
+        return "it is a secondary capture (dose report, screen capture), not CT slices"
     if image.modality != "CT":
         return f"it is {image.modality or 'of no modality'}, not CT"
     if image.sop_class_uid not in {CTImageStorage, *MULTI_FRAME_CT} or image.frames != 1:
@@ -230,15 +237,13 @@ def _class_objection(image: ImageHeader) -> str:
     return ""
 
 
-def _is_reformat(image: ImageHeader) -> bool:
-    words = {word for value in image.image_type[2:] for word in value.replace("_", " ").split()}
-    return bool(words & _REFORMAT_WORDS)
-
-
 def _content_objections(images: Sequence[ImageHeader]) -> list[str]:
     found: list[str] = []
     if not all(image.is_in_hu for image in images):
         found.append("its values are not in Hounsfield units")
+    elif any(0.0 < image.value_range_hu < SMALLEST_RANGE_HU for image in images):
+        range_hu = min(image.value_range_hu for image in images)
+        found.append(f"its values span {range_hu:.0f} HU only, too few to tell lung from tissue")
     if not all(image.is_greyscale for image in images):
         found.append("its images are not plain greyscale")
     placed = sum(image.geometry is not None for image in images)
@@ -247,22 +252,41 @@ def _content_objections(images: Sequence[ImageHeader]) -> list[str]:
     return found
 
 
-def _faults(images: Sequence[ImageHeader], stack: Stack | None) -> tuple[str, ...]:
-    found = list(stack_faults(stack)) if stack is not None else []
-    thickest = max((image.slice_thickness_mm or 0.0 for image in images), default=0.0)
-    if thickest > THICKEST_MM:
-        found.append(f"its slices are {thickest:.1f} mm thick, more than {THICKEST_MM:.0f} mm")
+def _faults(stack: Stack | None, thickness_mm: float, *, corrects_tilt: bool) -> tuple[str, ...]:
+    found = list(stack_faults(stack, corrects_tilt=corrects_tilt)) if stack is not None else []
+    if thickness_mm > THICKEST_MM:
+        found.append(f"its slices are {thickness_mm:.1f} mm thick, more than {THICKEST_MM:.0f} mm")
     if stack is not None and sum(one.rows * one.columns for one in stack.slices) > MOST_VOXELS:
         found.append(f"its {len(stack.slices)} slices of {stack.slices[0].rows} rows are more than any chest CT has")
     return tuple(found)
 
 
-def _thickness_notes(images: Sequence[ImageHeader], stack: Stack | None) -> tuple[str, ...]:
+def _quality_notes(
+    images: Sequence[ImageHeader], stack: Stack | None, plane: str, thickness_mm: float
+) -> tuple[str, ...]:
+    """What limits findings made on the slices."""
     if stack is None:
         return ()
+    notes = list(_thickness_notes(stack.spacing_mm, thickness_mm or stack.spacing_mm))
+    if plane not in {"", "axial"}:
+        notes.append(f"The series was acquired in {plane} slices; the networks learned from axial ones.")
+    if any(image.is_lossy for image in images):
+        notes.append("The images were compressed with loss: fine lesions can be missed, densities are less exact.")
+    if contrast_phase(images[0].series_description, images[0].contrast_agent) >= ContrastPhase.ARTERIAL:
+        notes.append("The series was acquired with contrast: vessels and lesions are denser than without.")
+    return tuple(notes)
+
+
+def _tilt_notes(stack: Stack | None) -> tuple[str, ...]:
+    """Of a stack without faults: where it leans all the same, it is to be straightened."""
+    degrees = tilt_degrees(stack) if stack else 0.0
+    if not degrees:
+        return ()
+    return (f"Acquired with a gantry tilt of {degrees:.1f} degrees: resampled to straight axes for the analysis.",)
+
+
+def _thickness_notes(spacing_mm: float, thickness_mm: float) -> tuple[str, ...]:
     notes: list[str] = []
-    spacing_mm = stack.spacing_mm
-    thickness_mm = max((image.slice_thickness_mm or 0.0 for image in images), default=0.0) or spacing_mm
     if max(thickness_mm, spacing_mm) > THICK_MM:
         coarse_mm = max(thickness_mm, spacing_mm)
         notes.append(f"Thick slices ({coarse_mm:.1f} mm): small lesions can be missed, volumes are less exact.")

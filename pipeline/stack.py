@@ -17,6 +17,9 @@ WIDEST_SPACING_MM = 10.0
 GAP_FACTOR = 1.5
 """A distance this many times the usual one is a missing slice."""
 
+FEWEST_STEPS = 3
+"""Of one length, to be a block of slices of its own spacing."""
+
 UNEVEN_SHARE = 0.1
 UNEVEN_MM = 0.12
 """Distances may differ by the larger of the two; scanners that round positions to 0.1 mm are off by up to 0.1 mm."""
@@ -27,6 +30,9 @@ SAME_POSITION_MM = 0.05
 LARGEST_TILT_DEGREES = 0.5
 LARGEST_DRIFT_MM = 0.5
 """A stack leans only when it leans by more than both; the second forgives rounded positions in thin stacks."""
+
+LARGEST_CORRECTED_DEGREES = 31.0
+"""Gantries tilt to 30 degrees."""
 
 LARGEST_STEP_ASIDE_MM = 1.0
 """How far one slice may lie beside the line through the stack."""
@@ -80,24 +86,30 @@ def shares_plane(stack: Stack) -> bool:
     return not _plane_fault(stack)
 
 
-def without_duplicates(stack: Stack) -> Stack:
-    """The stack with one slice per height; the lowest instance number stays."""
-    if len(stack.slices) < 2:
-        return stack
-    is_first = np.concatenate([[True], np.diff(stack.heights_mm) > SAME_POSITION_MM])
-    kept = [header for header, stays in zip(stack.slices, is_first, strict=True) if stays]
-    return build_stack(kept)
+def repeated_places(stack: Stack) -> int:
+    """How many slices lie where one before them lies."""
+    return int(np.sum(np.diff(stack.heights_mm) <= SAME_POSITION_MM))
 
 
-def stack_faults(stack: Stack) -> tuple[str, ...]:
+def stack_faults(stack: Stack, *, corrects_tilt: bool = False) -> tuple[str, ...]:
     """What keeps the slices from being a volume, in plain words; empty when nothing does.
 
     The checks on positions mean something only for slices that share one plane, so they come after it.
+
+    Args:
+        stack: The slices.
+        corrects_tilt: Whether a gantry tilt is straightened later, and so is no fault.
     """
     plane = _plane_fault(stack)
     if plane:
         return (plane,)
-    checks: tuple[Callable[[Stack], str], ...] = (_place_fault, _tilt_fault, _spacing_fault, _count_fault)
+    checks: tuple[Callable[[Stack], str], ...] = (
+        _place_fault,
+        _lean_fault if corrects_tilt else _tilt_fault,
+        _shift_fault,
+        _spacing_fault,
+        _count_fault,
+    )
     return tuple(fault for fault in (check(stack) for check in checks) if fault)
 
 
@@ -115,24 +127,48 @@ def _plane_fault(stack: Stack) -> str:
 
 def _place_fault(stack: Stack) -> str:
     """Several slices at the same place: no volume, or several volumes in one."""
-    repeated = int(np.sum(np.diff(stack.heights_mm) <= SAME_POSITION_MM))
+    repeated = repeated_places(stack)
     if len(stack.slices) > 1 and repeated == len(stack.slices) - 1:
         return "all of its images show the same place, so they are not a volume"
     if repeated:
-        return f"{repeated} of its images lie where another image of the series lies"
+        return (
+            f"{repeated} of its images lie where another image of the series lies, with other pixels, and their headers "
+            "do not tell two whole volumes apart"
+        )
     return ""
 
 
+def tilt_degrees(stack: Stack) -> float:
+    """By how much the slices lean against the line that they are stacked along; 0 within the tolerance."""
+    rise = float(stack.heights_mm[-1] - stack.heights_mm[0])
+    if rise <= SAME_POSITION_MM:
+        return 0.0
+    way = stack.positions_mm[-1] - stack.positions_mm[0]
+    drift = float(np.linalg.norm(way - rise * stack.normal))
+    degrees = float(np.degrees(np.arctan2(drift, rise)))
+    return degrees if drift > LARGEST_DRIFT_MM and degrees > LARGEST_TILT_DEGREES else 0.0
+
+
 def _tilt_fault(stack: Stack) -> str:
-    """A stack that leans (gantry tilt) or steps aside is not a box of voxels."""
+    """A stack that leans is not a box of voxels."""
+    degrees = tilt_degrees(stack)
+    return f"it was acquired with a gantry tilt (its slices lean by {degrees:.1f} degrees)" if degrees else ""
+
+
+def _lean_fault(stack: Stack) -> str:
+    """A stack that leans more than a gantry can tilt is none that may be straightened."""
+    degrees = tilt_degrees(stack)
+    if degrees <= LARGEST_CORRECTED_DEGREES:
+        return ""
+    return f"its slices lean by {degrees:.1f} degrees, more than a gantry tilts"
+
+
+def _shift_fault(stack: Stack) -> str:
+    """Nor is one whose slices step aside."""
     rise = float(stack.heights_mm[-1] - stack.heights_mm[0])
     if rise <= SAME_POSITION_MM:
         return ""
     way = stack.positions_mm[-1] - stack.positions_mm[0]
-    drift = float(np.linalg.norm(way - rise * stack.normal))
-    degrees = float(np.degrees(np.arctan2(drift, rise)))
-    if drift > LARGEST_DRIFT_MM and degrees > LARGEST_TILT_DEGREES:
-        return f"it was acquired with a gantry tilt (its slices lean by {degrees:.1f} degrees)"
     share = (stack.heights_mm - stack.heights_mm[0]) / rise
     line = stack.positions_mm[0] + share[:, None] * way
     aside = float(np.linalg.norm(stack.positions_mm - line, axis=1).max())
@@ -147,6 +183,9 @@ def _spacing_fault(stack: Stack) -> str:
     if not len(distances):
         return ""
     usual = float(np.median(distances)) if len(distances) > 3 else float(distances.min())
+    blocks = _two_blocks(distances)
+    if blocks:
+        return blocks
     gaps = distances[distances > GAP_FACTOR * usual]
     if len(gaps):
         missing = int(sum(max(1, round(gap / usual) - 1) for gap in gaps))
@@ -157,6 +196,18 @@ def _spacing_fault(stack: Stack) -> str:
     if usual > WIDEST_SPACING_MM:
         return f"its slices are {usual:.1f} mm apart, more than {WIDEST_SPACING_MM:.0f} mm"
     return ""
+
+
+def _two_blocks(distances: Float64Array) -> str:
+    """Words for a series that changes its spacing once; empty for any other. A block is no block below three steps."""
+    changes = np.flatnonzero(np.abs(np.diff(distances)) > np.maximum(UNEVEN_MM, UNEVEN_SHARE * distances[:-1]))
+    if len(changes) != 1:
+        return ""
+    parts = np.split(distances, changes + 1)
+    if min(map(len, parts)) < FEWEST_STEPS:
+        return ""
+    words = " and ".join(f"{len(part) + 1} slices {np.median(part):.2f} mm apart" for part in parts)
+    return f"it is made of two blocks of different spacing ({words})"
 
 
 def _count_fault(stack: Stack) -> str:

@@ -8,6 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.series_rules import SourceRules
+
 Int8Array: TypeAlias = NDArray[np.int8]
 Int16Array: TypeAlias = NDArray[np.int16]
 Float32Array: TypeAlias = NDArray[np.float32]
@@ -16,9 +18,15 @@ UInt8Array: TypeAlias = NDArray[np.uint8]
 UInt16Array: TypeAlias = NDArray[np.uint16]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
+AIR_HU = -1024
+"""What padding and everything below becomes: less than air does not exist, and -1024 is where most CT scales begin."""
+
 RIGHT_LUNG = 1
 LEFT_LUNG = 2
 """Values of a lung mask; 0 is everything else."""
+
+
+_ROUNDING_MM = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +37,10 @@ class StudyFiles:
     acquired_at: datetime | None
     """When it was acquired, aware UTC; None when no date is known."""
     paths: tuple[Path, ...]
+    rules: tuple[SourceRules, ...] = ()
+    """Of the site, for the choice of the series."""
+    corrects_tilt: bool = False
+    """Whether a series with a gantry tilt is straightened; else it is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +69,21 @@ class Grid:
     shape: tuple[int, int, int]
     """Slices k, rows j, columns i."""
     affine_lps_from_kji: Float64Array
-    """4 x 4: (k, j, i, 1) to millimetres in LPS, voxel centres."""
+    """4 x 4: (k, j, i, 1) to millimetres in LPS, voxel centres. Of a tilted gantry k is not perpendicular to j and i."""
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:
         """Distance between voxel centres along k, j, i in mm."""
         steps = np.linalg.norm(self.affine_lps_from_kji[:3, :3], axis=0)
         return (float(steps[0]), float(steps[1]), float(steps[2]))
+
+    @property
+    def slice_spacing_mm(self) -> float:
+        """Distance between the planes of neighbouring slices; less than along k where the slices lean."""
+        _, down, across = self.affine_lps_from_kji[:3, :3].T
+        normal = np.cross(down, across) / np.linalg.norm(np.cross(down, across))
+        apart_mm = float(abs(self.affine_lps_from_kji[:3, 0] @ normal))
+        return self.spacing_mm[0] if abs(apart_mm - self.spacing_mm[0]) < _ROUNDING_MM else apart_mm
 
     @property
     def voxel_volume_ml(self) -> float:
@@ -91,7 +111,13 @@ class PassedOverSeries:
     series_instance_uid: str
     description: str
     reason: str
-    """One plain sentence."""
+    """One plain sentence: what decided."""
+    number: int | None = None
+    """Series Number."""
+    speaks_for: tuple[str, ...] = ()
+    """By what it would have been the better choice."""
+    speaks_against: tuple[str, ...] = ()
+    """Everything that makes it the worse one, what decided first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,3 +131,9 @@ class SeriesChoice:
     """Sorted along the slice normal, one per position."""
     passed_over: tuple[PassedOverSeries, ...]
     qualifications: tuple[str, ...] = field(default=())
+    number: int | None = None
+    """Series Number."""
+    speaks_for: tuple[str, ...] = ()
+    """By what it is better than another usable series; empty where it is the only one."""
+    speaks_against: tuple[str, ...] = ()
+    """By what another usable series would be better."""

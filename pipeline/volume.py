@@ -1,5 +1,6 @@
 """The volume of a chosen series, in HU on the grid it was acquired on."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,12 +15,9 @@ from pydicom.uid import RLELossless
 from pipeline.errors import UnreadableStudyError
 from pipeline.frames import frame_headers, is_multi_frame_ct
 from pipeline.read import FOREIGN_READ_ERRORS, native_pixel_bytes
-from pipeline.stack import slice_normal
-from pipeline.study import BoolArray, Float64Array, Grid, Int16Array, SeriesChoice, SliceHeader, Volume
+from pipeline.stack import build_stack, slice_normal, tilt_degrees
+from pipeline.study import AIR_HU, BoolArray, Float64Array, Grid, Int16Array, SeriesChoice, SliceHeader, Volume
 from pipeline.tolerance import tolerant_pydicom
-
-AIR_HU = -1024
-"""What padding and everything below becomes: less than air does not exist, and -1024 is where most CT scales begin."""
 
 _INT16_MAX = int(np.iinfo(np.int16).max)
 
@@ -46,14 +44,40 @@ def read_volume(choice: SeriesChoice) -> Volume:
     )
 
 
+def pixel_digests(headers: Sequence[SliceHeader]) -> dict[SliceHeader, bytes]:
+    """SHA-256 of the values in HU of each slice: equal where the pixels are.
+
+    Raises:
+        UnreadableStudyError: The pixels of a file cannot be decoded; the reason names the file.
+    """
+    digests: dict[SliceHeader, bytes] = {}
+    by_path: dict[Path, list[SliceHeader]] = {}
+    for header in headers:
+        by_path.setdefault(header.path, []).append(header)
+    with tolerant_pydicom():
+        for path, in_file in by_path.items():
+            slices_hu = np.empty((len(in_file), in_file[0].rows, in_file[0].columns), dtype=np.int16)
+            _read_slices(path, {header.frame_number or 1: k for k, header in enumerate(in_file)}, slices_hu)
+            digests |= {
+                header: hashlib.sha256(slice_hu.tobytes()).digest()
+                for header, slice_hu in zip(in_file, slices_hu, strict=True)
+            }
+    return digests
+
+
 def _affine(headers: Sequence[SliceHeader]) -> Float64Array:
-    """(k, j, i, 1) to LPS in mm (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1); the step along k is the mean one."""
+    """(k, j, i, 1) to LPS in mm (PS3.3 C.7.6.2.1.1, equation C.7.6.2.1-1).
+
+    The step along k is the mean one, along the normal; of slices that lean, along the line that they lie on.
+    """
     first, last = headers[0], headers[-1]
     row, column = np.array(first.image_orientation[:3]), np.array(first.image_orientation[3:])
     between_rows_mm, between_columns_mm = first.pixel_spacing_mm
-    rise_mm = float((np.array(last.image_position_mm) - np.array(first.image_position_mm)) @ slice_normal(first))
+    way_mm = np.array(last.image_position_mm) - np.array(first.image_position_mm)
+    if not tilt_degrees(build_stack(headers)):
+        way_mm = slice_normal(first) * float(way_mm @ slice_normal(first))
     affine = np.eye(4)
-    affine[:3, 0] = slice_normal(first) * rise_mm / (len(headers) - 1)
+    affine[:3, 0] = way_mm / (len(headers) - 1)
     affine[:3, 1] = column * between_rows_mm
     affine[:3, 2] = row * between_columns_mm
     affine[:3, 3] = first.image_position_mm

@@ -106,6 +106,8 @@ class StoredInstance:
     sop_class_uid: str
     series_instance_uid: str
     modality: str
+    calling_aet: str
+    """AE title of the peer that sent it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

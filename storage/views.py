@@ -117,6 +117,7 @@ def stored_instances(connection: Connection, study_instance_uid: str) -> tuple[S
             sop_class_uid=row.sop_class_uid,
             series_instance_uid=row.series_instance_uid,
             modality=row.modality,
+            calling_aet=row.calling_aet,
         )
         for row in rows
     )

@@ -61,8 +61,25 @@ def show(context: typer.Context, uid: _Uid, json: _Json = False) -> None:
         print_json(view)
         return
     out = console()
-    for line in (*_summary(view), *_history(view), *_destinations(view), *_deliveries(view)):
+    for line in (*_summary(view), *_series(view), *_history(view), *_destinations(view), *_deliveries(view)):
         out.print(line, soft_wrap=True, markup=False)
+
+
+@app.command()
+def choose(context: typer.Context, uid: _Uid, json: _Json = False) -> None:
+    """Show which series would be read now, and what speaks for and against each.
+
+    A dry run, for any received study: nothing is changed, nothing computed, nothing sent.
+    """
+    from dicom_node.series_choice import dry_run, report_in_words
+
+    view = _view(context, uid)
+    report = dry_run(settings_of(context), view.study_instance_uid, _index(context).stored_instances(uid))
+    if json:
+        print_json(report)
+        return
+    for line in report_in_words(report):
+        console().print(line, soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -141,6 +158,16 @@ def _summary(view: StudyView) -> list[str]:
         f"why          {view.reason}",
     ]
     return lines + ([f"result       revision {view.result.revision}, {view.result.folder}"] if view.result else [])
+
+
+def _series(view: StudyView) -> list[str]:
+    """Which series the newest result was made of, and why not the others."""
+    from dicom_node.series_choice import result_choice_in_words
+
+    lines = result_choice_in_words(view.result) if view.result else []
+    if not lines:
+        return ["series       `dicom-node study choose UID` shows what speaks for and against each"]
+    return ["series", *(f"  {line}" for line in lines)]
 
 
 def _history(view: StudyView) -> list[str]:

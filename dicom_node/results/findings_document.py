@@ -21,9 +21,10 @@ lesions[]               number (its segment and its value in masks.npz), trackin
                         change (new, grown, stable, shrunk, gone, not_compared), prior_volume_ml or null;
                         largest first
 gone_lesions[]          tracking_uid, tracking_id, kind, side, prior_volume_ml
-series                  series_instance_uid, description, reason, sop_instance_uids[] in slice order, frame_numbers[]
-                        likewise (empty for single-frame images), and passed_over[] with series_instance_uid,
-                        description, reason
+series                  series_instance_uid, number, description, reason, speaks_for[], speaks_against[],
+                        sop_instance_uids[] in slice order, frame_numbers[] likewise (empty for single-frame images), and
+                        passed_over[] with series_instance_uid, number, description, reason, speaks_for[],
+                        speaks_against[]
 priors_used[]           study_instance_uid, series_instance_uid, acquired_at, interval_days, lung_overlap_dice, and
                         lesion_count, lesion_volume_ml, involvement_percent, each null when not known
 priors_dropped[]        study_instance_uid, reason
@@ -114,8 +115,11 @@ def _meaning_of_score(findings: Findings) -> dict[str, object]:
 def _series(findings: Findings) -> dict[str, object]:
     return {
         "series_instance_uid": findings.series_instance_uid,
+        "number": findings.series_number,
         "description": findings.series_description,
         "reason": findings.series_reason,
+        "speaks_for": findings.series_speaks_for,
+        "speaks_against": findings.series_speaks_against,
         "sop_instance_uids": findings.input_sop_instance_uids,
         "frame_numbers": findings.input_frame_numbers,
         "passed_over": [asdict(series) for series in findings.passed_over],

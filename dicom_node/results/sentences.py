@@ -68,7 +68,7 @@ def searched(analysis: Analysis) -> str:
         for lung in analysis.findings.lungs
         if lung.volume_ml > 0
     ]
-    count, spacing_mm = analysis.volume.grid.shape[0], analysis.volume.grid.spacing_mm[0]
+    count, spacing_mm = analysis.volume.grid.shape[0], analysis.volume.grid.slice_spacing_mm
     return (
         "Ground glass and consolidation were looked for in "
         f"{' and '.join(lungs)}, on {count} slices {spacing_mm:g} mm apart; nothing outside the lungs was."

@@ -108,7 +108,7 @@ def read_source_images(volume: Volume) -> SourceImages:
         SourceImageError: a file is gone or unreadable.
         InconsistentAnalysisError: a file holds another instance than the volume was read from.
     """
-    thickness_mm = volume.grid.spacing_mm[0]
+    thickness_mm = volume.grid.slice_spacing_mm
     by_path = {header.path: header for header in volume.slice_headers}
     instances = {path: _read_instance(header) for path, header in by_path.items()}
     datasets = tuple(_slice_header(header, instances[header.path]) for header in volume.slice_headers)

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from pipeline.importers.errors import StudyNotImportedError
 from pipeline.orient import PATIENT_ORDER, grid_of_image
 from pipeline.stack import FEWEST_SLICES, WIDEST_SPACING_MM
-from pipeline.study import Grid, Int16Array
-from pipeline.volume import AIR_HU
+from pipeline.study import AIR_HU, Grid, Int16Array
 
 NIFTI_NAME = re.compile(r"(?P<stem>.+)\.nii(\.gz)?")
 

@@ -51,4 +51,6 @@ def test_right_and_left_lung_of_a_whole_chest_are_told_apart(patient: str) -> No
 def test_a_block_of_a_chest_is_read_and_said_to_be_cut_off(patient: str) -> None:
     """A few centimetres of lung are no reason to refuse, and no whole lungs."""
     chest, lungs = read_chest(shared_data("lidc-small") / "small" / patient)
-    assert any("cut off at the lower and upper ends" in note for note in coverage_notes(lungs, chest.spacing_mm))
+    assert any(
+        "end outside the images at the bottom and the top" in note for note in coverage_notes(lungs, chest.spacing_mm)
+    )

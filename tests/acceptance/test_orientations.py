@@ -6,7 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+from scipy.spatial.transform import Rotation
 
+from builders.analysis import build_context
 from builders.ct_series import (
     LEFT_LUNG_CENTRE,
     LESION_CENTRE,
@@ -16,6 +20,7 @@ from builders.ct_series import (
     write_images,
 )
 from builders.fake_engine import shape_engine
+from dicom_node.results import write_result_set
 from pipeline.findings import Analysis, Side
 from pipeline.run import analyse_with
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Float64Array, Grid, StudyFiles
@@ -74,6 +79,89 @@ def test_box_and_key_slice_meet_the_lesion(tmp_path: Path, name: str) -> None:
     assert np.all(high > LESION_CENTRE)
     areas = np.count_nonzero(analysis.lesion_labels == 1, axis=(1, 2))
     assert areas[lesion.key_slice] == areas.max()
+
+
+AXES = [np.eye(3)[axis] * sign for axis in range(3) for sign in (1.0, -1.0)]
+PLANES = [(row, column) for row in AXES for column in AXES if not np.any(row * column)]
+"""All 24 ways in which rows and columns can lie along the axes of the patient."""
+
+SMALL = CtSeries(shape=(48, 48, 48), spacing_mm=(7.0, 7.0, 7.0))
+
+
+def turned(
+    series: CtSeries, row: Float64Array, column: Float64Array, *, is_reversed: bool = False
+) -> list[FileDataset]:
+    """The chest in slices of any direction, numbered along the normal or against it."""
+    images = ct_images(replace(series, orientation=tuple(map(float, (*row, *column)))))
+    for image in images if is_reversed else ():
+        image.InstanceNumber = len(images) + 1 - image.InstanceNumber
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"{series.uid}.{image.InstanceNumber}"
+    return images
+
+
+def away_mm(analysis: Analysis) -> float:
+    """Largest distance of the lesion's centroid from its place along an axis of the patient."""
+    (lesion,) = analysis.findings.lesions
+    centre = centre_of(analysis.lesion_labels == lesion.number, analysis.volume.grid)
+    return float(np.abs(centre - LESION_CENTRE).max())
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_all_axis_permutations_and_flips_leave_the_lesion_where_it_is(tmp_path: Path, is_reversed: bool) -> None:
+    """24 ways to lay rows and columns, slices numbered up or down: 48, each within one voxel."""
+    assert len(PLANES) == 24
+    for number, (row, column) in enumerate(PLANES):
+        paths = write_images(tmp_path / str(number), turned(SMALL, row, column, is_reversed=is_reversed))
+        analysis = analyse_files(paths)
+        assert away_mm(analysis) < max(SMALL.spacing_mm)
+        assert value_at(analysis.lung_mask, analysis.volume.grid, RIGHT_LUNG_CENTRE) == RIGHT_LUNG
+        assert value_at(analysis.lung_mask, analysis.volume.grid, LEFT_LUNG_CENTRE) == LEFT_LUNG
+
+
+def test_a_hundred_random_obliques_leave_the_lesion_where_it_is(tmp_path: Path) -> None:
+    """Slices of any direction whatever, each within one voxel."""
+    for number, rotation in enumerate(Rotation.random(100, random_state=5).as_matrix()):
+        paths = write_images(tmp_path / str(number), turned(SMALL, rotation[0], rotation[1]))
+        assert away_mm(analyse_files(paths)) < max(SMALL.spacing_mm), number
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_series_acquired_in_sagittal_or_coronal_slices_is_read_and_said_to_be(tmp_path: Path, axis: int) -> None:
+    """Where it is the only one; the findings are qualified."""
+    across = np.eye(3)[1 - axis]
+    analysis = analyse_files(write_images(tmp_path, turned(SMALL, across, np.array([0.0, 0.0, -1.0]))))
+    plane = ("sagittal", "coronal")[axis]
+    assert plane in analysis.findings.series_reason
+    assert any(f"acquired in {plane} slices" in note for note in analysis.findings.qualifications)
+
+
+OBLIQUE = Rotation.from_euler("xyz", [40.0, 10.0, 30.0], degrees=True).as_matrix()[:2].ravel()
+DIRECTIONS = {"coronal": (1, 0, 0, 0, 0, -1), "sagittal": (0, 1, 0, 0, 0, -1), "oblique": OBLIQUE}
+
+
+def segment_centre(segmentation: FileDataset) -> Float64Array:
+    """Centroid of all frames in LPS, by nothing but what the file itself says."""
+    shared = segmentation.SharedFunctionalGroupsSequence[0]
+    row_mm, column_mm = map(float, shared.PixelMeasuresSequence[0].PixelSpacing)
+    cosines = np.array(shared.PlaneOrientationSequence[0].ImageOrientationPatient, dtype=float)
+    points = []
+    for frame, groups in zip(segmentation.pixel_array, segmentation.PerFrameFunctionalGroupsSequence, strict=True):
+        rows, columns = np.nonzero(frame)
+        corner = np.array(groups.PlanePositionSequence[0].ImagePositionPatient, dtype=float)
+        points.append(corner + np.outer(columns * column_mm, cosines[:3]) + np.outer(rows * row_mm, cosines[3:]))
+    return np.asarray(np.concatenate(points).mean(axis=0), dtype=np.float64)
+
+
+@pytest.mark.parametrize("plane", DIRECTIONS)
+def test_segmentations_of_slices_in_any_plane_are_read_back_in_their_place(tmp_path: Path, plane: str) -> None:
+    """A stranger finds the lesion where it lies, and the report names the plane."""
+    series = replace(SMALL, orientation=tuple(map(float, DIRECTIONS[plane])))
+    analysis = analyse_files(write_images(tmp_path / "ct", ct_images(series)))
+    write_result_set(analysis, build_context(), folder=tmp_path)
+    away = segment_centre(dcmread(tmp_path / "seg-lesions.dcm")) - LESION_CENTRE
+    assert np.abs(away).max() < max(SMALL.spacing_mm)
+    texts = [str(one.value) for one in dcmread(tmp_path / "sr.dcm").iterall() if one.keyword == "TextValue"]
+    assert any(f"acquired in {plane} slices" in text for text in texts)
 
 
 def test_the_order_of_files_changes_nothing(tmp_path: Path) -> None:

@@ -46,6 +46,20 @@ def test_single_slices_are_refused() -> None:
             choose_series(files_below(patient))
 
 
+def test_each_single_slice_alone_is_refused_for_what_it_is() -> None:
+    """For being alone; a coronal or sagittal one, and one axial one of the set, for being a reformat too."""
+    reformats = set()
+    files = sorted(shared_data("covid-19-ny-sbu").glob("*/*/*.dcm"))
+    assert len(files) >= 50
+    for path in files:
+        with pytest.raises(StudyRefusedError, match="only 1 image, at least 10 are needed") as refusal:
+            choose_series([path])
+        if "it is a reformat, not the acquired slices" in refusal.value.reason:
+            reformats.add(path)
+    assert reformats >= {path for path in files if path.parent.name in {"coronal", "sagittal"}}
+    assert len([path for path in reformats if path.parent.name == "axial"]) == 1
+
+
 @pytest.mark.parametrize(("patient", "kernel"), [("Lung_Dx-A0001", "L"), ("Lung_Dx-A0002", "B70f")])
 def test_the_lung_kernel_of_two_is_chosen_in_real_chests(patient: str, kernel: str) -> None:
     """Philips and Siemens, each with a soft reconstruction beside it."""

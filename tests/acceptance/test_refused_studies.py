@@ -1,8 +1,10 @@
-"""Studies that a node must not analyse, sent to a running one: each ends with a plain reason, and the node goes on."""
+"""Studies with a catch, sent to a running node: each ends with a plain reason or a qualification, the node goes on."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +13,12 @@ from pydicom import dcmread
 
 from builders.ct_series import BODY_HU, CtSeries, ct_images, write_images
 from builders.deadline import until
-from builders.node import NodeProcess, node_peer
+from builders.node import NodeProcess, node_peer, run_dicom_node
+from builders.phantoms import LABEL
 from builders.shared_data import shared_data
 from dicom_node.demo.send import send_files
 from dicom_node.peers import echo
+from pipeline.phantom import Course, Scan, build_patient, write_whole_study
 from pipeline.study import Float64Array
 from storage.lifecycle import State
 from storage.records import StudyView
@@ -102,3 +106,75 @@ def test_a_study_without_ct_is_skipped(node: NodeProcess) -> None:
     view = end_of(node, reports[:1])
     assert view.state is State.SKIPPED
     assert "CT" in view.reason
+
+
+def chosen_by(node: NodeProcess, uid: str) -> dict[str, Any]:
+    """The dry run, as an administrator's script reads it."""
+    done = run_dicom_node("--config", str(node.config_path), "study", "choose", uid, "--json")
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def result_file(view: StudyView, name: str) -> Path:
+    """One file of the newest result."""
+    assert view.result
+    return next(file.path for file in view.result.files if file.path.name == name)
+
+
+def text_of(report: Path) -> str:
+    """All text of a structured report, by plain pydicom."""
+    return " ".join(str(element.value) for element in dcmread(report).iterall() if element.keyword == "TextValue")
+
+
+@pytest.mark.parametrize("patient", ["A002304", "A072894"])
+def test_studies_of_single_slices_and_reformats_are_skipped_with_each_reason(node: NodeProcess, patient: str) -> None:
+    """Axial, coronal and sagittal: one image each; the dry run says of the reformats that they are."""
+    by_study: dict[str, list[Path]] = {}
+    for path in sorted((shared_data("covid-19-ny-sbu") / patient).rglob("*.dcm")):
+        uid = str(dcmread(path, stop_before_pixels=True, specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
+        by_study.setdefault(uid, []).append(path)
+    assert len(by_study) == 2
+    for uid, paths in by_study.items():
+        view = end_of(node, paths)
+        assert view.state is State.SKIPPED
+        assert "only 1 image, at least 10 are needed" in view.reason
+        report = chosen_by(node, uid)
+        assert report["chosen"] is None
+        assert report["refused_because"] == view.reason
+        reformats = [series for series in report["series"] if series["plane"] in {"coronal", "sagittal"}]
+        assert reformats
+        assert all("it is a reformat, not the acquired slices" in series["speaks_against"] for series in reformats)
+
+
+@pytest.mark.parametrize("name", ["LIDC-IDRI-0001", "LIDC-IDRI-0002", "LIDC-IDRI-0003"])
+def test_a_block_of_a_chest_is_analysed_and_the_report_says_what_is_not_covered(node: NodeProcess, name: str) -> None:
+    """Partial coverage: both ends of the lungs lie outside the images."""
+    view = end_of(node, sorted((shared_data("lidc-small") / "small" / name).rglob("*.dcm")))
+    assert view.state is State.PROCESSED
+    words = "The lungs end outside the images at the bottom and the top"
+    assert any(words in note for note in json.loads(result_file(view, "findings.json").read_text())["qualifications"])
+    assert words in text_of(result_file(view, "sr.dcm"))
+
+
+def test_a_scout_under_the_lung_series_uid_is_set_aside_and_said(node: NodeProcess, tmp_path: Path) -> None:
+    """The rest is analysed; the report, `study show` and the dry run name what was left out and why not the others."""
+    patient = build_patient(11, course=Course.ADVANCED)
+    scan = Scan(matrix=144, fov_mm=400.0, slice_spacing_mm=6.0)
+    written = write_whole_study(patient, 8.0, tmp_path, label=LABEL, scan=scan)
+    for path in written.paths:
+        image = dcmread(path)
+        if "LOCALIZER" in image.ImageType:
+            image.SeriesInstanceUID = written.lung_series_uid
+            image.save_as(path)
+    view = end_of(node, written.paths)
+    assert view.state is State.PROCESSED
+    assert "1 scout image within the series left out." in text_of(result_file(view, "sr.dcm"))
+    report = chosen_by(node, view.study_instance_uid)
+    assert report["chosen"] == written.lung_series_uid
+    (chosen,) = [series for series in report["series"] if series["outcome"] == "chosen"]
+    assert chosen["image_count"] == chosen["slice_count"] + 1
+    shown = run_dicom_node("--config", str(node.config_path), "study", "show", view.study_instance_uid).stdout
+    assert re.search(r"series\n  series \d+: Original axial CT", shown)
+    assert "not series" in shown
+    assert "reformat" in shown

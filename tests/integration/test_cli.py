@@ -16,7 +16,7 @@ from dicom_node.folders import find_studies
 from pipeline.choose import choose_series
 
 COMMANDS = ("run", "listen", "work", "demo", "infer", "check", "status", "train", "phantom")
-STUDY_COMMANDS = ("list", "show", "complete", "retry", "resend", "discard")
+STUDY_COMMANDS = ("list", "show", "choose", "complete", "retry", "resend", "discard")
 
 
 def _configuration(folder: Path) -> Path:

@@ -8,9 +8,11 @@ import pytest
 
 from builders.clock import FakeClock
 from builders.index import build_index, make_ready, received, state_of
+from config.series import SeriesRuleSettings
 from config.settings import NodeSettings, Peer, PipelineSettings, Settings
 from dicom_node.dispatch import Dispatcher
 from dicom_node.engine import EngineLimits, LocalEngine
+from pipeline.series_rules import RuleAction, SeriesRule, SourceRules
 from storage.errors import DiskFullError
 from storage.files import ResultStore
 from storage.index import Index
@@ -59,6 +61,33 @@ def test_a_successful_attempt_leaves_its_result_in_place_with_a_delivery(tmp_pat
     assert view.result is not None
     assert view.result.files[0].path.read_text() == "1.2.3 0"
     assert [delivery.destination for delivery in view.deliveries] == ["pacs"]
+
+
+SAY_RULES = SUCCEED.replace(
+    'spec.study.study_instance_uid + " " + str(len(spec.priors))', "str((spec.study.rules, spec.study.corrects_tilt))"
+)
+
+
+def test_an_attempt_gets_the_rules_of_the_peer_that_sent_the_study(tmp_path: Path) -> None:
+    """As plain data with the job; and whether a gantry tilt is straightened."""
+    index = build_index(tmp_path, FakeClock())
+    ready_study(index, calling_aet="CT1")
+    rule = SeriesRuleSettings(action="prefer", description=("*lung*",), thickest_mm=2.0)
+    site = Settings(
+        node=NodeSettings(data_dir=tmp_path),
+        pipeline=PipelineSettings(correct_gantry_tilt=True),
+        peers=(Peer(name="ct one", ae_title="CT1", host="127.0.0.1", port=104, series=(rule,)), PACS),
+    )
+    engine = LocalEngine(EngineLimits(time_limit_s=30, memory_limit_bytes=0), command=("-c", SAY_RULES))
+    assert Dispatcher(site, index, results=ResultStore(tmp_path), engine=engine).run_next(Event())
+    result = index.latest_result("1.2.3")
+    assert result is not None
+    expected = SourceRules(
+        source="ct one",
+        series_instance_uids=("1.2.3.1",),
+        rules=(SeriesRule(action=RuleAction.PREFER, descriptions=("*lung*",), thickest_mm=2.0),),
+    )
+    assert result.files[0].path.read_text() == str(((expected,), True))
 
 
 def test_nothing_ready_is_nothing_run(tmp_path: Path) -> None:

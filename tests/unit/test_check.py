@@ -20,6 +20,7 @@ from builders.scripted_scp import scripted_scp
 from config.settings import Peer, Settings
 from dicom_node.check import (
     Outcome,
+    check_codecs,
     check_data_folder,
     check_database,
     check_device,
@@ -163,3 +164,20 @@ def test_a_silent_destination_fails_and_a_silent_sender_only_warns() -> None:
 def _peer(sop_class_uids: list[str]) -> Iterator[Peer]:
     with scripted_scp(lambda _: 0x0000, sop_class_uids=sop_class_uids) as scp:
         yield scp.peer
+
+
+def test_the_compressed_syntaxes_that_can_be_read_are_listed() -> None:
+    """From JPEG to HTJ2K, by the names that administrators use."""
+    result = check_codecs()
+    assert result.outcome is Outcome.PASSED
+    for name in ("JPEG lossless", "JPEG-LS lossless", "JPEG 2000", "HTJ2K lossless", "RLE lossless"):
+        assert name in result.detail
+
+
+def test_a_codec_that_is_not_installed_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A warning: the node works, but such studies fail."""
+    monkeypatch.setattr("pipeline.syntaxes.is_readable", lambda uid: uid != "1.2.840.10008.1.2.4.201")
+    result = check_codecs()
+    assert result.outcome is Outcome.WARNING
+    assert "not read: HTJ2K lossless: " in result.detail
+    assert "install pylibjpeg" in result.detail

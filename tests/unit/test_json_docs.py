@@ -10,6 +10,7 @@ from dicom_node.check import CheckResult
 from dicom_node.cli.check import CheckReport
 from dicom_node.destinations import RoleChoice
 from dicom_node.infer import InferredStudy
+from dicom_node.series_choice import SeriesChoiceReport
 from dicom_node.status import DestinationStatus, DiskStatus, NodeStatus, ProcessStatus
 from pipeline.findings import (
     Algorithm,
@@ -21,6 +22,8 @@ from pipeline.findings import (
     ScorePoint,
     UsedPrior,
 )
+from pipeline.series_rules import SeriesRule, SourceRules
+from pipeline.survey import SeriesVerdict
 from storage.records import (
     ClassAnswer,
     DeliveryView,
@@ -45,6 +48,7 @@ SECTIONS = {
         DiskStatus,
     ),
     "## `study show --json`": (StudyView, PatientKey, HistoryEntry, DeliveryView, ResultSet, ResultFile),
+    "## `study choose --json`": (SeriesChoiceReport, SeriesVerdict, SourceRules, SeriesRule),
     "## `ae test --json`": (PeerTest, SentImages, SentObject),
     "## `infer --json`": (InferredStudy,),
     "## `findings.json`": (

@@ -139,10 +139,27 @@ def test_what_cannot_be_lungs_is_not_a_chest(lungs: UInt8Array, hu: int, reason:
         check_is_chest(np.full(SHAPE, hu, np.int16), lungs, spacing_mm)
 
 
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        (np.s_[:30], "the top:"),
+        (np.s_[20:40], "the bottom and the top:"),
+        (np.s_[:, 50:], "the front:"),
+        (np.s_[:, :60], "the back:"),
+        (np.s_[:, :, 50:], "the right side:"),
+        (np.s_[:, :, :-50], "the left side:"),
+    ],
+)
+def test_lungs_that_leave_the_images_are_said_with_the_side(part: tuple[slice, ...], words: str) -> None:
+    """Also at the sides, where a small field of view cuts them."""
+    notes = coverage_notes(build_lungs()[part], SPACING_MM)
+    assert any(f"end outside the images at {words}" in note for note in notes)
+
+
 def test_cut_lungs_and_a_missing_lung_are_said() -> None:
     """Each in its own sentence."""
     lungs = build_lungs()
     lungs[lungs == LEFT_LUNG] = 0
     notes = coverage_notes(lungs[30:], SPACING_MM)
-    assert any("lower end" in note for note in notes)
+    assert any("end outside the images at the bottom:" in note for note in notes)
     assert any("left lung" in note for note in notes)

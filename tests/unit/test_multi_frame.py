@@ -11,12 +11,12 @@ import pytest
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
-from builders.ct_series import CORONAL, CtSeries, ct_images, write_images
+from builders.ct_series import CORONAL, CtSeries, chest_hu, ct_images, write_images
 from builders.enhanced_ct import change_frames, enhanced_from, own_frame_type, write_enhanced
 from pipeline.choose import choose_series
 from pipeline.errors import NoSuitableSeriesError, PipelineError, UnreadableStudyError, WrongVolumeError
-from pipeline.study import SeriesChoice, Volume
-from pipeline.volume import AIR_HU, read_volume
+from pipeline.study import AIR_HU, SeriesChoice, Volume
+from pipeline.volume import read_volume
 
 SERIES = CtSeries(shape=(14, 32, 40), spacing_mm=(4.0, 8.0, 7.0))
 
@@ -191,8 +191,16 @@ def test_of_two_reconstructions_in_one_object_the_lung_kernel_is_read(tmp_path: 
 
 def test_two_volumes_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
     """Frames at the same places without stack or moment are not guessed about."""
+    other = ct_images(SERIES, lambda points: chest_hu(points) + 5)
     with pytest.raises(WrongVolumeError, match="14 of its images lie where another image of the series lies"):
-        choose(tmp_path, enhanced_from([*ct_images(SERIES), *ct_images(SERIES)]))
+        choose(tmp_path, enhanced_from([*ct_images(SERIES), *other]))
+
+
+def test_frames_that_are_there_twice_are_read_once(tmp_path: Path) -> None:
+    """Pixel for pixel the same at the same place: nothing is mixed."""
+    choice = choose(tmp_path, enhanced_from([*ct_images(SERIES), *ct_images(SERIES)]))
+    assert [header.frame_number for header in choice.slice_headers] == list(range(1, 15))
+    assert any("14 images that repeat another one" in note for note in choice.qualifications)
 
 
 def test_a_missing_frame_is_a_missing_slice(tmp_path: Path) -> None:

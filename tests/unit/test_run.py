@@ -177,7 +177,7 @@ def test_lungs_that_are_cut_off_are_said_to_be(tmp_path: Path) -> None:
     files = build_files(tmp_path, "1.2.3", 0, {LOW_LEFT: 15.0})
     upper = replace(files, paths=tuple(sorted(files.paths)[20:]))
     notes = analyse_files(upper).findings.qualifications
-    assert any("cut off at the lower end" in note for note in notes)
+    assert any("end outside the images at the bottom" in note for note in notes)
 
 
 def test_a_healthy_study_has_no_lesion_and_a_low_score(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from config import ConfigError, Peer, Settings, load_settings
 from config.names import ae_title_problem, host_problem
+from config.series import SeriesRuleSettings
 
 REFERENCE = resources.files("config").joinpath("node.toml")
 
@@ -49,7 +50,10 @@ def test_reference_file_has_every_setting() -> None:
     expected = [key for table in tables.values() for key in table.model_fields]
     assert expected
     assert written[: len(expected)] == expected
-    assert written[len(expected) :] == list(Peer.model_fields)
+    assert written[len(expected) :] == [
+        *(name for name in Peer.model_fields if name != "series"),
+        *SeriesRuleSettings.model_fields,
+    ]
 
 
 def test_reference_file_explains_every_setting() -> None:
@@ -65,6 +69,33 @@ def test_reference_file_shows_a_valid_peer(tmp_path: Path) -> None:
     text = REFERENCE.read_text(encoding="utf-8")
     block = re.sub(r"^# ?", "", text[text.index("# [[peers]]") :], flags=re.MULTILINE)
     assert load(tmp_path, block).peers[0].ae_title == "PACS"
+
+
+def test_every_problem_of_a_series_rule_is_named_with_its_place(tmp_path: Path) -> None:
+    """Which peer, which rule, which key; a rule that fits everything or nothing is a mistake too."""
+    rules = (
+        '[[peers.series]]\naction = "prefers"\ndescription = ["a"]\n'
+        '[[peers.series]]\naction = "only"\n'
+        '[[peers.series]]\naction = "only"\nthinnest_mm = 3.0\nthickest_mm = 1.0\n'
+        '[[peers.series]]\naction = "only"\nkernels = ["B70*"]\n'
+    )
+    problems = problems_of(tmp_path, peer() + rules)
+    assert [problem.split(":")[0] for problem in problems] == [
+        "[peers #1].series #1.action",
+        "[peers #1].series #2",
+        "[peers #1].series #3",
+        "[peers #1].series #4.kernels",
+    ]
+    assert "must say which series it is for" in problems[1]
+    assert "did you mean kernel?" in problems[3]
+
+
+def test_series_rules_are_read_in_their_order(tmp_path: Path) -> None:
+    """A single pattern may stand without a list."""
+    rules = '[[peers.series]]\naction = "exclude"\ndescription = "*abd*"\n[[peers.series]]\naction = "prefer"\nkernel = ["L"]\n'
+    exclude, prefer = load(tmp_path, peer() + rules).peers[0].series
+    assert (exclude.action, exclude.description) == ("exclude", ("*abd*",))
+    assert (prefer.action, prefer.kernel, prefer.thickest_mm) == ("prefer", ("L",), 1000.0)
 
 
 def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:

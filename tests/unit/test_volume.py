@@ -11,8 +11,8 @@ from builders.ct_series import CtSeries, ct_images, slice_positions, write_image
 from builders.jpeg_lossless import compress_jpeg_lossless
 from pipeline.choose import choose_series
 from pipeline.errors import UnreadableStudyError
-from pipeline.study import Volume
-from pipeline.volume import AIR_HU, read_volume
+from pipeline.study import AIR_HU, Volume
+from pipeline.volume import read_volume
 
 SERIES = CtSeries(shape=(12, 48, 64), spacing_mm=(4.0, 5.0, 4.5))
 
@@ -43,6 +43,20 @@ def test_padding_becomes_air(tmp_path: Path, value: int, signed: int) -> None:
         image.PixelRepresentation = signed
         image.add_new("PixelPaddingValue", "SS" if value < 0 else "US", value)
     assert (read(tmp_path, images).volume_hu[:, 0] == AIR_HU).all()
+
+
+def test_a_range_of_padding_becomes_air(tmp_path: Path) -> None:
+    """Pixel Padding Value to Pixel Padding Range Limit, both ends with it, in whichever order they are written."""
+    images = ct_images(SERIES)
+    for image in images:
+        stored = np.frombuffer(image.PixelData, "<u2").copy()
+        stored[:64] = np.linspace(3000, 3063, 64)
+        image.PixelData = stored.tobytes()
+        image.add_new("PixelPaddingValue", "US", 3063)
+        image.add_new("PixelPaddingRangeLimit", "US", 3000)
+    volume_hu = read(tmp_path, images).volume_hu
+    assert (volume_hu[:, 0] == AIR_HU).all()
+    assert np.array_equal(volume_hu[:, 1:], read(tmp_path / "plain", ct_images(SERIES)).volume_hu[:, 1:])
 
 
 @pytest.mark.parametrize("padding_hu", [-3024, -2000, -2048])

@@ -68,7 +68,7 @@ def chest_of(analysis: Analysis) -> Chest:
     # One voxel wide, so that turning it tells which image each slice is, where slices are images.
     depth = analysis.volume.grid.shape[0]
     order = lps_mask_from_source(np.arange(depth).reshape(depth, 1, 1), lps)
-    source_of_z = order.ravel() if order.shape[0] == depth else None
+    source_of_z = order.max(axis=(1, 2)) if order.shape[0] == depth else None
     boxes = tuple(ndimage.find_objects(labels, max_label=len(analysis.findings.lesions)))
     return Chest(
         volume_hu=lps.volume_hu,

@@ -1,0 +1,60 @@
+"""The contrast phase of a CT series, by its header."""
+
+import re
+from enum import IntEnum
+
+
+class ContrastPhase(IntEnum):
+    """Better for the network first: it learned from scans without contrast, which raises the density of what it finds."""
+
+    NATIVE = 0
+    UNKNOWN = 1
+    """Nothing says that contrast was given."""
+    ARTERIAL = 2
+    """Also pulmonary arterial: the lungs are shown as early as can be."""
+    VENOUS = 3
+    GIVEN = 4
+    """Contrast was given, when is not known."""
+    LATE = 5
+
+    @property
+    def words(self) -> str:
+        """In a sentence."""
+        return _WORDS[self]
+
+
+_WORDS = {
+    ContrastPhase.NATIVE: "without contrast",
+    ContrastPhase.UNKNOWN: "no word of contrast",
+    ContrastPhase.ARTERIAL: "arterial contrast phase",
+    ContrastPhase.VENOUS: "venous contrast phase",
+    ContrastPhase.GIVEN: "with contrast",
+    ContrastPhase.LATE: "late contrast phase",
+}
+
+_DESCRIPTION: tuple[tuple[ContrastPhase, str], ...] = (
+    (
+        ContrastPhase.NATIVE,
+        r"\b(NATIVE?|NATIV\w*|UNENHANCED|NON[ -]?(CON\w*|CE)|WITHOUT( CONTRAST| IV)?|PLAIN|W ?/ ?O|WO)\b",
+    ),
+    (ContrastPhase.LATE, r"\b(LATE|DELAY\w*|EQUILIB\w*|SPAET|SPÄT\w*)\b"),
+    (ContrastPhase.ARTERIAL, r"\b(ART|ARTERIAL|ARTERIELL|CTPA|CTA|ANGIO\w*|PULM\w* ART\w*)\b"),
+    (ContrastPhase.VENOUS, r"\b(VEN|VENOUS|VENOES|VENÖS|PORTAL\w*|PV)\b"),
+    (ContrastPhase.GIVEN, r"\b(CONTRAST|POST|WITH IV|CE)\b|\bC\+"),
+)
+"""In Series Description; the first that fits counts."""
+
+_NO_AGENT = frozenset({"", "NO", "NONE", "N", "0", "NO CONTRAST", "WITHOUT"})
+"""What stands in Contrast/Bolus Agent (0018,0010) where none was given."""
+
+
+def contrast_phase(description: str, agent: str) -> ContrastPhase:
+    """The phase by Series Description, else whether a Contrast/Bolus Agent is named.
+
+    A native scan before contrast often carries the agent of the whole examination, so the description comes first.
+    """
+    text = description.upper()
+    named = next((phase for phase, pattern in _DESCRIPTION if re.search(pattern, text)), None)
+    if named is not None:
+        return named
+    return ContrastPhase.UNKNOWN if agent.strip().upper() in _NO_AGENT else ContrastPhase.GIVEN

@@ -1,0 +1,155 @@
+"""What makes one usable series better than another: a table, read from top to bottom, the first difference decides."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.kernels import KernelUse
+from pipeline.places import WHOLE_SHARE
+from pipeline.series import JudgedSeries
+
+NEAR_SLICES_MM = 5.0
+"""Coarser slices are a worse choice than any kernel makes good."""
+
+THIN_ENOUGH_MM = 1.0
+"""Thinner slices see no more on the grid of the networks, and are noisier."""
+
+_REGIONS = ("labelled as chest", "not labelled by body part", "labelled as another body part")
+
+_KERNELS = {KernelUse.LUNG: "lung kernel", KernelUse.SHARP: "sharp kernel", KernelUse.OTHER: "kernel"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criterion:
+    """One reason to prefer a series."""
+
+    name: str
+    rank: Callable[[JudgedSeries], float]
+    """Lower is better."""
+    words: Callable[[JudgedSeries], str]
+    """What a series is by this criterion."""
+    why_not: Callable[[JudgedSeries, JudgedSeries], str]
+    """Of a series that is worse than the chosen one, then the chosen one; reads on after "it" or stands alone."""
+
+
+def criteria(tallest_mm: float) -> tuple[Criterion, ...]:
+    """The table; docs/series-choice.md explains it.
+
+    Args:
+        tallest_mm: Largest extent of the usable series.
+    """
+    return (*_WHAT_IT_IS, _coverage(tallest_mm), *_HOW_WELL_IT_SHOWS)
+
+
+def _coverage(tallest_mm: float) -> Criterion:
+    return Criterion(
+        name="coverage",
+        rank=lambda series: series.extent_mm < WHOLE_SHARE * tallest_mm,
+        words=lambda series: f"{series.extent_mm:.0f} mm of the body",
+        why_not=_shows_less,
+    )
+
+
+def kernel_words(series: JudgedSeries) -> str:
+    """The kernel and what it is good for."""
+    words = _KERNELS[series.kernel_use]
+    return f"{words} {series.kernel}" if series.kernel else "unnamed kernel"
+
+
+def _rule_words(series: JudgedSeries) -> str:
+    preference = series.rules.preference
+    return "not preferred by a rule" if preference is None else f"preferred by rule {preference} for its sender"
+
+
+def _slice_words(series: JudgedSeries) -> str:
+    return f"slices {series.coarseness_mm:.1f} mm thick or apart"
+
+
+def _shows_less(other: JudgedSeries, chosen: JudgedSeries) -> str:
+    return f"it shows {other.extent_mm:.0f} mm of the body, the chosen series {chosen.extent_mm:.0f} mm"
+
+
+def _coarser(other: JudgedSeries, chosen: JudgedSeries) -> str:
+    mine, theirs = other.coarseness_mm, chosen.coarseness_mm
+    return f"its slices are {mine:.1f} mm thick or apart, those of the chosen series {theirs:.1f} mm"
+
+
+def _too_thin(other: JudgedSeries, chosen: JudgedSeries) -> str:
+    mine, theirs = other.coarseness_mm, chosen.coarseness_mm
+    return f"its slices of {mine:.1f} mm are noisier than the {theirs:.1f} mm of the chosen series, and show no more"
+
+
+def _worse_kernel(other: JudgedSeries, chosen: JudgedSeries) -> str:
+    return f"its {kernel_words(other)} shows lung tissue less well than the {kernel_words(chosen)} of the chosen series"
+
+
+_WHAT_IT_IS: tuple[Criterion, ...] = (
+    Criterion(
+        name="rule of the site",
+        rank=lambda series: series.rules.preference or float("inf"),
+        words=_rule_words,
+        why_not=lambda *_: "a rule for its sender prefers the chosen series",
+    ),
+    Criterion(
+        name="body part",
+        rank=lambda series: series.region_rank,
+        words=lambda series: _REGIONS[series.region_rank],
+        why_not=lambda *_: "another series is labelled as chest",
+    ),
+    Criterion(
+        name="plane",
+        rank=lambda series: series.plane != "axial",
+        words=lambda series: f"{series.plane} slices",
+        why_not=lambda other, chosen: f"its slices are {other.plane}, those of the chosen series {chosen.plane}",
+    ),
+    Criterion(
+        name="original images",
+        rank=lambda series: not series.is_original,
+        words=lambda series: "original images" if series.is_original else "derived images",
+        why_not=lambda *_: "its images are not the original ones",
+    ),
+)
+
+_HOW_WELL_IT_SHOWS: tuple[Criterion, ...] = (
+    Criterion(
+        name="slices near enough",
+        rank=lambda series: series.coarseness_mm > NEAR_SLICES_MM,
+        words=_slice_words,
+        why_not=_coarser,
+    ),
+    Criterion(
+        name="kernel",
+        rank=lambda series: series.kernel_use,
+        words=kernel_words,
+        why_not=_worse_kernel,
+    ),
+    Criterion(
+        name="contrast",
+        rank=lambda series: series.contrast,
+        words=lambda series: series.contrast.words,
+        why_not=lambda other, chosen: f"{other.contrast.words}, the chosen series: {chosen.contrast.words}",
+    ),
+    Criterion(
+        name="compression",
+        rank=lambda series: series.is_lossy,
+        words=lambda series: "compressed with loss" if series.is_lossy else "no loss by compression",
+        why_not=lambda *_: "it was compressed with loss, the chosen series was not",
+    ),
+    Criterion(
+        name="slice thickness",
+        rank=lambda series: max(THIN_ENOUGH_MM, round(series.coarseness_mm, 1)),
+        words=_slice_words,
+        why_not=_coarser,
+    ),
+    Criterion(
+        name="no thinner than useful",
+        rank=lambda series: max(0.0, THIN_ENOUGH_MM - round(series.coarseness_mm, 1)),
+        words=_slice_words,
+        why_not=_too_thin,
+    ),
+    Criterion(
+        name="extent",
+        rank=lambda series: -series.extent_mm,
+        words=lambda series: f"{series.extent_mm:.0f} mm of the body",
+        why_not=_shows_less,
+    ),
+)

@@ -1,0 +1,127 @@
+"""One slice for each place in a series that shows places more than once."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from pipeline.errors import UnreadableStudyError
+from pipeline.kernels import kernel_use
+from pipeline.read import ImageHeader
+from pipeline.stack import SAME_POSITION_MM, Stack, build_stack, repeated_places, shares_plane, stack_faults
+from pipeline.volume import pixel_digests
+
+WHOLE_SHARE = 0.8
+"""A stack that reaches over this share of another's height counts as showing as much of the body."""
+
+Key = Callable[[ImageHeader], Hashable]
+
+PARTS: tuple[tuple[str, Key], ...] = (
+    ("acquisitions", lambda image: image.acquisition_number or 0),
+    ("stacks", lambda image: image.stack_id),
+    ("moments", lambda image: image.temporal_position or 0),
+    ("reconstructions", lambda image: image.kernel),
+    ("kinds of images", lambda image: image.image_type),
+    ("slice thicknesses", lambda image: image.slice_thickness_mm or 0.0),
+    ("contrast agents", lambda image: image.contrast_agent),
+)
+"""What may tell apart images of the same places, and what to call the parts; the first that makes a whole volume counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    images: tuple[ImageHeader, ...]
+    kind: str
+
+
+def one_slice_per_place(images: Sequence[ImageHeader], *, corrects_tilt: bool = False) -> tuple[Stack, tuple[str, ...]]:
+    """The stack of a series, with what must be said of it.
+
+    Where it is faulty, the part of it that is a whole volume, if leaving out the rest mixes nothing; where images are
+    there twice, pixel for pixel, each once; else the faulty stack.
+
+    Args:
+        images: At least one, each with its geometry.
+        corrects_tilt: See `stack_faults`.
+    """
+    stack = _stack(images)
+    if not shares_plane(stack) or not stack_faults(stack, corrects_tilt=corrects_tilt):
+        return stack, ()
+    for part in _parts(images):
+        one = _stack(part.images)
+        if not stack_faults(one, corrects_tilt=corrects_tilt) and _shows_as_much(one, stack):
+            return one, (f"The series holds several {part.kind}; the one with {len(one.slices)} slices is used.",)
+    once = _without_copies(images) if repeated_places(stack) else list(images)
+    copies = len(images) - len(once)
+    if not copies:
+        return stack, ()
+    rest, notes = one_slice_per_place(once, corrects_tilt=corrects_tilt)
+    noun = "image that repeats" if copies == 1 else "images that repeat"
+    return rest, (*notes, f"{copies} {noun} another one of the series, pixel for pixel, left out.")
+
+
+def _stack(images: Sequence[ImageHeader]) -> Stack:
+    return build_stack([image.geometry for image in images if image.geometry])
+
+
+def _shows_as_much(part: Stack, whole: Stack) -> bool:
+    return bool(np.ptp(part.heights_mm) >= WHOLE_SHARE * np.ptp(whole.heights_mm))
+
+
+def _parts(images: Sequence[ImageHeader]) -> Iterator[_Part]:
+    """The best part by each way of telling images apart, where it tells any apart; by time, and by all ways last."""
+    for kind, key in PARTS:
+        yield from _largest(images, key, kind)
+    yield from _earliest(images)
+    yield from _largest(images, lambda image: tuple(key(image) for _, key in PARTS), "parts")
+
+
+def _largest(images: Sequence[ImageHeader], key: Key, kind: str) -> Iterator[_Part]:
+    """The part with the most slices, of equals the one made for lung tissue."""
+    groups: dict[Hashable, list[ImageHeader]] = defaultdict(list)
+    for image in images:
+        groups[key(image)].append(image)
+    if len(groups) < 2:
+        return
+    best = min(groups, key=lambda value: (-len(groups[value]), kernel_use(groups[value][0].kernel), str(value)))
+    yield _Part(images=tuple(groups[best]), kind=kind)
+
+
+def _earliest(images: Sequence[ImageHeader]) -> Iterator[_Part]:
+    """The first of several passes over the same places, where each pass ended before the next began."""
+    places: dict[int, list[ImageHeader]] = defaultdict(list)
+    for image in images:
+        places[_place(image)].append(image)
+    counts = Counter(map(len, places.values()))
+    if len(counts) != 1 or 1 in counts or not all(image.acquired for image in images):
+        return
+    ordered = [sorted(at_one_place, key=lambda image: image.acquired) for at_one_place in places.values()]
+    passes = list(zip(*ordered, strict=True))
+    ends = [(min(image.acquired for image in one), max(image.acquired for image in one)) for one in passes]
+    if all(before[1] < after[0] for before, after in pairwise(ends)):
+        yield _Part(images=passes[0], kind="passes, one after the other")
+
+
+def _without_copies(images: Sequence[ImageHeader]) -> list[ImageHeader]:
+    """Each image once; pixels are read of those only that share a place."""
+    counts = Counter(map(_place, images))
+    shared = [image for image in images if counts[_place(image)] > 1]
+    try:
+        digests = pixel_digests([image.geometry for image in shared if image.geometry])
+    except UnreadableStudyError:
+        return list(images)
+    kept: dict[Hashable, ImageHeader] = {}
+    for image in images:
+        pixels = digests.get(image.geometry, image.geometry) if image.geometry else None
+        kept.setdefault((_place(image), pixels), image)
+    return list(kept.values())
+
+
+def _place(image: ImageHeader) -> int:
+    """Number of the height at which an image lies."""
+    if image.geometry is None:
+        return 0
+    normal = build_stack([image.geometry]).normal
+    return round(float(normal @ np.array(image.geometry.image_position_mm)) / SAME_POSITION_MM)
