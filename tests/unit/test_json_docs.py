@@ -21,11 +21,14 @@ from pipeline.findings import (
     ScorePoint,
     UsedPrior,
 )
+from storage.patient_records import AssignmentView, MergeView, PatientStudy, PatientView
 from storage.records import (
     ClassAnswer,
     DeliveryView,
+    Demographics,
     Heartbeat,
     HistoryEntry,
+    NamedPatient,
     PatientKey,
     ResultFile,
     ResultSet,
@@ -44,7 +47,17 @@ SECTIONS = {
         ClassAnswer,
         DiskStatus,
     ),
-    "## `study show --json`": (StudyView, PatientKey, HistoryEntry, DeliveryView, ResultSet, ResultFile),
+    "## `study show --json`": (
+        StudyView,
+        PatientKey,
+        Demographics,
+        NamedPatient,
+        HistoryEntry,
+        DeliveryView,
+        ResultSet,
+        ResultFile,
+    ),
+    "## `patient show --json`": (PatientView, PatientStudy, MergeView, AssignmentView),
     "## `ae test --json`": (PeerTest, SentImages, SentObject),
     "## `infer --json`": (InferredStudy,),
     "## `findings.json`": (

@@ -1,0 +1,254 @@
+"""Who is who, as administrators say it: merges of patients, studies assigned to a patient."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, exists, insert, or_, select, update
+
+from storage.errors import (
+    AlreadyMergedError,
+    NotAssignedError,
+    NotMergedError,
+    SamePatientError,
+    UnknownPatientError,
+    UnknownStudyError,
+)
+from storage.identity import contradicting_demographics
+from storage.life import standing_of
+from storage.link_models import PatientMerge, StudyAssignment
+from storage.models import Patient, Study
+from storage.records import Contradiction, Demographics, PatientKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assigned:
+    """Where an administrator put a study."""
+
+    patient_key: int
+    although_contradicting: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Every patient that is one person with another."""
+
+    keys: frozenset[int]
+    """Primary keys of patients."""
+    unconfirmed_keys: frozenset[int]
+    """Those of them that belong together also without the merges that were made although something contradicted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """Who says something, and when."""
+
+    by: str
+    at: datetime
+
+
+def person_of(connection: Connection, patient_key: int) -> Person:
+    """The patient with all that were merged with them, over any number of steps."""
+    merged = _merged_with(connection, patient_key, only_unconfirmed=False)
+    unconfirmed = _merged_with(connection, patient_key, only_unconfirmed=True) if len(merged) > 1 else merged
+    return Person(keys=merged, unconfirmed_keys=unconfirmed)
+
+
+def assignment_of(connection: Connection, study_id: int) -> Assigned | None:
+    """Where the study was put; None when it belongs to the patient that its images name."""
+    row = connection.execute(_assignments().where(StudyAssignment.study_id == study_id)).one_or_none()
+    return Assigned(patient_key=row.patient_key, although_contradicting=row.although_contradicting) if row else None
+
+
+def assigned_to(connection: Connection, patient_keys: Collection[int]) -> dict[int, Assigned]:
+    """The studies that were put to one of these patients, by primary key."""
+    rows = connection.execute(_assignments().where(StudyAssignment.patient_key.in_(patient_keys)))
+    return {
+        row.study_id: Assigned(patient_key=row.patient_key, although_contradicting=row.although_contradicting)
+        for row in rows
+    }
+
+
+def belongs_to(patient_keys: Collection[int], assigned: Iterable[int]) -> Any:
+    """Condition that a study belongs to one of the patients: named by its images and not assigned elsewhere, or assigned."""
+    is_elsewhere = exists().where(
+        StudyAssignment.study_id == Study.id,
+        StudyAssignment.undone_at.is_(None),
+        StudyAssignment.patient_key.not_in(patient_keys),
+    )
+    # The IDs as a list, not as a query: PostgreSQL then finds both sides of the OR by their indexes.
+    here = list(assigned)
+    is_named = Study.patient_key.in_(patient_keys)
+    return and_(or_(is_named, Study.id.in_(here)) if here else is_named, ~is_elsewhere)
+
+
+def key_of(connection: Connection, patient: PatientKey) -> int:
+    """Primary key of a patient.
+
+    Raises:
+        UnknownPatientError: The index has no such patient, or the patient has no ID.
+    """
+    wanted = select(Patient.id).where(Patient.patient_id == patient.patient_id, Patient.issuer == patient.issuer)
+    key = connection.execute(wanted).scalar_one_or_none()
+    if key is None or not patient.patient_id:
+        raise UnknownPatientError
+    return key
+
+
+def contradictions_of_merge(connection: Connection, one: PatientKey, other: PatientKey) -> tuple[Contradiction, ...]:
+    """What contradicts between the studies of two patients and of all that they were merged with.
+
+    Raises:
+        UnknownPatientError: The index does not have both.
+    """
+    sides = [_studies_of_person(connection, key_of(connection, patient)) for patient in (one, other)]
+    return _contradictions(*sides)
+
+
+def contradictions_of_assignment(
+    connection: Connection, study_instance_uid: str, patient: PatientKey
+) -> tuple[Contradiction, ...]:
+    """What contradicts between a study and the other studies of a patient.
+
+    Raises:
+        UnknownStudyError: The index has no such study.
+        UnknownPatientError: It has no such patient.
+    """
+    row = connection.execute(select(Study).where(Study.study_instance_uid == study_instance_uid)).one_or_none()
+    if row is None:
+        raise UnknownStudyError(study_instance_uid)
+    others = _studies_of_person(connection, key_of(connection, patient))
+    others.pop(study_instance_uid, None)
+    return _contradictions({study_instance_uid: _said_in(row)}, others)
+
+
+def merge(
+    connection: Connection, one: PatientKey, other: PatientKey, *, although_contradicting: bool, said: Said
+) -> None:
+    """Note that two patients are one person; their rows stay as they are.
+
+    Raises:
+        SamePatientError: They are one already, by ID and issuer.
+        AlreadyMergedError: This merge stands already.
+        UnknownPatientError: The index does not have both.
+    """
+    if one == other:
+        raise SamePatientError
+    keys = (key_of(connection, one), key_of(connection, other))
+    standing = connection.execute(_merges_of(*keys)).one_or_none()
+    if standing and (standing.although_contradicting or not although_contradicting):
+        raise AlreadyMergedError
+    if standing:
+        _undo(connection, PatientMerge, standing.id, said)
+    values = {"one_key": keys[0], "other_key": keys[1]} | _said_columns(said, although_contradicting)
+    connection.execute(insert(PatientMerge).values(values))
+
+
+def unmerge(connection: Connection, one: PatientKey, other: PatientKey, *, said: Said) -> None:
+    """Take a merge back; it stays in the list of what was said.
+
+    Raises:
+        NotMergedError: The two were not merged with each other.
+        UnknownPatientError: The index does not have both.
+    """
+    standing = connection.execute(_merges_of(key_of(connection, one), key_of(connection, other))).one_or_none()
+    if standing is None:
+        raise NotMergedError
+    _undo(connection, PatientMerge, standing.id, said)
+
+
+def assign(
+    connection: Connection, study_instance_uid: str, patient: PatientKey, *, although_contradicting: bool, said: Said
+) -> None:
+    """Note that a study belongs to a patient, in the place of what was said before.
+
+    Raises:
+        UnknownStudyError: The index has no such study.
+        UnknownPatientError: It has no such patient.
+    """
+    study_id = standing_of(connection, study_instance_uid).study_id
+    patient_key = key_of(connection, patient)
+    _undo_assignment(connection, study_id, said)
+    values = {"study_id": study_id, "patient_key": patient_key} | _said_columns(said, although_contradicting)
+    connection.execute(insert(StudyAssignment).values(values))
+
+
+def unassign(connection: Connection, study_instance_uid: str, *, said: Said) -> None:
+    """Take an assignment back: the study belongs again to the patient that its images name.
+
+    Raises:
+        NotAssignedError: It was not assigned.
+        UnknownStudyError: The index has no such study.
+    """
+    if not _undo_assignment(connection, standing_of(connection, study_instance_uid).study_id, said):
+        raise NotAssignedError
+
+
+def _merged_with(connection: Connection, patient_key: int, *, only_unconfirmed: bool) -> frozenset[int]:
+    """The patient and everyone whom a chain of merges leads to."""
+    reached, fresh = {patient_key}, {patient_key}
+    while fresh:
+        touching = or_(PatientMerge.one_key.in_(fresh), PatientMerge.other_key.in_(fresh))
+        wanted = select(PatientMerge.one_key, PatientMerge.other_key).where(touching, PatientMerge.undone_at.is_(None))
+        if only_unconfirmed:
+            wanted = wanted.where(PatientMerge.although_contradicting.is_(False))
+        fresh = {key for row in connection.execute(wanted) for key in row} - reached
+        reached |= fresh
+    return frozenset(reached)
+
+
+def _assignments() -> Select[Any]:
+    return select(StudyAssignment).where(StudyAssignment.undone_at.is_(None))
+
+
+def _merges_of(one_key: int, other_key: int) -> Select[Any]:
+    keys = (one_key, other_key)
+    return select(PatientMerge).where(
+        PatientMerge.one_key.in_(keys), PatientMerge.other_key.in_(keys), PatientMerge.undone_at.is_(None)
+    )
+
+
+def _studies_of_person(connection: Connection, patient_key: int) -> dict[str, Demographics]:
+    keys = person_of(connection, patient_key).keys
+    wanted = select(Study).where(belongs_to(keys, assigned_to(connection, keys))).order_by(Study.id)
+    return {row.study_instance_uid: _said_in(row) for row in connection.execute(wanted)}
+
+
+def _said_in(row: Any) -> Demographics:
+    return Demographics(patient_name=row.patient_name, birth_date=row.birth_date, sex=row.sex)
+
+
+def _contradictions(studies: dict[str, Demographics], others: dict[str, Demographics]) -> tuple[Contradiction, ...]:
+    """Each contradiction once, with the first two studies that have it."""
+    found: dict[tuple[Demographics, Demographics], Contradiction] = {}
+    for uid, one in studies.items():
+        for other_uid, other in others.items():
+            attributes = contradicting_demographics(one, other)
+            if attributes and (one, other) not in found:
+                found[one, other] = Contradiction(
+                    study_instance_uid=uid,
+                    said=one,
+                    other_study_instance_uid=other_uid,
+                    other_said=other,
+                    attributes=tuple(map(str, attributes)),
+                )
+    return tuple(found.values())
+
+
+def _said_columns(said: Said, although_contradicting: bool) -> dict[str, Any]:
+    return {"although_contradicting": although_contradicting, "made_by": said.by, "made_at": said.at}
+
+
+def _undo(connection: Connection, table: type[PatientMerge], row_id: int, said: Said) -> None:
+    connection.execute(update(table).where(table.id == row_id).values(undone_by=said.by, undone_at=said.at))
+
+
+def _undo_assignment(connection: Connection, study_id: int, said: Said) -> bool:
+    """Mark the standing assignment of a study; False when there is none."""
+    undone = connection.execute(
+        update(StudyAssignment)
+        .where(StudyAssignment.study_id == study_id, StudyAssignment.undone_at.is_(None))
+        .values(undone_by=said.by, undone_at=said.at)
+    )
+    return undone.rowcount > 0
