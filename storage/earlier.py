@@ -2,13 +2,26 @@
 
 from datetime import timedelta
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, select
 
 from storage.database import AnyRow
 from storage.errors import UnknownStudyError
+from storage.link_models import StudyAssignment
 from storage.models import Patient, Study
-from storage.patient_links import Assigned, Person, assigned_to, assignment_of, belongs_to, person_of
+from storage.patient_links import Assigned, Person, assigned_to, belongs_to, person_of
 from storage.records import Demographics, PriorCandidate
+
+_COLUMNS = (
+    Study.id,
+    Study.patient_key,
+    Study.study_instance_uid,
+    Study.ct_acquired_at,
+    Study.patient_name,
+    Study.birth_date,
+    Study.sex,
+    Study.state,
+    Study.instance_count,
+)
 
 
 def prior_candidates(
@@ -23,14 +36,13 @@ def prior_candidates(
         UnknownStudyError: The index has no such study.
     """
     current = _study_row(connection, study_instance_uid)
-    assigned = assignment_of(connection, current.id)
-    has_patient = bool(current.patient_id) or assigned is not None
+    has_patient = bool(current.patient_id) or current.assigned_key is not None
     if not has_patient or current.ct_acquired_at is None or current.has_identity_conflict:
         return ()
-    person = person_of(connection, assigned.patient_key if assigned else current.patient_key)
+    person = person_of(connection, current.assigned_key or current.patient_key)
     assigned_studies = assigned_to(connection, person.keys)
     rows = connection.execute(
-        select(Study)
+        select(*_COLUMNS)
         .where(
             belongs_to(person.keys, assigned_studies),
             Study.ct_acquired_at < current.ct_acquired_at,
@@ -39,12 +51,25 @@ def prior_candidates(
         )
         .order_by(Study.ct_acquired_at.desc())
     )
-    is_sure = assigned is not None and assigned.although_contradicting
+    is_sure = bool(current.although_contradicting)
     return tuple(_candidate(row, person, assigned_studies.get(row.id), is_sure=is_sure) for row in rows)
 
 
 def _study_row(connection: Connection, study_instance_uid: str) -> AnyRow:
-    wanted = select(Study, Patient.patient_id).join(Patient, Patient.id == Study.patient_key)
+    """The study with its patient ID, and where an administrator put it."""
+    is_standing = and_(StudyAssignment.study_id == Study.id, StudyAssignment.undone_at.is_(None))
+    wanted = (
+        select(
+            Study.patient_key,
+            Study.ct_acquired_at,
+            Study.has_identity_conflict,
+            Patient.patient_id,
+            StudyAssignment.patient_key.label("assigned_key"),
+            StudyAssignment.although_contradicting,
+        )
+        .join(Patient, Patient.id == Study.patient_key)
+        .outerjoin(StudyAssignment, is_standing)
+    )
     row = connection.execute(wanted.where(Study.study_instance_uid == study_instance_uid)).one_or_none()
     if row is None:
         raise UnknownStudyError(study_instance_uid)

@@ -50,15 +50,17 @@ class Said:
 
 def person_of(connection: Connection, patient_key: int) -> Person:
     """The patient with all that were merged with them, over any number of steps."""
-    merged = _merged_with(connection, patient_key, only_unconfirmed=False)
-    unconfirmed = _merged_with(connection, patient_key, only_unconfirmed=True) if len(merged) > 1 else merged
-    return Person(keys=merged, unconfirmed_keys=unconfirmed)
-
-
-def assignment_of(connection: Connection, study_id: int) -> Assigned | None:
-    """Where the study was put; None when it belongs to the patient that its images name."""
-    row = connection.execute(_assignments().where(StudyAssignment.study_id == study_id)).one_or_none()
-    return Assigned(patient_key=row.patient_key, although_contradicting=row.although_contradicting) if row else None
+    merges: set[tuple[int, int, bool]] = set()
+    reached, fresh = {patient_key}, {patient_key}
+    while fresh:
+        touching = or_(PatientMerge.one_key.in_(fresh), PatientMerge.other_key.in_(fresh))
+        columns = (PatientMerge.one_key, PatientMerge.other_key, PatientMerge.although_contradicting)
+        rows = connection.execute(select(*columns).where(touching, PatientMerge.undone_at.is_(None)))
+        merges |= {(row.one_key, row.other_key, row.although_contradicting) for row in rows}
+        fresh = {key for one, other, _ in merges for key in (one, other)} - reached
+        reached |= fresh
+    unconfirmed = [(one, other) for one, other, although_contradicting in merges if not although_contradicting]
+    return Person(keys=frozenset(reached), unconfirmed_keys=_connected(patient_key, unconfirmed))
 
 
 def assigned_to(connection: Connection, patient_keys: Collection[int]) -> dict[int, Assigned]:
@@ -185,15 +187,11 @@ def unassign(connection: Connection, study_instance_uid: str, *, said: Said) -> 
         raise NotAssignedError
 
 
-def _merged_with(connection: Connection, patient_key: int, *, only_unconfirmed: bool) -> frozenset[int]:
-    """The patient and everyone whom a chain of merges leads to."""
+def _connected(patient_key: int, pairs: Collection[tuple[int, int]]) -> frozenset[int]:
+    """The patient and everyone whom a chain of pairs leads to."""
     reached, fresh = {patient_key}, {patient_key}
     while fresh:
-        touching = or_(PatientMerge.one_key.in_(fresh), PatientMerge.other_key.in_(fresh))
-        wanted = select(PatientMerge.one_key, PatientMerge.other_key).where(touching, PatientMerge.undone_at.is_(None))
-        if only_unconfirmed:
-            wanted = wanted.where(PatientMerge.although_contradicting.is_(False))
-        fresh = {key for row in connection.execute(wanted) for key in row} - reached
+        fresh = {key for pair in pairs if fresh.intersection(pair) for key in pair} - reached
         reached |= fresh
     return frozenset(reached)
 
