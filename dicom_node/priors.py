@@ -71,6 +71,14 @@ def select_priors(
     return PriorSelection(linked=chosen, refused=tuple(refused))
 
 
+def candidates_in_words(current: Demographics, candidates: Sequence[PriorCandidate]) -> str:
+    """How many earlier studies the index has, and why some of them are not linked; without patient data."""
+    reasons = [contradiction(current, one.demographics) for one in candidates if not one.is_confirmed]
+    refused = [reason for reason in reasons if reason]
+    found = f"{len(candidates)} earlier CT studies in the index"
+    return f"{found}, {len(refused)} of them not linked: {'; '.join(dict.fromkeys(refused))}" if refused else found
+
+
 def choose_priors(
     priors: Sequence[Earlier], acquired_at: datetime | None, *, at: Callable[[Earlier], datetime], maximum_count: int
 ) -> tuple[Earlier, ...]:

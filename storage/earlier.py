@@ -2,26 +2,51 @@
 
 from datetime import timedelta
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, bindparam, select
 
 from storage.database import AnyRow
 from storage.errors import UnknownStudyError
 from storage.link_models import StudyAssignment
 from storage.models import Patient, Study
-from storage.patient_links import Assigned, Person, assigned_to, belongs_to, person_of
+from storage.patient_links import Assigned, Person, assigned_to, belongs_or_was_assigned, belongs_to_patients, person_of
 from storage.records import Demographics, PriorCandidate
 
-_COLUMNS = (
-    Study.id,
-    Study.patient_key,
-    Study.study_instance_uid,
-    Study.ct_acquired_at,
-    Study.patient_name,
-    Study.birth_date,
-    Study.sex,
-    Study.state,
-    Study.instance_count,
+_CURRENT = (
+    select(
+        Study.patient_key,
+        Study.ct_acquired_at,
+        Study.has_identity_conflict,
+        Patient.patient_id,
+        StudyAssignment.patient_key.label("assigned_key"),
+        StudyAssignment.although_contradicting,
+    )
+    .join(Patient, Patient.id == Study.patient_key)
+    .outerjoin(StudyAssignment, and_(StudyAssignment.study_id == Study.id, StudyAssignment.undone_at.is_(None)))
+    .where(Study.study_instance_uid == bindparam("study_instance_uid"))
 )
+"""The statements are made once: to make them takes longer than to ask them."""
+
+_EARLIER_OF_ANYBODY = (
+    select(
+        Study.id,
+        Study.patient_key,
+        Study.study_instance_uid,
+        Study.ct_acquired_at,
+        Study.patient_name,
+        Study.birth_date,
+        Study.sex,
+        Study.state,
+        Study.instance_count,
+    )
+    .where(
+        Study.ct_acquired_at < bindparam("before"),
+        Study.ct_acquired_at >= bindparam("since"),
+        Study.has_identity_conflict.is_(False),
+    )
+    .order_by(Study.ct_acquired_at.desc())
+)
+_EARLIER = _EARLIER_OF_ANYBODY.where(belongs_to_patients())
+_EARLIER_OR_ASSIGNED = _EARLIER_OF_ANYBODY.where(belongs_or_was_assigned())
 
 
 def prior_candidates(
@@ -40,37 +65,23 @@ def prior_candidates(
     if not has_patient or current.ct_acquired_at is None or current.has_identity_conflict:
         return ()
     person = person_of(connection, current.assigned_key or current.patient_key)
-    assigned_studies = assigned_to(connection, person.keys)
-    rows = connection.execute(
-        select(*_COLUMNS)
-        .where(
-            belongs_to(person.keys, assigned_studies),
-            Study.ct_acquired_at < current.ct_acquired_at,
-            Study.ct_acquired_at >= current.ct_acquired_at - timedelta(days=maximum_age_days),
-            Study.has_identity_conflict.is_(False),
-        )
-        .order_by(Study.ct_acquired_at.desc())
-    )
+    assigned = assigned_to(connection, person.keys)
+    values = {
+        "patient_keys": list(person.keys),
+        "since": current.ct_acquired_at - timedelta(days=maximum_age_days),
+        "before": current.ct_acquired_at,
+    }
+    if assigned:
+        rows = connection.execute(_EARLIER_OR_ASSIGNED, values | {"assigned": list(assigned)})
+    else:
+        rows = connection.execute(_EARLIER, values)
     is_sure = bool(current.although_contradicting)
-    return tuple(_candidate(row, person, assigned_studies.get(row.id), is_sure=is_sure) for row in rows)
+    return tuple(_candidate(row, person, assigned.get(row.id), is_sure=is_sure) for row in rows)
 
 
 def _study_row(connection: Connection, study_instance_uid: str) -> AnyRow:
     """The study with its patient ID, and where an administrator put it."""
-    is_standing = and_(StudyAssignment.study_id == Study.id, StudyAssignment.undone_at.is_(None))
-    wanted = (
-        select(
-            Study.patient_key,
-            Study.ct_acquired_at,
-            Study.has_identity_conflict,
-            Patient.patient_id,
-            StudyAssignment.patient_key.label("assigned_key"),
-            StudyAssignment.although_contradicting,
-        )
-        .join(Patient, Patient.id == Study.patient_key)
-        .outerjoin(StudyAssignment, is_standing)
-    )
-    row = connection.execute(wanted.where(Study.study_instance_uid == study_instance_uid)).one_or_none()
+    row = connection.execute(_CURRENT, {"study_instance_uid": study_instance_uid}).one_or_none()
     if row is None:
         raise UnknownStudyError(study_instance_uid)
     return row

@@ -10,7 +10,7 @@ from storage import patient_links
 from storage.database import reading, writing
 from storage.link_models import PatientMerge, StudyAssignment
 from storage.models import Patient, Study
-from storage.patient_links import Said, assigned_to, belongs_to, person_of
+from storage.patient_links import Said, assigned_to, person_of, studies_of
 from storage.patient_records import AssignmentView, MergeView, PatientStudy, PatientView
 from storage.records import Contradiction, Demographics, PatientKey
 
@@ -29,6 +29,10 @@ class PatientIndex:
         self._engine = engine
         self._now = now
         self._by = by
+
+    def close(self) -> None:
+        """Close the connections; new ones are opened when it is used again."""
+        self._engine.dispose()
 
     def contradictions_of_merge(self, one: PatientKey, other: PatientKey) -> tuple[Contradiction, ...]:
         """What contradicts between the studies of two patients."""
@@ -121,12 +125,12 @@ def _patients(connection: Connection, keys: frozenset[int]) -> tuple[PatientKey,
 def _studies(connection: Connection, keys: frozenset[int]) -> tuple[PatientStudy, ...]:
     """Newest first."""
     assigned = assigned_to(connection, keys)
-    rows = connection.execute(
+    wanted = (
         select(Study, Patient.patient_id, Patient.issuer)
         .join(Patient, Patient.id == Study.patient_key)
-        .where(belongs_to(keys, assigned))
         .order_by(Study.acquired_at.desc(), Study.id.desc())
     )
+    rows = studies_of(connection, wanted, keys, assigned)
     return tuple(
         PatientStudy(
             study_instance_uid=row.study_instance_uid,

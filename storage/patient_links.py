@@ -1,12 +1,25 @@
 """Who is who, as administrators say it: merges of patients, studies assigned to a patient."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, exists, insert, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    exists,
+    insert,
+    or_,
+    select,
+    update,
+)
 
+from storage.database import AnyRow, AnySelect
 from storage.errors import (
     AlreadyMergedError,
     NotAssignedError,
@@ -20,6 +33,16 @@ from storage.life import standing_of
 from storage.link_models import PatientMerge, StudyAssignment
 from storage.models import Patient, Study
 from storage.records import Contradiction, Demographics, PatientKey
+
+_PATIENT_KEYS: BindParameter[list[int]] = bindparam("patient_keys", expanding=True)
+
+_STANDING_MERGES = select(PatientMerge.one_key, PatientMerge.other_key, PatientMerge.although_contradicting).where(
+    or_(PatientMerge.one_key.in_(_PATIENT_KEYS), PatientMerge.other_key.in_(_PATIENT_KEYS)),
+    PatientMerge.undone_at.is_(None),
+)
+_STANDING_ASSIGNMENTS = select(
+    StudyAssignment.study_id, StudyAssignment.patient_key, StudyAssignment.although_contradicting
+).where(StudyAssignment.patient_key.in_(_PATIENT_KEYS), StudyAssignment.undone_at.is_(None))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,9 +76,7 @@ def person_of(connection: Connection, patient_key: int) -> Person:
     merges: set[tuple[int, int, bool]] = set()
     reached, fresh = {patient_key}, {patient_key}
     while fresh:
-        touching = or_(PatientMerge.one_key.in_(fresh), PatientMerge.other_key.in_(fresh))
-        columns = (PatientMerge.one_key, PatientMerge.other_key, PatientMerge.although_contradicting)
-        rows = connection.execute(select(*columns).where(touching, PatientMerge.undone_at.is_(None)))
+        rows = connection.execute(_STANDING_MERGES, {"patient_keys": list(fresh)})
         merges |= {(row.one_key, row.other_key, row.although_contradicting) for row in rows}
         fresh = {key for one, other, _ in merges for key in (one, other)} - reached
         reached |= fresh
@@ -65,24 +86,42 @@ def person_of(connection: Connection, patient_key: int) -> Person:
 
 def assigned_to(connection: Connection, patient_keys: Collection[int]) -> dict[int, Assigned]:
     """The studies that were put to one of these patients, by primary key."""
-    rows = connection.execute(_assignments().where(StudyAssignment.patient_key.in_(patient_keys)))
+    rows = connection.execute(_STANDING_ASSIGNMENTS, {"patient_keys": list(patient_keys)})
     return {
         row.study_id: Assigned(patient_key=row.patient_key, although_contradicting=row.although_contradicting)
         for row in rows
     }
 
 
-def belongs_to(patient_keys: Collection[int], assigned: Iterable[int]) -> Any:
-    """Condition that a study belongs to one of the patients: named by its images and not assigned elsewhere, or assigned."""
-    is_elsewhere = exists().where(
+def belongs_to_patients() -> ColumnElement[bool]:
+    """Condition that the images of a study name one of :patient_keys, and that it was not assigned elsewhere."""
+    return and_(Study.patient_key.in_(_PATIENT_KEYS), ~_is_assigned_elsewhere())
+
+
+def belongs_or_was_assigned() -> ColumnElement[bool]:
+    """The same, or that it is one of :assigned.
+
+    These are listed, not asked for in the same statement: PostgreSQL then finds both sides of the OR by their indexes.
+    """
+    is_named = or_(Study.patient_key.in_(_PATIENT_KEYS), Study.id.in_(bindparam("assigned", expanding=True)))
+    return and_(is_named, ~_is_assigned_elsewhere())
+
+
+def _is_assigned_elsewhere() -> ColumnElement[bool]:
+    return exists().where(
         StudyAssignment.study_id == Study.id,
         StudyAssignment.undone_at.is_(None),
-        StudyAssignment.patient_key.not_in(patient_keys),
+        StudyAssignment.patient_key.not_in(_PATIENT_KEYS),
     )
-    # The IDs as a list, not as a query: PostgreSQL then finds both sides of the OR by their indexes.
-    here = list(assigned)
-    is_named = Study.patient_key.in_(patient_keys)
-    return and_(or_(is_named, Study.id.in_(here)) if here else is_named, ~is_elsewhere)
+
+
+def studies_of(
+    connection: Connection, wanted: AnySelect, patient_keys: Collection[int], assigned: Collection[int]
+) -> Sequence[AnyRow]:
+    """Rows of a query for studies, of those that belong to the patients."""
+    condition = belongs_or_was_assigned() if assigned else belongs_to_patients()
+    values = {"patient_keys": list(patient_keys)} | ({"assigned": list(assigned)} if assigned else {})
+    return connection.execute(wanted.where(condition), values).all()
 
 
 def key_of(connection: Connection, patient: PatientKey) -> int:
@@ -196,10 +235,6 @@ def _connected(patient_key: int, pairs: Collection[tuple[int, int]]) -> frozense
     return frozenset(reached)
 
 
-def _assignments() -> Select[Any]:
-    return select(StudyAssignment).where(StudyAssignment.undone_at.is_(None))
-
-
 def _merges_of(one_key: int, other_key: int) -> Select[Any]:
     keys = (one_key, other_key)
     return select(PatientMerge).where(
@@ -209,8 +244,8 @@ def _merges_of(one_key: int, other_key: int) -> Select[Any]:
 
 def _studies_of_person(connection: Connection, patient_key: int) -> dict[str, Demographics]:
     keys = person_of(connection, patient_key).keys
-    wanted = select(Study).where(belongs_to(keys, assigned_to(connection, keys))).order_by(Study.id)
-    return {row.study_instance_uid: _said_in(row) for row in connection.execute(wanted)}
+    rows = studies_of(connection, select(Study).order_by(Study.id), keys, assigned_to(connection, keys))
+    return {row.study_instance_uid: _said_in(row) for row in rows}
 
 
 def _said_in(row: Any) -> Demographics:
