@@ -12,6 +12,7 @@ do not delay.
 
 import argparse
 import json
+import os
 import random
 import statistics
 import sys
@@ -62,6 +63,8 @@ def main() -> None:
         "studies": studies,
         "patients": studies // STUDIES_PER_PATIENT + 1,
         "limit_ms": LIMIT_MS,
+        "cores": os.cpu_count(),
+        "load_average": round(os.getloadavg()[0], 1),
     }
     with tempfile.TemporaryDirectory() as folder:
         report["sqlite"] = measure(f"sqlite:///{folder}/index.sqlite", studies=studies, repeats=options.repeats)
