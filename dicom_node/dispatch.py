@@ -27,6 +27,7 @@ from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.priors import select_priors
 from dicom_node.result_plan import result_plan
 from dicom_node.series_choice import rules_for_study
+from dicom_node.unread import without_ct_images
 from storage.disk import disk_errors
 from storage.errors import DiskError
 from storage.files import ResultStore
@@ -35,7 +36,10 @@ from storage.records import Claim, PriorCandidate
 
 logger = logging.getLogger(__name__)
 
-_TWO_PATIENTS = "images of two patients came under this Study Instance UID: nothing is run; correct the study in the PACS, send it again"
+_TWO_PATIENTS = (
+    "images of two patients came under this Study Instance UID: nothing is run; `dicom-node study show UID` names them, "
+    "`dicom-node study release UID NUMBER` takes the study with the images of one"
+)
 
 
 class Dispatcher:
@@ -80,9 +84,12 @@ class Dispatcher:
         return True
 
     def _run(self, claim: Claim, folder: Path, stop: Event) -> JobOutcome | None:
-        """Run the attempt under its lease; a study in which two patients are mixed is not run."""
+        """Run the attempt under its lease; a study of two patients is not run, nor one without images to read."""
         if self._index.study_has_identity_conflict(claim.study_instance_uid):
             return JobOutcome(kind=OutcomeKind.REFUSED, reason=_TWO_PATIENTS)
+        without_images = without_ct_images(self._index.stored_instances(claim.study_instance_uid))
+        if without_images:
+            return JobOutcome(kind=OutcomeKind.REFUSED, reason=without_images)
         try:
             spec = self._spec(claim)
         except PackStoreError as error:

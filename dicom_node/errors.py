@@ -12,6 +12,7 @@ NodeError
 ├── MissingOnnxError             the export to ONNX lacks packages (dicom_node.cli.model)
 ├── UnknownPeerError             the configuration has no peer of a name (dicom_node.ae_test.send)
 ├── LostTestSetError             a defect: the test set is not in its own index (dicom_node.ae_test.send)
+├── ContradictingPatientsError   patients that contradict were to be merged (dicom_node.cli.patient)
 ├── OtherPatientError            an earlier study is of somebody else (dicom_node.infer)
 ├── PacsError                    the small PACS cannot start (dicom_node.demo.pacs)
 ├── SendError                    the demo's node did not take a study (dicom_node.demo.send)

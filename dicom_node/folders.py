@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import combinations
 from pathlib import Path
 
 from pydicom.errors import InvalidDicomError
@@ -15,6 +16,7 @@ from dicom_node.errors import NodeError
 from dicom_node.listen.errors import NotUnderstoodError
 from dicom_node.listen.header import HEAD_BYTES, Header, read_header
 from pipeline.study import StudyFiles
+from storage.identity import contradicting_demographics, contradicting_keys
 from storage.records import Demographics, PatientKey
 
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
@@ -36,7 +38,7 @@ class FolderStudy:
     patient: PatientKey
     demographics: Demographics
     is_of_one_patient: bool
-    """False when its files carry several patient IDs or issuers; such a study is not to be analysed."""
+    """False when its files contradict each other about the patient; such a study is not to be analysed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,20 @@ def _study(study_instance_uid: str, found: Sequence[tuple[Path, Header]]) -> Fol
             paths=tuple(path for path, _ in found),
         ),
         patient=first.patient,
-        demographics=Demographics(patient_name=first.patient_name, birth_date=first.birth_date, sex=first.sex),
-        is_of_one_patient=all(header.patient == first.patient for _, header in found),
+        demographics=_demographics(first),
+        is_of_one_patient=_are_of_one_patient([header for _, header in found]),
     )
+
+
+def _are_of_one_patient(headers: Sequence[Header]) -> bool:
+    """Whether no two files contradict each other about the patient."""
+    named = {(header.patient, _demographics(header)) for header in headers}
+    return not any(
+        contradicting_keys(one[0], other[0]) or contradicting_demographics(one[1], other[1])
+        for one, other in combinations(named, 2)
+    )
+
+
+def _demographics(header: Header) -> Demographics:
+    """What a file says about the patient beside the ID."""
+    return Demographics(patient_name=header.patient_name, birth_date=header.birth_date, sex=header.sex)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 
 from config.settings import Settings
@@ -9,6 +10,7 @@ from dicom_node.clock import SystemClock
 from dicom_node.errors import NodeError
 from storage.database import is_sqlite, open_engine
 from storage.index import Index
+from storage.patient_index import PatientIndex
 
 
 class NoIndexError(NodeError):
@@ -22,8 +24,26 @@ def open_index(settings: Settings) -> Index:
         NoIndexError: The node never ran with this configuration.
         StorageError: The index cannot be opened.
     """
+    return Index(_open_engine(settings), now=SystemClock().now)
+
+
+def open_patient_index(settings: Settings, *, by: str) -> PatientIndex:
+    """What administrators say about patients, in the index of a node that ran before.
+
+    Args:
+        settings: Of the node.
+        by: Operator.
+
+    Raises:
+        NoIndexError: The node never ran with this configuration.
+        StorageError: The index cannot be opened.
+    """
+    return PatientIndex(_open_engine(settings), now=SystemClock().now, by=by)
+
+
+def _open_engine(settings: Settings) -> Engine:
     url = make_url(settings.database_url)
     if is_sqlite(url) and not Path(url.database or "").is_file():
         reason = f"no index at {url.database}: start the node once, or name its configuration with --config"
         raise NoIndexError(reason)
-    return Index(open_engine(settings.database_url), now=SystemClock().now)
+    return open_engine(settings.database_url)

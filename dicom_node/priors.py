@@ -1,12 +1,12 @@
 """Which earlier studies belong to a study, which are refused."""
 
-import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TypeVar
 
+from storage.identity import Attribute, contradicting_demographics, in_words
 from storage.records import Demographics, PriorCandidate
 
 Earlier = TypeVar("Earlier")
@@ -17,6 +17,12 @@ LEAST_GAP = timedelta(hours=12)
 EPISODE_GAP = timedelta(days=90)
 """A longer pause ends an episode of disease: COVID-19 pneumonia is followed up for 12 weeks (British Thoracic Society,
 "Guidance on respiratory follow up of patients with a clinico-radiological diagnosis of COVID-19 pneumonia", 2020)."""
+
+CORRECT = "correct the patient in the PACS"
+MARRIED = (
+    f"{CORRECT}, or, where it is one person under a new name, say so by "
+    "`dicom-node patient assign STUDY_UID PATIENT_ID --although-contradicting`"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +51,7 @@ def select_priors(
     """Choose earlier studies that are surely of the same patient.
 
     The candidates already share patient ID and issuer; what contradicts in birth date, sex or name is refused, never
-    guessed away.
+    guessed away, unless an administrator said that it is one person.
 
     Args:
         current: Of the study to be analysed.
@@ -56,13 +62,21 @@ def select_priors(
     linked: list[PriorCandidate] = []
     refused: list[RefusedPrior] = []
     for candidate in candidates:
-        reason = contradiction(current, candidate.demographics)
+        reason = "" if candidate.is_confirmed else contradiction(current, candidate.demographics)
         if reason:
             refused.append(RefusedPrior(study_instance_uid=candidate.study_instance_uid, reason=reason))
         else:
             linked.append(candidate)
     chosen = choose_priors(linked, acquired_at, at=lambda prior: prior.acquired_at, maximum_count=maximum_count)
     return PriorSelection(linked=chosen, refused=tuple(refused))
+
+
+def candidates_in_words(current: Demographics, candidates: Sequence[PriorCandidate]) -> str:
+    """How many earlier studies the index has, and why some of them are not linked; without patient data."""
+    reasons = [contradiction(current, one.demographics) for one in candidates if not one.is_confirmed]
+    refused = [reason for reason in reasons if reason]
+    found = f"{len(candidates)} earlier CT studies in the index"
+    return f"{found}, {len(refused)} of them not linked: {'; '.join(dict.fromkeys(refused))}" if refused else found
 
 
 def choose_priors(
@@ -98,22 +112,9 @@ def _oldest_of_episode(days: Sequence[Earlier], at: Callable[[Earlier], datetime
 
 
 def contradiction(one: Demographics, other: Demographics) -> str:
-    """Say which of birth date, sex or name contradict; empty when none does. An absent value contradicts nothing."""
-    pairs = (
-        ("birth date", one.birth_date.strip(), other.birth_date.strip()),
-        ("sex", one.sex.strip().upper(), other.sex.strip().upper()),
-        ("name", comparable_name(one.patient_name), comparable_name(other.patient_name)),
-    )
-    differing = [what for what, left, right in pairs if left and right and left != right]
-    if not differing:
+    """Say which of birth date, sex or name contradict, and what to do; empty when none does."""
+    attributes = contradicting_demographics(one, other)
+    if not attributes:
         return ""
-    return f"same patient ID, but the {' and '.join(differing)} differ: not linked; correct the patient in the PACS"
-
-
-def comparable_name(person_name: str) -> str:
-    """A person name (PS3.5 6.2.1) without what two systems may write differently: case, accents, empty components."""
-    alphabetic = person_name.split("=")[0]
-    plain = unicodedata.normalize("NFKD", alphabetic)
-    letters = "".join(character for character in plain if not unicodedata.combining(character))
-    parts = [part.strip().casefold() for part in letters.replace("^", " ").split()]
-    return " ".join(sorted(part for part in parts if part))
+    cure = MARRIED if attributes == (Attribute.NAME,) else CORRECT
+    return f"same patient ID, but {in_words(attributes)}: not linked; {cure}"

@@ -55,6 +55,8 @@ class NodeStatus:
     """What `status --json` prints."""
 
     at: datetime
+    alerts: tuple[str, ...]
+    """What waits for an administrator, and what to do; a sentence each."""
     studies: dict[State, int]
     """How many are in each state; every state is named."""
     processes: tuple[ProcessStatus, ...]
@@ -72,13 +74,24 @@ def node_status(settings: Settings, index: Index, *, clock: Clock) -> NodeStatus
     """
     now = clock.now()
     usage = disk_usage(settings.data_dir)
+    studies = index.counts_by_state()
     return NodeStatus(
         at=now,
-        studies=index.counts_by_state(),
+        alerts=_alerts(studies),
+        studies=studies,
         processes=tuple(_process(heartbeat, now) for heartbeat in index.heartbeats()),
         destinations=tuple(_destination(index, peer) for peer in settings.destinations),
         disk=DiskStatus(free_bytes=usage.free, total_bytes=usage.total, floor_bytes=settings.storage.free_floor_bytes),
     )
+
+
+def _alerts(studies: dict[State, int]) -> tuple[str, ...]:
+    """What does not go on by itself."""
+    held = studies[State.HELD]
+    if not held:
+        return ()
+    subject = "1 study names" if held == 1 else f"{held} studies name"
+    return (f"{subject} two patients, nothing of it is run: dicom-node study list --state held",)
 
 
 def _process(heartbeat: Heartbeat, now: datetime) -> ProcessStatus:

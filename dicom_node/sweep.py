@@ -5,6 +5,7 @@ import logging
 from config.settings import Settings
 from dicom_node.clock import Clock
 from dicom_node.completion import CompletionRule, CompletionWatch
+from dicom_node.priors import candidates_in_words
 from storage.errors import IllegalTransitionError
 from storage.index import Index
 from storage.lifecycle import Event, State
@@ -57,7 +58,7 @@ class CompletenessSweep:
         candidates = self._index.prior_candidates(study_instance_uid, maximum_age_days=self._maximum_age_days)
         under_way = [candidate for candidate in candidates if candidate.state in _UNDER_WAY]
         if not under_way:
-            return f"{len(candidates)} earlier CT studies in the index"
+            return candidates_in_words(self._index.demographics_of(study_instance_uid), candidates)
         if now_s - since_s >= self._maximum_wait_s:
             return f"{len(under_way)} earlier studies still under way after {self._maximum_wait_s:g} s"
         return ""

@@ -4,6 +4,14 @@ StorageError
 ├── IllegalTransitionError       the life of a study has no such step
 ├── UnknownStudyError
 ├── NothingToSendError
+├── IdentityError
+│   ├── UnknownPatientError
+│   ├── SamePatientError
+│   ├── AlreadyMergedError
+│   ├── NotMergedError
+│   ├── NotAssignedError
+│   ├── NotHeldError
+│   └── UnknownChoiceError
 ├── DataFolderInUseError
 ├── IndexStateError
 │   ├── IndexBusyError           retryable
@@ -52,6 +60,43 @@ class UnknownStudyError(StorageError):
 
 class NothingToSendError(StorageError):
     """There is nothing to send: the study has no result yet, or no peer of the configuration receives results."""
+
+
+class IdentityError(StorageError):
+    """What was said about patients cannot be kept."""
+
+
+class UnknownPatientError(IdentityError):
+    """The index has no patient with this ID and issuer (ID@ISSUER); `dicom-node patient show ID` lists the issuers."""
+
+
+class SamePatientError(IdentityError):
+    """The two are one patient already; `dicom-node patient assign STUDY_UID ID` overrules a contradiction of a study."""
+
+
+class AlreadyMergedError(IdentityError):
+    """This merge stands already; `dicom-node patient show ID` shows it."""
+
+
+class NotMergedError(IdentityError):
+    """These two were not merged with each other; `dicom-node patient show ID` shows which merges there are."""
+
+
+class NotAssignedError(IdentityError):
+    """The study was not assigned to a patient; it belongs to the one that its images name."""
+
+
+class NotHeldError(IdentityError):
+    """The study does not name two patients; there is nothing to release."""
+
+
+class UnknownChoiceError(IdentityError):
+    """The study has no patient of this number; `dicom-node study show UID` counts them."""
+
+    def __init__(self, patients: int) -> None:
+        """Keep how many patients the study has."""
+        self.patients = patients
+        super().__init__(f"1 to {patients}")
 
 
 class DataFolderInUseError(StorageError):

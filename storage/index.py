@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Engine, delete, insert
 
-from storage import attempts, deliveries, life, negotiated, receiving, views
+from storage import attempts, deliveries, earlier, hold, life, negotiated, receiving, views
 from storage.database import reading, writing
 from storage.errors import IllegalTransitionError
 from storage.lifecycle import Event, State
@@ -76,7 +76,7 @@ class Index:
             return views.studies_in(connection, state)
 
     def apply(self, study_instance_uid: str, event: Event, *, why: str) -> State:
-        """Move a study a step on and write it into its history.
+        """Move a study a step on and write it into its history; what names two patients is held and not run again.
 
         Raises:
             IllegalTransitionError: The study stands where this step does not exist, or the event does not come alone.
@@ -86,16 +86,18 @@ class Index:
             study = life.standing_of(connection, study_instance_uid)
             if event not in APPLICABLE:
                 raise IllegalTransitionError(study.state, event)
+            if event is Event.RETRIED and hold.is_mixed(connection, study.study_id):
+                event, why = Event.PATIENT_CONTRADICTED, receiving.NOT_DECIDED
             return life.move(connection, study, event, why=why, at=self._now()).state
 
     def prior_candidates(self, study_instance_uid: str, *, maximum_age_days: float) -> tuple[PriorCandidate, ...]:
-        """Earlier CT studies under the same patient ID and issuer, newest first.
+        """Earlier CT studies of the same person, newest first: same patient ID and issuer, or merged, or assigned.
 
         There are none for a patient without an ID, for a study without CT or acquisition date, and for studies in which
         two patients were mixed.
         """
         with reading(self._engine) as connection:
-            return views.prior_candidates(connection, study_instance_uid, maximum_age_days=maximum_age_days)
+            return earlier.prior_candidates(connection, study_instance_uid, maximum_age_days=maximum_age_days)
 
     def demographics_of(self, study_instance_uid: str) -> Demographics:
         """What the sender said about the patient of the study."""
@@ -106,6 +108,22 @@ class Index:
         """Whether instances of another patient came under this Study Instance UID; such a study is not to be run."""
         with reading(self._engine) as connection:
             return views.has_identity_conflict(connection, study_instance_uid)
+
+    def release_held(self, study_instance_uid: str, number: int, *, by: str) -> State:
+        """Take a held study with the instances of one of its patients, as `StudyView.patients` numbers them.
+
+        Args:
+            study_instance_uid: Of the study.
+            number: Of the patient.
+            by: Operator.
+
+        Raises:
+            NotHeldError: The study does not name two patients.
+            UnknownChoiceError: It has no patient of this number.
+            UnknownStudyError: The index has no such study.
+        """
+        with writing(self._engine) as connection:
+            return hold.release(connection, study_instance_uid, number, by=by, at=self._now())
 
     def stored_instances(self, study_instance_uid: str) -> tuple[StoredInstance, ...]:
         """The instances of the study that may be used, in the order of their arrival."""

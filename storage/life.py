@@ -10,8 +10,13 @@ from storage.errors import UnknownStudyError
 from storage.lifecycle import INITIAL, Event, State, next_state
 from storage.models import Attempt, Delivery, History, Outcome, Progress, Study
 
-RUNS_ANEW = frozenset({Event.INSTANCE_ARRIVED, Event.RETRIED})
+RUNS_ANEW = frozenset({Event.INSTANCE_ARRIVED, Event.RETRIED, Event.RELEASED})
 """Events after which the whole study runs again: what was made before is superseded."""
+
+_ONLY_COUNTED = frozenset({Event.INSTANCE_ARRIVED, Event.PATIENT_CONTRADICTED})
+
+STOPS_WORK = frozenset({Event.DISCARDED, Event.PATIENT_CONTRADICTED})
+"""Events that end a running attempt, and keep here what was not sent yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +54,13 @@ def note_birth(connection: Connection, study_id: int, *, why: str, at: datetime)
 def move(connection: Connection, study: Standing, event: Event, *, why: str, at: datetime) -> Standing:
     """Take the study one step on and write it into its history.
 
-    An instance that changes nothing but the count of a study leaves no line in the history.
+    An instance that changes nothing but a count of the study leaves no line in the history.
 
     Raises:
         IllegalTransitionError: The table has no such step.
     """
     moved = _after(study, event)
-    if moved == study and event is Event.INSTANCE_ARRIVED:
+    if moved == study and event in _ONLY_COUNTED:
         return study
     if moved.state is not study.state:
         moved = _leave_behind(connection, moved, event, why=why, at=at)
@@ -82,9 +87,9 @@ def _after(study: Standing, event: Event) -> Standing:
 
 def _leave_behind(connection: Connection, study: Standing, event: Event, *, why: str, at: datetime) -> Standing:
     """End what the step makes void: deliveries of an older result, a running attempt."""
-    if event in RUNS_ANEW or event is Event.DISCARDED:
+    if event in RUNS_ANEW or event in STOPS_WORK:
         supersede_deliveries(connection, study.study_id, at=at)
-    if event is Event.DISCARDED:
+    if event in STOPS_WORK:
         _close_open_attempt(connection, study.study_id, why=why, at=at)
     if event in RUNS_ANEW and _was_tried(connection, study):
         return replace(study, revision=study.revision + 1)

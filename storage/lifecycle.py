@@ -23,6 +23,7 @@ class State(_Sentenced):
     """Where a study stands."""
 
     RECEIVING = "receiving", "Instances arrive; the study is not yet seen as complete."
+    HELD = "held", "The instances of the study name two patients; nothing is run or sent until an operator decides."
     WAITING_FOR_PRIORS = "waiting_for_priors", "The study is complete; earlier studies of the patient are looked for."
     READY = "ready", "Everything is there; the study waits for a worker."
     PROCESSING = "processing", "A worker holds the study and runs the pipeline."
@@ -43,8 +44,13 @@ class Event(_Sentenced):
     )
     CONFLICT_FOUND = (
         "conflict_found",
-        "An instance came that contradicts the study: other bytes under a known UID, or another patient.",
+        "An instance came that contradicts the study: other bytes under a known UID.",
     )
+    PATIENT_CONTRADICTED = (
+        "patient_contradicted",
+        "An instance came that names another patient than the study does; a running attempt is stopped.",
+    )
+    RELEASED = "released", "An operator said which of the patients the study belongs to."
     COMPLETED = "completed", "The rule of completeness holds."
     COMPLETED_BY_OPERATOR = "completed_by_operator", "An operator said that there is nothing to wait for."
     PRIORS_SETTLED = "priors_settled", "The earlier studies are here, or there is no more waiting for them."
@@ -68,20 +74,29 @@ INITIAL = State.RECEIVING
 TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.RECEIVING, Event.INSTANCE_ARRIVED): State.RECEIVING,
     (State.RECEIVING, Event.CONFLICT_FOUND): State.RECEIVING,
+    (State.RECEIVING, Event.PATIENT_CONTRADICTED): State.HELD,
     (State.RECEIVING, Event.COMPLETED): State.WAITING_FOR_PRIORS,
     (State.RECEIVING, Event.COMPLETED_BY_OPERATOR): State.WAITING_FOR_PRIORS,
     (State.RECEIVING, Event.DISCARDED): State.SKIPPED,
+    (State.HELD, Event.INSTANCE_ARRIVED): State.HELD,
+    (State.HELD, Event.CONFLICT_FOUND): State.HELD,
+    (State.HELD, Event.PATIENT_CONTRADICTED): State.HELD,
+    (State.HELD, Event.RELEASED): State.RECEIVING,
+    (State.HELD, Event.DISCARDED): State.SKIPPED,
     (State.WAITING_FOR_PRIORS, Event.INSTANCE_ARRIVED): State.RECEIVING,
     (State.WAITING_FOR_PRIORS, Event.CONFLICT_FOUND): State.WAITING_FOR_PRIORS,
+    (State.WAITING_FOR_PRIORS, Event.PATIENT_CONTRADICTED): State.HELD,
     (State.WAITING_FOR_PRIORS, Event.PRIORS_SETTLED): State.READY,
     (State.WAITING_FOR_PRIORS, Event.COMPLETED_BY_OPERATOR): State.READY,
     (State.WAITING_FOR_PRIORS, Event.DISCARDED): State.SKIPPED,
     (State.READY, Event.INSTANCE_ARRIVED): State.RECEIVING,
     (State.READY, Event.CONFLICT_FOUND): State.READY,
+    (State.READY, Event.PATIENT_CONTRADICTED): State.HELD,
     (State.READY, Event.CLAIMED): State.PROCESSING,
     (State.READY, Event.DISCARDED): State.SKIPPED,
     (State.PROCESSING, Event.INSTANCE_ARRIVED): State.PROCESSING,
     (State.PROCESSING, Event.CONFLICT_FOUND): State.PROCESSING,
+    (State.PROCESSING, Event.PATIENT_CONTRADICTED): State.HELD,
     (State.PROCESSING, Event.ATTEMPT_SUCCEEDED): State.PROCESSED,
     (State.PROCESSING, Event.ATTEMPT_REFUSED): State.SKIPPED,
     (State.PROCESSING, Event.ATTEMPT_FAILED_FOR_NOW): State.READY,
@@ -90,12 +105,14 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PROCESSING, Event.DISCARDED): State.SKIPPED,
     (State.PROCESSED, Event.INSTANCE_ARRIVED): State.RECEIVING,
     (State.PROCESSED, Event.CONFLICT_FOUND): State.PROCESSED,
+    (State.PROCESSED, Event.PATIENT_CONTRADICTED): State.HELD,
     (State.PROCESSED, Event.SENDING_STARTED): State.SENDING,
     (State.PROCESSED, Event.RESENT): State.SENDING,
     (State.PROCESSED, Event.RETRIED): State.WAITING_FOR_PRIORS,
     (State.PROCESSED, Event.DISCARDED): State.SKIPPED,
     (State.SENDING, Event.INSTANCE_ARRIVED): State.RECEIVING,
     (State.SENDING, Event.CONFLICT_FOUND): State.SENDING,
+    (State.SENDING, Event.PATIENT_CONTRADICTED): State.HELD,
     (State.SENDING, Event.ALL_DELIVERED): State.DELIVERED,
     (State.SENDING, Event.DELIVERY_GAVE_UP): State.DELIVERY_FAILED,
     (State.SENDING, Event.RESENT): State.SENDING,
@@ -103,17 +120,22 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.SENDING, Event.DISCARDED): State.SKIPPED,
     (State.DELIVERED, Event.INSTANCE_ARRIVED): State.RECEIVING,
     (State.DELIVERED, Event.CONFLICT_FOUND): State.DELIVERED,
+    (State.DELIVERED, Event.PATIENT_CONTRADICTED): State.HELD,
     (State.DELIVERED, Event.RESENT): State.SENDING,
     (State.DELIVERED, Event.RETRIED): State.WAITING_FOR_PRIORS,
     (State.SKIPPED, Event.INSTANCE_ARRIVED): State.RECEIVING,
     (State.SKIPPED, Event.CONFLICT_FOUND): State.SKIPPED,
+    (State.SKIPPED, Event.PATIENT_CONTRADICTED): State.HELD,
+    (State.SKIPPED, Event.RELEASED): State.RECEIVING,
     (State.SKIPPED, Event.RETRIED): State.WAITING_FOR_PRIORS,
     (State.PIPELINE_FAILED, Event.INSTANCE_ARRIVED): State.RECEIVING,
     (State.PIPELINE_FAILED, Event.CONFLICT_FOUND): State.PIPELINE_FAILED,
+    (State.PIPELINE_FAILED, Event.PATIENT_CONTRADICTED): State.HELD,
     (State.PIPELINE_FAILED, Event.RETRIED): State.WAITING_FOR_PRIORS,
     (State.PIPELINE_FAILED, Event.DISCARDED): State.SKIPPED,
     (State.DELIVERY_FAILED, Event.INSTANCE_ARRIVED): State.RECEIVING,
     (State.DELIVERY_FAILED, Event.CONFLICT_FOUND): State.DELIVERY_FAILED,
+    (State.DELIVERY_FAILED, Event.PATIENT_CONTRADICTED): State.HELD,
     (State.DELIVERY_FAILED, Event.RESENT): State.SENDING,
     (State.DELIVERY_FAILED, Event.RETRIED): State.WAITING_FOR_PRIORS,
     (State.DELIVERY_FAILED, Event.DISCARDED): State.SKIPPED,

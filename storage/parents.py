@@ -15,6 +15,9 @@ from storage.records import PatientKey, ReceivedInstance
 SeriesUids = tuple[str, str]
 """Study and Series Instance UID: only both together name a series."""
 
+CT = "CT"
+"""Modality of computed tomography (PS3.3 C.7.3.1.1.1)."""
+
 FIRST = "first instance received"
 
 SAID_BY_SENDER = ("patient_name", "birth_date", "sex", "accession_number", "description")
@@ -48,9 +51,9 @@ def said_by(instance: ReceivedInstance) -> dict[str, str]:
     }
 
 
-def patient_keys(connection: Connection, batch: Sequence[ReceivedInstance]) -> dict[PatientKey, int]:
-    """Primary key of each patient of the batch."""
-    wanted = dict.fromkeys(instance.patient for instance in batch)
+def patient_keys(connection: Connection, patients: Iterable[PatientKey]) -> dict[PatientKey, int]:
+    """Primary key of each patient; who is new is put into the index."""
+    wanted = dict.fromkeys(patients)
     pairs = [(patient.patient_id, patient.issuer) for patient in wanted]
     rows = connection.execute(select(Patient).where(tuple_(Patient.patient_id, Patient.issuer).in_(pairs)))
     keys = {PatientKey(patient_id=row.patient_id, issuer=row.issuer): row.id for row in rows}

@@ -8,16 +8,24 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, tuple_, update
 
+from storage.identity import Attribute, contradicting_demographics, contradicting_keys
 from storage.life import move
 from storage.lifecycle import Event
+from storage.link_models import ForeignPatient
 from storage.models import Instance, ResultObject, Study, Use
-from storage.parents import KnownStudy, SeriesUids, known_studies, patient_keys, said_by, series_keys
-from storage.records import PatientKey, ReceivedInstance, Recorded
+from storage.parents import CT, KnownStudy, SeriesUids, known_studies, patient_keys, said_by, series_keys
+from storage.records import Demographics, PatientKey, ReceivedInstance, Recorded
 
-CT = "CT"
-"""Modality of computed tomography (PS3.3 C.7.3.1.1.1)."""
+STARTS_WORK = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
+"""CT Image, Enhanced CT Image, Legacy Converted Enhanced CT Image Storage (PS3.4 B.5): what the pipeline reads.
+
+Everything else is kept and shown, and reopens no study: reports, segmentations, captures, images of other modalities.
+"""
 
 MORE = "a further instance was received"
+OTHER_BYTES = "an instance came again with other bytes; the first one stays in use"
+NOT_DECIDED = "the instances name two patients, and no operator decided which of them the study is of"
+STILL_MIXED = "a further instance came for a study that names two patients"
 
 _RECORDED_FROM_USE = {
     Use.USED: Recorded.NEW,
@@ -25,13 +33,9 @@ _RECORDED_FROM_USE = {
     Use.OTHER_PATIENT: Recorded.OTHER_PATIENT,
     Use.OWN_RESULT: Recorded.OWN_RESULT,
 }
+_CONFLICTS = frozenset({Use.OTHER_BYTES, Use.OTHER_PATIENT})
 
-_WHY_CONFLICT = {
-    Use.OTHER_BYTES: "an instance came again with other bytes; the first one stays in use",
-    Use.OTHER_PATIENT: "an instance of another patient came under this Study Instance UID; it is kept, not used",
-}
-
-_Placed = tuple[ReceivedInstance, Use]
+_Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,12 +51,44 @@ class _Known:
     """SOP Instance UIDs of the batch that are our results."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
+class _Filed:
+    """What the batch adds to one study, and what the study then says of its patient."""
+
+    patient: PatientKey
+    said: dict[str, str]
+    used: list[ReceivedInstance] = field(default_factory=list)
+    uses: list[Use] = field(default_factory=list)
+    contradicting: tuple[Attribute, ...] = ()
+    """What the first foreign instance contradicts."""
+
+    def contradictions(self, instance: ReceivedInstance) -> tuple[Attribute, ...]:
+        """What an instance says against the study; an empty value says nothing."""
+        known = Demographics(**{column: self.said[column] for column in _DEMOGRAPHICS})
+        keys = contradicting_keys(self.patient, instance.patient)
+        return keys + contradicting_demographics(known, _demographics(instance))
+
+    def learn(self, instance: ReceivedInstance) -> None:
+        """Fill gaps in what the study says; nothing is overwritten."""
+        self.used.append(instance)
+        self.patient = PatientKey(
+            patient_id=self.patient.patient_id or instance.patient.patient_id,
+            issuer=self.patient.issuer or instance.patient.issuer,
+        )
+        if not all(self.said.values()):
+            self.said = {column: value or said_by(instance)[column] for column, value in self.said.items()}
+
+
+@dataclass(slots=True, kw_only=True)
 class _Placing:
     """What the batch adds."""
 
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    by_study: dict[str, list[_Placed]] = field(default_factory=lambda: defaultdict(list))
+    rows: list[_Row] = field(default_factory=list)
+    foreign: list[tuple[_Row, Demographics]] = field(default_factory=list)
+    by_study: dict[str, _Filed] = field(default_factory=dict)
+
+
+_DEMOGRAPHICS = ("patient_name", "birth_date", "sex")
 
 
 def record_batch(connection: Connection, batch: Sequence[ReceivedInstance], *, at: datetime) -> tuple[Recorded, ...]:
@@ -66,19 +102,19 @@ def record_batch(connection: Connection, batch: Sequence[ReceivedInstance], *, a
     answers = tuple(_place(instance, known, placing) for instance in batch)
     if placing.rows:
         connection.execute(insert(Instance), placing.rows)
-    for study_uid, placed in placing.by_study.items():
-        _take_in(connection, known.studies[study_uid], placed, at=at)
+    for row, demographics in placing.foreign:
+        _insert_foreign(connection, row, demographics)
+    for study_uid, filed in placing.by_study.items():
+        _take_in(connection, known.studies[study_uid], filed, at=at)
     return answers
 
 
-def contradict(one: PatientKey, other: PatientKey) -> bool:
-    """Whether two instances of one study name different patients; an issuer that one leaves out contradicts nothing."""
-    issuers_differ = bool(one.issuer and other.issuer) and one.issuer != other.issuer
-    return one.patient_id != other.patient_id or issuers_differ
+def _demographics(instance: ReceivedInstance) -> Demographics:
+    return Demographics(patient_name=instance.patient_name, birth_date=instance.birth_date, sex=instance.sex)
 
 
 def _look_up(connection: Connection, batch: Sequence[ReceivedInstance], *, at: datetime) -> _Known:
-    patients = patient_keys(connection, batch)
+    patients = patient_keys(connection, (instance.patient for instance in batch))
     studies = known_studies(connection, batch, patients=patients, at=at)
     series = series_keys(connection, batch, studies=studies)
     return _Known(
@@ -117,22 +153,46 @@ def _place(instance: ReceivedInstance, known: _Known, placing: _Placing) -> Reco
     copies = known.copies[series_id, instance.sop_instance_uid]
     if instance.sha256 in copies:
         return Recorded.DUPLICATE
-    use = _use(instance, known, is_first=not copies)
-    patient_key = known.patients[instance.patient]
-    placing.rows.append(
-        {"series_id": series_id, "copy": len(copies), "use": use, "patient_key": patient_key} | _columns(instance)
+    study = known.studies[instance.study_instance_uid]
+    filed = placing.by_study.setdefault(
+        instance.study_instance_uid, _Filed(patient=study.patient, said=dict(study.said))
     )
-    placing.by_study[instance.study_instance_uid].append((instance, use))
+    use = _use(instance, known, filed, is_first=not copies)
+    patient_key = known.patients[instance.patient]
+    row = {"series_id": series_id, "copy": len(copies), "use": use, "patient_key": patient_key} | _columns(instance)
+    if use is Use.OTHER_PATIENT:
+        placing.foreign.append((row, _demographics(instance)))
+    else:
+        placing.rows.append(row)
     copies.append(instance.sha256)
     return _RECORDED_FROM_USE[use]
 
 
-def _use(instance: ReceivedInstance, known: _Known, *, is_first: bool) -> Use:
-    if instance.sop_instance_uid in known.own_results:
-        return Use.OWN_RESULT
-    if contradict(instance.patient, known.studies[instance.study_instance_uid].patient):
-        return Use.OTHER_PATIENT
-    return Use.USED if is_first else Use.OTHER_BYTES
+def _use(instance: ReceivedInstance, known: _Known, filed: _Filed, *, is_first: bool) -> Use:
+    """What an instance is good for; the study learns from one that is used."""
+    if instance.is_of_our_make or instance.sop_instance_uid in known.own_results:
+        use = Use.OWN_RESULT
+    elif contradicting := filed.contradictions(instance):
+        use = Use.OTHER_PATIENT
+        filed.contradicting = filed.contradicting or contradicting
+    elif is_first:
+        use = Use.USED
+        filed.learn(instance)
+    else:
+        use = Use.OTHER_BYTES
+    filed.uses.append(use)
+    return use
+
+
+def _insert_foreign(connection: Connection, row: _Row, demographics: Demographics) -> None:
+    """An instance of another patient, with whom it names: its patient key alone may be the study's own."""
+    instance_id = connection.execute(insert(Instance).values(row).returning(Instance.id)).scalar_one()
+    said = {
+        "patient_name": demographics.patient_name,
+        "birth_date": demographics.birth_date,
+        "sex": demographics.sex,
+    }
+    connection.execute(insert(ForeignPatient).values(instance_id=instance_id, **said))
 
 
 def _columns(instance: ReceivedInstance) -> dict[str, Any]:
@@ -151,46 +211,44 @@ def _columns(instance: ReceivedInstance) -> dict[str, Any]:
     }
 
 
-def _take_in(connection: Connection, study: KnownStudy, placed: list[_Placed], *, at: datetime) -> None:
+def _take_in(connection: Connection, study: KnownStudy, filed: _Filed, *, at: datetime) -> None:
     """Move a study for what came, and update what it says about itself."""
-    uses = {use for _, use in placed}
     standing = study.standing
-    for use in _new_conflicts(study, uses):
-        standing = move(connection, standing, Event.CONFLICT_FOUND, why=_WHY_CONFLICT[use], at=at)
-    if uses & {Use.USED, Use.OTHER_PATIENT}:
-        standing = move(connection, standing, Event.INSTANCE_ARRIVED, why=MORE, at=at)
-    connection.execute(update(Study).where(Study.id == standing.study_id).values(**_study_columns(study, placed)))
+    if Use.OTHER_BYTES in filed.uses and not study.conflict_count:
+        standing = move(connection, standing, Event.CONFLICT_FOUND, why=OTHER_BYTES, at=at)
+    has_new_images = any(instance.sop_class_uid in STARTS_WORK for instance in filed.used)
+    if filed.contradicting:
+        why = f"an instance came that names another patient by {_listed(filed.contradicting)}; it is kept, not used"
+        move(connection, standing, Event.PATIENT_CONTRADICTED, why=why, at=at)
+    elif has_new_images and study.has_identity_conflict:
+        move(connection, standing, Event.PATIENT_CONTRADICTED, why=STILL_MIXED, at=at)
+    elif has_new_images:
+        move(connection, standing, Event.INSTANCE_ARRIVED, why=MORE, at=at)
+    values = _study_columns(study, filed)
+    if filed.patient != study.patient:
+        values["patient_key"] = patient_keys(connection, [filed.patient])[filed.patient]
+    connection.execute(update(Study).where(Study.id == standing.study_id).values(**values))
 
 
-def _new_conflicts(study: KnownStudy, uses: set[Use]) -> tuple[Use, ...]:
-    """Conflicts that the history of the study does not tell yet; the others are only counted."""
-    is_told = {Use.OTHER_BYTES: study.conflict_count > 0, Use.OTHER_PATIENT: study.has_identity_conflict}
-    return tuple(use for use in _WHY_CONFLICT if use in uses and not is_told[use])
+def _listed(attributes: tuple[Attribute, ...]) -> str:
+    """Names of attributes, which are never their values."""
+    return " and ".join(attributes)
 
 
-def _study_columns(study: KnownStudy, placed: list[_Placed]) -> dict[str, Any]:
-    used = [instance for instance, use in placed if use is Use.USED]
-    conflicts = [use for _, use in placed if use in _WHY_CONFLICT]
+def _study_columns(study: KnownStudy, filed: _Filed) -> dict[str, Any]:
+    conflicts = [use for use in filed.uses if use in _CONFLICTS]
+    ct_images = [instance for instance in filed.used if instance.modality == CT]
     return {
-        "instance_count": study.instance_count + len(used),
+        "instance_count": study.instance_count + len(filed.used),
         "conflict_count": study.conflict_count + len(conflicts),
-        "has_identity_conflict": study.has_identity_conflict or Use.OTHER_PATIENT in conflicts,
-        "last_instance_at": max([study.last_instance_at, *(instance.received_at for instance in used)]),
-        "acquired_at": _earliest(study.acquired_at, used),
-        "ct_acquired_at": _earliest(study.ct_acquired_at, [instance for instance in used if instance.modality == CT]),
-        **_filled(study.said, used),
+        "has_identity_conflict": study.has_identity_conflict or bool(filed.contradicting),
+        "last_instance_at": max([study.last_instance_at, *(instance.received_at for instance in filed.used)]),
+        "acquired_at": _earliest(study.acquired_at, filed.used),
+        "ct_acquired_at": _earliest(study.ct_acquired_at, ct_images),
+        **filed.said,
     }
 
 
 def _earliest(known: datetime | None, instances: list[ReceivedInstance]) -> datetime | None:
     instants = [known, *(instance.acquired_at for instance in instances)]
     return min((instant for instant in instants if instant), default=None)
-
-
-def _filled(said: dict[str, str], used: list[ReceivedInstance]) -> dict[str, str]:
-    """What the study says, its gaps filled from the instances in their order."""
-    for instance in used:
-        if all(said.values()):
-            break
-        said = {column: value or said_by(instance)[column] for column, value in said.items()}
-    return said

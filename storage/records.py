@@ -49,6 +49,8 @@ class ReceivedInstance:
     calling_aet: str
     called_aet: str
     received_at: datetime
+    is_of_our_make: bool = False
+    """Whether a dicom-node made it, by its equipment: a result that came back, whatever a PACS changed in it."""
 
 
 class Recorded(StrEnum):
@@ -60,7 +62,7 @@ class Recorded(StrEnum):
     CONFLICT = "conflict"
     """Same SOP Instance UID, other bytes: both are kept, the first stays the one that is used."""
     OTHER_PATIENT = "other_patient"
-    """The study belongs to another patient: kept, never used, and the study is marked."""
+    """The study belongs to another patient: kept, not used, and the study is held."""
     OWN_RESULT = "own_result"
     """One of our results came back: kept, never used, and nothing is run because of it."""
 
@@ -87,13 +89,15 @@ class Demographics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorCandidate:
-    """An earlier CT study under the same patient ID and issuer."""
+    """An earlier CT study under the same patient ID and issuer, or merged or assigned by an administrator."""
 
     study_instance_uid: str
     acquired_at: datetime
     demographics: Demographics
     state: State
     instance_count: int
+    is_confirmed: bool = False
+    """An administrator said that it is the same person although something contradicts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +249,31 @@ class HistoryEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NamedPatient:
+    """A patient whom instances of a study name."""
+
+    number: int
+    """From 1; what `study release` takes."""
+    patient: PatientKey
+    demographics: Demographics
+    instance_count: int
+    is_of_study: bool
+    """Whether the study stands under this patient; the instances of the others are kept, not used."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contradiction:
+    """Two studies that should be of one person, and what speaks against it."""
+
+    study_instance_uid: str
+    said: Demographics
+    other_study_instance_uid: str
+    other_said: Demographics
+    attributes: tuple[str, ...]
+    """Of birth date, sex and name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StudyView:
     """A study as people see it."""
 
@@ -264,7 +293,10 @@ class StudyView:
     conflict_count: int = 0
     """Instances that are kept and not used: other bytes under a known UID, or another patient."""
     has_identity_conflict: bool = False
-    """Instances of another patient came under this Study Instance UID."""
+    """Instances of another patient came under this Study Instance UID, and no operator decided yet."""
+    demographics: Demographics = field(default_factory=lambda: Demographics(patient_name="", birth_date="", sex=""))
+    patients: tuple[NamedPatient, ...] = field(default=())
+    """Whom the instances name; more than one in a study that is or was held."""
     history: tuple[HistoryEntry, ...] = field(default=())
     deliveries: tuple[DeliveryView, ...] = field(default=())
     result: ResultSet | None = None

@@ -1,13 +1,13 @@
 """What the index shows: to the rules of the worker, to people."""
 
-from datetime import datetime, timedelta
 from pathlib import Path
 
-from sqlalchemy import Connection, and_, exists, func, or_, select
+from sqlalchemy import Connection, exists, func, or_, select
 
 from storage.database import AnyRow, AnySelect
 from storage.deliveries import file_from_row
 from storage.errors import UnknownStudyError
+from storage.hold import patients_in
 from storage.lifecycle import State
 from storage.models import (
     Delivery,
@@ -27,8 +27,8 @@ from storage.records import (
     Demographics,
     Heartbeat,
     HistoryEntry,
+    NamedPatient,
     PatientKey,
-    PriorCandidate,
     ResultSet,
     StoredInstance,
     StudyActivity,
@@ -66,39 +66,6 @@ def has_identity_conflict(connection: Connection, study_instance_uid: str) -> bo
         UnknownStudyError: The index has no such study.
     """
     return bool(_study_row(connection, study_instance_uid).has_identity_conflict)
-
-
-def prior_candidates(
-    connection: Connection, study_instance_uid: str, *, maximum_age_days: float
-) -> tuple[PriorCandidate, ...]:
-    """Earlier CT studies under the same patient ID and issuer, newest first.
-
-    There are none for a patient without an ID, for a study without CT or acquisition date, and for studies in which two
-    patients were mixed.
-
-    Raises:
-        UnknownStudyError: The index has no such study.
-    """
-    current = _study_row(connection, study_instance_uid)
-    if not current.patient_id or current.ct_acquired_at is None or current.has_identity_conflict:
-        return ()
-    rows = connection.execute(
-        _earlier_studies(
-            current.patient_key,
-            since=current.ct_acquired_at - timedelta(days=maximum_age_days),
-            before=current.ct_acquired_at,
-        )
-    )
-    return tuple(
-        PriorCandidate(
-            study_instance_uid=row.study_instance_uid,
-            acquired_at=row.ct_acquired_at,
-            demographics=_demographics_from_row(row),
-            state=row.state,
-            instance_count=row.instance_count,
-        )
-        for row in rows
-    )
 
 
 def stored_instances(connection: Connection, study_instance_uid: str) -> tuple[StoredInstance, ...]:
@@ -155,6 +122,7 @@ def study(connection: Connection, study_instance_uid: str) -> StudyView | None:
         history=_history(connection, row.id),
         deliveries=_deliveries(connection, row.id),
         result=latest_result(connection, study_instance_uid),
+        patients=patients_in(connection, row.id) if row.conflict_count else (),
     )
 
 
@@ -202,17 +170,6 @@ def _study_row(connection: Connection, study_instance_uid: str) -> AnyRow:
     return row
 
 
-def _earlier_studies(patient_key: int, *, since: datetime, before: datetime) -> AnySelect:
-    return (
-        select(Study)
-        .where(
-            and_(Study.patient_key == patient_key, Study.ct_acquired_at < before, Study.ct_acquired_at >= since),
-            Study.has_identity_conflict.is_(False),
-        )
-        .order_by(Study.ct_acquired_at.desc())
-    )
-
-
 def _demographics_from_row(row: AnyRow) -> Demographics:
     return Demographics(patient_name=row.patient_name, birth_date=row.birth_date, sex=row.sex)
 
@@ -238,6 +195,7 @@ def _view_from_row(
     history: tuple[HistoryEntry, ...] = (),
     deliveries: tuple[DeliveryView, ...] = (),
     result: ResultSet | None = None,
+    patients: tuple[NamedPatient, ...] = (),
 ) -> StudyView:
     return StudyView(
         study_instance_uid=row.study_instance_uid,
@@ -254,6 +212,8 @@ def _view_from_row(
         last_instance_at=row.last_instance_at,
         conflict_count=row.conflict_count,
         has_identity_conflict=row.has_identity_conflict,
+        demographics=_demographics_from_row(row),
+        patients=patients,
         history=history,
         deliveries=deliveries,
         result=result,

@@ -5,7 +5,21 @@ from typing import Annotated
 
 import typer
 
-from dicom_node.cli import ae, check, demo, evaluate, import_data, infer, model, phantom, serve, status, study, train
+from dicom_node.cli import (
+    ae,
+    check,
+    demo,
+    evaluate,
+    import_data,
+    infer,
+    model,
+    patient,
+    phantom,
+    serve,
+    status,
+    study,
+    train,
+)
 
 app = typer.Typer(
     name="dicom-node", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -34,6 +48,7 @@ app.command()(infer.infer)
 app.command()(check.check)
 app.command()(status.status)
 app.add_typer(study.app, name="study")
+app.add_typer(patient.app, name="patient")
 app.add_typer(model.app, name="model")
 app.add_typer(ae.app, name="ae")
 app.command("import")(import_data.import_data)

@@ -39,7 +39,8 @@ def _lines(seen: "NodeStatus") -> list[str]:
     destinations = [line for destination in seen.destinations for line in _destination(destination)]
     disk = seen.disk
     room = f"disk: {readable_size(disk.free_bytes)} of {readable_size(disk.total_bytes)} free"
-    return [*processes, "studies", *studies, *destinations, f"{room}, floor {readable_size(disk.floor_bytes)}"]
+    alerts = [f"ALERT: {alert}" for alert in seen.alerts]
+    return [*alerts, *processes, "studies", *studies, *destinations, f"{room}, floor {readable_size(disk.floor_bytes)}"]
 
 
 def _destination(destination: "DestinationStatus") -> list[str]:

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, print_json
+from dicom_node.cli.patient import in_words, named
 from storage.errors import UnknownStudyError
 from storage.lifecycle import Event, State
 from storage.records import StudyView
@@ -43,10 +44,12 @@ def list_studies(
     if json:
         print_json(StudyList(studies=tuple(views)))
         return
-    table = Table("study", "acquired", "images", "state", "why")
+    table = Table("study", "patient", "acquired", "images", "state", "why")
     for view in views:
         acquired = f"{view.acquired_at:%Y-%m-%d %H:%M}" if view.acquired_at else "unknown"
-        table.add_row(view.study_instance_uid, acquired, str(view.instance_count), view.state, escape(view.reason))
+        who = f"{named(view.patient)} {view.demographics.patient_name}".strip()
+        cells = (view.study_instance_uid, who, acquired, str(view.instance_count), view.state, view.reason)
+        table.add_row(*map(escape, cells))
     console().print(table)
 
 
@@ -61,7 +64,8 @@ def show(context: typer.Context, uid: _Uid, json: _Json = False) -> None:
         print_json(view)
         return
     out = console()
-    for line in (*_summary(view), *_series(view), *_history(view), *_destinations(view), *_deliveries(view)):
+    parts = (_summary, _patients, _series, _history, _destinations, _deliveries)
+    for line in (line for part in parts for line in part(view)):
         out.print(line, soft_wrap=True, markup=False)
 
 
@@ -111,6 +115,21 @@ def resend(context: typer.Context, uid: _Uid) -> None:
 
 
 @app.command()
+def release(
+    context: typer.Context,
+    uid: _Uid,
+    patient: Annotated[int, typer.Argument(metavar="NUMBER", help="Of the patient, as `study show UID` counts them.")],
+) -> None:
+    """Take a held study with the images of one of the patients that they name.
+
+    The images of the others stay, unused.
+    """
+    from dicom_node.operators import operator_name
+
+    _say(uid, _index(context).release_held(uid, patient, by=operator_name()))
+
+
+@app.command()
 def discard(context: typer.Context, uid: _Uid) -> None:
     """Take a study out of the work.
 
@@ -152,6 +171,7 @@ def _summary(view: StudyView) -> list[str]:
     """What and where it is."""
     lines = [
         f"study        {view.study_instance_uid}",
+        f"patient      {named(view.patient)}, {in_words(view.demographics)}",
         f"acquired     {view.acquired_at:%Y-%m-%d %H:%M:%S} UTC" if view.acquired_at else "acquired     unknown",
         f"images       {view.instance_count} in {view.series_count} series",
         f"state        {view.state}: {view.state.sentence}",
@@ -168,6 +188,19 @@ def _series(view: StudyView) -> list[str]:
     if not lines:
         return ["series       `dicom-node study choose UID` shows what speaks for and against each"]
     return ["series", *(f"  {line}" for line in lines)]
+
+
+def _patients(view: StudyView) -> list[str]:
+    """Whom the images name where it is not one patient, and what to do."""
+    rows = [
+        f"  {one.number}: {named(one.patient)}, {in_words(one.demographics)}, {one.instance_count} objects"
+        + (", used" if one.is_of_study else ", kept and not used")
+        for one in view.patients
+    ]
+    if not rows:
+        return []
+    decide = f"  take it with those of one: dicom-node study release {view.study_instance_uid} NUMBER"
+    return ["patients", *rows, *([decide] if view.has_identity_conflict else [])]
 
 
 def _history(view: StudyView) -> list[str]:

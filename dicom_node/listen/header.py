@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from dicom_node.listen.elements import elements_until, encoding_of, is_deflated
 from dicom_node.listen.errors import DamagedDataSetError
 from dicom_node.listen.instants import date_from_da, first_instant, instant_from_dt, zone_from_offset
-from dicom_node.listen.text import code_from, encodings_from, name_from, text_from, uid_from
+from dicom_node.listen.text import code_from, name_from, terms_from, text_from, uid_from
 from storage.records import PatientKey
 
 HEAD_BYTES = 2 * 1024 * 1024
@@ -23,7 +23,9 @@ _ACQUISITION_DATE_TIME = 0x0008002A
 _ACCESSION_NUMBER = 0x00080050
 _MODALITY = 0x00080060
 _TIMEZONE_OFFSET_FROM_UTC = 0x00080201
+_MANUFACTURER = 0x00080070
 _STUDY_DESCRIPTION = 0x00081030
+_MANUFACTURER_MODEL_NAME = 0x00081090
 _SERIES_DESCRIPTION = 0x0008103E
 _PATIENT_NAME = 0x00100010
 _PATIENT_ID = 0x00100020
@@ -34,6 +36,9 @@ _BODY_PART_EXAMINED = 0x00180015
 _STUDY_INSTANCE_UID = 0x0020000D
 _SERIES_INSTANCE_UID = 0x0020000E
 _INSTANCE_NUMBER = 0x00200013
+
+_OUR_NAME = "dicom-node"
+"""Manufacturer and model of what we make (PS3.3 C.7.5.1); our phantoms have another model name."""
 
 _SEXES = frozenset({"M", "F", "O"})
 # PS3.5 6.2: an IS is a number of 32 bits.
@@ -59,6 +64,8 @@ class Header:
     body_part: str
     instance_number: int | None
     acquired_at: datetime | None
+    is_of_our_make: bool = False
+    """By its equipment, which a PACS leaves alone when it changes patient, study or UIDs."""
 
 
 def read_header(head: bytes, transfer_syntax_uid: str) -> Header:
@@ -88,13 +95,13 @@ def _inflated(head: bytes) -> bytes:
 
 
 def _header_from_values(values: dict[int, bytes]) -> Header:
-    encodings = encodings_from(values.get(_SPECIFIC_CHARACTER_SET, b""))
+    terms = terms_from(values.get(_SPECIFIC_CHARACTER_SET, b""))
 
     def uid(tag: int, name: str) -> str:
         return uid_from(values.get(tag, b""), name)
 
     def text(tag: int) -> str:
-        return text_from(values.get(tag, b""), encodings)
+        return text_from(values.get(tag, b""), terms)
 
     return Header(
         sop_class_uid=uid(_SOP_CLASS_UID, "SOP Class UID"),
@@ -102,7 +109,7 @@ def _header_from_values(values: dict[int, bytes]) -> Header:
         study_instance_uid=uid(_STUDY_INSTANCE_UID, "Study Instance UID"),
         series_instance_uid=uid(_SERIES_INSTANCE_UID, "Series Instance UID"),
         patient=PatientKey(patient_id=text(_PATIENT_ID), issuer=text(_ISSUER_OF_PATIENT_ID)),
-        patient_name=name_from(values.get(_PATIENT_NAME, b""), encodings),
+        patient_name=name_from(values.get(_PATIENT_NAME, b""), terms),
         birth_date=_birth_date(values),
         sex=_sex(values),
         accession_number=text(_ACCESSION_NUMBER),
@@ -112,6 +119,7 @@ def _header_from_values(values: dict[int, bytes]) -> Header:
         body_part=_code(values, _BODY_PART_EXAMINED),
         instance_number=_instance_number(values),
         acquired_at=_acquired_at(values),
+        is_of_our_make={text(_MANUFACTURER), text(_MANUFACTURER_MODEL_NAME)} == {_OUR_NAME},
     )
 
 

@@ -92,9 +92,12 @@ class Reception:
         self._check(header)
         describe = partial(self._receiver.describe, self._request, header)
         try:
-            return self._receiver.intake.keep(self._part, describe)
+            recorded = self._receiver.intake.keep(self._part, describe)
         except StorageError as error:
             raise _refusal_from(error) from error
+        if recorded is Recorded.OTHER_PATIENT:
+            logger.warning("an instance names another patient than its study: kept, the study is held")
+        return recorded
 
     def discard(self) -> None:
         """Remove what is not in its place; harmless after `finish`, may be called again."""
@@ -171,6 +174,7 @@ class Receiver:
             calling_aet=request.calling_aet,
             called_aet=request.called_aet,
             received_at=self._clock.now(),
+            is_of_our_make=header.is_of_our_make,
         )
 
 

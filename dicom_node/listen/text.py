@@ -3,9 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from pydicom.charset import decode_bytes, python_encoding
-from pydicom.valuerep import PN_DELIMS, TEXT_VR_DELIMS
-
+from dicom_node.character_sets import decoded_text
 from dicom_node.listen.errors import UidInvalidError, UidMissingError
 
 # PS3.5 9.1: components of digits with dots between, at most 64 characters. Leading zeros are not allowed there, but
@@ -14,8 +12,6 @@ _UID = re.compile(rb"[0-9]+(\.[0-9]+)+")
 _UID_LENGTH = 64
 _PADDING = " \0"
 _MAXIMUM_CHARACTERS = 1024
-_ESCAPE = 0x1B
-_DEFAULT = "iso8859"
 # What no text of one line may hold, and PostgreSQL cannot (NUL).
 _CONTROLS = dict.fromkeys((*range(0x20), 0x7F))
 
@@ -35,35 +31,26 @@ def uid_from(value: bytes, name: str) -> str:
     return stripped.decode("ascii")
 
 
-def encodings_from(character_set: bytes) -> tuple[str, ...]:
-    """Python's names for a Specific Character Set (0008,0005); what is unknown counts as Latin-1, which loses no byte."""
-    terms = [term.strip(b" \0").decode("ascii", "replace") for term in character_set.split(b"\\")]
-    encodings = [python_encoding.get(term, _DEFAULT) for term in terms]
-    return tuple(encodings)
+def terms_from(character_set: bytes) -> tuple[str, ...]:
+    """Values of Specific Character Set (0008,0005); none when it is empty."""
+    if not character_set.strip(b" \0"):
+        return ()
+    return tuple(term.strip(b" \0").decode("ascii", "replace") for term in character_set.split(b"\\"))
 
 
-def text_from(value: bytes, encodings: Sequence[str]) -> str:
-    """One line of Unicode without padding; bytes that mean nothing in the character set are replaced."""
-    return _clean(_decoded(value, encodings, TEXT_VR_DELIMS))
+def text_from(value: bytes, terms: Sequence[str]) -> str:
+    """One line of Unicode without padding; text that is not as declared is read as `decoded_text` does."""
+    return _clean(decoded_text(value.rstrip(b"\0 "), terms, is_name=False))
 
 
-def name_from(value: bytes, encodings: Sequence[str]) -> str:
+def name_from(value: bytes, terms: Sequence[str]) -> str:
     """A person name in Unicode with its component groups, as in the data set."""
-    return _clean(_decoded(value, encodings, PN_DELIMS | TEXT_VR_DELIMS))
+    return _clean(decoded_text(value.rstrip(b"\0 "), terms, is_name=True))
 
 
 def code_from(value: bytes) -> str:
     """A value of the default repertoire: code strings, dates, times, numbers."""
     return _clean(value.decode("ascii", "replace"))
-
-
-def _decoded(value: bytes, encodings: Sequence[str], delimiters: set[int]) -> str:
-    if _ESCAPE not in value:
-        return value.decode(encodings[0], "replace")
-    try:
-        return decode_bytes(value, encodings, delimiters)
-    except (ValueError, LookupError, Warning):
-        return value.decode(encodings[0], "replace")
 
 
 def _clean(text: str) -> str:

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
 from pydicom.valuerep import DA, TM
 
-from dicom_node.results.character_sets import settle_character_set
+from dicom_node.character_sets import settle_character_set
 from dicom_node.results.errors import InconsistentAnalysisError, SourceImageError
 from dicom_node.results.uids import derive_uid
 from pipeline.frames import frame_headers, is_multi_frame_ct

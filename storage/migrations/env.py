@@ -2,11 +2,12 @@
 
 from alembic import context
 
-from storage.models import Base
+from storage.link_models import PatientMerge
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    # The tables of storage.models are in the same.
+    target_metadata=PatientMerge.metadata,
     # SQLite can roll back a change of tables; with our own BEGIN it does.
     transactional_ddl=True,
     render_as_batch=True,

@@ -16,7 +16,8 @@ from dicom_node.folders import find_studies
 from pipeline.choose import choose_series
 
 COMMANDS = ("run", "listen", "work", "demo", "infer", "check", "status", "train", "phantom")
-STUDY_COMMANDS = ("list", "show", "choose", "complete", "retry", "resend", "discard")
+STUDY_COMMANDS = ("list", "show", "choose", "complete", "retry", "resend", "release", "discard")
+PATIENT_COMMANDS = ("show", "merge", "unmerge", "assign", "unassign")
 
 
 def _configuration(folder: Path) -> Path:
@@ -27,7 +28,11 @@ def _configuration(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", [(name,) for name in COMMANDS] + [("study", name) for name in STUDY_COMMANDS] + [("ae", "test")]
+    "command",
+    [(name,) for name in COMMANDS]
+    + [("study", name) for name in STUDY_COMMANDS]
+    + [("patient", name) for name in PATIENT_COMMANDS]
+    + [("ae", "test")],
 )
 def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
     """Help costs no heavy import and ends with 0."""

@@ -5,14 +5,16 @@ from pathlib import Path
 from threading import Event
 
 import pytest
+from sqlalchemy import text
 
 from builders.clock import FakeClock
-from builders.index import build_index, make_ready, received, state_of
+from builders.index import SR, build_index, database_url, make_ready, received, state_of
 from config.series import SeriesRuleSettings
 from config.settings import NodeSettings, Peer, PipelineSettings, Settings
 from dicom_node.dispatch import Dispatcher
 from dicom_node.engine import EngineLimits, LocalEngine
 from pipeline.series_rules import RuleAction, SeriesRule, SourceRules
+from storage.database import open_engine, writing
 from storage.errors import DiskFullError
 from storage.files import ResultStore
 from storage.index import Index
@@ -141,15 +143,34 @@ def test_a_full_disk_costs_the_study_no_try(tmp_path: Path) -> None:
 
 
 def test_two_patients_under_one_study_uid_are_never_run(tmp_path: Path) -> None:
-    """The study ends as skipped with a plain reason."""
+    """The study is held: there is nothing for a worker to take."""
     index = build_index(tmp_path, FakeClock())
     index.record_received([received(), received(number=2, patient=PatientKey(patient_id="9", issuer="CITY"))])
-    make_ready(index)
+    assert not dispatcher(tmp_path, index, SUCCEED).run_next(Event())
+    assert state_of(index) is State.HELD
+
+
+def test_a_study_of_two_patients_that_an_older_node_left_in_the_queue_is_not_run(tmp_path: Path) -> None:
+    """The last look before the attempt tells the way out."""
+    index = build_index(tmp_path, FakeClock())
+    ready_study(index)
+    with writing(open_engine(database_url(tmp_path))) as connection:
+        connection.execute(text("UPDATE study SET has_identity_conflict = TRUE"))
     dispatcher(tmp_path, index, SUCCEED).run_next(Event())
     view = index.study("1.2.3")
     assert view is not None
     assert view.state is State.SKIPPED
-    assert "two patients" in view.reason
+    assert "dicom-node study release" in view.reason
+
+
+def test_a_study_without_ct_images_ends_as_skipped_without_an_attempt(tmp_path: Path) -> None:
+    """No process is started for reports and captures."""
+    index = build_index(tmp_path, FakeClock())
+    ready_study(index, sop_class_uid=SR, modality="SR")
+    dispatcher(tmp_path, index, CRASH).run_next(Event())
+    view = index.study("1.2.3")
+    assert view is not None
+    assert (view.state, "no CT images" in view.reason) == (State.SKIPPED, True)
 
 
 def test_an_earlier_study_of_the_same_patient_goes_into_the_attempt(tmp_path: Path) -> None:

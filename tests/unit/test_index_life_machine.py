@@ -13,13 +13,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import text
 
 from builders.clock import FakeClock
-from builders.index import build_index, choosy, database_url, received, whole_result
+from builders.index import JANE, build_index, choosy, database_url, received, whole_result
 from storage.database import open_engine, reading
 from storage.errors import IllegalTransitionError, NothingToSendError
 from storage.index import APPLICABLE
 from storage.lifecycle import INITIAL, TRANSITIONS, Event, State
-from storage.records import Claim, DueDelivery, StudyView
+from storage.records import Claim, DueDelivery, PatientKey, StudyView
 
+JOHN = PatientKey(patient_id="0815", issuer="CITY")
 STUDIES = ("1.1", "1.2")
 DESTINATIONS = ("PACS", "ARCHIVE")
 HAS_RESULT = frozenset({State.PROCESSED, State.SENDING, State.DELIVERED, State.DELIVERY_FAILED})
@@ -44,6 +45,9 @@ class LifeMachine(RuleBasedStateMachine):
         self.index = build_index(Path(self.folder.name), self.clock)
         self.engine = open_engine(database_url(Path(self.folder.name)))
         self.arrived: dict[str, set[int]] = {}
+        self.foreign: dict[str, set[int]] = {}
+        self.owners: dict[str, PatientKey] = {}
+        self.mixed: set[str] = set()
         self.inputs: dict[int, set[int]] = {}
         self.inputs_of_result: dict[tuple[str, int], set[int]] = {}
         self.claims: list[Claim] = []
@@ -58,9 +62,41 @@ class LifeMachine(RuleBasedStateMachine):
 
     @rule(study=st.sampled_from(STUDIES), numbers=st.lists(st.integers(1, 9), min_size=1, max_size=3))
     def receive(self, study: str, numbers: list[int]) -> None:
-        """Instances arrive, some of them again."""
-        self.index.record_received([received(study, number) for number in numbers])
+        """Instances of the patient of the study arrive, some of them again."""
+        patient = self.owners.setdefault(study, JANE)
+        # Numbers from 30 up are John's, so that no instance is of both.
+        numbers = [number + (30 if patient == JOHN else 0) for number in numbers]
+        self.index.record_received([received(study, number, patient=patient) for number in numbers])
         self.arrived.setdefault(study, set()).update(numbers)
+        self.foreign.setdefault(study, set())
+
+    @precondition(lambda self: self.arrived)
+    @rule(data=st.data(), number=st.integers(1, 3), names_owner=st.booleans())
+    def receive_of_two(self, data: st.DataObject, number: int, names_owner: bool) -> None:
+        """An instance comes for a study that is there, of its patient or of another."""
+        study = data.draw(st.sampled_from(sorted(self.arrived)))
+        other = JOHN if self.owners[study] == JANE else JANE
+        patient = self.owners[study] if names_owner else other
+        number += 20 if patient == JANE else 10
+        instance = received(study, number, patient=patient)
+        is_new = number not in self.arrived[study] | self.foreign[study]
+        self.index.record_received([instance])
+        if not is_new:
+            return
+        (self.arrived if names_owner else self.foreign)[study].add(number)
+        if not names_owner:
+            self.mixed.add(study)
+
+    @precondition(lambda self: self.mixed)
+    @rule(data=st.data(), take_other=st.booleans())
+    def decide(self, data: st.DataObject, take_other: bool) -> None:
+        """An operator says whose study it is; the study is then received as if it were new."""
+        study = data.draw(st.sampled_from(sorted(self.mixed)))
+        assert self.index.release_held(study, 2 if take_other else 1, by="operator") is State.RECEIVING
+        self.mixed.remove(study)
+        if take_other:
+            self.arrived[study], self.foreign[study] = self.foreign[study], self.arrived[study]
+            self.owners[study] = JOHN if self.owners[study] == JANE else JANE
 
     @precondition(lambda self: self.arrived)
     @rule(steps=st.integers(1, 4))
@@ -84,6 +120,8 @@ class LifeMachine(RuleBasedStateMachine):
                 self.index.resend(study, destinations=choosy(*DESTINATIONS))
             return
         expected = TRANSITIONS.get((self.view(study).state, event))
+        if event is Event.RETRIED and study in self.mixed:
+            expected = State.HELD
         if expected:
             assert self.index.apply(study, event, why="test") is expected
             return
@@ -118,6 +156,8 @@ class LifeMachine(RuleBasedStateMachine):
             check_history(view)
             check_deliveries(view)
             self.check_inputs(view)
+            assert (view.state is State.HELD) <= (view.study_instance_uid in self.mixed)
+            assert view.study_instance_uid not in self.mixed or view.state in {State.HELD, State.SKIPPED}
             assert in_hand.count(view.study_instance_uid) == (view.state is State.PROCESSING)
 
     def check_inputs(self, view: StudyView) -> None:

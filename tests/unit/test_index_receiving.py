@@ -105,12 +105,12 @@ def test_another_patient_under_the_same_study_uid_is_marked_and_never_mixed_in(i
     assert "another patient" in view.history[-1].why
 
 
-def test_another_patient_reopens_a_study_that_went_on(index: Index) -> None:
-    """So that the worker looks at it again, and refuses it."""
+def test_another_patient_holds_a_study_that_went_on(index: Index) -> None:
+    """Nothing is run until an operator decides."""
     index.record_received([received()])
     make_ready(index)
     index.record_received([received(number=2, patient=JOHN)])
-    assert view_of(index).state is State.RECEIVING
+    assert view_of(index).state is State.HELD
 
 
 def test_each_kind_of_conflict_is_told_once_and_counted_always(index: Index) -> None:
@@ -119,7 +119,7 @@ def test_each_kind_of_conflict_is_told_once_and_counted_always(index: Index) -> 
     for number in range(3):
         index.record_received([received(content=f"edited {number}"), received(number=10 + number, patient=JOHN)])
     events = [entry.event for entry in view_of(index).history]
-    assert events.count(Event.CONFLICT_FOUND) == 2
+    assert (events.count(Event.CONFLICT_FOUND), events.count(Event.PATIENT_CONTRADICTED)) == (1, 1)
     assert view_of(index).conflict_count == 6
 
 
@@ -179,7 +179,7 @@ def test_the_study_was_acquired_when_its_earliest_ct_image_was(index: Index) -> 
 def test_gaps_in_what_the_study_says_are_filled_and_nothing_is_overwritten(index: Index) -> None:
     """The first instance may be a poor one."""
     index.record_received([received(patient_name="", accession_number="")])
-    index.record_received([received(number=2, patient_name="Doe^Jane", accession_number="A7", birth_date="19990909")])
+    index.record_received([received(number=2, patient_name="Doe^Jane", accession_number="A7", birth_date="")])
     demographics = index.demographics_of("1.2.3")
     assert (demographics.patient_name, demographics.birth_date) == ("Doe^Jane", "19500102")
     assert view_of(index).accession_number == "A7"

@@ -24,11 +24,14 @@ from pipeline.findings import (
 )
 from pipeline.series_rules import SeriesRule, SourceRules
 from pipeline.survey import SeriesVerdict
+from storage.patient_records import AssignmentView, MergeView, PatientStudy, PatientView
 from storage.records import (
     ClassAnswer,
     DeliveryView,
+    Demographics,
     Heartbeat,
     HistoryEntry,
+    NamedPatient,
     PatientKey,
     ResultFile,
     ResultSet,
@@ -47,8 +50,18 @@ SECTIONS = {
         ClassAnswer,
         DiskStatus,
     ),
-    "## `study show --json`": (StudyView, PatientKey, HistoryEntry, DeliveryView, ResultSet, ResultFile),
     "## `study choose --json`": (SeriesChoiceReport, SeriesVerdict, SourceRules, SeriesRule),
+    "## `study show --json`": (
+        StudyView,
+        PatientKey,
+        Demographics,
+        NamedPatient,
+        HistoryEntry,
+        DeliveryView,
+        ResultSet,
+        ResultFile,
+    ),
+    "## `patient show --json`": (PatientView, PatientStudy, MergeView, AssignmentView),
     "## `ae test --json`": (PeerTest, SentImages, SentObject),
     "## `infer --json`": (InferredStudy,),
     "## `findings.json`": (

@@ -49,15 +49,27 @@ def test_delivered_is_reachable_from_everywhere(state: State) -> None:
 
 def test_a_healthy_node_needs_no_operator() -> None:
     """From the first instance to delivery every step happens by itself."""
-    by_operator = {Event.COMPLETED_BY_OPERATOR, Event.RESENT, Event.RETRIED, Event.DISCARDED}
+    by_operator = {Event.COMPLETED_BY_OPERATOR, Event.RESENT, Event.RETRIED, Event.RELEASED, Event.DISCARDED}
     assert State.DELIVERED in reachable_from(INITIAL, by=lambda event: event not in by_operator)
 
 
 @given(STATES)
 def test_an_arriving_instance_is_defined_in_every_state(state: State) -> None:
-    """It opens the study again, except while a worker runs: that attempt is not disturbed."""
-    expected = State.PROCESSING if state is State.PROCESSING else State.RECEIVING
+    """It opens the study again, except while a worker runs, who is not disturbed, or while an operator is to decide."""
+    expected = state if state in {State.PROCESSING, State.HELD} else State.RECEIVING
     assert next_state(state, Event.INSTANCE_ARRIVED) is expected
+
+
+@given(STATES)
+def test_another_patient_holds_a_study_wherever_it_stands(state: State) -> None:
+    """Nothing is run or sent for a study that may be of somebody else."""
+    assert next_state(state, Event.PATIENT_CONTRADICTED) is State.HELD
+
+
+def test_only_an_operator_leads_out_of_a_hold() -> None:
+    """Time, further instances and workers do not."""
+    leading = {event for (source, event), to in TRANSITIONS.items() if source is State.HELD and to is not State.HELD}
+    assert leading == {Event.RELEASED, Event.DISCARDED}
 
 
 @given(STATES)

@@ -1,10 +1,11 @@
 """Which earlier studies are linked."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dicom_node.priors import choose_priors, comparable_name, contradiction, select_priors
+from dicom_node.priors import candidates_in_words, choose_priors, contradiction, select_priors
 from storage.lifecycle import State
 from storage.records import Demographics, PriorCandidate
 
@@ -59,9 +60,28 @@ def test_a_contradicting_study_is_refused_and_others_are_linked() -> None:
     assert [prior.study_instance_uid for prior in selection.refused] == ["1.2.9"]
 
 
-def test_only_the_alphabetic_group_of_a_name_is_compared() -> None:
-    """Ideographic and phonetic groups (PS3.5 6.2.1) may be absent in one system."""
-    assert comparable_name("Yamada^Tarou=山田^太郎=やまだ^たろう") == comparable_name("YAMADA^TAROU")
+def test_what_an_administrator_confirmed_is_linked_whatever_contradicts() -> None:
+    """A married name is no other person where somebody said so."""
+    married = replace(candidate(8, person(name="Roe^Jane")), is_confirmed=True)
+    selection = select_priors(person(), [married], acquired_at=DAY_10, maximum_count=2)
+    assert (selection.linked, selection.refused) == ((married,), ())
+
+
+def test_a_name_alone_that_differs_says_how_a_new_name_is_told() -> None:
+    """After a marriage nothing else is wrong."""
+    assert "dicom-node patient assign" in contradiction(person(), person(name="Roe^Jane"))
+    assert "dicom-node patient assign" not in contradiction(person(), person(name="Roe^Jane", sex="M"))
+
+
+def test_what_is_not_linked_is_counted_with_the_reason_and_without_a_name() -> None:
+    """For the history of the study; one reason is told once."""
+    candidates = [candidate(9, person(sex="M")), candidate(8, person()), candidate(7, person(sex="M"))]
+    words = candidates_in_words(person(), candidates)
+    assert words.startswith(
+        "3 earlier CT studies in the index, 2 of them not linked: same patient ID, but the sex differs"
+    )
+    assert words.count("sex") == 1
+    assert candidates_in_words(person(), candidates[1:2]) == "1 earlier CT studies in the index"
 
 
 def chosen_days(*days_ago: float, maximum_count: int = 3) -> list[float]:

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from builders.analysis import StudyPlan, build_analysis, build_context
 from builders.patient_text import PatientText, patient_texts
 from builders.programs import complaints
-from dicom_node.results.character_sets import decoded_text
+from dicom_node.character_sets import decoded_text
 from dicom_node.results.write import dicom_contents
 
 TEXTS = patient_texts()

@@ -74,3 +74,16 @@ def test_the_room_on_the_disk_is_told_with_the_floor(tmp_path: Path) -> None:
 
     assert 0 < disk.free_bytes <= disk.total_bytes
     assert disk.floor_bytes == Settings().storage.free_floor_bytes
+
+
+def test_a_held_study_is_an_alert_until_somebody_decides(tmp_path: Path) -> None:
+    """It says what to do."""
+    clock = FakeClock()
+    index = build_index(tmp_path, clock)
+    index.record_received([received(), received(number=2, birth_date="19991231")])
+
+    held = node_status(_settings(tmp_path), index, clock=clock).alerts
+    index.release_held("1.2.3", 1, by="admin")
+
+    assert held == ("1 study names two patients, nothing of it is run: dicom-node study list --state held",)
+    assert node_status(_settings(tmp_path), index, clock=clock).alerts == ()

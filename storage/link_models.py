@@ -1,0 +1,53 @@
+"""Tables of what administrators say about who is who; rows are only added, and marked when they are undone."""
+
+from datetime import datetime
+
+from sqlalchemy import ForeignKey, Index, Text, false
+from sqlalchemy.orm import Mapped, mapped_column
+
+from storage.columns import UtcInstant
+from storage.models import Base
+
+
+class ForeignPatient(Base):
+    """Whom an instance names that contradicts its study, beside the patient key in its own row."""
+
+    __tablename__ = "foreign_patient"
+
+    instance_id: Mapped[int] = mapped_column(ForeignKey("instance.id"), primary_key=True, autoincrement=False)
+    patient_name: Mapped[str] = mapped_column(Text)
+    birth_date: Mapped[str] = mapped_column(Text)
+    sex: Mapped[str] = mapped_column(Text)
+
+
+class PatientMerge(Base):
+    """Two patients that are one person."""
+
+    __tablename__ = "patient_merge"
+    __table_args__ = (Index(None, "one_key"), Index(None, "other_key"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    one_key: Mapped[int] = mapped_column(ForeignKey("patient.id"))
+    other_key: Mapped[int] = mapped_column(ForeignKey("patient.id"))
+    although_contradicting: Mapped[bool] = mapped_column(server_default=false())
+    made_by: Mapped[str] = mapped_column(Text)
+    """Operator, as the operating system calls them."""
+    made_at: Mapped[datetime] = mapped_column(UtcInstant)
+    undone_by: Mapped[str | None] = mapped_column(Text)
+    undone_at: Mapped[datetime | None] = mapped_column(UtcInstant)
+
+
+class StudyAssignment(Base):
+    """A study that belongs to another patient than its images name, or to the same one whatever contradicts."""
+
+    __tablename__ = "study_assignment"
+    __table_args__ = (Index(None, "study_id"), Index(None, "patient_key"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"))
+    patient_key: Mapped[int] = mapped_column(ForeignKey("patient.id"))
+    although_contradicting: Mapped[bool] = mapped_column(server_default=false())
+    made_by: Mapped[str] = mapped_column(Text)
+    made_at: Mapped[datetime] = mapped_column(UtcInstant)
+    undone_by: Mapped[str | None] = mapped_column(Text)
+    undone_at: Mapped[datetime | None] = mapped_column(UtcInstant)
