@@ -8,10 +8,13 @@ from sqlalchemy import Connection, exists, insert, select, update
 from storage.database import AnyRow, AnySelect
 from storage.errors import UnknownStudyError
 from storage.lifecycle import INITIAL, Event, State, next_state
-from storage.models import Attempt, Delivery, History, Outcome, Progress, Study
+from storage.models import Attempt, Delivery, History, Origin, Outcome, Progress, Study
 
 RUNS_ANEW = frozenset({Event.INSTANCE_ARRIVED, Event.RETRIED})
 """Events after which the whole study runs again: what was made before is superseded."""
+
+WANTS_ANALYSIS = frozenset({Event.RETRIED, Event.COMPLETED_BY_OPERATOR})
+"""Events by which a study that was fetched to be compared with becomes one to be analysed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +62,8 @@ def move(connection: Connection, study: Standing, event: Event, *, why: str, at:
         return study
     if moved.state is not study.state:
         moved = _leave_behind(connection, moved, event, why=why, at=at)
+    if event in WANTS_ANALYSIS:
+        connection.execute(update(Study).where(Study.id == study.study_id).values(origin=Origin.RECEIVED))
     _store(connection, moved, has_new_state=moved.state is not study.state, why=why, at=at)
     _append(connection, study.study_id, event=event, states=(study.state, moved.state), why=why, at=at)
     return moved

@@ -8,11 +8,14 @@ from sqlalchemy import Connection, and_, exists, func, or_, select
 from storage.database import AnyRow, AnySelect
 from storage.deliveries import file_from_row
 from storage.errors import UnknownStudyError
+from storage.fetch_records import PriorFetchView
+from storage.fetches import fetches_of
 from storage.lifecycle import State
 from storage.models import (
     Delivery,
     History,
     Instance,
+    Origin,
     Patient,
     ProcessBeat,
     Progress,
@@ -37,8 +40,9 @@ from storage.records import (
 
 
 def studies_in(connection: Connection, state: State) -> tuple[StudyActivity, ...]:
-    """Studies in a state, the one that is in it for longest first."""
-    rows = connection.execute(select(Study).where(Study.state == state).order_by(Study.state_since, Study.id))
+    """Studies in a state that are to be analysed, the one that is in it for longest first."""
+    wanted = select(Study).where(Study.state == state, Study.origin == Origin.RECEIVED)
+    rows = connection.execute(wanted.order_by(Study.state_since, Study.id))
     return tuple(
         StudyActivity(
             study_instance_uid=row.study_instance_uid,
@@ -154,6 +158,7 @@ def study(connection: Connection, study_instance_uid: str) -> StudyView | None:
         history=_history(connection, row.id),
         deliveries=_deliveries(connection, row.id),
         result=latest_result(connection, study_instance_uid),
+        prior_fetches=fetches_of(connection, row.id, revision=row.revision),
     )
 
 
@@ -207,6 +212,7 @@ def _earlier_studies(patient_key: int, *, since: datetime, before: datetime) -> 
         .where(
             and_(Study.patient_key == patient_key, Study.ct_acquired_at < before, Study.ct_acquired_at >= since),
             Study.has_identity_conflict.is_(False),
+            Study.origin != Origin.FETCHING,
         )
         .order_by(Study.ct_acquired_at.desc())
     )
@@ -237,6 +243,7 @@ def _view_from_row(
     history: tuple[HistoryEntry, ...] = (),
     deliveries: tuple[DeliveryView, ...] = (),
     result: ResultSet | None = None,
+    prior_fetches: tuple[PriorFetchView, ...] = (),
 ) -> StudyView:
     return StudyView(
         study_instance_uid=row.study_instance_uid,
@@ -256,6 +263,8 @@ def _view_from_row(
         history=history,
         deliveries=deliveries,
         result=result,
+        origin=row.origin,
+        prior_fetches=prior_fetches,
     )
 
 
