@@ -61,7 +61,7 @@ def show(context: typer.Context, uid: _Uid, json: _Json = False) -> None:
         print_json(view)
         return
     out = console()
-    for line in (*_summary(view), *_history(view), *_destinations(view), *_deliveries(view)):
+    for line in (*_summary(view), *_history(view), *_earlier(view), *_destinations(view), *_deliveries(view)):
         out.print(line, soft_wrap=True, markup=False)
 
 
@@ -150,6 +150,14 @@ def _history(view: StudyView) -> list[str]:
         for entry in view.history
     ]
     return ["history", *steps]
+
+
+def _earlier(view: StudyView) -> list[str]:
+    """What each PACS was asked for, and what became of what it named."""
+    from dicom_node.retrieve.waiting import fetches_in_lines
+
+    lines = [f"  {line}" for line in fetches_in_lines(view.prior_fetches)]
+    return ["earlier studies", *lines] if lines else []
 
 
 def _destinations(view: StudyView) -> list[str]:

@@ -1,11 +1,29 @@
 """C-GET: the PACS sends series over the association that asks for them (PS3.4 C.4.3)."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from io import BytesIO
 from threading import Event as Flag
 
 from pydicom.dataset import Dataset
-from pydicom.uid import UID, CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage
+from pydicom.uid import (
+    HTJ2K,
+    JPEG2000,
+    UID,
+    CTImageStorage,
+    EnhancedCTImageStorage,
+    ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+    LegacyConvertedEnhancedCTImageStorage,
+    RLELossless,
+)
 from pynetdicom import build_role, evt
 from pynetdicom.association import Association
 from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
@@ -16,7 +34,6 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 )
 
 from config.settings import Peer
-from dicom_node.listen.contexts import accepted_transfer_syntaxes
 from dicom_node.listen.dimse import DataSetStream, ProtocolError, ReceivingDimse
 from dicom_node.listen.errors import MismatchError
 from dicom_node.listen.header import Header
@@ -28,14 +45,29 @@ GET_MODEL = UID(StudyRootQueryRetrieveInformationModelGet)
 
 _MAXIMUM_IDENTIFIER_BYTES = 4 * 1024 * 1024
 """The list of failed SOP Instance UIDs of a response (PS3.4 C.4.3.1.4); room for 60,000 of them."""
+_SYNTAXES = (
+    (ExplicitVRLittleEndian, ImplicitVRLittleEndian),
+    *(
+        (syntax,)
+        for syntax in (
+            *(JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEGLSNearLossless),
+            *(JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K, RLELossless),
+        )
+    ),
+)
+"""An association has room for 128 contexts (PS3.8 9.3.2.2), too few for every class in every syntax."""
 _CT_CLASSES = (CTImageStorage, EnhancedCTImageStorage, LegacyConvertedEnhancedCTImageStorage)
 
 
 def storage_contexts() -> list[PresentationContext]:
-    """Each CT class in each transfer syntax that the listener takes, one a context: the PACS sends in its own."""
-    plain, compressed = accepted_transfer_syntaxes()[:2], accepted_transfer_syntaxes()[2:]
-    groups = [plain, *([syntax] for syntax in compressed)]
-    return [build_context(uid, group) for uid in _CT_CLASSES for group in groups]
+    """Each CT class in each transfer syntax of CT archives, one a context: the PACS sends as it keeps them."""
+    return [build_context(uid, list(group)) for uid in _CT_CLASSES for group in _SYNTAXES]
+
+
+GET_OFFER = Offer(
+    contexts=[build_context(GET_MODEL), *storage_contexts()],
+    roles=[build_role(uid, scp_role=True) for uid in _CT_CLASSES],
+)
 
 
 class GetRetriever:
@@ -85,10 +117,8 @@ def _offer(receiver: "_OneStudyReceiver") -> tuple[Offer, Callable[[], None]]:
         for provider in providers:
             provider.end()
 
-    roles = [build_role(uid, scp_role=True) for uid in _CT_CLASSES]
-    contexts = [build_context(GET_MODEL), *storage_contexts()]
     handlers: list[EventHandlerType] = [(evt.EVT_CONN_OPEN, take_over), (evt.EVT_C_STORE, handle_store)]
-    return Offer(contexts=contexts, roles=roles, handlers=handlers), end
+    return replace(GET_OFFER, handlers=handlers), end
 
 
 class _OneStudyReceiver(Receiver):

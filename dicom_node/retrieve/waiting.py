@@ -71,3 +71,17 @@ def unfinished(searches: Sequence[PriorFetchView]) -> list[str]:
         for search in searches
         if search.state != "done"
     ]
+
+
+def fetches_in_lines(searches: Sequence[PriorFetchView]) -> list[str]:
+    """Each search, then each earlier study that it found, for people."""
+    lines: list[str] = []
+    for search in searches:
+        words = f" ({search.words})" if search.words else ""
+        lines.append(f"{search.state.replace('_', ' ')} at {search.peer}, {search.tries} tries{words}")
+        lines += [
+            f"  {found.state.replace('_', ' ')}  {found.study_instance_uid or '(no UID)'} of "
+            f"{found.study_date or 'unknown date'}" + (f": {found.words}" if found.words else "")
+            for found in search.found
+        ]
+    return lines

@@ -107,9 +107,7 @@ def test_the_report_names_what_was_found_and_not_compared_with(node: FetchingNod
     assert claim is not None
 
     limits = EngineLimits(time_limit_s=1, memory_limit_bytes=0)
-    dispatcher = Dispatcher(
-        node.settings, node.index, results=ResultStore(tmp_path), engine=LocalEngine(limits)
-    )
+    dispatcher = Dispatcher(node.settings, node.index, results=ResultStore(tmp_path), engine=LocalEngine(limits))
     spec = dispatcher._spec(claim)
 
     assert [prior.study.study_instance_uid for prior in spec.priors] == [earlier_uid(GOOD)]

@@ -21,6 +21,7 @@ from pipeline.findings import (
     ScorePoint,
     UsedPrior,
 )
+from storage.fetch_records import FoundPriorView, PriorFetchView
 from storage.records import (
     ClassAnswer,
     DeliveryView,
@@ -44,7 +45,16 @@ SECTIONS = {
         ClassAnswer,
         DiskStatus,
     ),
-    "## `study show --json`": (StudyView, PatientKey, HistoryEntry, DeliveryView, ResultSet, ResultFile),
+    "## `study show --json`": (
+        StudyView,
+        PatientKey,
+        HistoryEntry,
+        PriorFetchView,
+        FoundPriorView,
+        DeliveryView,
+        ResultSet,
+        ResultFile,
+    ),
     "## `ae test --json`": (PeerTest, SentImages, SentObject),
     "## `infer --json`": (InferredStudy,),
     "## `findings.json`": (
