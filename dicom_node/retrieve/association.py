@@ -1,9 +1,9 @@
 """An association with a PACS that ends in time, whatever the PACS does."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from socket import socket
+from socket import MSG_DONTWAIT, SHUT_RDWR, socket
 from threading import Lock, Timer
 
 from pydicom.dataset import Dataset
@@ -19,6 +19,8 @@ from dicom_node.retrieve.errors import ArchiveFailedError, ArchiveRefusesError, 
 
 _CONNECT_TIMEOUT_S = 10.0
 _AFTER_THE_LIMIT_S = 5.0
+_A_ABORT = bytes.fromhex("07 00 00000004 0000 00 00")
+"""PS3.8 table 9-26: by the service user."""
 
 Answer = tuple[Dataset, Dataset | None]
 """Status and identifier of one response, as pynetdicom gives them."""
@@ -59,20 +61,26 @@ class StopSwitch:
 class Conversation:
     """An open association with a PACS."""
 
-    def __init__(self, association: Association, peer: Peer, *, limit_s: float) -> None:
+    def __init__(self, association: Association, peer: Peer, *, limit_s: float, sockets: Sequence[socket] = ()) -> None:
         """Use an established association for at most `limit_s`."""
         self.association = association
+        self._sockets = sockets
         self.peer = peer
         self.limit_s = limit_s
         self.is_over = False
         """The limit passed, or the worker stops: what still comes is refused."""
 
     def cut(self) -> None:
-        """End it now; a thread that waits for an answer goes on at once."""
+        """End it now; a thread that waits for an answer goes on at once, as when the peer closes the connection.
+
+        pynetdicom's own abort wakes nobody who waits, and waits itself for the peer to close.
+        """
         self.is_over = True
-        self.association.abort(block=False)
-        # What pynetdicom puts there itself when a peer aborts.
-        self.association.dimse.msg_queue.put((None, None))
+        for connection in self._sockets:
+            with suppress(OSError):
+                connection.send(_A_ABORT, MSG_DONTWAIT)
+            with suppress(OSError):
+                connection.shutdown(SHUT_RDWR)
 
     def answers(self, responses: Iterable[Answer]) -> Iterator[Answer]:
         """Each response of the PACS, the last one included.
@@ -103,7 +111,7 @@ def conversation(
     """
     sockets: list[socket] = []
     association = _associate(peer, offer, own_aet=own_aet, limit_s=limit_s, sockets=sockets)
-    talk = Conversation(association, peer, limit_s=limit_s)
+    talk = Conversation(association, peer, limit_s=limit_s, sockets=sockets)
     timer = Timer(limit_s, talk.cut)
     timer.daemon = True
     try:
