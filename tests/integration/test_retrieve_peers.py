@@ -8,13 +8,23 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from builders.archive import CURRENT, IMAGES, FetchingNode, earlier_study, earlier_uid, fetching_node
+from builders.archive import (
+    CURRENT,
+    IMAGES,
+    FetchingNode,
+    earlier_study,
+    earlier_uid,
+    fetching_node,
+    fetching_settings,
+)
 from builders.deadline import until
 from builders.instances import ct_instance
 from builders.listener import send
 from builders.ports import free_port
 from builders.scripted_archive import Script, scripted_archive, series_answer, study_answer
+from builders.scripted_scp import scripted_scp
 from config.settings import Peer
+from dicom_node.check import Outcome, check_query_retrieve
 from dicom_node.clock import SystemClock
 from dicom_node.retrieve.find import MAXIMUM_ANSWERS
 from dicom_node.retrieve.waiting import not_fetched, unfinished
@@ -305,3 +315,28 @@ def test_a_study_is_run_again_for_an_earlier_one_that_came_late_only_where_wishe
     expected = (State.WAITING_FOR_PRIORS, 2) if wished else (State.PROCESSED, 1)
     view = node.study(CURRENT)
     assert (view.state, view.revision) == expected
+
+
+@pytest.mark.parametrize(
+    ("service", "words"), [("move", "as a destination shows with the first study"), ("get", "C-GET")]
+)
+def test_check_says_what_can_be_said_of_query_and_retrieval(start: Start, service: str, words: str) -> None:
+    """A query for nobody, and a negotiation; nothing is moved."""
+    script = honest()
+    node = start(script, query_retrieve=service)
+
+    result = check_query_retrieve(node.fetcher.peer, node.settings)
+
+    assert result.outcome is Outcome.PASSED
+    assert words in result.detail
+    assert script.asked == ["STUDY"]
+
+
+def test_check_fails_where_the_pacs_offers_no_query(tmp_path: Path) -> None:
+    """Such as the storage SCP of a workstation."""
+    with scripted_scp(lambda n: 0, sop_class_uids=()) as scp:
+        peer = scp.peer.model_copy(update={"query_retrieve": "move"})
+        result = check_query_retrieve(peer, fetching_settings(tmp_path, peer))
+
+    assert result.outcome is Outcome.FAILED
+    assert "does not offer this node query/retrieve" in result.detail
