@@ -19,6 +19,8 @@ from dicom_node.retrieve.errors import ArchiveFailedError, ArchiveRefusesError, 
 
 _CONNECT_TIMEOUT_S = 10.0
 _AFTER_THE_LIMIT_S = 5.0
+_MAXIMUM_PDU_BYTES = 131_072
+"""As the listener offers it: what comes by C-GET comes in as few pieces."""
 _A_ABORT = bytes.fromhex("07 00 00000004 0000 00 00")
 """PS3.8 table 9-26: by the service user."""
 
@@ -141,6 +143,7 @@ def _associate(peer: Peer, offer: Offer, *, own_aet: str, limit_s: float, socket
         peer.host,
         peer.query_port or peer.port,
         list(offer.contexts),
+        max_pdu=_MAXIMUM_PDU_BYTES,
         ae_title=peer.query_ae_title or peer.ae_title,
         ext_neg=list(offer.roles),
         evt_handlers=[keep_socket, *offer.handlers],

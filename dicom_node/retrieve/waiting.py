@@ -40,8 +40,9 @@ class FetchWatch:
         return self._index.fetches.of_study(study_instance_uid)
 
     def waits(self, searches: Sequence[PriorFetchView], *, now: datetime) -> bool:
-        """Whether something may still come in time."""
-        return any(search.is_open and now < search.planned_at + self._maximum_wait for search in searches)
+        """Whether something may still come in time, from a PACS that is still configured."""
+        asked = [search for search in searches if search.peer in self._peers]
+        return any(search.is_open and now < search.planned_at + self._maximum_wait for search in asked)
 
 
 def searches_in_words(searches: Sequence[PriorFetchView]) -> str:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,7 +56,9 @@ def test_an_earlier_study_of_the_pacs_is_fetched_compared_with_and_named_in_the_
 
     assert fetched is not None
     assert (fetched.state, fetched.origin, fetched.result, fetched.deliveries) == (State.SKIPPED, "fetched", None, ())
-    assert fetched.instance_count == len([path for path in earlier.paths if path.name.startswith("series-1")])
+    series = Counter(dcmread(path, stop_before_pixels=True).SeriesDescription for path in earlier.paths)
+    assert series.keys() == {"Scout", "Chest coronal", "Chest lung", "Chest soft"}
+    assert fetched.instance_count == series["Chest lung"] + series["Chest soft"]
     assert view.result is not None
     report = next(dcmread(file.path) for file in view.result.files if file.kind == "sr")
     (used,) = [item for item in _items(report) if _concept(item) == "Comparison study used"]

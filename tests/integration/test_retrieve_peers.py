@@ -1,5 +1,6 @@
 """PACS that hang, refuse and lie when they are asked for earlier studies."""
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -340,3 +341,19 @@ def test_check_fails_where_the_pacs_offers_no_query(tmp_path: Path) -> None:
 
     assert result.outcome is Outcome.FAILED
     assert "does not offer this node query/retrieve" in result.detail
+
+
+def test_what_the_log_says_names_no_patient(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither of a study that is fetched nor of one that is refused."""
+    caplog.set_level(logging.DEBUG, logger="dicom_node")
+    script = honest()
+    other = earlier_study("20251111", PatientName="Canary^Carla", PatientBirthDate="19991231")
+    script.studies = [*script.studies, study_answer(other)]
+    node = start(script)
+
+    search = node.fetch()
+
+    said = "\n".join(record.getMessage() for record in caplog.records if record.name.startswith("dicom_node"))
+    shown = "\n".join(found.words for found in search.found) + search.words
+    assert "1 fetched, 1 refused" in said
+    assert not [word for word in ("Phantom", "Canary", "19700101", "19991231", "HOSPITAL") if word in said + shown]
