@@ -44,6 +44,10 @@ class FetchLedger:
 
     def take_due(self, peer: str) -> FetchTask | None:
         """Begin the search at a PACS that is due for longest; None when none is due."""
+        # The look every second takes nobody's turn to write.
+        with reading(self._engine) as connection:
+            if fetches.next_due(connection, peer=peer, at=self._now()) is None:
+                return None
         with writing(self._engine) as connection:
             task = fetches.next_due(connection, peer=peer, at=self._now())
             if task:
@@ -89,11 +93,17 @@ class FetchLedger:
 
     def end_strays(self, *, quiet_s: float) -> None:
         """Put away fetched studies for which images came after their retrieval had ended."""
+        with reading(self._engine) as connection:
+            if not fetch_steps.strays(connection, quiet_s=quiet_s, at=self._now()):
+                return
         with writing(self._engine) as connection:
             fetch_steps.end_strays(connection, quiet_s=quiet_s, at=self._now())
 
     def rerun_late(self) -> tuple[str, ...]:
         """Run studies again for which an earlier one came too late; returns their Study Instance UIDs."""
+        with reading(self._engine) as connection:
+            if not fetch_steps.has_rerun_due(connection):
+                return ()
         with writing(self._engine) as connection:
             return fetch_steps.rerun_late(connection, at=self._now())
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, exists, insert, select, update
 
+from storage.database import AnyRow
 from storage.fetch_models import FoundPrior, PriorFetch
 from storage.fetch_records import FetchState, FoundPriorView, FoundState
 from storage.life import move, standing_by_id
@@ -76,12 +77,12 @@ def end_retrieval(
         connection.execute(update(PriorFetch).where(PriorFetch.id == fetch_id).values(rerun_due=True))
 
 
-def end_strays(connection: Connection, *, quiet_s: float, at: datetime) -> None:
-    """Put away fetched studies for which images came after their retrieval had ended."""
+def strays(connection: Connection, *, quiet_s: float, at: datetime) -> Sequence[AnyRow]:
+    """Fetched studies for which images came after their retrieval had ended, and no more come."""
     under_way = exists().where(
         FoundPrior.study_instance_uid == Study.study_instance_uid, FoundPrior.state == FoundState.FETCHING
     )
-    rows = connection.execute(
+    return connection.execute(
         select(Study.id, Study.origin).where(
             Study.state == State.RECEIVING,
             Study.origin != Origin.RECEIVED,
@@ -89,7 +90,11 @@ def end_strays(connection: Connection, *, quiet_s: float, at: datetime) -> None:
             ~under_way,
         )
     ).all()
-    for row in rows:
+
+
+def end_strays(connection: Connection, *, quiet_s: float, at: datetime) -> None:
+    """Put them away."""
+    for row in strays(connection, quiet_s=quiet_s, at=at):
         why = FETCHED_WHY if row.origin is Origin.FETCHED else _IN_PART_WHY
         move(connection, standing_by_id(connection, row.id), Event.FETCH_ENDED, why=why, at=at)
 
@@ -112,6 +117,11 @@ def rerun_late(connection: Connection, *, at: datetime) -> tuple[str, ...]:
         done = [row.id for row in rows]
         connection.execute(update(PriorFetch).where(PriorFetch.id.in_(done)).values(rerun_due=False))
     return tuple(rerun.values())
+
+
+def has_rerun_due(connection: Connection) -> bool:
+    """Whether some study is to be run again."""
+    return bool(connection.execute(select(exists().where(PriorFetch.rerun_due.is_(True)))).scalar_one())
 
 
 def _is_late(connection: Connection, fetch_id: int) -> bool:

@@ -154,8 +154,10 @@ class Fetcher:
         """Get what is missing of one study, and look at what came."""
         uid = wanted.study.study_instance_uid
         missing = missing_series(wanted.series, self._index.fetches.held(uid))
+        told = SubOperations(completed=0, failed=0)
         try:
-            told = self._retriever.retrieve(uid, missing, limit_s=self._priors.fetch_retrieval_timeout_s)
+            if missing:
+                told = self._retriever.retrieve(uid, missing, limit_s=self._priors.fetch_retrieval_timeout_s)
         except NodeError as error:
             found = found_from(wanted.study, _state_after(error), error.reason)
             return _End(found=found, may_help_to_retry=error.retryable)
