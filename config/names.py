@@ -54,3 +54,12 @@ def path_problem(path: Path) -> str | None:
 def folder_problem(folder: Path) -> str | None:
     """None for the absolute path of a folder that exists."""
     return path_problem(folder) or (None if folder.is_dir() else "must be a folder that exists")
+
+
+def pattern_problem(pattern: str) -> str | None:
+    """Why this is no regular expression; None if it is one."""
+    try:
+        re.compile(pattern)
+    except re.error as exc:
+        return f"must be a regular expression: {exc}"
+    return None

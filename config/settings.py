@@ -6,7 +6,8 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
-from config.names import ae_title_problem, folder_problem, host_problem, path_problem
+from config.chest_words import CHEST_WORDS
+from config.names import ae_title_problem, folder_problem, host_problem, path_problem, pattern_problem
 from config.series import SeriesRuleSettings
 
 GIBIBYTE = 1024**3
@@ -46,6 +47,9 @@ AbsolutePath = Annotated[Path, Field(strict=False), _refusing(path_problem)]
 FolderOrNone = Annotated[
     Annotated[Path, Field(strict=False), _refusing(folder_problem)] | None, BeforeValidator(_none_if_empty)
 ]
+
+AeTitleOrNone = Annotated[AeTitle | None, BeforeValidator(_none_if_empty)]
+SearchPattern = Annotated[str, Field(min_length=1, max_length=200), _refusing(pattern_problem)]
 
 
 def _not_below(value: float, info: ValidationInfo, other: str) -> float:
@@ -109,6 +113,10 @@ class PriorsSettings(_Table):
     maximum_count: Annotated[int, Field(ge=0, le=16)] = 3
     maximum_age_days: Annotated[int, Field(ge=1)] = 730
     maximum_wait_s: Duration = 600.0
+    fetch_chest_words: Annotated[tuple[SearchPattern, ...], Field(strict=False)] = CHEST_WORDS
+    fetch_query_timeout_s: Duration = 30.0
+    fetch_retrieval_timeout_s: Duration = 300.0
+    rerun_when_late: bool = False
 
 
 class PipelineSettings(_Table):
@@ -181,6 +189,11 @@ class Peer(_Table):
     compression: Literal["none", "deflated"] = "none"
     series: Annotated[tuple[SeriesRuleSettings, ...], Field(strict=False)] = ()
     """Rules for the choice of the series among what this peer sent."""
+    query_retrieve: Literal["none", "move", "get"] = "none"
+    query_ae_title: AeTitleOrNone = None
+    """None: `ae_title`."""
+    query_port: ListenPort = 0
+    """0: `port`."""
 
 
 class Settings(_Table):
@@ -211,6 +224,11 @@ class Settings(_Table):
     def senders(self) -> tuple[Peer, ...]:
         """Peers that may send to the node."""
         return tuple(peer for peer in self.peers if peer.may_send)
+
+    @property
+    def archives(self) -> tuple[Peer, ...]:
+        """Peers that are asked for earlier studies."""
+        return tuple(peer for peer in self.peers if peer.query_retrieve != "none")
 
     @property
     def destinations(self) -> tuple[Peer, ...]:

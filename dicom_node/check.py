@@ -15,8 +15,10 @@ from sqlalchemy.engine import make_url
 from config.settings import Peer, Settings
 from dicom_node.clock import SystemClock
 from dicom_node.destinations import choices_of, classes_of
+from dicom_node.errors import NodeError
 from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.peers import PeerUnreachableError, accepted_classes, echo
+from dicom_node.retrieve.probe import probe
 from pipeline.errors import ModelPackError, PlugInError
 from pipeline.model_pack import load_model_pack
 from pipeline.plug_ins import PlugPoint, find_plug_in
@@ -179,6 +181,8 @@ def check_peer(peer: Peer, settings: Settings) -> Iterator[CheckResult]:
     yield _passed(subject, f"{peer.ae_title} at {peer.host}:{peer.port} answers C-ECHO")
     if peer.receives_results:
         yield check_result_classes(peer, settings)
+    if peer.query_retrieve != "none":
+        yield check_query_retrieve(peer, settings)
 
 
 def check_result_classes(peer: Peer, settings: Settings) -> CheckResult:
@@ -194,6 +198,19 @@ def check_result_classes(peer: Peer, settings: Settings) -> CheckResult:
         return _failed(subject, f"{words}: let it accept what it refuses, or change results or sr_classes of this peer")
     if any(choice.refuses for choice in choices):
         return _warning(subject, f"{words}: better results go out when it accepts what it refuses")
+    return _passed(subject, words)
+
+
+def check_query_retrieve(peer: Peer, settings: Settings) -> CheckResult:
+    """That a peer answers queries and offers the retrieval that the configuration names; no image is fetched."""
+    subject = f"peer {peer.name}, earlier studies"
+    try:
+        words = probe(peer, own_aet=settings.node.ae_title, limit_s=settings.priors.fetch_query_timeout_s)
+    except NodeError as error:
+        return _failed(subject, error.reason)
+    may_come_in = peer.may_send or settings.listen.accept_unknown_callers
+    if peer.query_retrieve == "move" and not may_come_in:
+        return _failed(subject, f"{words}; set may_send = true: with C-MOVE the peer sends to this node")
     return _passed(subject, words)
 
 

@@ -26,6 +26,7 @@ from dicom_node.job_records import (
 from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.priors import select_priors
 from dicom_node.result_plan import result_plan
+from dicom_node.retrieve.waiting import not_fetched, unfinished
 from dicom_node.series_choice import rules_for_study
 from dicom_node.unread import without_ct_images
 from storage.disk import disk_errors
@@ -138,13 +139,17 @@ class Dispatcher:
             maximum_count=self._settings.priors.maximum_count,
         )
         settings = self._settings
+        searches = self._index.fetches.of_study(uid)
+        refused = {prior.study_instance_uid: prior.reason for prior in selection.refused}
+        linked = {prior.study_instance_uid for prior in selection.linked}
+        refused |= {missing: why for missing, why in not_fetched(searches) if missing not in {*refused, *linked}}
         return JobSpec(
             study=self._study(uid),
             priors=self._priors(selection.linked),
             refused_priors=tuple(
-                RefusedPriorSpec(study_instance_uid=prior.study_instance_uid, reason=prior.reason)
-                for prior in selection.refused
+                RefusedPriorSpec(study_instance_uid=refused_uid, reason=why) for refused_uid, why in refused.items()
             ),
+            qualifications=tuple(unfinished(searches)),
             revision=claim.revision,
             created_at=claim.started_at,
             device=settings.pipeline.device,

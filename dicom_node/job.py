@@ -85,8 +85,13 @@ def _analyse(spec: JobSpec, folder: Path) -> Analysis:
     refused = tuple(
         DroppedPrior(study_instance_uid=prior.study_instance_uid, reason=prior.reason) for prior in spec.refused_priors
     )
-    dropped = (*analysis.findings.priors_dropped, *refused)
-    return dataclasses.replace(analysis, findings=dataclasses.replace(analysis.findings, priors_dropped=dropped))
+    findings = analysis.findings
+    findings = dataclasses.replace(
+        findings,
+        priors_dropped=(*findings.priors_dropped, *refused),
+        qualifications=(*findings.qualifications, *spec.qualifications),
+    )
+    return dataclasses.replace(analysis, findings=findings)
 
 
 def _parts(spec: JobSpec) -> EngineParts:

@@ -71,6 +71,8 @@ class JobSpec:
     """The same."""
     alignment: str = "affine"
     """How far earlier studies are bent."""
+    qualifications: tuple[str, ...] = ()
+    """Sentences on what limits the findings, known before the analysis."""
     results: ResultPlan
     device_serial_number: str
     institution: str

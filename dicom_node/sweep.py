@@ -6,6 +6,7 @@ from config.settings import Settings
 from dicom_node.clock import Clock
 from dicom_node.completion import CompletionRule, CompletionWatch
 from dicom_node.priors import candidates_in_words
+from dicom_node.retrieve.waiting import FetchWatch, searches_in_words
 from storage.errors import IllegalTransitionError
 from storage.index import Index
 from storage.lifecycle import Event, State
@@ -22,6 +23,7 @@ class CompletenessSweep:
         self._watch = CompletionWatch(rule)
         self._maximum_wait_s = settings.priors.maximum_wait_s
         self._maximum_age_days = settings.priors.maximum_age_days
+        self._fetches = FetchWatch(settings, index)
         self._index = index
         self._clock = clock
         self._waiting_since_s: dict[str, float] = {}
@@ -33,6 +35,7 @@ class CompletenessSweep:
         )
         for study_instance_uid, why in complete:
             self._apply(study_instance_uid, Event.COMPLETED, why=why)
+        self._fetches.tidy()
         self._settle_priors()
 
     def _settle_priors(self) -> None:
@@ -57,11 +60,14 @@ class CompletenessSweep:
         since_s = self._waiting_since_s.setdefault(study_instance_uid, now_s)
         candidates = self._index.prior_candidates(study_instance_uid, maximum_age_days=self._maximum_age_days)
         under_way = [candidate for candidate in candidates if candidate.state in _UNDER_WAY]
-        if not under_way:
-            return candidates_in_words(self._index.demographics_of(study_instance_uid), candidates)
-        if now_s - since_s >= self._maximum_wait_s:
-            return f"{len(under_way)} earlier studies still under way after {self._maximum_wait_s:g} s"
-        return ""
+        searches = self._fetches.look(study_instance_uid)
+        has_waited = now_s - since_s >= self._maximum_wait_s
+        if not has_waited and (under_way or self._fetches.waits(searches, now=self._clock.now())):
+            return ""
+        why = candidates_in_words(self._index.demographics_of(study_instance_uid), candidates)
+        if under_way:
+            why = f"{len(under_way)} earlier studies still under way after {self._maximum_wait_s:g} s"
+        return "; ".join(part for part in (why, searches_in_words(searches)) if part)
 
 
 _UNDER_WAY = frozenset({State.RECEIVING, State.WAITING_FOR_PRIORS, State.READY, State.PROCESSING})

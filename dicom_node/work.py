@@ -2,9 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Event
 
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from config.settings import Settings
@@ -12,6 +13,7 @@ from dicom_node.clock import Clock, SystemClock
 from dicom_node.dispatch import Dispatcher
 from dicom_node.engine import EngineLimits, LocalEngine
 from dicom_node.outbox import BackOff, Outbox
+from dicom_node.retrieve.duty import fetchers
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.sweep import CompletenessSweep
 from storage.database import open_engine
@@ -26,6 +28,8 @@ _LOOK_INTERVAL_S = 0.5
 _REFUSED_WAIT_S = 10
 _HEARTBEAT_S = 5
 _SECONDS_PER_DAY = 86_400
+_OWN_DUTIES = 4
+"""Beside those for each peer; a few threads more harm nobody."""
 
 
 def run_worker(settings: Settings, *, stop: Event, on_ready: Callable[[], None]) -> None:
@@ -77,7 +81,10 @@ def _dispatch_until(stop: Event, dispatcher: Dispatcher) -> None:
 def _duties(settings: Settings, index: Index) -> Iterator[None]:
     """The periodic duties, each in its own thread, none overlapping itself."""
     clock = SystemClock()
-    scheduler = BackgroundScheduler(job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None})
+    # A peer that keeps its thread waiting keeps no other duty waiting.
+    threads = ThreadPoolExecutor(_OWN_DUTIES + 2 * len(settings.peers))
+    defaults = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+    scheduler = BackgroundScheduler(executors={"default": threads}, job_defaults=defaults)
     sweep = CompletenessSweep(settings, index, clock=clock)
     scheduler.add_job(sweep.run, "interval", seconds=settings.completeness.sweep_interval_s, id="completeness")
     scheduler.add_job(
@@ -90,12 +97,16 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
     scheduler.add_job(_beat, "interval", seconds=_HEARTBEAT_S, args=[index], id="heartbeat")
     for outbox in _outboxes(settings, index, clock):
         scheduler.add_job(outbox.send_due, "interval", seconds=1, id=f"outbox {outbox.destination}")
-    _beat(index)
-    scheduler.start()
-    try:
+    with ExitStack() as at_the_end:
+        asked = at_the_end.enter_context(fetchers(settings, index, clock=clock))
+        for fetcher in asked:
+            scheduler.add_job(fetcher.fetch_due, "interval", seconds=1, id=f"fetch {fetcher.peer.name}")
+        _beat(index)
+        scheduler.start()
+        at_the_end.callback(scheduler.shutdown, wait=True)
+        for fetcher in asked:
+            at_the_end.callback(fetcher.stop)
         yield
-    finally:
-        scheduler.shutdown(wait=True)
 
 
 def _beat(index: Index) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, and_, bindparam, select
 from storage.database import AnyRow
 from storage.errors import UnknownStudyError
 from storage.link_models import StudyAssignment
-from storage.models import Patient, Study
+from storage.models import Origin, Patient, Study
 from storage.patient_links import Assigned, Person, assigned_to, belongs_or_was_assigned, belongs_to_patients, person_of
 from storage.records import Demographics, PriorCandidate
 
@@ -42,6 +42,7 @@ _EARLIER_OF_ANYBODY = (
         Study.ct_acquired_at < bindparam("before"),
         Study.ct_acquired_at >= bindparam("since"),
         Study.has_identity_conflict.is_(False),
+        Study.origin != Origin.FETCHING,
     )
     .order_by(Study.ct_acquired_at.desc())
 )

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, delete, insert
 from storage import attempts, deliveries, earlier, hold, life, negotiated, receiving, views
 from storage.database import reading, writing
 from storage.errors import IllegalTransitionError
+from storage.fetch_ledger import FetchLedger
 from storage.lifecycle import Event, State
 from storage.models import Outcome, ProcessBeat
 from storage.records import (
@@ -52,6 +53,8 @@ class Index:
         """
         self._engine = engine
         self._now = now
+        self.fetches = FetchLedger(engine, now=now)
+        """What is known about earlier studies at a PACS."""
 
     def close(self) -> None:
         """Close the connections; the index opens new ones when it is used again."""
@@ -71,7 +74,7 @@ class Index:
             return receiving.record_batch(connection, batch, at=self._now())
 
     def studies_in(self, state: State) -> tuple[StudyActivity, ...]:
-        """Studies in a state, the one that is in it for longest first."""
+        """Studies in a state that are to be analysed, the one that is in it for longest first."""
         with reading(self._engine) as connection:
             return views.studies_in(connection, state)
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, exists, insert, select, update
 from storage.database import AnyRow, AnySelect
 from storage.errors import UnknownStudyError
 from storage.lifecycle import INITIAL, Event, State, next_state
-from storage.models import Attempt, Delivery, History, Outcome, Progress, Study
+from storage.models import Attempt, Delivery, History, Origin, Outcome, Progress, Study
 
 RUNS_ANEW = frozenset({Event.INSTANCE_ARRIVED, Event.RETRIED, Event.RELEASED})
 """Events after which the whole study runs again: what was made before is superseded."""
@@ -17,6 +17,8 @@ _ONLY_COUNTED = frozenset({Event.INSTANCE_ARRIVED, Event.PATIENT_CONTRADICTED})
 
 STOPS_WORK = frozenset({Event.DISCARDED, Event.PATIENT_CONTRADICTED})
 """Events that end a running attempt, and keep here what was not sent yet."""
+WANTS_ANALYSIS = frozenset({Event.RETRIED, Event.COMPLETED_BY_OPERATOR})
+"""Events by which a study that was fetched to be compared with becomes one to be analysed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,8 @@ def move(connection: Connection, study: Standing, event: Event, *, why: str, at:
         return study
     if moved.state is not study.state:
         moved = _leave_behind(connection, moved, event, why=why, at=at)
+    if event in WANTS_ANALYSIS:
+        connection.execute(update(Study).where(Study.id == study.study_id).values(origin=Origin.RECEIVED))
     _store(connection, moved, has_new_state=moved.state is not study.state, why=why, at=at)
     _append(connection, study.study_id, event=event, states=(study.state, moved.state), why=why, at=at)
     return moved

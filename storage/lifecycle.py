@@ -53,6 +53,7 @@ class Event(_Sentenced):
     RELEASED = "released", "An operator said which of the patients the study belongs to."
     COMPLETED = "completed", "The rule of completeness holds."
     COMPLETED_BY_OPERATOR = "completed_by_operator", "An operator said that there is nothing to wait for."
+    FETCH_ENDED = "fetch_ended", "No more of an earlier study comes from the PACS; it is compared with, not analysed."
     PRIORS_SETTLED = "priors_settled", "The earlier studies are here, or there is no more waiting for them."
     CLAIMED = "claimed", "A worker took the study and holds a lease."
     ATTEMPT_SUCCEEDED = "attempt_succeeded", "The pipeline ended and its result is stored."
@@ -77,6 +78,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.RECEIVING, Event.PATIENT_CONTRADICTED): State.HELD,
     (State.RECEIVING, Event.COMPLETED): State.WAITING_FOR_PRIORS,
     (State.RECEIVING, Event.COMPLETED_BY_OPERATOR): State.WAITING_FOR_PRIORS,
+    (State.RECEIVING, Event.FETCH_ENDED): State.SKIPPED,
     (State.RECEIVING, Event.DISCARDED): State.SKIPPED,
     (State.HELD, Event.INSTANCE_ARRIVED): State.HELD,
     (State.HELD, Event.CONFLICT_FOUND): State.HELD,

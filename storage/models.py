@@ -32,6 +32,17 @@ class Use(StrEnum):
     OWN_RESULT = "own_result"
 
 
+class Origin(StrEnum):
+    """Why a study is here."""
+
+    RECEIVED = "received"
+    """It was sent to the node to be analysed."""
+    FETCHING = "fetching"
+    """It is fetched as an earlier study and not here as a whole."""
+    FETCHED = "fetched"
+    """It was fetched as an earlier study: compared with, not analysed."""
+
+
 class Outcome(StrEnum):
     """How an attempt ended."""
 
@@ -106,6 +117,7 @@ class Study(Base):
     last_instance_at: Mapped[datetime] = mapped_column(UtcInstant)
     instance_count: Mapped[int]
     conflict_count: Mapped[int]
+    origin: Mapped[Origin] = mapped_column(word_column(Origin), server_default=Origin.RECEIVED)
 
 
 class Series(Base):

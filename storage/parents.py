@@ -7,9 +7,10 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, tuple_
 
 from storage.database import AnyRow
+from storage.fetches import is_asked_for
 from storage.life import Standing, note_birth
 from storage.lifecycle import INITIAL
-from storage.models import Patient, Series, Study
+from storage.models import Origin, Patient, Series, Study
 from storage.records import PatientKey, ReceivedInstance
 
 SeriesUids = tuple[str, str]
@@ -127,6 +128,7 @@ def _insert_study(connection: Connection, instance: ReceivedInstance, *, patient
         last_instance_at=instance.received_at,
         instance_count=0,
         conflict_count=0,
+        origin=Origin.FETCHING if is_asked_for(connection, instance.study_instance_uid, at=at) else Origin.RECEIVED,
         **said_by(instance),
     )
     study_id = connection.execute(statement.returning(Study.id)).scalar_one()

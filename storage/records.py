@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from storage.fetch_records import PriorFetchView
 from storage.lifecycle import Event, State
 
 
@@ -300,6 +301,10 @@ class StudyView:
     history: tuple[HistoryEntry, ...] = field(default=())
     deliveries: tuple[DeliveryView, ...] = field(default=())
     result: ResultSet | None = None
+    origin: str = "received"
+    """received; fetching or fetched when it is here only to be compared with."""
+    prior_fetches: tuple[PriorFetchView, ...] = field(default=())
+    """What each PACS was asked for, for this revision."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,12 +7,15 @@ from sqlalchemy import Connection, exists, func, or_, select
 from storage.database import AnyRow, AnySelect
 from storage.deliveries import file_from_row
 from storage.errors import UnknownStudyError
+from storage.fetch_records import PriorFetchView
+from storage.fetches import fetches_of
 from storage.hold import patients_in
 from storage.lifecycle import State
 from storage.models import (
     Delivery,
     History,
     Instance,
+    Origin,
     Patient,
     ProcessBeat,
     Progress,
@@ -37,8 +40,9 @@ from storage.records import (
 
 
 def studies_in(connection: Connection, state: State) -> tuple[StudyActivity, ...]:
-    """Studies in a state, the one that is in it for longest first."""
-    rows = connection.execute(select(Study).where(Study.state == state).order_by(Study.state_since, Study.id))
+    """Studies in a state that are to be analysed, the one that is in it for longest first."""
+    wanted = select(Study).where(Study.state == state, Study.origin == Origin.RECEIVED)
+    rows = connection.execute(wanted.order_by(Study.state_since, Study.id))
     return tuple(
         StudyActivity(
             study_instance_uid=row.study_instance_uid,
@@ -123,6 +127,7 @@ def study(connection: Connection, study_instance_uid: str) -> StudyView | None:
         deliveries=_deliveries(connection, row.id),
         result=latest_result(connection, study_instance_uid),
         patients=patients_in(connection, row.id) if row.conflict_count else (),
+        prior_fetches=fetches_of(connection, row.id, revision=row.revision),
     )
 
 
@@ -196,6 +201,7 @@ def _view_from_row(
     deliveries: tuple[DeliveryView, ...] = (),
     result: ResultSet | None = None,
     patients: tuple[NamedPatient, ...] = (),
+    prior_fetches: tuple[PriorFetchView, ...] = (),
 ) -> StudyView:
     return StudyView(
         study_instance_uid=row.study_instance_uid,
@@ -217,6 +223,8 @@ def _view_from_row(
         history=history,
         deliveries=deliveries,
         result=result,
+        origin=row.origin,
+        prior_fetches=prior_fetches,
     )
 
 

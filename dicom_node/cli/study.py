@@ -64,7 +64,7 @@ def show(context: typer.Context, uid: _Uid, json: _Json = False) -> None:
         print_json(view)
         return
     out = console()
-    parts = (_summary, _patients, _series, _history, _destinations, _deliveries)
+    parts = (_summary, _patients, _series, _history, _earlier, _destinations, _deliveries)
     for line in (line for part in parts for line in part(view)):
         out.print(line, soft_wrap=True, markup=False)
 
@@ -210,6 +210,14 @@ def _history(view: StudyView) -> list[str]:
         for entry in view.history
     ]
     return ["history", *steps]
+
+
+def _earlier(view: StudyView) -> list[str]:
+    """What each PACS was asked for, and what became of what it named."""
+    from dicom_node.retrieve.waiting import fetches_in_lines
+
+    lines = [f"  {line}" for line in fetches_in_lines(view.prior_fetches)]
+    return ["earlier studies", *lines] if lines else []
 
 
 def _destinations(view: StudyView) -> list[str]:

@@ -52,7 +52,7 @@ class _CommandBuffer(BytesIO):
         return super().write(fragment)
 
 
-class _DataSetStream(BytesIO):
+class DataSetStream(BytesIO):
     """Stands where pynetdicom gathers a data set; hands each fragment on and keeps none."""
 
     def __init__(self, begin: Callable[[], Reception]) -> None:
@@ -128,7 +128,7 @@ class ReceivingDimse(DIMSEServiceProvider):
             raise ProtocolError
         message = DIMSEMessage()
         message.encoded_command_set = _CommandBuffer()
-        message.data_set = _DataSetStream(lambda: self._begin(message))
+        message.data_set = DataSetStream(lambda: self._begin(message))
         return message
 
     def _begin(self, message: DIMSEMessage) -> Reception:
@@ -138,16 +138,21 @@ class ReceivingDimse(DIMSEServiceProvider):
             raise ProtocolError
         command = message.command_set
         context = self.assoc._accepted_cx[message.context_id or 0]
+        sender, receiver = self._sender_and_receiver()
         request = StoreRequest(
             sop_class_uid=_text(command, "AffectedSOPClassUID"),
             sop_instance_uid=_text(command, "AffectedSOPInstanceUID"),
             transfer_syntax_uid=str(context.transfer_syntax[0]),
-            calling_aet=self.assoc.requestor.ae_title,
-            called_aet=self.assoc.acceptor.ae_title,
+            calling_aet=sender,
+            called_aet=receiver,
         )
         self.is_receiving = True
         self._reception = self._receiver.begin(request)
         return self._reception
+
+    def _sender_and_receiver(self) -> tuple[str, str]:
+        """AE titles of who sends the objects, of who gets them."""
+        return self.assoc.requestor.ae_title, self.assoc.acceptor.ae_title
 
     def _refused(self, refusal: InstanceRefusedError) -> Dataset:
         """Status and error comment of a refusal (PS3.7 C)."""
@@ -167,7 +172,7 @@ class ReceivingDimse(DIMSEServiceProvider):
 def _reception_of(event: Event) -> Reception | None:
     """The reception that a C-STORE-RQ was streamed into; None if it came without a data set."""
     stream = getattr(event.request, "DataSet", None)
-    return stream.reception if isinstance(stream, _DataSetStream) else None
+    return stream.reception if isinstance(stream, DataSetStream) else None
 
 
 def _text(command: Dataset, keyword: str) -> str:

@@ -33,6 +33,8 @@ class Destination:
     name: str
     ae_title: str
     port: int
+    query_retrieve: str = "none"
+    """How the node gets earlier studies from it: move, get or none."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -175,5 +177,6 @@ def run_dicom_node(*arguments: str, timeout_s: float = 300) -> subprocess.Comple
 def _peer(destination: Destination) -> str:
     return (
         f'[[peers]]\nname = "{destination.name}"\nae_title = "{destination.ae_title}"\nhost = "127.0.0.1"\n'
-        f"port = {destination.port}\nreceives_results = true"
+        f"port = {destination.port}\nreceives_results = true\n"
+        f'query_retrieve = "{destination.query_retrieve}"'
     )

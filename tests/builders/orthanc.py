@@ -70,15 +70,23 @@ class Orthanc:
         return [dcmread(BytesIO(part.partition(b"\r\n\r\n")[2])) for part in parts]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownNode:
+    """A node that Orthanc knows: it may query and retrieve, and is a destination of C-MOVE."""
+
+    ae_title: str
+    port: int
+
+
 @contextmanager
-def running_orthanc(folder: Path) -> Iterator[Orthanc]:
+def running_orthanc(folder: Path, *, node: KnownNode | None = None) -> Iterator[Orthanc]:
     """An Orthanc on free ports that keeps everything below the folder; gone at the end."""
     program = shutil.which("Orthanc", path="/usr/sbin:/usr/bin")
     if program is None or not _PLUGIN.exists():
         pytest.skip("Orthanc with DICOMweb not installed: apt install orthanc orthanc-dicomweb")
     orthanc = Orthanc(dicom_port=free_port(), http_port=free_port())
     configuration = folder / "orthanc.json"
-    configuration.write_text(json.dumps(_configuration(orthanc, folder)))
+    configuration.write_text(json.dumps(_configuration(orthanc, folder) | _known(node)))
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen([program, str(configuration)], stdout=log, stderr=log)
         try:
@@ -112,6 +120,14 @@ def _configuration(orthanc: Orthanc, folder: Path) -> dict[str, Any]:
         "DicomAlwaysAllowStore": True,
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }
+
+
+def _known(node: KnownNode | None) -> dict[str, Any]:
+    """What makes a node known; AET, host and port are the destination of a C-MOVE."""
+    if node is None:
+        return {}
+    modality = {"AET": node.ae_title, "Host": "127.0.0.1", "Port": node.port, "AllowGet": True}
+    return {"DicomModalities": {"node": modality}, "DicomCheckModalityHost": False}
 
 
 def _only_value(entry: dict[str, Any], tag: str) -> str:

@@ -24,6 +24,7 @@ from pipeline.findings import (
 )
 from pipeline.series_rules import SeriesRule, SourceRules
 from pipeline.survey import SeriesVerdict
+from storage.fetch_records import FoundPriorView, PriorFetchView
 from storage.patient_records import AssignmentView, MergeView, PatientStudy, PatientView
 from storage.records import (
     ClassAnswer,
@@ -57,6 +58,8 @@ SECTIONS = {
         Demographics,
         NamedPatient,
         HistoryEntry,
+        PriorFetchView,
+        FoundPriorView,
         DeliveryView,
         ResultSet,
         ResultFile,

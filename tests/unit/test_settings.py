@@ -210,3 +210,11 @@ def test_the_four_packages_belong_to_this_distribution_alone() -> None:
     owners = metadata.packages_distributions()
     for package in ("config", "dicom_node", "pipeline", "storage"):
         assert set(owners[package]) == {"dicom-node"}
+
+
+def test_a_chest_word_that_is_no_regular_expression_is_named(tmp_path: Path) -> None:
+    """At once, not when the first study comes."""
+    path = tmp_path / "node.toml"
+    path.write_text('[priors]\nfetch_chest_words = ["chest", "("]', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"must be a regular expression"):
+        load_settings(path)

@@ -1,0 +1,1 @@
+"""Earlier studies from a PACS: found by C-FIND, fetched by C-MOVE or C-GET."""

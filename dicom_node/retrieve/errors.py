@@ -1,0 +1,30 @@
+"""Why a PACS did not give what it was asked for.
+
+NodeError
+└── RetrieveError
+    ├── ArchiveSilentError       retryable
+    ├── ArchiveFailedError       retryable
+    └── ArchiveRefusesError
+"""
+
+from dicom_node.errors import NodeError
+
+
+class RetrieveError(NodeError):
+    """The PACS did not give what it was asked for."""
+
+
+class ArchiveSilentError(RetrieveError):
+    """The PACS did not answer in time; raise the limit in [priors] if it is slow."""
+
+    retryable = True
+
+
+class ArchiveFailedError(RetrieveError):
+    """The PACS answered that it failed, or ended the association."""
+
+    retryable = True
+
+
+class ArchiveRefusesError(RetrieveError):
+    """The PACS does not do what it was asked for; see its configuration for this node."""

@@ -1,0 +1,34 @@
+"""What the search for earlier studies is given by the index."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from storage.records import Demographics, PatientKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FetchTask:
+    """A search that is to be run now."""
+
+    fetch_id: int
+    study_instance_uid: str
+    patient: PatientKey
+    demographics: Demographics
+    acquired_at: datetime
+    """Of the current study: what is later is not earlier."""
+    planned_at: datetime
+    tries: int
+    """Counting this one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldStudy:
+    """A study that the node has, as a search sees it."""
+
+    patient: PatientKey
+    was_fetched: bool
+    """It came as an earlier study; false when it was sent to be analysed."""
+    is_whole: bool
+    """False while, and when, only a part of it was fetched."""
+    images_by_series: dict[str, int]
+    """Usable instances by Series Instance UID."""
