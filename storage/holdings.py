@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, insert, select
 
 from storage.database import AnyRow
-from storage.models import Instance, Notice, Series, Study, Use
+from storage.models import Instance, Notice, Result, ResultObject, Series, Study, Use
 from storage.records import NoticeHoldings, SeriesHoldings, StudyNotice
 
 _KEPT_FOR = timedelta(days=30)
@@ -74,14 +74,7 @@ def notice_holdings(connection: Connection, study_instance_uid: str) -> tuple[No
     notices = connection.execute(select(Notice).where(Notice.study_instance_uid == study_instance_uid)).all()
     if not notices:
         return ()
-    here = frozenset(
-        connection.execute(
-            select(Instance.sop_instance_uid)
-            .join(Series, Series.id == Instance.series_id)
-            .join(Study, Study.id == Series.study_id)
-            .where(Study.study_instance_uid == study_instance_uid)
-        ).scalars()
-    )
+    here = _known_instances(connection, study_instance_uid)
     return tuple(
         NoticeHoldings(
             kind=row.kind,
@@ -91,6 +84,24 @@ def notice_holdings(connection: Connection, study_instance_uid: str) -> tuple[No
         )
         for row in notices
     )
+
+
+def _known_instances(connection: Connection, study_instance_uid: str) -> frozenset[str]:
+    """SOP Instance UIDs of what was received, and of our own results: a notice may name these too."""
+    is_study = Study.study_instance_uid == study_instance_uid
+    received = (
+        select(Instance.sop_instance_uid)
+        .join(Series, Series.id == Instance.series_id)
+        .join(Study, Study.id == Series.study_id)
+        .where(is_study)
+    )
+    results = (
+        select(ResultObject.sop_instance_uid)
+        .join(Result, Result.id == ResultObject.result_id)
+        .join(Study, Study.id == Result.study_id)
+        .where(is_study)
+    )
+    return frozenset(connection.execute(received.union(results)).scalars())
 
 
 def _named(row: AnyRow) -> frozenset[str]:
