@@ -63,6 +63,8 @@ def _agreement(evidence: tuple[Evidence, ...]) -> str:
 class _Seen:
     """A study as it was when its activity last changed."""
 
+    opened_at: datetime
+    """A study may reopen between two looks."""
     last_instance_at: datetime
     instance_count: int
     quiet_since_s: float
@@ -96,7 +98,7 @@ class ActivityWatch:
             monotonic_s: Monotonic clock.
         """
         seen = self._seen.get(activity.study_instance_uid)
-        if seen is None:
+        if seen is None or seen.opened_at != activity.first_instance_at:
             credit_s = min(max((now - activity.last_instance_at).total_seconds(), 0.0), quiet_period_s)
             seen = self._note(activity, quiet_since_s=monotonic_s - credit_s, first_seen_s=monotonic_s)
         elif (seen.last_instance_at, seen.instance_count) != (activity.last_instance_at, activity.instance_count):
@@ -109,6 +111,7 @@ class ActivityWatch:
 
     def _note(self, activity: StudyActivity, *, quiet_since_s: float, first_seen_s: float) -> _Seen:
         seen = _Seen(
+            opened_at=activity.first_instance_at,
             last_instance_at=activity.last_instance_at,
             instance_count=activity.instance_count,
             quiet_since_s=quiet_since_s,

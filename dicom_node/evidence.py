@@ -14,8 +14,9 @@ FEWEST_SLICES = 8
 
 # Slices at one position, as of two reconstructions in one series: scanners round to micrometres.
 _SAME_POSITION_MM = 0.01
-# Between 0.5 and 1.5 of the usual distance no slice fits in between; table positions are rounded.
-_WIDEST_STEP, _NARROWEST_STEP = 1.5, 0.5
+# Of the usual distance. Rounded table positions vary by less; where every second slice is missing in places, the usual
+# distance may be the doubled one, and then the others are too narrow.
+_WIDEST_STEP, _NARROWEST_STEP = 1.25, 0.75
 
 _KIND_IN_WORDS = {"ian": "a notification", "mpps": "a performed procedure step"}
 

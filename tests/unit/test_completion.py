@@ -1,5 +1,6 @@
 """When a study counts as complete."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from dicom_node.completion import ActivityWatch, CompletionRule, Silence
@@ -139,3 +140,15 @@ def test_a_reopened_study_starts_from_nothing() -> None:
     watch.forget()
     late = activity(last=NOON + timedelta(seconds=80), count=11)
     assert not watch.why(late, now=NOON + timedelta(seconds=80), monotonic_s=80)
+
+
+def test_a_study_that_reopened_between_two_looks_waits_from_its_reopening() -> None:
+    """Its last wait reached the cap; the new one has hardly begun."""
+    watch = Watch()
+    watch.why(activity(), now=NOON, monotonic_s=0)
+    assert watch.why(activity(last=NOON + timedelta(seconds=599), count=11), now=NOON, monotonic_s=600)
+    reopened_at = NOON + timedelta(seconds=601)
+    reopened = replace(activity(last=reopened_at, count=12), first_instance_at=reopened_at)
+    assert not watch.why(reopened, now=reopened_at, monotonic_s=601)
+    assert not watch.why(reopened, now=reopened_at, monotonic_s=660)
+    assert watch.why(reopened, now=reopened_at, monotonic_s=661)

@@ -66,10 +66,17 @@ def test_each_axial_ct_series_must_be_even() -> None:
 
 @pytest.mark.parametrize(
     "series",
-    [(), (holdings(*EVEN[:7]),), (holdings(*EVEN, modality="MR"),), (holdings(count=40),), (holdings(*EVEN, 5.1),)],
+    [
+        (),
+        (holdings(*EVEN[:7]),),
+        (holdings(*EVEN, modality="MR"),),
+        (holdings(count=40),),
+        (holdings(*EVEN, 5.1),),
+        (holdings(0, 1, 2, 4, 6, 8, 10, 11),),
+    ],
 )
 def test_slices_say_nothing(series: tuple[SeriesHoldings, ...]) -> None:
-    """None, too few, another modality, without positions, one that lies between two others."""
+    """None, too few, another modality, without positions, one that lies between two others, most with a gap."""
     assert evidence_of_slices(series).finding is Finding.SILENT
 
 
