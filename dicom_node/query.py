@@ -118,7 +118,11 @@ def _answers(question: _Question, identifier: Dataset) -> Iterator[Dataset]:
         if code == _SUCCESS:
             return
         if code not in _PENDING or number >= _MAXIMUM_ANSWERS or monotonic() > question.ends_at_s:
-            what = "no answer in time" if code is None or code in _PENDING else f"status 0x{code:04X}"
+            what = (
+                "no answer: too slow, too long, or refused"
+                if code is None or code in _PENDING
+                else f"status 0x{code:04X}"
+            )
             reason = f"{question.peer_name}: {what}"
             raise QueryFailedError(reason)
         if answer is not None and _is_about(answer, identifier):
