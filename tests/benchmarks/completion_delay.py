@@ -17,11 +17,11 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
 
 from builders.deadline import until
 from builders.instances import ct_instance
@@ -41,7 +41,7 @@ MERCURE_S = 60 + 900
 
 def build_study() -> list[Dataset]:
     """A new study of one axial series."""
-    study = str(generate_uid())
+    study = f"2.25.{uuid4().int}"
     placed = {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "PixelSpacing": [1, 1], "PatientID": study[-16:]}
     return [
         ct_instance(number, study=study, ImagePositionPatient=[0, 0, 1.25 * number], **placed)

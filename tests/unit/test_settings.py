@@ -179,3 +179,21 @@ def test_the_four_packages_belong_to_this_distribution_alone() -> None:
     owners = metadata.packages_distributions()
     for package in ("config", "dicom_node", "pipeline", "storage"):
         assert set(owners[package]) == {"dicom-node"}
+
+
+def test_a_peer_that_is_asked_for_counts_must_be_there(tmp_path: Path) -> None:
+    """Both in [completeness] and for the studies of one peer."""
+    text = "[completeness]\ncount_peer = 'pasc'\n" + peer(completeness="{ count_peer = 'x' }")
+    assert problems_of(tmp_path, text) == [
+        '[completeness].count_peer: is not the name of a [[peers]] block (got "pasc")',
+        '[peers #1].completeness.count_peer: is not the name of a [[peers]] block (got "x")',
+    ]
+
+
+def test_completeness_differs_for_the_studies_of_a_peer_that_says_so(tmp_path: Path) -> None:
+    """What it does not name stays as in [completeness]; strangers are as there."""
+    text = "[completeness]\ncap_s = 1800.0\n" + peer(completeness="{ settle_s = 5.0, association_release = false }")
+    settings = load(tmp_path, text)
+    own = settings.completeness_of(settings.peers[0].ae_title)
+    assert (own.settle_s, own.association_release, own.slice_positions, own.cap_s) == (5.0, False, True, 1800.0)
+    assert settings.completeness_of("STRANGER") == settings.completeness
