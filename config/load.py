@@ -60,7 +60,7 @@ def load_settings(path: Path | None) -> Settings:
 
 def settings_from_document(document: Mapping[str, Any]) -> Settings:
     """Settings from a parsed TOML document; ConfigError with every problem."""
-    problems = _duplicates(document.get("peers"))
+    problems = [*_duplicates(document.get("peers")), *_unknown_count_peers(document)]
     try:
         settings = Settings.model_validate(dict(document))
     except ValidationError as exc:
@@ -107,6 +107,21 @@ def _shared(peers: Sequence[Mapping[str, Any]], key: str) -> Iterable[Problem]:
         if first != position:
             yield Problem(
                 key=f"[peers #{position}].{key}", problem=f"is also that of peer #{first}", value=_shown(value)
+            )
+
+
+def _unknown_count_peers(document: Mapping[str, Any]) -> Iterable[Problem]:
+    """Peers that are to be asked and are not there, looked for in the raw document as above."""
+    peers = document.get("peers")
+    tables = [peer for peer in peers if isinstance(peer, dict)] if isinstance(peers, list) else []
+    names = {peer.get("name") for peer in tables if isinstance(peer.get("name"), str)}
+    places = {"[completeness]": document.get("completeness")}
+    places |= {f"[peers #{number}].completeness": peer.get("completeness") for number, peer in enumerate(tables, 1)}
+    for place, table in places.items():
+        asked = table.get("count_peer") if isinstance(table, dict) else None
+        if isinstance(asked, str) and asked and asked not in names:
+            yield Problem(
+                key=f"{place}.count_peer", problem="is not the name of a [[peers]] block", value=_shown(asked)
             )
 
 

@@ -38,6 +38,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 ListenPort = Annotated[int, Field(ge=0, le=65535)]
 Duration = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]
+NameOrNone = Annotated[str, Field(max_length=64, pattern=r"^([A-Za-z0-9][A-Za-z0-9 ._-]*)?$")]
 # PS3.5 6.2, value representation LO: at most 64 characters, no backslash, no control characters.
 LongString = Annotated[str, Field(max_length=64, pattern=r"^[^\\\x00-\x1f\x7f]*$")]
 # What an entry point may be called (packaging.python.org, "Entry points specification"), empty for none.
@@ -85,6 +86,7 @@ class ListenSettings(_Table):
     maximum_pdu_bytes: Annotated[int, Field(ge=4096, le=1_048_576)] = 131_072
     network_timeout_s: Duration = 60.0
     maximum_object_bytes: Annotated[int, Field(ge=1_048_576)] = 2 * GIBIBYTE
+    accept_notifications: bool = False
 
 
 class StorageSettings(_Table):
@@ -100,11 +102,29 @@ class CompletenessSettings(_Table):
     quiet_period_s: Duration = 60.0
     cap_s: Duration = 3600.0
     sweep_interval_s: Duration = 1.0
+    settle_s: Duration = 2.0
+    slice_positions: bool = True
+    association_release: bool = True
+    notifications: bool = True
+    count_peer: NameOrNone = ""
+    """Peer that is asked how many images it has; empty: nobody."""
 
     @field_validator("cap_s")
     @classmethod
     def _check_cap(cls, cap_s: float, info: ValidationInfo) -> float:
         return _not_below(cap_s, info, "quiet_period_s")
+
+
+class CompletenessOverrides(_Table):
+    """What is different in [completeness] for studies from one peer; None: as there."""
+
+    quiet_period_s: Duration | None = None
+    cap_s: Duration | None = None
+    settle_s: Duration | None = None
+    slice_positions: bool | None = None
+    association_release: bool | None = None
+    notifications: bool | None = None
+    count_peer: NameOrNone | None = None
 
 
 class PriorsSettings(_Table):
@@ -194,6 +214,7 @@ class Peer(_Table):
     """None: `ae_title`."""
     query_port: ListenPort = 0
     """0: `port`."""
+    completeness: CompletenessOverrides = CompletenessOverrides()
 
 
 class Settings(_Table):
@@ -224,6 +245,13 @@ class Settings(_Table):
     def senders(self) -> tuple[Peer, ...]:
         """Peers that may send to the node."""
         return tuple(peer for peer in self.peers if peer.may_send)
+
+    def completeness_of(self, calling_aet: str) -> CompletenessSettings:
+        """When studies from a source count as complete: as in [completeness], with what its peer has different."""
+        overrides = next((peer.completeness for peer in self.peers if peer.ae_title == calling_aet), None)
+        if overrides is None:
+            return self.completeness
+        return self.completeness.model_copy(update=overrides.model_dump(exclude_none=True))
 
     @property
     def archives(self) -> tuple[Peer, ...]:

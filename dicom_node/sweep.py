@@ -4,7 +4,8 @@ import logging
 
 from config.settings import Settings
 from dicom_node.clock import Clock
-from dicom_node.completion import CompletionRule, CompletionWatch
+from dicom_node.completeness import CompletenessCheck
+from dicom_node.counts import PeerCounts
 from dicom_node.priors import candidates_in_words
 from dicom_node.retrieve.waiting import FetchWatch, searches_in_words
 from storage.errors import IllegalTransitionError
@@ -17,10 +18,9 @@ logger = logging.getLogger(__name__)
 class CompletenessSweep:
     """Moves studies on: received to complete, complete to ready."""
 
-    def __init__(self, settings: Settings, index: Index, *, clock: Clock) -> None:
-        """Watch the studies of the index."""
-        rule = CompletionRule(quiet_period_s=settings.completeness.quiet_period_s, cap_s=settings.completeness.cap_s)
-        self._watch = CompletionWatch(rule)
+    def __init__(self, settings: Settings, index: Index, *, counts: PeerCounts, clock: Clock) -> None:
+        """Watch the studies of the index; `counts` knows what peers have."""
+        self._check = CompletenessCheck(settings, index, counts=counts, clock=clock)
         self._maximum_wait_s = settings.priors.maximum_wait_s
         self._maximum_age_days = settings.priors.maximum_age_days
         self._fetches = FetchWatch(settings, index)
@@ -30,10 +30,7 @@ class CompletenessSweep:
 
     def run(self) -> None:
         """Look once at every study that waits for something."""
-        complete = self._watch.completed(
-            self._index.studies_in(State.RECEIVING), now=self._clock.now(), monotonic_s=self._clock.monotonic()
-        )
-        for study_instance_uid, why in complete:
+        for study_instance_uid, why in self._check.completed():
             self._apply(study_instance_uid, Event.COMPLETED, why=why)
         self._fetches.tidy()
         self._settle_priors()

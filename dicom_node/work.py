@@ -10,9 +10,11 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from config.settings import Settings
 from dicom_node.clock import Clock, SystemClock
+from dicom_node.counts import PeerCounts
 from dicom_node.dispatch import Dispatcher
 from dicom_node.engine import EngineLimits, LocalEngine
 from dicom_node.outbox import BackOff, Outbox
+from dicom_node.query import count_images
 from dicom_node.retrieve.duty import fetchers
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.sweep import CompletenessSweep
@@ -27,8 +29,9 @@ logger = logging.getLogger(__name__)
 _LOOK_INTERVAL_S = 0.5
 _REFUSED_WAIT_S = 10
 _HEARTBEAT_S = 5
+_ASK_INTERVAL_S = 0.5
 _SECONDS_PER_DAY = 86_400
-_OWN_DUTIES = 4
+_OWN_DUTIES = 5
 """Beside those for each peer; a few threads more harm nobody."""
 
 
@@ -85,7 +88,9 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
     threads = ThreadPoolExecutor(_OWN_DUTIES + 2 * len(settings.peers))
     defaults = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
     scheduler = BackgroundScheduler(executors={"default": threads}, job_defaults=defaults)
-    sweep = CompletenessSweep(settings, index, clock=clock)
+    counts = _counts(settings, clock)
+    sweep = CompletenessSweep(settings, index, counts=counts, clock=clock)
+    scheduler.add_job(counts.ask_next, "interval", seconds=_ASK_INTERVAL_S, id="counts")
     scheduler.add_job(sweep.run, "interval", seconds=settings.completeness.sweep_interval_s, id="completeness")
     scheduler.add_job(
         index.release_expired,
@@ -113,6 +118,15 @@ def _beat(index: Index) -> None:
     """Say that the worker lives, after the index took a write."""
     index.beat("work", "")
     notify_watchdog()
+
+
+def _counts(settings: Settings, clock: Clock) -> PeerCounts:
+    """What peers have of a study, asked by C-FIND."""
+    peers = {peer.name: peer for peer in settings.peers}
+    return PeerCounts(
+        lambda name, study_instance_uid: count_images(peers[name], study_instance_uid, own_aet=settings.node.ae_title),
+        clock=clock,
+    )
 
 
 def _outboxes(settings: Settings, index: Index, clock: Clock) -> tuple[Outbox, ...]:

@@ -6,26 +6,30 @@ from datetime import datetime
 
 from sqlalchemy import Engine, delete, insert
 
-from storage import attempts, deliveries, earlier, hold, life, negotiated, receiving, views
+from storage import attempts, carrying, deliveries, earlier, hold, holdings, life, negotiated, receiving, views
 from storage.database import reading, writing
 from storage.errors import IllegalTransitionError
 from storage.fetch_ledger import FetchLedger
 from storage.lifecycle import Event, State
 from storage.models import Outcome, ProcessBeat
 from storage.records import (
+    CarryingAssociation,
     Claim,
     ClassAnswer,
     Demographics,
     Destination,
     DueDelivery,
     Heartbeat,
+    NoticeHoldings,
     PriorCandidate,
     ReceivedInstance,
     Recorded,
     ResultFile,
     ResultSet,
+    SeriesHoldings,
     StoredInstance,
     StudyActivity,
+    StudyNotice,
     StudyView,
 )
 
@@ -92,6 +96,46 @@ class Index:
             if event is Event.RETRIED and hold.is_mixed(connection, study.study_id):
                 event, why = Event.PATIENT_CONTRADICTED, receiving.NOT_DECIDED
             return life.move(connection, study, event, why=why, at=self._now()).state
+
+    def carrying_associations(self) -> tuple[CarryingAssociation, ...]:
+        """Associations that carry, or carried since it opened, a study that is being received; the oldest first."""
+        with reading(self._engine) as connection:
+            return carrying.of_receiving_studies(connection)
+
+    def keep_associations(self, associations: Sequence[str]) -> None:
+        """Say that these associations are open still; forget those that ended long ago."""
+        with writing(self._engine) as connection:
+            carrying.keep(connection, associations, at=self._now())
+
+    def end_association(self, association: str, *, was_released: bool) -> None:
+        """Say that an association ended."""
+        with writing(self._engine) as connection:
+            carrying.end(connection, association, was_released=was_released, at=self._now())
+
+    def end_all_associations(self) -> None:
+        """End what an earlier listener left open, as a listener does that starts and knows that no other runs."""
+        with writing(self._engine) as connection:
+            carrying.end_all(connection, at=self._now())
+
+    def series_holdings(self, study_instance_uid: str) -> tuple[SeriesHoldings, ...]:
+        """What is here of each series of the study."""
+        with reading(self._engine) as connection:
+            return holdings.series_holdings(connection, study_instance_uid)
+
+    def note_notice(self, notice: StudyNotice) -> None:
+        """Keep what a source said that a study consists of, in the place of what the same notice said earlier."""
+        with writing(self._engine) as connection:
+            holdings.note_notice(connection, notice, at=self._now())
+
+    def notices_under(self, notice_uid: str) -> tuple[StudyNotice, ...]:
+        """What one notice said, for each study that it names."""
+        with reading(self._engine) as connection:
+            return holdings.notices_under(connection, notice_uid)
+
+    def notice_holdings(self, study_instance_uid: str) -> tuple[NoticeHoldings, ...]:
+        """How much of what sources said about the study is here."""
+        with reading(self._engine) as connection:
+            return holdings.notice_holdings(connection, study_instance_uid)
 
     def prior_candidates(self, study_instance_uid: str, *, maximum_age_days: float) -> tuple[PriorCandidate, ...]:
         """Earlier CT studies of the same person, newest first: same patient ID and issuer, or merged, or assigned.

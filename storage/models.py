@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import BigInteger, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, false, text
+from sqlalchemy import BigInteger, Double, ForeignKey, Index, MetaData, String, Text, UniqueConstraint, false, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from storage.columns import UtcInstant, word_column
@@ -156,6 +156,41 @@ class Instance(Base):
     calling_aet: Mapped[str] = mapped_column(Aet)
     called_aet: Mapped[str] = mapped_column(Aet)
     received_at: Mapped[datetime] = mapped_column(UtcInstant)
+    slice_position_mm: Mapped[float | None] = mapped_column(Double)
+    """Along the normal of the slice; only of axial slices."""
+
+
+class StudyAssociation(Base):
+    """An association that carried instances of a study; open until it has an end."""
+
+    __tablename__ = "study_association"
+    __table_args__ = (Index(None, "study_id"), Index(None, "ended_at"))
+
+    association: Mapped[str] = mapped_column(String(32), primary_key=True)
+    study_id: Mapped[int] = mapped_column(ForeignKey("study.id"), primary_key=True)
+    calling_aet: Mapped[str] = mapped_column(Aet)
+    opened_at: Mapped[datetime] = mapped_column(UtcInstant)
+    """When it carried the first instance of the study."""
+    seen_at: Mapped[datetime] = mapped_column(UtcInstant)
+    """When the listener last said that it is open."""
+    ended_at: Mapped[datetime | None] = mapped_column(UtcInstant)
+    was_released: Mapped[bool] = mapped_column(server_default=false())
+
+
+class Notice(Base):
+    """What a source said that a study consists of (PS3.4 R, Instance Availability Notification; PS3.4 F, MPPS)."""
+
+    __tablename__ = "notice"
+    __table_args__ = (Index(None, "study_instance_uid"), Index(None, "at"))
+
+    notice_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
+    study_instance_uid: Mapped[str] = mapped_column(Uid, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text)
+    is_final: Mapped[bool]
+    sop_instance_uids: Mapped[str] = mapped_column(Text)
+    """With spaces between."""
+    calling_aet: Mapped[str] = mapped_column(Aet)
+    at: Mapped[datetime] = mapped_column(UtcInstant)
 
 
 class Attempt(Base):

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, tuple_, update
 
+from storage.carrying import note_carried
 from storage.identity import Attribute, contradicting_demographics, contradicting_keys
 from storage.life import move
 from storage.lifecycle import Event
@@ -106,6 +107,8 @@ def record_batch(connection: Connection, batch: Sequence[ReceivedInstance], *, a
         _insert_foreign(connection, row, demographics)
     for study_uid, filed in placing.by_study.items():
         _take_in(connection, known.studies[study_uid], filed, at=at)
+    study_ids = {uid: study.standing.study_id for uid, study in known.studies.items()}
+    note_carried(connection, batch, study_ids=study_ids, at=at)
     return answers
 
 
@@ -208,6 +211,7 @@ def _columns(instance: ReceivedInstance) -> dict[str, Any]:
         "calling_aet": instance.calling_aet,
         "called_aet": instance.called_aet,
         "received_at": instance.received_at,
+        "slice_position_mm": instance.slice_position_mm,
     }
 
 

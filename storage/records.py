@@ -50,6 +50,10 @@ class ReceivedInstance:
     calling_aet: str
     called_aet: str
     received_at: datetime
+    association: str = ""
+    """Which association carried it; empty for none, as when files are imported."""
+    slice_position_mm: float | None = None
+    """Of an axial slice, along its normal; None for everything else."""
     is_of_our_make: bool = False
     """Whether a dicom-node made it, by its equipment: a result that came back, whatever a PACS changed in it."""
 
@@ -77,6 +81,58 @@ class StudyActivity:
     """When the study opened, or reopened for instances that came late: the cap counts from here."""
     last_instance_at: datetime
     instance_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CarryingAssociation:
+    """An association that carried instances of a study that is being received."""
+
+    association: str
+    study_instance_uid: str
+    calling_aet: str
+    seen_at: datetime
+    """When the listener last said that it is open."""
+    ended_at: datetime | None
+    """None while it is open."""
+    was_released: bool
+    """Ended by A-RELEASE, not by an abort or a lost connection (PS3.8 7.2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesHoldings:
+    """What is here of a series."""
+
+    series_instance_uid: str
+    modality: str
+    instance_count: int
+    slice_positions_mm: tuple[float, ...]
+    """Of its axial slices, along their normal, ascending."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyNotice:
+    """What a source said that a study consists of."""
+
+    notice_uid: str
+    """SOP Instance UID of the notification or of the performed procedure step."""
+    study_instance_uid: str
+    kind: str
+    """ian or mpps."""
+    is_final: bool
+    """False while the procedure step is in progress."""
+    sop_instance_uids: frozenset[str]
+    calling_aet: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeHoldings:
+    """How much of what a notice names is here."""
+
+    kind: str
+    """ian or mpps."""
+    is_final: bool
+    named_count: int
+    missing_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

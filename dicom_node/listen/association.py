@@ -15,7 +15,9 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from dicom_node.clock import Clock
 from dicom_node.listen.admission import Admission, Rejection
+from dicom_node.listen.carrying import AssociationLedger
 from dicom_node.listen.dimse import ReceivingDimse
+from dicom_node.listen.notices import NoticeScp
 from dicom_node.listen.quiet import OncePerMinute
 from dicom_node.listen.receive import Receiver
 from dicom_node.listen.transport import FIRST_PDU_DEADLINE_S, BoundedSocket, prepare, read_first_pdu, wait_for_close
@@ -120,10 +122,20 @@ class ListenServer(ThreadedAssociationServer):
 class Services:
     """What every connection needs."""
 
-    def __init__(self, admission: Admission, receiver: Receiver, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        receiver: Receiver,
+        *,
+        ledger: AssociationLedger,
+        notices: NoticeScp,
+        clock: Clock,
+    ) -> None:
         """Hand these to every connection."""
         self.admission = admission
         self.receiver = receiver
+        self.ledger = ledger
+        self.notices = notices
         self.clock = clock
         self.stopping = Event()
         self.silent_places = BoundedSemaphore(_MAXIMUM_SILENT_CONNECTIONS)
@@ -149,13 +161,17 @@ class ConnectionHandler(RequestHandler):
             return
         services = self.server.services
         association = self._create_association_after(first_pdu)
-        dimse = ReceivingDimse(association, services.receiver, stopping=services.stopping)
+        name = services.ledger.begin()
+        dimse = ReceivingDimse(association, services.receiver, stopping=services.stopping, name=name)
         association.dimse = dimse
         association.bind(evt.EVT_C_STORE, dimse.handle_store)
+        association.bind(evt.EVT_N_CREATE, services.notices.handle_create)
+        association.bind(evt.EVT_N_SET, services.notices.handle_set)
         started_at_s = services.clock.monotonic()
         association.start()
         association.join()
         dimse.end()
+        services.ledger.end(name, was_released=association.is_released, has_carried=dimse.stored_count > 0)
         # pynetdicom leaves the descriptor to the garbage collector when the peer closed first.
         self.server.close_request(self.request)
         _log_end(association, dimse, duration_s=services.clock.monotonic() - started_at_s)

@@ -10,6 +10,8 @@ from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import by pynetdicom
 
+from dicom_node.listen.notices import NOTICE_CLASSES
+
 # The acceptor chooses where a sender offers several (PS3.8 9.3.3.2). Explicit VR keeps the VRs of private elements;
 # deflated and big endian (retired) cost every later reader, so they come last.
 _FIRST = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
@@ -22,11 +24,12 @@ def accepted_transfer_syntaxes() -> list[str]:
     return [str(uid) for uid in (*_FIRST, *others, *_LAST)]
 
 
-def build_contexts() -> list[PresentationContext]:
-    """Verification and every storage SOP class that pynetdicom names.
+def build_contexts(*, with_notices: bool = False) -> list[PresentationContext]:
+    """Verification and every storage SOP class that pynetdicom names, on request those of notices.
 
     A router sends a whole study, dose report and scouts included; refusing one makes the sender fail with the study.
     """
     syntaxes = accepted_transfer_syntaxes()
     storage = [build_context(str(context.abstract_syntax), syntaxes) for context in AllStoragePresentationContexts]
-    return [build_context(Verification, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]), *storage]
+    services = (str(Verification), *(NOTICE_CLASSES if with_notices else ()))
+    return [*(build_context(uid, [ExplicitVRLittleEndian, ImplicitVRLittleEndian]) for uid in services), *storage]

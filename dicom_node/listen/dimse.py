@@ -9,12 +9,13 @@ from io import BytesIO
 from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import C_STORE_RQ, DIMSEMessage
+from pynetdicom.dimse_messages import C_STORE_RQ, N_CREATE_RQ, N_SET_RQ, DIMSEMessage
 from pynetdicom.dimse_primitives import DimsePrimitiveType
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import P_DATA
 
 from dicom_node.listen.errors import InstanceRefusedError, NoDataSetError, ProcessingFailedError
+from dicom_node.listen.notices import MAXIMUM_NOTICE_BYTES, NOTICE_CLASSES
 from dicom_node.listen.receive import Receiver, Reception, StoreRequest
 
 logger = logging.getLogger(__name__)
@@ -52,14 +53,24 @@ class _CommandBuffer(BytesIO):
         return super().write(fragment)
 
 
+class NoticeBuffer(BytesIO):
+    """The data set of a notice while it arrives, bounded."""
+
+    def write(self, fragment: bytes) -> int:  # type: ignore[override]  # pynetdicom writes bytes
+        """Take the next bytes."""
+        if self.tell() + len(fragment) > MAXIMUM_NOTICE_BYTES:
+            raise ProtocolError
+        return super().write(fragment)
+
+
 class DataSetStream(BytesIO):
     """Stands where pynetdicom gathers a data set; hands each fragment on and keeps none."""
 
-    def __init__(self, begin: Callable[[], Reception]) -> None:
+    def __init__(self, begin: Callable[[], Reception | NoticeBuffer]) -> None:
         """Begin the reception when the first fragment comes: the command set is complete then."""
         super().__init__()
         self._begin = begin
-        self.reception: Reception | None = None
+        self.reception: Reception | NoticeBuffer | None = None
 
     def write(self, fragment: bytes) -> int:  # type: ignore[override]  # pynetdicom writes bytes
         """Hand the next bytes on."""
@@ -72,9 +83,17 @@ class DataSetStream(BytesIO):
 class ReceivingDimse(DIMSEServiceProvider):
     """DIMSE provider of one association that streams objects into a Receiver."""
 
-    def __init__(self, association: Association, receiver: Receiver, *, stopping: threading.Event) -> None:
-        """Receive for an association until `stopping` is set; the object that is arriving then is still taken."""
+    def __init__(self, association: Association, receiver: Receiver, *, stopping: threading.Event, name: str) -> None:
+        """Receive for an association until `stopping` is set; the object that is arriving then is still taken.
+
+        Args:
+            association: Of pynetdicom.
+            receiver: Takes its objects.
+            stopping: Set when the listener ends.
+            name: Of the association in the ledger.
+        """
         super().__init__(association)
+        self._name = name
         self._receiver = receiver
         self._stopping = stopping
         self._reception: Reception | None = None
@@ -131,11 +150,28 @@ class ReceivingDimse(DIMSEServiceProvider):
         message.data_set = DataSetStream(lambda: self._begin(message))
         return message
 
-    def _begin(self, message: DIMSEMessage) -> Reception:
-        """Begin to receive the data set that follows a C-STORE-RQ."""
-        if not isinstance(message, C_STORE_RQ) or self.is_receiving:
-            # No other request with a data set is negotiated, nor are requests before the last answer (PS3.7 D.3.3.3).
+    def _begin(self, message: DIMSEMessage) -> Reception | NoticeBuffer:
+        """Begin to receive the data set that follows a request."""
+        if self.is_receiving:
+            # No requests are negotiated before the last answer (PS3.7 D.3.3.3).
             raise ProtocolError
+        if isinstance(message, C_STORE_RQ):
+            return self._begin_object(message)
+        if not isinstance(message, N_CREATE_RQ | N_SET_RQ) or not self._is_notice(message):
+            # Nothing else with a data set is negotiated.
+            raise ProtocolError
+        self.is_receiving = True
+        # What comes after the first fragment goes there directly, and pynetdicom decodes it from there.
+        message.data_set = NoticeBuffer()
+        return message.data_set
+
+    def _is_notice(self, message: DIMSEMessage) -> bool:
+        """Whether the message came in the presentation context of a notice."""
+        context = self.assoc._accepted_cx.get(message.context_id or 0)
+        return context is not None and str(context.abstract_syntax) in NOTICE_CLASSES
+
+    def _begin_object(self, message: DIMSEMessage) -> Reception:
+        """Begin to receive the data set that follows a C-STORE-RQ."""
         command = message.command_set
         context = self.assoc._accepted_cx[message.context_id or 0]
         sender, receiver = self._sender_and_receiver()
@@ -145,6 +181,7 @@ class ReceivingDimse(DIMSEServiceProvider):
             transfer_syntax_uid=str(context.transfer_syntax[0]),
             calling_aet=sender,
             called_aet=receiver,
+            association=self._name,
         )
         self.is_receiving = True
         self._reception = self._receiver.begin(request)
@@ -172,7 +209,8 @@ class ReceivingDimse(DIMSEServiceProvider):
 def _reception_of(event: Event) -> Reception | None:
     """The reception that a C-STORE-RQ was streamed into; None if it came without a data set."""
     stream = getattr(event.request, "DataSet", None)
-    return stream.reception if isinstance(stream, DataSetStream) else None
+    reception = stream.reception if isinstance(stream, DataSetStream) else None
+    return reception if isinstance(reception, Reception) else None
 
 
 def _text(command: Dataset, keyword: str) -> str:

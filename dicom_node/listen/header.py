@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 from dicom_node.listen.elements import elements_until, encoding_of, is_deflated
 from dicom_node.listen.errors import DamagedDataSetError
+from dicom_node.listen.geometry import axial_position_mm
 from dicom_node.listen.instants import date_from_da, first_instant, instant_from_dt, zone_from_offset
 from dicom_node.listen.text import code_from, name_from, terms_from, text_from, uid_from
 from storage.records import PatientKey
 
 HEAD_BYTES = 2 * 1024 * 1024
-"""How much of a data set is looked at, inflated or not: everything wanted stands before Instance Number (0020,0013)."""
+"""How much of a data set is looked at, inflated or not: nothing wanted stands behind group 0020."""
 
 _SPECIFIC_CHARACTER_SET = 0x00080005
 _SOP_CLASS_UID = 0x00080016
@@ -36,6 +37,9 @@ _BODY_PART_EXAMINED = 0x00180015
 _STUDY_INSTANCE_UID = 0x0020000D
 _SERIES_INSTANCE_UID = 0x0020000E
 _INSTANCE_NUMBER = 0x00200013
+_IMAGE_POSITION_PATIENT = 0x00200032
+_IMAGE_ORIENTATION_PATIENT = 0x00200037
+_LAST = _IMAGE_ORIENTATION_PATIENT
 
 _OUR_NAME = "dicom-node"
 """Manufacturer and model of what we make (PS3.3 C.7.5.1); our phantoms have another model name."""
@@ -64,6 +68,7 @@ class Header:
     body_part: str
     instance_number: int | None
     acquired_at: datetime | None
+    slice_position_mm: float | None
     is_of_our_make: bool = False
     """By its equipment, which a PACS leaves alone when it changes patient, study or UIDs."""
 
@@ -81,7 +86,7 @@ def read_header(head: bytes, transfer_syntax_uid: str) -> Header:
     if is_deflated(transfer_syntax_uid):
         head = _inflated(head)
     values: dict[int, bytes] = {}
-    for tag, value in elements_until(_INSTANCE_NUMBER, head[:HEAD_BYTES], encoding_of(transfer_syntax_uid)):
+    for tag, value in elements_until(_LAST, head[:HEAD_BYTES], encoding_of(transfer_syntax_uid)):
         values.setdefault(tag, value)
     return _header_from_values(values)
 
@@ -119,6 +124,9 @@ def _header_from_values(values: dict[int, bytes]) -> Header:
         body_part=_code(values, _BODY_PART_EXAMINED),
         instance_number=_instance_number(values),
         acquired_at=_acquired_at(values),
+        slice_position_mm=axial_position_mm(
+            _code(values, _IMAGE_POSITION_PATIENT), _code(values, _IMAGE_ORIENTATION_PATIENT)
+        ),
         is_of_our_make={text(_MANUFACTURER), text(_MANUFACTURER_MODEL_NAME)} == {_OUR_NAME},
     )
 

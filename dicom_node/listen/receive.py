@@ -38,6 +38,8 @@ class StoreRequest:
     transfer_syntax_uid: str
     calling_aet: str
     called_aet: str
+    association: str = ""
+    """Name of the association in the ledger; empty for none."""
 
 
 class Reception:
@@ -175,6 +177,8 @@ class Receiver:
             called_aet=request.called_aet,
             received_at=self._clock.now(),
             is_of_our_make=header.is_of_our_make,
+            association=request.association,
+            slice_position_mm=header.slice_position_mm,
         )
 
 

@@ -12,11 +12,13 @@ from config.settings import Peer, Settings
 from dicom_node.clock import Clock, SystemClock
 from dicom_node.listen.admission import Admission
 from dicom_node.listen.association import ListenServer, Services
+from dicom_node.listen.carrying import AssociationLedger
 from dicom_node.listen.contexts import build_contexts
 from dicom_node.listen.dimse import ReceivingDimse
 from dicom_node.listen.errors import ListenError
 from dicom_node.listen.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from dicom_node.listen.intake import Intake
+from dicom_node.listen.notices import NoticeScp
 from dicom_node.listen.receive import Receiver
 from dicom_node.peers import PeerUnreachableError, echo
 from dicom_node.service import notify_stopping, notify_watchdog
@@ -61,11 +63,18 @@ def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], N
         ):
             swept = store.sweep()
             receiver = Receiver(settings, store, Intake(store, index), clock=clock)
-            services = Services(Admission(settings, clock=clock), receiver, clock=clock)
+            services = Services(
+                Admission(settings, clock=clock),
+                receiver,
+                ledger=AssociationLedger(index),
+                notices=NoticeScp(index),
+                clock=clock,
+            )
             with _serving(settings, services) as port:
                 _log_start(settings, port, swept=swept)
                 on_ready(port)
-                _beat_until(stop, settings, index, _probe(settings, port, services.admission.probe_aet))
+                probe = _probe(settings, port, services.admission.probe_aet)
+                _beat_until(stop, lambda: _beat(settings, index, services.ledger, probe))
                 notify_stopping("finishing the objects that are arriving")
     logger.info("listener stopped")
 
@@ -96,8 +105,9 @@ def _bound_server(settings: Settings, services: Services) -> ListenServer:
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     address = f"{settings.listen.host} {settings.listen.port}"
+    contexts = build_contexts(with_notices=settings.listen.accept_notifications)
     try:
-        return ListenServer(ae, (settings.listen.host, settings.listen.port), build_contexts(), services=services)
+        return ListenServer(ae, (settings.listen.host, settings.listen.port), contexts, services=services)
     except OSError as exc:
         raise ListenError(address, exc.strerror or type(exc).__name__) from exc
 
@@ -117,19 +127,25 @@ def _is_receiving(association: Association) -> bool:
     return isinstance(association.dimse, ReceivingDimse) and association.dimse.is_receiving
 
 
-def _beat_until(stop: Event, settings: Settings, index: Index, probe: Callable[[], None]) -> None:
-    """Leave a sign of life every few seconds, once the listener answered itself and the index took a write."""
+def _beat_until(stop: Event, beat: Callable[[], None]) -> None:
+    """Leave a sign of life every few seconds."""
     while True:
-        try:
-            probe()
-            index.beat("listen", f"{settings.listen.host}:{settings.listen.port}")
-            notify_watchdog()
-        except PeerUnreachableError:
-            logger.exception("the listener does not answer itself")
-        except StorageError as error:
-            logger.exception("no sign of life: %s", error.detail)
+        beat()
         if stop.wait(_HEARTBEAT_S):
             return
+
+
+def _beat(settings: Settings, index: Index, ledger: AssociationLedger, probe: Callable[[], None]) -> None:
+    """Leave a sign of life, once the listener answered itself and the index took a write."""
+    ledger.beat()
+    try:
+        probe()
+        index.beat("listen", f"{settings.listen.host}:{settings.listen.port}")
+        notify_watchdog()
+    except PeerUnreachableError:
+        logger.exception("the listener does not answer itself")
+    except StorageError as error:
+        logger.exception("no sign of life: %s", error.detail)
 
 
 def _probe(settings: Settings, port: int, probe_aet: str) -> Callable[[], None]:

@@ -34,7 +34,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 )
 
 from config.settings import Peer
-from dicom_node.listen.dimse import DataSetStream, ProtocolError, ReceivingDimse
+from dicom_node.listen.dimse import DataSetStream, NoticeBuffer, ProtocolError, ReceivingDimse
 from dicom_node.listen.errors import MismatchError
 from dicom_node.listen.header import Header
 from dicom_node.listen.receive import Receiver, Reception, StoreRequest
@@ -152,8 +152,8 @@ class _GettingDimse(ReceivingDimse):
     """DIMSE provider of a requestor: C-STORE requests go to the disk, identifiers of responses stay small."""
 
     def __init__(self, association: Association, receiver: Receiver) -> None:
-        """Receive for an association."""
-        super().__init__(association, receiver, stopping=Flag())
+        """Receive for an association, which is no evidence that a study is whole."""
+        super().__init__(association, receiver, stopping=Flag(), name="")
 
     def _new_message(self) -> DIMSEMessage:
         message = super()._new_message()
@@ -167,7 +167,7 @@ class _GettingDimse(ReceivingDimse):
 class _DataSetOrIdentifier(DataSetStream):
     """Hands the data set of a C-STORE on; gathers the identifier of a C-GET response, bounded."""
 
-    def __init__(self, message: DIMSEMessage, begin: Callable[[], Reception]) -> None:
+    def __init__(self, message: DIMSEMessage, begin: Callable[[], Reception | NoticeBuffer]) -> None:
         super().__init__(begin)
         self._message = message
 

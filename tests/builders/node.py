@@ -48,6 +48,9 @@ class NodeProcess:
     destinations: Sequence[Destination] = ()
     parts: Sequence[str] = ("run",)
     quiet_period_s: float = 2.0
+    sweep_interval_s: float = 0.2
+    evidence: bool = True
+    """Whether slices and released associations count as evidence of completeness."""
     port: int = field(default_factory=free_port)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -154,7 +157,8 @@ class NodeProcess:
             f'[node]\nae_title = "{AE_TITLE}"\ndata_dir = "{self.data_dir}"',
             f"[listen]\nport = {self.port}\naccept_unknown_callers = true",
             "[storage]\nfree_floor_bytes = 0",
-            f"[completeness]\nquiet_period_s = {self.quiet_period_s}\nsweep_interval_s = 0.2",
+            f"[completeness]\nquiet_period_s = {self.quiet_period_s}\nsweep_interval_s = {self.sweep_interval_s}"
+            f"\nslice_positions = {_toml(self.evidence)}\nassociation_release = {_toml(self.evidence)}",
             '[pipeline]\ndevice = "cpu"',
             "[outbox]\nfirst_retry_s = 0.5\nmaximum_retry_s = 2.0",
             *(_peer(destination) for destination in self.destinations),
@@ -172,6 +176,10 @@ def run_dicom_node(*arguments: str, timeout_s: float = 300) -> subprocess.Comple
     return subprocess.run(
         [sys.executable, "-m", "dicom_node", *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
     )
+
+
+def _toml(value: bool) -> str:
+    return "true" if value else "false"
 
 
 def _peer(destination: Destination) -> str:

@@ -118,6 +118,7 @@ def _configuration(orthanc: Orthanc, folder: Path) -> dict[str, Any]:
         "DicomPort": orthanc.dicom_port,
         "DicomAlwaysAllowEcho": True,
         "DicomAlwaysAllowStore": True,
+        "DicomAlwaysAllowFind": True,
         "DicomWeb": {"Enable": True, "Root": "/dicom-web/"},
     }
 

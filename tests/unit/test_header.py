@@ -60,6 +60,7 @@ def test_header_is_read_in_every_encoding(syntax: str) -> None:
         body_part="CHEST",
         instance_number=7,
         acquired_at=datetime(2026, 1, 2, 10, 17, 0, 500_000, tzinfo=UTC),
+        slice_position_mm=None,
     )
 
 
@@ -284,3 +285,12 @@ def test_odd_values_become_empty_rather_than_wrong() -> None:
     """Birth date, sex and number outside their grammar are left out."""
     header = header_of(PatientBirthDate="1970", PatientSex="X", InstanceNumber="2147483648")
     assert (header.birth_date, header.sex, header.instance_number) == ("", "", None)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_position_of_an_axial_slice_is_read_in_every_encoding(syntax: str) -> None:
+    """It stands behind Instance Number."""
+    image = ct_instance(
+        ImagePositionPatient=[-100, -120.5, 33.25], ImageOrientationPatient=[1, 0, 0, 0, 1, 0], PixelSpacing=[1, 1]
+    )
+    assert read_header(encoded(image, syntax), syntax).slice_position_mm == 33.25

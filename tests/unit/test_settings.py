@@ -218,3 +218,21 @@ def test_a_chest_word_that_is_no_regular_expression_is_named(tmp_path: Path) -> 
     path.write_text('[priors]\nfetch_chest_words = ["chest", "("]', encoding="utf-8")
     with pytest.raises(ConfigError, match=r"must be a regular expression"):
         load_settings(path)
+
+
+def test_a_peer_that_is_asked_for_counts_must_be_there(tmp_path: Path) -> None:
+    """Both in [completeness] and for the studies of one peer."""
+    text = "[completeness]\ncount_peer = 'pasc'\n" + peer(completeness="{ count_peer = 'x' }")
+    assert problems_of(tmp_path, text) == [
+        '[completeness].count_peer: is not the name of a [[peers]] block (got "pasc")',
+        '[peers #1].completeness.count_peer: is not the name of a [[peers]] block (got "x")',
+    ]
+
+
+def test_completeness_differs_for_the_studies_of_a_peer_that_says_so(tmp_path: Path) -> None:
+    """What it does not name stays as in [completeness]; strangers are as there."""
+    text = "[completeness]\ncap_s = 1800.0\n" + peer(completeness="{ settle_s = 5.0, association_release = false }")
+    settings = load(tmp_path, text)
+    own = settings.completeness_of(settings.peers[0].ae_title)
+    assert (own.settle_s, own.association_release, own.slice_positions, own.cap_s) == (5.0, False, True, 1800.0)
+    assert settings.completeness_of("STRANGER") == settings.completeness
