@@ -207,14 +207,14 @@ class Peer(_Table):
     """Best first; the peer gets the first that it accepts."""
     capture_without_seg: bool = True
     compression: Literal["none", "deflated"] = "none"
-    series: Annotated[tuple[SeriesRuleSettings, ...], Field(strict=False)] = ()
-    """Rules for the choice of the series among what this peer sent."""
+    completeness: CompletenessOverrides = CompletenessOverrides()
     query_retrieve: Literal["none", "move", "get"] = "none"
     query_ae_title: AeTitleOrNone = None
     """None: `ae_title`."""
     query_port: ListenPort = 0
     """0: `port`."""
-    completeness: CompletenessOverrides = CompletenessOverrides()
+    series: Annotated[tuple[SeriesRuleSettings, ...], Field(strict=False)] = ()
+    """Rules for the choice of the series among what this peer sent."""
 
 
 class Settings(_Table):

@@ -13,8 +13,10 @@ from dicom_node.clock import Clock, SystemClock
 from dicom_node.counts import PeerCounts
 from dicom_node.dispatch import Dispatcher
 from dicom_node.engine import EngineLimits, LocalEngine
+from dicom_node.evidence import SeriesCount
 from dicom_node.outbox import BackOff, Outbox
-from dicom_node.query import count_images
+from dicom_node.retrieve.association import StopSwitch
+from dicom_node.retrieve.count import count_images
 from dicom_node.retrieve.duty import fetchers
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.sweep import CompletenessSweep
@@ -88,7 +90,8 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
     threads = ThreadPoolExecutor(_OWN_DUTIES + 2 * len(settings.peers))
     defaults = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
     scheduler = BackgroundScheduler(executors={"default": threads}, job_defaults=defaults)
-    counts = _counts(settings, clock)
+    counting = StopSwitch()
+    counts = _counts(settings, clock, counting)
     sweep = CompletenessSweep(settings, index, counts=counts, clock=clock)
     scheduler.add_job(counts.ask_next, "interval", seconds=_ASK_INTERVAL_S, id="counts")
     scheduler.add_job(sweep.run, "interval", seconds=settings.completeness.sweep_interval_s, id="completeness")
@@ -109,6 +112,7 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
         _beat(index)
         scheduler.start()
         at_the_end.callback(scheduler.shutdown, wait=True)
+        at_the_end.callback(counting.stop)
         for fetcher in asked:
             at_the_end.callback(fetcher.stop)
         yield
@@ -120,13 +124,14 @@ def _beat(index: Index) -> None:
     notify_watchdog()
 
 
-def _counts(settings: Settings, clock: Clock) -> PeerCounts:
+def _counts(settings: Settings, clock: Clock, switch: StopSwitch) -> PeerCounts:
     """What peers have of a study, asked by C-FIND."""
     peers = {peer.name: peer for peer in settings.peers}
-    return PeerCounts(
-        lambda name, study_instance_uid: count_images(peers[name], study_instance_uid, own_aet=settings.node.ae_title),
-        clock=clock,
-    )
+
+    def ask(name: str, study_instance_uid: str) -> tuple[SeriesCount, ...]:
+        return count_images(peers[name], study_instance_uid, own_aet=settings.node.ae_title, switch=switch)
+
+    return PeerCounts(ask, clock=clock)
 
 
 def _outboxes(settings: Settings, index: Index, clock: Clock) -> tuple[Outbox, ...]:

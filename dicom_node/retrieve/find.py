@@ -1,8 +1,7 @@
 """C-FIND: which studies of a patient a PACS has, which series a study has (PS3.4 C.4.1, Study Root)."""
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
@@ -24,9 +23,8 @@ FIND_OFFER = Offer(contexts=[build_context(FIND_MODEL)])
 
 _PENDING = frozenset({0xFF00, 0xFF01})
 """PS3.4 table C.4-1."""
+_SUCCESS = 0x0000
 _MESSAGE_ID = 1
-
-Record = TypeVar("Record")
 
 
 def find_studies(talk: Conversation, task: FetchTask, *, maximum_age_days: float) -> tuple[StudyAnswer, ...]:
@@ -39,7 +37,7 @@ def find_studies(talk: Conversation, task: FetchTask, *, maximum_age_days: float
         RetrieveError: The PACS did not answer, failed, or lists more than `MAXIMUM_ANSWERS`.
     """
     query = _study_query(task.patient.patient_id, task.acquired_at, maximum_age_days=maximum_age_days)
-    return _ask(talk, query, study_answer_from)
+    return tuple(study_answer_from(answer) for answer in answers_of(talk, query, maximum=MAXIMUM_ANSWERS))
 
 
 def find_series(talk: Conversation, study_instance_uid: str) -> tuple[SeriesAnswer, ...]:
@@ -57,7 +55,7 @@ def find_series(talk: Conversation, study_instance_uid: str) -> tuple[SeriesAnsw
     query.ProtocolName = ""
     query.BodyPartExamined = ""
     query.NumberOfSeriesRelatedInstances = ""
-    return _ask(talk, query, series_answer_from)
+    return tuple(series_answer_from(answer) for answer in answers_of(talk, query, maximum=MAXIMUM_ANSWERS))
 
 
 def _study_query(patient_id: str, acquired_at: datetime, *, maximum_age_days: float) -> Dataset:
@@ -80,17 +78,23 @@ def _study_query(patient_id: str, acquired_at: datetime, *, maximum_age_days: fl
     return query
 
 
-def _ask(talk: Conversation, query: Dataset, read: Callable[[Dataset], Record]) -> tuple[Record, ...]:
-    found: list[Record] = []
+def answers_of(talk: Conversation, query: Dataset, *, maximum: int) -> Iterator[Dataset]:
+    """Identifiers of the pending responses to a query, as they come.
+
+    Raises:
+        RetrieveError: The PACS did not answer, failed, or lists more than `maximum`.
+    """
     responses = talk.association.send_c_find(query, FIND_MODEL, msg_id=_MESSAGE_ID)
+    count = 0
     for status, identifier in talk.answers(responses):
-        if status.Status in _PENDING:
-            found += [read(identifier)] if identifier is not None else []
-        elif status.Status != 0x0000:
+        if status.Status not in _PENDING and status.Status != _SUCCESS:
             reason = f"{talk.peer.name}: C-FIND failed with status 0x{status.Status:04X}"
             raise ArchiveFailedError(reason)
-        if len(found) > MAXIMUM_ANSWERS:
+        if identifier is None or status.Status == _SUCCESS:
+            continue
+        count += 1
+        if count > maximum:
             talk.association.send_c_cancel(_MESSAGE_ID, query_model=FIND_MODEL)
-            reason = f"{talk.peer.name}: lists more than {MAXIMUM_ANSWERS} answers: it does not match what is asked"
+            reason = f"{talk.peer.name}: lists more than {maximum} answers: it does not match what is asked"
             raise ArchiveFailedError(reason)
-    return tuple(found)
+        yield identifier

@@ -30,10 +30,10 @@ ENDS = {State.SKIPPED, State.PIPELINE_FAILED, State.PROCESSED, State.DELIVERED}
 REAL = {
     "gantrytilting/001": "gantry tilt",
     "notavolume/001": "not a volume",
-    "slicecount/001": "MR, not CT",
+    "slicecount/001": "no CT images, only objects of modality 2 MR",
     "sliceincrement/001": "slice is missing",
     "sliceincrement/002": "gantry tilt",
-    "sliceorientation/001": "MR, not CT",
+    "sliceorientation/001": "no CT images, only objects of modality [0-9]+ MR",
 }
 
 

@@ -27,6 +27,7 @@ from builders.scripted_scp import scripted_scp
 from config.settings import Peer
 from dicom_node.check import Outcome, check_query_retrieve
 from dicom_node.clock import SystemClock
+from dicom_node.counts import PeerCounts
 from dicom_node.retrieve.find import MAXIMUM_ANSWERS
 from dicom_node.retrieve.waiting import not_fetched, unfinished
 from dicom_node.sweep import CompletenessSweep
@@ -69,10 +70,16 @@ def honest(study: list[Dataset] | None = None, **answer: object) -> Script:
 
 def assert_goes_on(node: FetchingNode) -> None:
     """The sweep lets the current study go on, and says what it goes on without."""
-    CompletenessSweep(node.settings, node.index, clock=SystemClock()).run()
+    _sweep(node).run()
     view = node.study(CURRENT)
     assert view.state is State.READY
     assert "archive" in view.reason
+
+
+def _sweep(node: FetchingNode) -> CompletenessSweep:
+    """Of a worker whose peers are not asked for counts."""
+    clock = SystemClock()
+    return CompletenessSweep(node.settings, node.index, counts=PeerCounts(lambda *_: (), clock=clock), clock=clock)
 
 
 @pytest.mark.parametrize("service", ["move", "get"])
@@ -106,7 +113,7 @@ def test_a_pacs_that_hangs_keeps_the_study_no_longer_than_set(start: Start, wher
 def test_a_study_waits_while_the_pacs_is_asked_and_not_after(start: Start) -> None:
     """The sweep goes on by the clock although the search has not even begun."""
     node = start(honest(), maximum_wait_s=0.5)
-    sweep = CompletenessSweep(node.settings, node.index, clock=SystemClock())
+    sweep = _sweep(node)
     sweep.run()
     assert node.study(CURRENT).state is State.WAITING_FOR_PRIORS
 
@@ -130,7 +137,7 @@ def test_a_pacs_that_fails_is_asked_again_later(start: Start) -> None:
     assert (search.state, search.tries) == (FetchState.WAITING, 1)
     assert "0xA700" in search.words
     assert not node.fetcher.fetch_due()
-    CompletenessSweep(node.settings, node.index, clock=SystemClock()).run()
+    _sweep(node).run()
     assert node.study(CURRENT).state is State.WAITING_FOR_PRIORS
 
 
@@ -263,7 +270,7 @@ def test_images_that_come_after_the_retrieval_was_given_up_start_no_analysis(sta
 
     assert set(send(node.listener.port, *earlier_study(DAY), calling_aet="ARCHIVE")) == {0}
 
-    sweep = CompletenessSweep(node.settings, node.index, clock=SystemClock())
+    sweep = _sweep(node)
 
     def put_away() -> bool:
         sweep.run()

@@ -15,7 +15,9 @@ from builders.ports import free_port
 from config.settings import Peer
 from dicom_node.evidence import WHOLE_STUDY, SeriesCount
 from dicom_node.peers import PeerUnreachableError
-from dicom_node.query import QueryFailedError, count_images
+from dicom_node.retrieve.association import StopSwitch
+from dicom_node.retrieve.count import count_images
+from dicom_node.retrieve.errors import ArchiveFailedError
 
 STUDY = "1.2.3.4"
 OTHER = "9.9.9"
@@ -29,7 +31,7 @@ def count(uid: str, number: int, *, modality: str = "CT") -> SeriesCount:
 def asked(answer: object) -> tuple[SeriesCount, ...]:
     """What comes of asking a peer that answers like this."""
     with find_scp(answer) as peer:  # type: ignore[arg-type]
-        return count_images(peer, STUDY, own_aet="NODE")
+        return count_images(peer, STUDY, own_aet="NODE", switch=StopSwitch())
 
 
 def test_series_are_counted_as_the_peer_says() -> None:
@@ -83,9 +85,9 @@ def test_the_study_is_counted_where_the_peer_lists_no_series() -> None:
 
 def test_a_failure_and_nonsense_are_told() -> None:
     """As an error that names the peer, and nothing of the patient."""
-    with pytest.raises(QueryFailedError, match="pacs: status 0xC001"):
+    with pytest.raises(ArchiveFailedError, match="pacs: C-FIND failed with status 0xC001"):
         asked(lambda _: 0xC001)
-    with pytest.raises(QueryFailedError, match="pacs: the answer could not be read"):
+    with pytest.raises(ArchiveFailedError, match="pacs: the answer could not be read"):
         asked(lambda _: [match("SERIES", StudyInstanceUID=STUDY, Modality="CT")])
 
 
@@ -94,7 +96,12 @@ def test_a_failure_and_nonsense_are_told() -> None:
 def test_a_peer_that_is_not_there_is_told() -> None:
     """The worker tries again later."""
     with pytest.raises(PeerUnreachableError, match="pacs"):
-        count_images(Peer(name="pacs", ae_title="X", host="127.0.0.1", port=free_port()), STUDY, own_aet="NODE")
+        count_images(
+            Peer(name="pacs", ae_title="X", host="127.0.0.1", port=free_port()),
+            STUDY,
+            own_aet="NODE",
+            switch=StopSwitch(),
+        )
 
 
 def test_orthanc_is_counted_right(tmp_path: Path) -> None:
@@ -105,6 +112,6 @@ def test_orthanc_is_counted_right(tmp_path: Path) -> None:
         report = dose_report()
         report.SeriesInstanceUID = "1.2.3.4.9"
         assert set(send(peer.port, *images, report, called_aet=ORTHANC_AE_TITLE)) == {0}
-        counts = count_images(peer, STUDY, own_aet="NODE")
+        counts = count_images(peer, STUDY, own_aet="NODE", switch=StopSwitch())
     assert count("1.2.3.4.1", 5) in counts
     assert len(counts) == 2
