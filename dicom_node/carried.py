@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from storage.records import CarryingAssociation
+from storage.evidence_records import CarryingAssociation
 
 LEASE_S = 30.0
 """An association whose listener has said nothing for this long is over: the listener speaks every five seconds."""

@@ -16,9 +16,10 @@ from dicom_node.evidence import (
     evidence_of_notices,
     evidence_of_slices,
 )
+from storage.evidence_records import CarryingAssociation, SeriesHoldings
 from storage.index import Index
 from storage.lifecycle import State
-from storage.records import CarryingAssociation, SeriesHoldings, StudyActivity
+from storage.records import StudyActivity
 
 _Known = tuple[datetime, int, tuple[SeriesHoldings, ...]]
 

@@ -6,8 +6,8 @@ from enum import Enum
 from itertools import pairwise
 from statistics import median
 
+from storage.evidence_records import CarryingAssociation, NoticeHoldings, SeriesHoldings
 from storage.parents import CT
-from storage.records import CarryingAssociation, NoticeHoldings, SeriesHoldings
 
 FEWEST_SLICES = 8
 """Fewer evenly lying slices say nothing about a series."""

@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
 
+from storage.evidence_records import CarryingAssociation
 from storage.lifecycle import State
 from storage.models import Study, StudyAssociation
-from storage.records import CarryingAssociation, ReceivedInstance
+from storage.records import ReceivedInstance
 
 _KEPT_FOR = timedelta(days=1)
 """An association that ended longer ago says nothing about a study that is being received: the cap is shorter."""

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, delete, insert, select
 
 from storage.database import AnyRow
+from storage.evidence_records import NoticeHoldings, SeriesHoldings, StudyNotice
 from storage.models import Instance, Notice, Result, ResultObject, Series, Study, Use
-from storage.records import NoticeHoldings, SeriesHoldings, StudyNotice
 
 _KEPT_FOR = timedelta(days=30)
 """A notice older than this is about a study that was received long ago, or never will be."""

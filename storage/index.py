@@ -9,27 +9,24 @@ from sqlalchemy import Engine, delete, insert
 from storage import attempts, carrying, deliveries, earlier, hold, holdings, life, negotiated, receiving, views
 from storage.database import reading, writing
 from storage.errors import IllegalTransitionError
+from storage.evidence_records import CarryingAssociation, NoticeHoldings, SeriesHoldings, StudyNotice
 from storage.fetch_ledger import FetchLedger
 from storage.lifecycle import Event, State
 from storage.models import Outcome, ProcessBeat
 from storage.records import (
-    CarryingAssociation,
     Claim,
     ClassAnswer,
     Demographics,
     Destination,
     DueDelivery,
     Heartbeat,
-    NoticeHoldings,
     PriorCandidate,
     ReceivedInstance,
     Recorded,
     ResultFile,
     ResultSet,
-    SeriesHoldings,
     StoredInstance,
     StudyActivity,
-    StudyNotice,
     StudyView,
 )
 

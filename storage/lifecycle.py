@@ -158,7 +158,7 @@ def next_state(state: State, event: Event) -> State:
 
 
 def diagram() -> str:
-    """Markdown of the table for the README: a Mermaid diagram, then every state and event with its sentence."""
+    """Markdown of the table for docs/life-of-a-study.md: a Mermaid diagram, then every state and event with its sentence."""
     return "\n".join([*_mermaid_lines(), "", *_state_lines(), "", *_event_lines()])
 
 

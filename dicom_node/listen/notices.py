@@ -17,8 +17,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 from dicom_node.listen.errors import NotUnderstoodError
 from dicom_node.listen.text import uid_from
 from storage.errors import StorageError
+from storage.evidence_records import StudyNotice
 from storage.index import Index
-from storage.records import StudyNotice
 
 logger = logging.getLogger(__name__)
 

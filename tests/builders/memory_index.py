@@ -5,8 +5,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from builders.clock import FakeClock
+from storage.evidence_records import CarryingAssociation, SeriesHoldings
 from storage.lifecycle import Event, State, next_state
-from storage.records import CarryingAssociation, Claim, ReceivedInstance, SeriesHoldings, StudyActivity
+from storage.records import Claim, ReceivedInstance, StudyActivity
 
 
 @dataclass(slots=True, kw_only=True)

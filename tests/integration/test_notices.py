@@ -14,8 +14,8 @@ from builders.listener import RunningListener, association, listener_settings, r
 from dicom_node.clock import SystemClock
 from dicom_node.listen.notices import NOTICE_CLASSES
 from storage.database import open_engine
+from storage.evidence_records import NoticeHoldings
 from storage.index import Index
-from storage.records import NoticeHoldings
 
 IAN, MPPS = NOTICE_CLASSES
 STUDY = "1.2.3.4"

@@ -14,7 +14,7 @@ from dicom_node.evidence import (
     evidence_of_notices,
     evidence_of_slices,
 )
-from storage.records import CarryingAssociation, NoticeHoldings, SeriesHoldings
+from storage.evidence_records import CarryingAssociation, NoticeHoldings, SeriesHoldings
 
 NOON = datetime(2026, 1, 5, 12, tzinfo=UTC)
 EVEN = tuple(1.25 * number for number in range(40))

@@ -42,8 +42,8 @@ def test_no_file_is_longer_than_350_lines() -> None:
     assert not [str(path) for path in modules() if len(path.read_text().splitlines()) > 350]
 
 
-def test_readme_shows_the_life_of_a_study_as_the_table_has_it() -> None:
-    """The diagram in the README is printed from the table."""
-    readme = (ROOT / "README.md").read_text()
-    shown = readme.split("<!-- lifecycle: printed from storage/lifecycle.py -->")[1].split("<!-- /lifecycle -->")[0]
+def test_docs_show_the_life_of_a_study_as_the_table_has_it() -> None:
+    """The diagram is printed from the table."""
+    page = (ROOT / "docs" / "life-of-a-study.md").read_text()
+    shown = page.split("<!-- lifecycle: printed from storage/lifecycle.py -->")[1].split("<!-- /lifecycle -->")[0]
     assert shown.strip() == diagram().strip()

@@ -6,9 +6,10 @@ from pathlib import Path
 from builders.clock import FakeClock
 from builders.index import build_index, claimed_study, received, view_of
 from dicom_node.carried import CarriedStudies
+from storage.evidence_records import StudyNotice
 from storage.index import Index
 from storage.lifecycle import State
-from storage.records import ReceivedInstance, StudyNotice
+from storage.records import ReceivedInstance
 
 
 def flags(index: Index) -> list[tuple[str, str, bool, bool]]:

@@ -97,7 +97,7 @@ def test_every_word_has_its_sentence(word: State | Event) -> None:
 
 
 def test_the_diagram_shows_every_state_event_and_sentence() -> None:
-    """The README is printed from the table, so nothing may be missing."""
+    """The page in docs is printed from the table, so nothing may be missing."""
     shown = diagram()
     assert all(f"`{word}` | {word.sentence}" in shown for word in [*State, *Event])
     arrows = {
