@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from config.settings import Peer, Settings
+from dicom_node.wording import counted
 from pipeline.choose import refusal_of
 from pipeline.series_rules import RuleAction, SeriesRule, SourceRules
 from pipeline.survey import SeriesVerdict, survey_series
@@ -96,7 +97,9 @@ def report_in_words(report: SeriesChoiceReport) -> list[str]:
 
 
 def _verdict_lines(verdict: SeriesVerdict) -> list[str]:
-    title = f"{_name(verdict.number)} ({verdict.description or 'no description'}), {verdict.image_count} images"
+    title = (
+        f"{_name(verdict.number)} ({verdict.description or 'no description'}), {counted(verdict.image_count, 'image')}"
+    )
     return [
         f"{title}: {verdict.outcome.replace('_', ' ')}",
         f"  {verdict.reason}",

@@ -26,3 +26,8 @@ def result_in_words(lesion_count: int, involvement_percent: float, stage: "Stage
     """A study's result in one line."""
     words = stage.value.replace("_", " ")
     return f"{lesions_in_words(lesion_count)}, {involvement_percent:.1f} % of the lungs, stage: {words}"
+
+
+def counted(count: int, what: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -10,6 +10,7 @@ from rich.table import Table
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, print_json
 from dicom_node.cli.patient import in_words, named
+from dicom_node.wording import counted
 from storage.errors import UnknownStudyError
 from storage.lifecycle import Event, State
 from storage.records import StudyView
@@ -193,7 +194,7 @@ def _series(view: StudyView) -> list[str]:
 def _patients(view: StudyView) -> list[str]:
     """Whom the images name where it is not one patient, and what to do."""
     rows = [
-        f"  {one.number}: {named(one.patient)}, {in_words(one.demographics)}, {one.instance_count} objects"
+        f"  {one.number}: {named(one.patient)}, {in_words(one.demographics)}, {counted(one.instance_count, 'object')}"
         + (", used" if one.is_of_study else ", kept and not used")
         for one in view.patients
     ]

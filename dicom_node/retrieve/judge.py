@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dicom_node.retrieve.answers import SeriesAnswer
 from dicom_node.retrieve.survey import Wanted, found_from
 from dicom_node.retrieve.transfer import SubOperations
+from dicom_node.wording import counted
 from storage.fetch_records import FoundPriorView, FoundState
 from storage.fetch_tasks import HeldStudy
 from storage.records import PatientKey
@@ -37,7 +38,7 @@ def verdict_on(wanted: Wanted, told: SubOperations, held: HeldStudy | None, *, p
     if held and held.patient != patient:
         words = "its images name another patient ID or issuer than the answer of the PACS: not linked"
         return found_from(wanted.study, FoundState.REFUSED, words, instance_count=came)
-    return found_from(wanted.study, FoundState.FETCHED, f"{came} images", instance_count=came)
+    return found_from(wanted.study, FoundState.FETCHED, counted(came, "image"), instance_count=came)
 
 
 def _failure(wanted: Wanted, told: SubOperations, here: dict[str, int], *, came: int) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dicom_node.wording import compared_in_words, lesions_in_words, read_in_words, result_in_words
+from dicom_node.wording import compared_in_words, counted, lesions_in_words, read_in_words, result_in_words
 from pipeline.findings import Stage
 
 
@@ -32,3 +32,8 @@ def test_a_stage_is_told_without_its_code() -> None:
 def test_the_series_that_was_read_is_named(number: int | None, others: int, words: str) -> None:
     """Among how many."""
     assert read_in_words(number, others) == words
+
+
+def test_counts_read_well() -> None:
+    """One is not many."""
+    assert [counted(number, "image") for number in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
