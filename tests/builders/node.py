@@ -51,6 +51,8 @@ class NodeProcess:
     sweep_interval_s: float = 0.2
     evidence: bool = True
     """Whether slices and released associations count as evidence of completeness."""
+    count_peer: str = ""
+    """Destination that is asked how many images it has."""
     port: int = field(default_factory=free_port)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -158,7 +160,8 @@ class NodeProcess:
             f"[listen]\nport = {self.port}\naccept_unknown_callers = true",
             "[storage]\nfree_floor_bytes = 0",
             f"[completeness]\nquiet_period_s = {self.quiet_period_s}\nsweep_interval_s = {self.sweep_interval_s}"
-            f"\nslice_positions = {_toml(self.evidence)}\nassociation_release = {_toml(self.evidence)}",
+            f"\nslice_positions = {_toml(self.evidence)}\nassociation_release = {_toml(self.evidence)}"
+            f'\ncount_peer = "{self.count_peer}"',
             '[pipeline]\ndevice = "cpu"',
             "[outbox]\nfirst_retry_s = 0.5\nmaximum_retry_s = 2.0",
             *(_peer(destination) for destination in self.destinations),

@@ -4,13 +4,17 @@ import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 from pydicom import Dataset, dcmread
 
 from builders.deadline import until
-from builders.node import AE_TITLE, NodeProcess
+from builders.instances import ct_instance
+from builders.listener import send
+from builders.node import AE_TITLE, Destination, NodeProcess
+from builders.orthanc import AE_TITLE as ORTHANC_AE_TITLE
+from builders.orthanc import running_orthanc
 from builders.pacs import destination, ledger_pacs
 from builders.programs import program
 from builders.small_patient import SmallPatient
@@ -19,6 +23,9 @@ from storage.records import StudyView
 
 pytestmark = pytest.mark.slow
 
+STUDY = "1.2.3.4"
+HELD_FOR_S = 8.0
+"""Longer than two agreeing pieces of evidence need."""
 QUIET_PERIOD_S = 45.0
 WITHIN_S = 400
 
@@ -119,3 +126,30 @@ def _delivered(node: NodeProcess, study_instance_uid: str, *, revision: int) -> 
         return view if is_there else None
 
     return until(look, within_s=WITHIN_S, what=f"revision {revision} is delivered; see the logs in {node.folder}")
+
+
+def test_a_pacs_that_has_more_images_holds_the_quick_path(tmp_path: Path) -> None:
+    """Of a real Orthanc: the study waits while images are missing, and goes on as soon as the last one is here."""
+    images = [ct_instance(number, study=STUDY) for number in range(1, 21)]
+    with running_orthanc(tmp_path) as orthanc:
+        assert set(send(orthanc.dicom_port, *images, called_aet=ORTHANC_AE_TITLE)) == {0}
+        pacs = Destination(name="orthanc", ae_title=ORTHANC_AE_TITLE, port=orthanc.dicom_port)
+        node = NodeProcess(folder=tmp_path, destinations=[pacs], quiet_period_s=QUIET_PERIOD_S, count_peer="orthanc")
+        with node:
+            assert set(send(node.port, *images[:18], called_aet=AE_TITLE)) == {0}
+            sleep(HELD_FOR_S)
+            held = node.study(STUDY)
+            assert held is not None
+            assert held.state is State.RECEIVING
+
+            assert set(send(node.port, *images[18:], called_aet=AE_TITLE)) == {0}
+            sent_at_s = monotonic()
+            view = until(lambda: _completed(node), within_s=QUIET_PERIOD_S, what="the study is complete")
+
+    assert monotonic() - sent_at_s < QUIET_PERIOD_S
+    assert "20 of 20 images that orthanc has are here" in completions(view)[0]
+
+
+def _completed(node: NodeProcess) -> StudyView | None:
+    view = node.study(STUDY)
+    return view if view and completions(view) else None
