@@ -85,17 +85,20 @@ def check_packages() -> CheckResult:
 
 
 def check_data_folder(data_dir: Path, *, free_floor_bytes: int) -> CheckResult:
-    """That the data folder takes files and has room above the floor."""
-    if not data_dir.is_dir():
-        return _failed("data folder", f"{data_dir} does not exist: create it, owned by the user of the service")
+    """That the data folder, or the folder that it will be made in, takes files and has room above the floor."""
+    folder = data_dir if data_dir.exists() else data_dir.parent
+    if not folder.is_dir():
+        return _failed("data folder", f"{folder} is no folder: create it, owned by the user of the service")
     try:
-        with tempfile.TemporaryFile(dir=data_dir):
-            free_bytes = disk_usage(data_dir).free
+        with tempfile.TemporaryFile(dir=folder):
+            free_bytes = disk_usage(folder).free
     except OSError as exc:
-        return _failed("data folder", f"{data_dir}: {exc.strerror}: give it to the user of the service")
+        return _failed("data folder", f"{folder}: {exc.strerror}: give it to the user of the service")
     room = f"{data_dir}, {free_bytes:,} bytes free, floor {free_floor_bytes:,}"
     if free_bytes < free_floor_bytes:
         return _failed("data folder", f"{room}: senders are refused with 0xA700 until there is room")
+    if folder != data_dir:
+        return _warning("data folder", f"{room}: made when the node starts, if its user may write to {folder}")
     return _passed("data folder", room)
 
 

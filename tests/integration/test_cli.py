@@ -131,7 +131,7 @@ def test_status_for_scripts_names_every_state(tmp_path: Path) -> None:
 def test_check_says_what_it_looked_at_and_ends_with_1_when_something_is_wrong(tmp_path: Path) -> None:
     """A data folder that is missing is found before the first study."""
     config = tmp_path / "node.toml"
-    config.write_text(f'[node]\ndata_dir = "{tmp_path}/absent"\n')
+    config.write_text(f'[node]\ndata_dir = "{tmp_path}/absent/data"\n')
 
     done = run_dicom_node("--config", str(config), "check", "--json")
 

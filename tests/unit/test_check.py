@@ -48,12 +48,22 @@ def test_a_package_that_another_distribution_overwrote_is_named(monkeypatch: pyt
     assert "config also belongs to config" in result.detail
 
 
-def test_a_missing_data_folder_fails_and_is_not_made(tmp_path: Path) -> None:
-    """A check changes nothing."""
+def test_a_data_folder_that_is_still_to_be_made_is_a_warning_and_is_not_made(tmp_path: Path) -> None:
+    """The node makes it when it starts for the first time; a check leaves nothing behind."""
     result = check_data_folder(tmp_path / "absent", free_floor_bytes=0)
 
-    assert result.outcome is Outcome.FAILED
+    assert result.outcome is Outcome.WARNING
+    assert "made when the node starts" in result.detail
     assert not (tmp_path / "absent").exists()
+
+
+def test_a_data_folder_that_cannot_be_made_fails(tmp_path: Path) -> None:
+    """Its parent is not there, or it is a file."""
+    (tmp_path / "file").touch()
+    for data_dir in (tmp_path / "absent" / "data", tmp_path / "file"):
+        result = check_data_folder(data_dir, free_floor_bytes=0)
+        assert result.outcome is Outcome.FAILED
+        assert "create it" in result.detail
 
 
 def test_a_disk_below_the_floor_fails(tmp_path: Path) -> None:
