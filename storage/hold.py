@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from storage.database import AnyRow, AnySelect
 from storage.errors import NotHeldError, UnknownChoiceError
-from storage.life import move, standing_of
+from storage.life import Standing, move, standing_of
 from storage.lifecycle import Event, State
 from storage.link_models import ForeignPatient
 from storage.models import Instance, Patient, Series, Study, Use
@@ -64,16 +64,39 @@ def release(connection: Connection, study_instance_uid: str, number: int, *, by:
         UnknownStudyError: The index has no such study.
         IllegalTransitionError: The study stands where nothing is released.
     """
+    study, named = _mixed(connection, study_instance_uid)
+    if not 1 <= number <= len(named):
+        raise UnknownChoiceError(len(named))
+    if number > 1:
+        _take_over(connection, study.study_id, named[0], named[number - 1])
+    why = f"patient {number} of {len(named)} was chosen by {by}; the instances of the others are kept, not used"
+    return _release(connection, study, why=why, at=at)
+
+
+def release_all(connection: Connection, study_instance_uid: str, *, by: str, at: datetime) -> State:
+    """Take a held study with all its instances: they are of one person, under the patient that it stands under.
+
+    Raises:
+        NotHeldError: The study does not name two patients.
+        UnknownStudyError: The index has no such study.
+        IllegalTransitionError: The study stands where nothing is released.
+    """
+    study, named = _mixed(connection, study_instance_uid)
+    ids = {instance_id for one in named for instance_id in one.instance_ids}
+    _use_only(connection, study.study_id, ids)
+    return _release(connection, study, why=f"{by} said that all instances are of one person; all are used", at=at)
+
+
+def _mixed(connection: Connection, study_instance_uid: str) -> tuple[Standing, list[_Named]]:
+    """A study that names two patients, with them."""
     study = standing_of(connection, study_instance_uid)
     if not is_mixed(connection, study.study_id):
         raise NotHeldError
-    named = _named(connection, study.study_id)
-    if not 1 <= number <= len(named):
-        raise UnknownChoiceError(len(named))
-    why = f"patient {number} of {len(named)} was chosen by {by}; the instances of the others are kept, not used"
+    return study, _named(connection, study.study_id)
+
+
+def _release(connection: Connection, study: Standing, *, why: str, at: datetime) -> State:
     state = move(connection, study, Event.RELEASED, why=why, at=at).state
-    if number > 1:
-        _take_over(connection, study.study_id, named[0], named[number - 1])
     unmixed = {"has_identity_conflict": False, "last_instance_at": at}
     connection.execute(update(Study).where(Study.id == study.study_id).values(unmixed))
     return state
@@ -137,46 +160,49 @@ def _take_over(connection: Connection, study_id: int, before: _Named, chosen: _N
         "birth_date": before.demographics.birth_date,
         "sex": before.demographics.sex,
     }
-    connection.execute(delete(ForeignPatient).where(ForeignPatient.instance_id.in_(chosen.instance_ids)))
+    # One after the other: a study may have more instances than a statement may have parameters.
+    chosen_ids = [{"key": instance_id} for instance_id in chosen.instance_ids]
+    connection.execute(delete(ForeignPatient).where(ForeignPatient.instance_id == bindparam("key")), chosen_ids)
     if before.instance_ids:
         rows = [{"instance_id": instance_id} | said for instance_id in before.instance_ids]
         connection.execute(insert(ForeignPatient), rows)
     _set_use(connection, before.instance_ids, Use.OTHER_PATIENT)
-    copies = connection.execute(_instances(study_id).where(Instance.id.in_(chosen.instance_ids))).all()
-    used = _one_of_each(copies)
-    _set_use(connection, chosen.instance_ids, Use.OTHER_BYTES)
-    _set_use(connection, [row.id for row in used], Use.USED)
-    _rewrite_study(connection, study_id, chosen, used)
-
-
-def _one_of_each(rows: Sequence[AnyRow]) -> list[AnyRow]:
-    """The first copy of each instance."""
-    first: dict[tuple[int, str], AnyRow] = {}
-    for row in rows:
-        first.setdefault((row.series_id, row.sop_instance_uid), row)
-    return list(first.values())
-
-
-def _set_use(connection: Connection, instance_ids: Sequence[int], use: Use) -> None:
-    connection.execute(update(Instance).where(Instance.id.in_(instance_ids)).values(use=use))
-
-
-def _rewrite_study(connection: Connection, study_id: int, chosen: _Named, used: list[AnyRow]) -> None:
-    """What the study says, from the instances that are used now; what was another patient's is empty."""
-    of_study = Instance.series_id.in_(select(Series.id).where(Series.study_id == study_id))
-    unused = select(func.count()).where(of_study, Instance.use.in_((Use.OTHER_PATIENT, Use.OTHER_BYTES)))
-    instants = [row.acquired_at for row in used if row.acquired_at]
-    ct_instants = [row.acquired_at for row in used if row.acquired_at and row.modality == CT]
+    _use_only(connection, study_id, set(chosen.instance_ids))
     values = {
         "patient_key": chosen.patient_key,
         "patient_name": chosen.demographics.patient_name,
         "birth_date": chosen.demographics.birth_date,
         "sex": chosen.demographics.sex,
+        # The other patient's, until an instance says more.
         "accession_number": "",
         "description": "",
+    }
+    connection.execute(update(Study).where(Study.id == study_id).values(values))
+
+
+def _use_only(connection: Connection, study_id: int, instance_ids: set[int]) -> None:
+    """Let the pipeline read these instances, of each its first copy, and count anew what the study holds."""
+    copies = [row for row in connection.execute(_instances(study_id)) if row.id in instance_ids]
+    first: dict[tuple[int, str], AnyRow] = {}
+    for row in copies:
+        first.setdefault((row.series_id, row.sop_instance_uid), row)
+    used = list(first.values())
+    _set_use(connection, [row.id for row in copies], Use.OTHER_BYTES)
+    _set_use(connection, [row.id for row in used], Use.USED)
+    of_study = Instance.series_id.in_(select(Series.id).where(Series.study_id == study_id))
+    unused = select(func.count()).where(of_study, Instance.use.in_((Use.OTHER_PATIENT, Use.OTHER_BYTES)))
+    instants = [row.acquired_at for row in used if row.acquired_at]
+    ct_instants = [row.acquired_at for row in used if row.acquired_at and row.modality == CT]
+    values = {
         "acquired_at": min(instants, default=None),
         "ct_acquired_at": min(ct_instants, default=None),
         "instance_count": len(used),
         "conflict_count": connection.execute(unused).scalar_one(),
     }
     connection.execute(update(Study).where(Study.id == study_id).values(values))
+
+
+def _set_use(connection: Connection, instance_ids: Sequence[int], use: Use) -> None:
+    if instance_ids:
+        statement = update(Instance).where(Instance.id == bindparam("key")).values(use=use)
+        connection.execute(statement, [{"key": instance_id} for instance_id in instance_ids])

@@ -169,6 +169,16 @@ class Index:
         with writing(self._engine) as connection:
             return hold.release(connection, study_instance_uid, number, by=by, at=self._now())
 
+    def release_held_whole(self, study_instance_uid: str, *, by: str) -> State:
+        """Take a held study with all its instances: an operator said that they are of one person.
+
+        Raises:
+            NotHeldError: The study does not name two patients.
+            UnknownStudyError: The index has no such study.
+        """
+        with writing(self._engine) as connection:
+            return hold.release_all(connection, study_instance_uid, by=by, at=self._now())
+
     def stored_instances(self, study_instance_uid: str) -> tuple[StoredInstance, ...]:
         """The instances of the study that may be used, in the order of their arrival."""
         with reading(self._engine) as connection:

@@ -119,15 +119,24 @@ def resend(context: typer.Context, uid: _Uid) -> None:
 def release(
     context: typer.Context,
     uid: _Uid,
-    patient: Annotated[int, typer.Argument(metavar="NUMBER", help="Of the patient, as `study show UID` counts them.")],
+    patient: Annotated[
+        int | None, typer.Argument(metavar="NUMBER", help="Of the patient, as `study show UID` counts them.")
+    ] = None,
+    all_of_one: Annotated[
+        bool, typer.Option("--all-of-one", help="All images are of one person: a name was only typed wrongly.")
+    ] = False,
 ) -> None:
-    """Take a held study with the images of one of the patients that they name.
+    """Take a held study with the images of one of the patients that they name, or with all.
 
-    The images of the others stay, unused.
+    Images that are not taken stay, unused.
     """
     from dicom_node.operators import operator_name
 
-    _say(uid, _index(context).release_held(uid, patient, by=operator_name()))
+    if all_of_one == (patient is not None):
+        message = "say either the NUMBER of the patient, or --all-of-one"
+        raise typer.BadParameter(message)
+    by, index = operator_name(), _index(context)
+    _say(uid, index.release_held_whole(uid, by=by) if patient is None else index.release_held(uid, patient, by=by))
 
 
 @app.command()
@@ -200,7 +209,7 @@ def _patients(view: StudyView) -> list[str]:
     ]
     if not rows:
         return []
-    decide = f"  take it with those of one: dicom-node study release {view.study_instance_uid} NUMBER"
+    decide = f"  take it with those of one: dicom-node study release {view.study_instance_uid} NUMBER, or --all-of-one"
     return ["patients", *rows, *([decide] if view.has_identity_conflict else [])]
 
 

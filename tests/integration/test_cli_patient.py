@@ -88,6 +88,7 @@ def test_a_held_study_is_shown_everywhere_and_released(config: tuple[str, str], 
     assert f"1: 4711@CITY, {KANJI}, born 19500102, sex M, 1 object, used" in shown
     assert "2: 4711@CITY, Roe^Jane, born 19500102, sex F, 1 object, kept and not used" in shown
     assert run_dicom_node(*config, "study", "release", "1.1", "3").returncode == 1
+    assert run_dicom_node(*config, "study", "release", "1.1").returncode == 2
     assert run_dicom_node(*config, "study", "release", "1.1", "2").returncode == 0
     shown = json.loads(run_dicom_node(*config, "study", "show", "1.1", "--json").stdout)
     assert (shown["state"], shown["demographics"]["patient_name"]) == ("receiving", "Roe^Jane")

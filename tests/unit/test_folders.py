@@ -100,3 +100,16 @@ def test_a_study_with_images_of_two_patients_is_marked(tmp_path: Path) -> None:
     (study,) = find_studies([tmp_path]).studies
 
     assert not study.is_of_one_patient
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_one"),
+    [({"PatientName": "PHANTOM^PETRA"}, True), ({"IssuerOfPatientID": None}, True), ({"PatientSex": "M"}, False)],
+)
+def test_images_of_one_study_are_compared_fairly(tmp_path: Path, changes: dict[str, str | None], is_one: bool) -> None:
+    """As the node compares them."""
+    _save(tmp_path / "study", ct_instance(1), ct_instance(2, **changes))
+
+    (study,) = find_studies([tmp_path]).studies
+
+    assert study.is_of_one_patient is is_one

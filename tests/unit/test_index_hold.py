@@ -162,6 +162,19 @@ def test_a_study_that_was_run_before_runs_again_over_what_was_chosen(index: Inde
     assert view_of(index).revision == 2
 
 
+def test_an_operator_may_say_that_all_is_of_one_person(index: Index) -> None:
+    """A name that was corrected while the images were sent must not cost half of them."""
+    wrong = received(number=2, patient_name="Deo^Jane")
+    index.record_received([received(), wrong, received(number=3, patient_name="Deo^Jane"), johns(content="edited")])
+    assert index.release_held_whole("1.2.3", by="admin") is State.RECEIVING
+    view = view_of(index)
+    assert (view.patient, view.instance_count, view.has_identity_conflict, view.patients) == (JANE, 3, False, ())
+    assert wrong.sha256 in {stored.sha256 for stored in index.stored_instances("1.2.3")}
+    assert view.conflict_count == 1
+    assert index.record_received([johns(7)]) == (Recorded.OTHER_PATIENT,)
+    assert state_of(index) is State.HELD
+
+
 def test_a_choice_that_does_not_exist_is_refused(index: Index) -> None:
     """The error says where the numbers are."""
     index.record_received([received(), johns()])
