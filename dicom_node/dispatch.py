@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 
 _TWO_PATIENTS = (
     "images of two patients came under this Study Instance UID: nothing is run; `dicom-node study show UID` names them, "
-    "`dicom-node study release UID NUMBER` takes the study with the images of one"
+    "`dicom-node study release UID NUMBER` takes the study with the images of one, `--all-of-one` with all"
 )
 
 

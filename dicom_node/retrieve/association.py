@@ -154,9 +154,7 @@ def _require_established(association: Association, peer: Peer) -> None:
     if association.is_established:
         return
     if association.rejected_contexts:
-        reason = (
-            f"{peer.name}: does not offer this node query/retrieve: allow it there, or set query_retrieve otherwise"
-        )
+        reason = f"{peer.name}: does not offer this node query/retrieve: allow it there, or do not name it in query_retrieve and count_peer"
         raise ArchiveRefusesError(reason)
     if association.is_rejected:
         reason = f"{peer.name}: rejected the association: check both AE titles and whether it knows this node"

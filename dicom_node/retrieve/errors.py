@@ -15,7 +15,7 @@ class RetrieveError(NodeError):
 
 
 class ArchiveSilentError(RetrieveError):
-    """The PACS did not answer in time; raise the limit in [priors] if it is slow."""
+    """The PACS did not answer in time; a slow one may need a longer limit in [priors], which retrieval goes by."""
 
     retryable = True
 
