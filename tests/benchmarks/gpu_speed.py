@@ -1,14 +1,17 @@
 """How long a whole analysis and its network take on a GPU, and how much of its memory.
 
     python tests/benchmarks/gpu_speed.py --cache FOLDER
+    python tests/benchmarks/gpu_speed.py --network-only
 
-Writes studies of a phantom patient into the folder (300 slices of 512 x 512, 1 mm apart), then analyses the newest with
-three earlier ones in processes of their own: side by side as the pack asks, in float32 and in bfloat16, then once more as
-the pack asks, alone. Reported of the last are the whole
-process from its start to its end, the analysis by stages, Space-Time-Net alone, the largest device and resident memory,
-whether both equal runs gave the same labels, and how many decisions bfloat16 turned. Beside it, in the same run on the same
-device, a U-Net shaped like lungmask's R231 (random weights, bfloat16) goes over as many slices. The last line is one JSON
-object.
+Writes studies of a phantom patient into the folder (300 slices of 512 x 512, 1 mm apart: minutes of processor time each),
+then analyses the newest with three earlier ones in processes of their own: side by side as the pack asks, in float32 and in
+bfloat16, then once more as the pack asks, alone. Reported of the last are the whole process from its start to its end, the
+analysis by stages, Space-Time-Net alone, the largest device and resident memory; of the others whether two equal runs gave
+the same labels, and how many decisions bfloat16 turned. Beside it, in the same run on the same device, a U-Net shaped like
+lungmask's R231 (random weights, bfloat16) goes over as many slices. The last line is one JSON object.
+
+With `--network-only` nothing is written: Space-Time-Net alone goes over random studies of as many slices, none of them
+averaged in slabs as thin slices otherwise are.
 """
 
 import argparse
@@ -28,10 +31,15 @@ from r231_shape import INPUT_PIXELS, UNet
 from speed_phantoms import StudySize, write_study
 
 from pipeline.align import Alignment
-from pipeline.precision import MOST_FLIPPED_SHARE, Precision
+from pipeline.detect import SLICES_PER_CHUNK
+from pipeline.model_pack import load_model_pack
+from pipeline.precision import MOST_FLIPPED_SHARE, Precision, running_in
 
 MOST_NETWORK_S, MOST_WHOLE_S, MOST_DEVICE_GIB = 1.5, 15.0, 8.0
 """With three earlier studies, on one GPU."""
+
+LUNGS_PIXELS = (192, 256)
+"""Rows and columns about the lungs of a large chest on the grid of the network."""
 
 UNTIMED = {"first": Precision.AUTO, "float32": Precision.FLOAT32, "bfloat16": Precision.BFLOAT16}
 """Run side by side, for their labels."""
@@ -50,7 +58,11 @@ def main() -> None:
     parser.add_argument("--priors", type=int, choices=range(4), default=3)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--render-only", action="store_true", help="write the studies and stop")
+    parser.add_argument("--network-only", action="store_true", help="random studies through Space-Time-Net alone")
     arguments = parser.parse_args()
+    if arguments.network_only:
+        sys.stdout.write(json.dumps(space_time_net_alone(vars(arguments)), default=str) + "\n")
+        return
     size = StudySize(slices=arguments.slices, matrix=arguments.matrix, slice_spacing_mm=arguments.slice_spacing_mm)
     count = arguments.priors + 1
     with ProcessPoolExecutor(min(count, os.cpu_count() or 1)) as pool:
@@ -78,6 +90,35 @@ def analysed(arguments: list[str], precision: Precision, labels: Path) -> dict[s
     began = time.monotonic()
     output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
     return {"whole_s": round(time.monotonic() - began, 2), **json.loads(output.splitlines()[-1])}
+
+
+def space_time_net_alone(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Seconds and device memory of Space-Time-Net over random studies, its second pass."""
+    device = torch.device(arguments["device"])
+    net = load_model_pack(None).load_space_time_net(device).to(memory_format=torch.channels_last)
+    shape = (arguments["priors"] + 1, arguments["slices"])
+    sequence = torch.rand((*shape, 4, *LUNGS_PIXELS), generator=torch.Generator().manual_seed(1))
+    valid = torch.ones((*shape, 1, *LUNGS_PIXELS), dtype=torch.bool)
+    gap_days = torch.full((shape[0],), 5.0)
+    seconds: dict[str, float] = {}
+    for dtype in (torch.bfloat16, torch.float32):
+        for _ in range(2):
+            began = time.monotonic()
+            with torch.inference_mode(), running_in(dtype, device):
+                net.stream(sequence, valid, gap_days, chunk_slices=SLICES_PER_CHUNK)
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds[str(dtype)] = round(time.monotonic() - began, 3)
+    on_gpu = device.type == "cuda"
+    return {
+        "benchmark": "gpu_speed, network only",
+        **arguments,
+        "card": torch.cuda.get_device_name() if on_gpu else None,
+        "pixels": LUNGS_PIXELS,
+        "seconds": seconds,
+        "peak_device_gib": round(torch.cuda.max_memory_reserved() / 1024**3, 2) if on_gpu else None,
+        "reached": max(seconds.values()) <= MOST_NETWORK_S,
+    }
 
 
 def network_alone(slices: int, device: torch.device) -> dict[str, Any]:
