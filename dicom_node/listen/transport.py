@@ -8,8 +8,6 @@ from contextlib import suppress
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
 
-FIRST_PDU_DEADLINE_S = 5.0
-"""A peer that connected has this long to ask for its association."""
 # An A-ASSOCIATE-RQ with 128 contexts of 50 transfer syntaxes each has 170 KiB.
 _MAXIMUM_FIRST_PDU_BYTES = 256 * 1024
 _PDU_DEADLINE_S = 10.0
