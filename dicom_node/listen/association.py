@@ -19,6 +19,7 @@ from dicom_node.errors import NodeError
 from dicom_node.listen.admission import Admission, Caller, Rejection
 from dicom_node.listen.carrying import AssociationLedger
 from dicom_node.listen.dimse import ReceivingDimse
+from dicom_node.listen.guard import GuardedAssociation
 from dicom_node.listen.limits import SilentConnections
 from dicom_node.listen.notices import NoticeScp
 from dicom_node.listen.opening import Handshake, Opening, open_connection
@@ -204,7 +205,7 @@ class ConnectionHandler(RequestHandler):
     def _create_association_after(self, opening: Opening) -> Association:
         """As RequestHandler._create_association, with our socket and ACSE, and without copying the contexts."""
         server = self.server
-        association = Association(self.ae, "acceptor")
+        association = GuardedAssociation(self.ae)
         association._server = server
         # ApplicationEntity.active_associations finds acceptors by this name.
         association.name = f"AcceptorThread@{current_thread().name}"

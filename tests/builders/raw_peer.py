@@ -19,9 +19,9 @@ CONTEXT_ID = 1
 class RawPeer:
     """A TCP connection to a listener."""
 
-    def __init__(self, port: int) -> None:
-        """Connect."""
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=15)
+    def __init__(self, port: int, *, source: str = "127.0.0.1") -> None:
+        """Connect, from another loopback address on request."""
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=15, source_address=(source, 0))
 
     def __enter__(self) -> Self:
         """Be closed at the end."""

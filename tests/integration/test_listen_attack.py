@@ -121,7 +121,7 @@ MALFORMED: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", MALFORMED)
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("ignore:Invalid value for VR", "ignore:The value length")
 def test_malformed_message_ends_only_its_association(listener: RunningListener, kind: str) -> None:
     """Nonsense in an association harms neither the node nor another sender."""
     with association(listener.port, CONTEXTS) as other, RawPeer(listener.port) as peer:
