@@ -2,14 +2,17 @@
 
 import ssl
 
+_AUTHORITY = "its certificate comes from an authority that is not in tls_ca, or in client_ca where it calls"
 # Numbers of OpenSSL, x509_vfy.h and openssl-verification-options(1), in the words of an administrator.
 _VERIFY_WORDS = {
+    # Another authority of the same name.
+    7: _AUTHORITY,
     10: "its certificate has expired: renew it there",
     9: "its certificate is not valid yet: check both clocks",
-    18: "it signed its certificate itself: pin it by tls_fingerprints, or give the certificate as tls_ca",
-    19: "its certificate comes from an authority that is not in tls_ca",
-    20: "its certificate comes from an authority that is not in tls_ca",
-    21: "its certificate comes from an authority that is not in tls_ca",
+    18: "it signed its certificate itself: pin it by tls_fingerprints, or put the certificate into client_ca where it calls",
+    19: _AUTHORITY,
+    20: _AUTHORITY,
+    21: _AUTHORITY,
     62: "its certificate is for another host: set tls_server_name, or pin it by tls_fingerprints",
     64: "its certificate is for another address: set tls_server_name, or pin it by tls_fingerprints",
 }

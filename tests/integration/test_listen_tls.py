@@ -83,6 +83,21 @@ def test_certificate_of_another_authority_is_refused(listener: RunningListener, 
     assert not is_accepted(listener.port, site.client(stranger))
 
 
+def test_log_says_why_a_caller_was_cut(site: Site, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A line for each reason, with what to do, as docs/tls.md explains it."""
+    stranger = make_site(tmp_path / "stranger").authority.issue("ct1")
+    shown = [None, stranger, site.authority.issue("self", self_signed=True), site.authority.issue("old", days=-1)]
+    with tls_listener(site.settings(tmp_path / "data")) as running, caplog.at_level(logging.WARNING):
+        assert not any(is_accepted(running.port, site.client(one)) for one in shown)
+    for words in (
+        "showed no certificate",
+        "in client_ca where it calls",
+        "signed its certificate itself",
+        "has expired",
+    ):
+        assert words in caplog.text
+
+
 def test_expired_certificate_is_refused(listener: RunningListener, site: Site) -> None:
     """Of the right authority."""
     assert not is_accepted(listener.port, site.client(site.authority.issue("ct1", days=-1)))
