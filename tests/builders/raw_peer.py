@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from select import select
 from types import TracebackType
 from typing import Self
 
@@ -47,6 +48,15 @@ class RawPeer:
             return kind, self._receive(length)
         except ConnectionResetError:
             return 0, b""
+
+    def is_closed(self) -> bool:
+        """Whether the listener has closed; nothing is waited for."""
+        if not select([self._socket], [], [], 0)[0]:
+            return False
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
 
     def associate(self, *, calling: bytes = SENDER.encode(), called: bytes = AE_TITLE.encode()) -> tuple[int, bytes]:
         """Ask for an association for CT; the answer."""
