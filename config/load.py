@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 from config.errors import ConfigError, Problem
 from config.series import SeriesRuleSettings
 from config.settings import Peer, Settings
+from config.tls import ListenTlsSettings
 
 ENVIRONMENT_VARIABLE = "DICOM_NODE_CONFIG"
 DEFAULT_PATH = Path("/etc/dicom-node/node.toml")
@@ -152,7 +153,9 @@ def _known_names(location: tuple[int | str, ...]) -> list[str]:
         return list(Settings.model_fields)
     if "series" in location:
         return list(SeriesRuleSettings.model_fields)
-    annotation = Settings.model_fields[str(location[0])].annotation
+    annotation = (
+        ListenTlsSettings if location == ("listen", "tls") else Settings.model_fields[str(location[0])].annotation
+    )
     model = Peer if Peer in get_args(annotation) else annotation
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
@@ -160,6 +163,8 @@ def _known_names(location: tuple[int | str, ...]) -> list[str]:
 def _key(location: tuple[int | str, ...]) -> str:
     """`[table].key`, `[peers #2].key` for the second peer, `[peers #2].series #1.key` for its first rule."""
     table, *rest = location
+    if (table, *rest[:1]) == ("listen", "tls"):
+        table, rest = "listen.tls", rest[1:]
     if rest and isinstance(rest[0], int):
         table, rest = f"{table} #{rest[0] + 1}", rest[1:]
     named = ".".join([f"[{table}]", *(str(part) for part in rest if part != "nullable")])

@@ -2,13 +2,23 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from config.chest_words import CHEST_WORDS
 from config.names import ae_title_problem, folder_problem, host_problem, path_problem, pattern_problem
 from config.series import SeriesRuleSettings
+from config.tls import CertificateName, FileOrNone, Fingerprints, ListenTlsSettings
 
 GIBIBYTE = 1024**3
 
@@ -81,12 +91,32 @@ class ListenSettings(_Table):
     host: Host = "127.0.0.1"
     port: ListenPort = 11112
     """0 takes a free port: for tests and demonstrations."""
+    plain: bool = True
+    """Whether there is a port without TLS."""
     accept_unknown_callers: bool = False
     maximum_associations: Annotated[int, Field(ge=1, le=200)] = 64
+    maximum_associations_per_address: Annotated[int, Field(ge=1, le=200)] = 16
+    maximum_silent_connections: Annotated[int, Field(ge=1, le=4096)] = 128
+    backlog: Annotated[int, Field(ge=1, le=4096)] = 128
+    first_pdu_timeout_s: Duration = 5.0
     maximum_pdu_bytes: Annotated[int, Field(ge=4096, le=1_048_576)] = 131_072
     network_timeout_s: Duration = 60.0
     maximum_object_bytes: Annotated[int, Field(ge=1_048_576)] = 2 * GIBIBYTE
+    maximum_association_bytes: Annotated[int, Field(ge=1_048_576)] = 50 * GIBIBYTE
+    maximum_association_objects: Annotated[int, Field(ge=1)] = 50_000
     accept_notifications: bool = False
+    tls: ListenTlsSettings = ListenTlsSettings()
+
+    @model_validator(mode="after")
+    def _check_ports(self) -> Self:
+        """ValueError for a listener that nobody could reach."""
+        if not (self.plain or self.tls.enabled):
+            problem = "plain is false and tls.enabled too: no port would be open"
+            raise ValueError(problem)
+        if self.plain and self.tls.enabled and 0 != self.port == self.tls.port:
+            problem = "port and tls.port must differ (PS3.15 B.12)"
+            raise ValueError(problem)
+        return self
 
 
 class StorageSettings(_Table):
@@ -213,8 +243,29 @@ class Peer(_Table):
     """None: `ae_title`."""
     query_port: ListenPort = 0
     """0: `port`."""
+    tls: bool = False
+    tls_ca: FileOrNone = None
+    """None: the authorities that this machine trusts."""
+    tls_server_name: CertificateName = ""
+    """Empty: `host`."""
+    tls_fingerprints: Fingerprints = ()
+    """SHA-256 of its certificate; given, they alone decide."""
+    tls_certificate: FileOrNone = None
+    """None: that of the TLS port of this node, as far as it has one."""
+    tls_key: FileOrNone = None
+    """None: in the file of the certificate."""
+    may_call_plain: bool = False
+    """Whether a peer with `tls` may still call without."""
+    caller_fingerprints: Fingerprints = ()
+    caller_name: CertificateName = ""
+    """What the certificate must be called with which it calls; empty: any name."""
     series: Annotated[tuple[SeriesRuleSettings, ...], Field(strict=False)] = ()
     """Rules for the choice of the series among what this peer sent."""
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether its AE title belongs to a certificate."""
+        return bool(self.caller_fingerprints or self.caller_name)
 
 
 class Settings(_Table):
@@ -230,6 +281,18 @@ class Settings(_Table):
     outbox: OutboxSettings = OutboxSettings()
     log: LogSettings = LogSettings()
     peers: Annotated[tuple[Peer, ...], Field(strict=False)] = ()
+
+    @field_validator("peers")
+    @classmethod
+    def _give_certificate(cls, peers: tuple[Peer, ...], info: ValidationInfo) -> tuple[Peer, ...]:
+        """A node shows the certificate of its TLS port also where it calls, unless a peer wants another one."""
+        listen = info.data.get("listen")
+        if not isinstance(listen, ListenSettings) or listen.tls.certificate is None:
+            return peers
+        own = {"tls_certificate": listen.tls.certificate, "tls_key": listen.tls.key}
+        return tuple(
+            peer.model_copy(update=own) if peer.tls and peer.tls_certificate is None else peer for peer in peers
+        )
 
     @property
     def data_dir(self) -> Path:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -19,6 +20,7 @@ from dicom_node.errors import NodeError
 from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.peers import PeerUnreachableError, accepted_classes, echo
 from dicom_node.retrieve.probe import probe
+from dicom_node.tls.survey import survey_certificates
 from pipeline.errors import ModelPackError, PlugInError
 from pipeline.model_pack import load_model_pack
 from pipeline.plug_ins import PlugPoint, find_plug_in
@@ -64,6 +66,7 @@ def run_checks(settings: Settings) -> Iterator[CheckResult]:
     yield from check_plug_ins(settings)
     yield check_device(settings.pipeline.device)
     yield check_codecs()
+    yield from check_tls(settings, now=SystemClock().now())
     if not settings.destinations:
         yield _warning("peers", "no peer receives results: set receives_results = true in one [[peers]] block")
     for peer in settings.peers:
@@ -169,6 +172,13 @@ def check_codecs() -> CheckResult:
         hint = "studies that come so fail: install pylibjpeg with its codecs and pyjpegls"
         return _warning("compressed images", f"{words}; not read: {', '.join(found.missing)}: {hint}")
     return _passed("compressed images", words)
+
+
+def check_tls(settings: Settings, *, now: datetime) -> Iterator[CheckResult]:
+    """That every certificate which the configuration names can be used, and how long."""
+    for found in survey_certificates(settings, now=now):
+        outcome = Outcome.FAILED if found.is_unusable else Outcome.WARNING if found.is_doubtful else Outcome.PASSED
+        yield CheckResult(subject=found.subject, outcome=outcome, detail=found.words)
 
 
 def check_peer(peer: Peer, settings: Settings) -> Iterator[CheckResult]:

@@ -2,6 +2,8 @@
 
 NodeError
 ├── ListenError                  the listener cannot start (dicom_node.listen.errors)
+├── NotAskedError                a connection became no association (dicom_node.listen.errors)
+├── CertificateError             a certificate or its key cannot be used (dicom_node.tls.errors)
 ├── InstanceRefusedError         a C-STORE ends with a failure status (dicom_node.listen.errors)
 ├── PeerUnreachableError         a peer did not accept an association (dicom_node.peers)
 ├── RetrieveError                a PACS did not give earlier studies (dicom_node.retrieve.errors)

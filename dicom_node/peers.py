@@ -27,6 +27,8 @@ from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # m
 
 from config.settings import Peer
 from dicom_node.errors import NodeError
+from dicom_node.tls.calling import tls_arguments, tls_problem
+from dicom_node.tls.errors import CertificateError
 
 logger = logging.getLogger(__name__)
 
@@ -207,17 +209,23 @@ def _association(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str]) -> 
         build_context(uid, [syntax]) for uid in dict.fromkeys(sop_class_uids) for syntax in _syntaxes(uid, peer)
     ]
     sockets: list[socket] = []
+    try:
+        tls = tls_arguments(peer)
+    except CertificateError as error:
+        reason = f"{peer.name}: {error.reason}"
+        raise PeerUnreachableError(reason) from error
     # pynetdicom 3.0.4 forgets a socket that the peer closed first without closing it.
     association = ae.associate(
         peer.host,
         peer.port,
         contexts,
         ae_title=peer.ae_title,
+        tls_args=tls,
         evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: sockets.append(event.assoc.dul.socket.socket))],
     )
     try:
         if not (association.is_established or association.rejected_contexts):
-            reason = f"{peer.name}: {_why_not_established(association)}"
+            reason = f"{peer.name}: {tls_problem(tls) or _why_not_established(association)}"
             raise PeerUnreachableError(reason)
         yield association
     finally:

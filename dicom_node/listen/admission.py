@@ -2,11 +2,15 @@
 
 import logging
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 
-from config.settings import Settings
+from config.settings import Peer, Settings
 from dicom_node.clock import Clock
+from dicom_node.listen.limits import AssociationPlaces, Shortage
 from dicom_node.listen.quiet import OncePerMinute
+from dicom_node.tls.certificates import Certificate
 
 logger = logging.getLogger(__name__)
 
@@ -16,7 +20,13 @@ class Rejection(Enum):
 
     CALLED_AE_TITLE = (1, 1, 7, "called AE title not recognised: senders must use [node].ae_title")
     CALLING_AE_TITLE = (1, 1, 3, "calling AE title not recognised: add a [[peers]] block with may_send = true")
+    CERTIFICATE = (1, 1, 3, "the calling AE title is bound to a certificate that was not shown: see docs/tls.md")
+    PLAIN = (1, 1, 1, "the peer has tls = true and called without: let it call the TLS port, or set may_call_plain")
     LOCAL_LIMIT = (2, 3, 2, "too many associations at the same time: see [listen].maximum_associations")
+    ADDRESS_LIMIT = (
+        *(2, 3, 2),
+        "too many associations from this address: see [listen].maximum_associations_per_address",
+    )
 
     @property
     def code(self) -> tuple[int, int, int]:
@@ -29,37 +39,79 @@ class Rejection(Enum):
         return self.value[3]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks for an association."""
+
+    calling_aet: str
+    called_aet: str
+    address: str
+    has_tls: bool = False
+    certificate: Certificate | None = None
+    """What it showed in the TLS handshake, which verified it; None: nothing."""
+
+
 class Admission:
-    """Checks the AE titles of a request against the configuration, and the number of associations."""
+    """Checks AE titles, certificates and places against the configuration."""
 
     def __init__(self, settings: Settings, *, clock: Clock) -> None:
         """Admit the configured senders, and everybody where the configuration says so."""
+        listen = settings.listen
         self._called_aet = settings.node.ae_title
-        self._senders = frozenset(peer.ae_title for peer in settings.senders)
-        self._is_open = settings.listen.accept_unknown_callers
-        self._maximum_associations = settings.listen.maximum_associations
+        self._peers = {peer.ae_title: peer for peer in settings.peers}
+        self._is_open = listen.accept_unknown_callers
+        self._places = AssociationPlaces(
+            total=listen.maximum_associations, per_address=listen.maximum_associations_per_address
+        )
         self._quiet = OncePerMinute(clock)
         # The listener calls itself to see whether it still answers; nobody can guess under which title.
         self.probe_aet = "PROBE" + secrets.token_hex(5).upper()
 
-    def rejection_of(self, *, calling_aet: str, called_aet: str, associations: int) -> Rejection | None:
-        """Why an association is rejected; None if it is admitted.
+    def rejection_of(self, caller: Caller, *, is_over: Callable[[], bool]) -> Rejection | None:
+        """Why an association is rejected; None if it is admitted, and has a place.
 
         Args:
-            calling_aet: As in the request.
-            called_aet: As in the request.
-            associations: That there would be with this one.
+            caller: As in the request and in the handshake.
+            is_over: Whether the association has ended and its place is free.
         """
-        calling_aet = calling_aet.strip(" ")
-        if called_aet.strip(" ") != self._called_aet:
+        calling_aet = caller.calling_aet.strip(" ")
+        if caller.called_aet.strip(" ") != self._called_aet:
             return Rejection.CALLED_AE_TITLE
         if secrets.compare_digest(calling_aet.encode(), self.probe_aet.encode()):
             return None
-        if not self._is_open and calling_aet not in self._senders:
+        peer = self._peers.get(calling_aet)
+        if not self._is_open and not (peer and peer.may_send):
             return Rejection.CALLING_AE_TITLE
-        return Rejection.LOCAL_LIMIT if associations > self._maximum_associations else None
+        return _mistaken(peer, caller) or self._without_place(caller.address, is_over)
 
-    def log(self, rejection: Rejection, *, calling_aet: str, called_aet: str, address: str) -> None:
+    def _without_place(self, address: str, is_over: Callable[[], bool]) -> Rejection | None:
+        shortage = self._places.take(address, is_over=is_over)
+        return _SHORTAGES[shortage] if shortage else None
+
+    def log(self, rejection: Rejection, caller: Caller) -> None:
         """Log a rejection, the same one not more than once a minute."""
-        if self._quiet.passes((rejection, calling_aet, address)):
-            logger.warning("rejected %r calling %r from %s: %s", calling_aet, called_aet, address, rejection.words)
+        if self._quiet.passes((rejection, caller.calling_aet, caller.address)):
+            titles = (caller.calling_aet, caller.called_aet)
+            logger.warning("rejected %r calling %r from %s: %s", *titles, caller.address, rejection.words)
+
+
+_SHORTAGES = {Shortage.TOTAL: Rejection.LOCAL_LIMIT, Shortage.ADDRESS: Rejection.ADDRESS_LIMIT}
+
+
+def _mistaken(peer: Peer | None, caller: Caller) -> Rejection | None:
+    """Why the caller is not the peer that it says; None if it is, or nobody known."""
+    if peer is None:
+        return None
+    if peer.is_bound and not _is_shown(peer, caller.certificate):
+        return Rejection.CERTIFICATE
+    must_use_tls = peer.tls and not peer.may_call_plain
+    return Rejection.PLAIN if must_use_tls and not caller.has_tls else None
+
+
+def _is_shown(peer: Peer, certificate: Certificate | None) -> bool:
+    """Whether the certificate is the one that the AE title is bound to, by every key that is set."""
+    if certificate is None:
+        return False
+    if peer.caller_fingerprints and certificate.fingerprint not in peer.caller_fingerprints:
+        return False
+    return not peer.caller_name or certificate.bears(peer.caller_name)

@@ -3,7 +3,7 @@
 import logging
 import socket
 import sys
-from threading import BoundedSemaphore, Event, current_thread
+from threading import Event, current_thread
 from typing import Any
 
 from pynetdicom import evt
@@ -13,14 +13,20 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from config.settings import ListenSettings
 from dicom_node.clock import Clock
-from dicom_node.listen.admission import Admission, Rejection
+from dicom_node.errors import NodeError
+from dicom_node.listen.admission import Admission, Caller, Rejection
 from dicom_node.listen.carrying import AssociationLedger
 from dicom_node.listen.dimse import ReceivingDimse
+from dicom_node.listen.guard import GuardedAssociation
+from dicom_node.listen.limits import SilentConnections
 from dicom_node.listen.notices import NoticeScp
+from dicom_node.listen.opening import Handshake, Opening, open_connection
 from dicom_node.listen.quiet import OncePerMinute
 from dicom_node.listen.receive import Receiver
-from dicom_node.listen.transport import FIRST_PDU_DEADLINE_S, BoundedSocket, prepare, read_first_pdu, wait_for_close
+from dicom_node.listen.tls import TlsPort
+from dicom_node.listen.transport import BoundedSocket, prepare, wait_for_close
 from dicom_node.log import failure_in_short
 
 logger = logging.getLogger(__name__)
@@ -28,8 +34,6 @@ logger = logging.getLogger(__name__)
 # As socketserver types it; for TCP it is always a socket.
 Connection = socket.socket | tuple[bytes, socket.socket]
 
-_MAXIMUM_SILENT_CONNECTIONS = 128
-_BACKLOG = 128
 _ACCEPT_PAUSE_S = 0.1
 _CLOSE_WAIT_S = 1.0
 
@@ -37,32 +41,31 @@ _CLOSE_WAIT_S = 1.0
 class AdmittingAcse(ACSE):
     """Association control that asks Admission before it negotiates."""
 
-    def __init__(self, association: Association, admission: Admission) -> None:
-        """Control an association."""
+    def __init__(self, association: Association, admission: Admission, *, handshake: Handshake) -> None:
+        """Control an association over a connection."""
         super().__init__(association)
         self._admission = admission
+        self._handshake = handshake
 
     def _negotiate_as_acceptor(self) -> None:
         request = self.requestor.primitive
-        calling_aet = str(request.calling_ae_title if request else "")
-        called_aet = str(request.called_ae_title if request else "")
-        rejection = self._admission.rejection_of(
-            calling_aet=calling_aet,
-            called_aet=called_aet,
-            associations=1 + self._established_count(),
+        caller = Caller(
+            calling_aet=str(request.calling_ae_title if request else ""),
+            called_aet=str(request.called_ae_title if request else ""),
+            address=str(self.requestor.address),
+            has_tls=self._handshake.has_tls,
+            certificate=self._handshake.certificate,
         )
+        rejection = self._admission.rejection_of(caller, is_over=self._is_over)
         if rejection is None:
             super()._negotiate_as_acceptor()
             return
-        address = str(self.requestor.address)
-        self._admission.log(rejection, calling_aet=calling_aet, called_aet=called_aet, address=address)
+        self._admission.log(rejection, caller)
         self._reject(rejection)
 
-    def _established_count(self) -> int:
-        """Associations of others: the listener's call to itself takes nobody's place."""
-        probe_aet = self._admission.probe_aet
-        active = self.assoc.ae.active_associations
-        return sum(one.is_established and one.requestor.ae_title != probe_aet for one in active)
+    def _is_over(self) -> bool:
+        association = self.assoc
+        return association.is_released or association.is_aborted or association._kill or not association.is_alive()
 
     def _reject(self, rejection: Rejection) -> None:
         self.send_reject(*rejection.code)
@@ -73,7 +76,6 @@ class AdmittingAcse(ACSE):
 class ListenServer(ThreadedAssociationServer):
     """Accepts connections and never waits for one of them."""
 
-    request_queue_size = _BACKLOG
     daemon_threads = True
 
     def __init__(
@@ -83,9 +85,12 @@ class ListenServer(ThreadedAssociationServer):
         contexts: list[PresentationContext],
         *,
         services: "Services",
+        tls: TlsPort | None = None,
     ) -> None:
-        """Bind and listen; OSError if the address cannot be had."""
+        """Bind and listen, with TLS or without; OSError if the address cannot be had."""
         self.services = services
+        self.tls = tls
+        self.request_queue_size = services.listen.backlog
         super().__init__(ae, address, ae.ae_title, contexts, request_handler=ConnectionHandler)
         # AssociationServer.shutdown takes it out again.
         ae._servers.append(self)
@@ -93,18 +98,26 @@ class ListenServer(ThreadedAssociationServer):
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """Accept a connection; where that fails for want of descriptors, not again and again without a pause."""
         try:
-            return super().get_request()
+            connection, address = super().get_request()
         except OSError:
             self.services.stopping.wait(_ACCEPT_PAUSE_S)
             raise
+        if self.tls is None:
+            return connection, address
+        try:
+            return self.tls.wrap(connection), address
+        except OSError:
+            # Closed by the peer meanwhile.
+            connection.close()
+            raise
 
     def process_request(self, request: Connection, client_address: Any) -> None:
-        """Give the connection a thread of its own, unless too many have not said a word yet."""
-        if self.services.silent_places.acquire(blocking=False):
-            super().process_request(request, client_address)
-            return
-        self.services.log_cut(client_address, "too many connections that do not speak")
-        self.close_request(request)
+        """Give the connection a thread of its own; of too many that do not say a word the oldest is cut for it."""
+        if isinstance(request, socket.socket):
+            loser = self.services.silent.add(request, client_address[0])
+            if loser:
+                self.services.log_cut((loser, 0), "too many connections that do not speak")
+        super().process_request(request, client_address)
 
     def shutdown_request(self, request: Connection) -> None:
         """Say that nothing more comes, give the peer a moment to close first (PS3.8 9.2.3, Sta13), close."""
@@ -129,16 +142,18 @@ class Services:
         *,
         ledger: AssociationLedger,
         notices: NoticeScp,
+        listen: ListenSettings,
         clock: Clock,
     ) -> None:
         """Hand these to every connection."""
+        self.listen = listen
         self.admission = admission
         self.receiver = receiver
         self.ledger = ledger
         self.notices = notices
         self.clock = clock
         self.stopping = Event()
-        self.silent_places = BoundedSemaphore(_MAXIMUM_SILENT_CONNECTIONS)
+        self.silent = SilentConnections(listen.maximum_silent_connections)
         self._quiet = OncePerMinute(clock)
 
     def log_cut(self, address: tuple[str, int], why: str) -> None:
@@ -154,13 +169,12 @@ class ConnectionHandler(RequestHandler):
 
     def handle(self) -> None:
         """Wait for the request, run the association to its end."""
-        first_pdu = self._first_pdu()
-        if first_pdu is None:
-            self.server.services.log_cut(self.client_address, "no association request in time")
+        opening = self._opening()
+        if opening is None:
             self.server.shutdown_request(self.request)
             return
         services = self.server.services
-        association = self._create_association_after(first_pdu)
+        association = self._create_association_after(opening)
         name = services.ledger.begin()
         dimse = ReceivingDimse(association, services.receiver, stopping=services.stopping, name=name)
         association.dimse = dimse
@@ -176,24 +190,27 @@ class ConnectionHandler(RequestHandler):
         self.server.close_request(self.request)
         _log_end(association, dimse, duration_s=services.clock.monotonic() - started_at_s)
 
-    def _first_pdu(self) -> bytes | None:
+    def _opening(self) -> Opening | None:
+        """Handshake and request; None, with a line in the log, if they do not come in time."""
+        services = self.server.services
         try:
             prepare(self.request)
-            return read_first_pdu(self.request, FIRST_PDU_DEADLINE_S)
-        except OSError:
+            return open_connection(self.request, within_s=services.listen.first_pdu_timeout_s)
+        except NodeError as error:
+            services.log_cut(self.client_address, error.reason)
             return None
         finally:
-            self.server.services.silent_places.release()
+            services.silent.remove(self.request)
 
-    def _create_association_after(self, first_pdu: bytes) -> Association:
+    def _create_association_after(self, opening: Opening) -> Association:
         """As RequestHandler._create_association, with our socket and ACSE, and without copying the contexts."""
         server = self.server
-        association = Association(self.ae, "acceptor")
+        association = GuardedAssociation(self.ae)
         association._server = server
         # ApplicationEntity.active_associations finds acceptors by this name.
         association.name = f"AcceptorThread@{current_thread().name}"
-        association.acse = AdmittingAcse(association, server.services.admission)
-        association.set_socket(BoundedSocket(association, self.request, first_pdu=first_pdu))
+        association.acse = AdmittingAcse(association, server.services.admission, handshake=opening.handshake)
+        association.set_socket(BoundedSocket(association, self.request, first_pdu=opening.first_pdu))
         acceptor = association.acceptor
         acceptor.maximum_length = self.ae.maximum_pdu_size
         acceptor.ae_title = server.ae_title

@@ -15,6 +15,7 @@ from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import P_DATA
 
 from dicom_node.listen.errors import InstanceRefusedError, NoDataSetError, ProcessingFailedError
+from dicom_node.listen.limits import AssociationBudget, BudgetExceededError
 from dicom_node.listen.notices import MAXIMUM_NOTICE_BYTES, NOTICE_CLASSES
 from dicom_node.listen.receive import Receiver, Reception, StoreRequest
 
@@ -66,16 +67,20 @@ class NoticeBuffer(BytesIO):
 class DataSetStream(BytesIO):
     """Stands where pynetdicom gathers a data set; hands each fragment on and keeps none."""
 
-    def __init__(self, begin: Callable[[], Reception | NoticeBuffer]) -> None:
-        """Begin the reception when the first fragment comes: the command set is complete then."""
+    def __init__(
+        self, begin: Callable[[], Reception | NoticeBuffer], *, spend: Callable[[int], None] = lambda _: None
+    ) -> None:
+        """Begin the reception when the first fragment comes: the command set is complete then; count its bytes."""
         super().__init__()
         self._begin = begin
+        self._spend = spend
         self.reception: Reception | NoticeBuffer | None = None
 
     def write(self, fragment: bytes) -> int:  # type: ignore[override]  # pynetdicom writes bytes
         """Hand the next bytes on."""
         if self.reception is None:
             self.reception = self._begin()
+        self._spend(len(fragment))
         self.reception.write(fragment)
         return len(fragment)
 
@@ -95,6 +100,7 @@ class ReceivingDimse(DIMSEServiceProvider):
         super().__init__(association)
         self._name = name
         self._receiver = receiver
+        self._budget = AssociationBudget(receiver.listen)
         self._stopping = stopping
         self._reception: Reception | None = None
         self.is_receiving = False
@@ -109,6 +115,9 @@ class ReceivingDimse(DIMSEServiceProvider):
                 self.message = self._new_message()
             super().receive_primitive(primitive)
             self._check_size()
+        except BudgetExceededError as over:
+            logger.warning("association aborted: %s", over)
+            self.dul.event_queue.put("Evt19")
         except _MALFORMED as exc:
             logger.warning("association aborted: malformed message [%s]", type(exc).__name__)
             # Evt19, invalid PDU: the state machine sends A-ABORT (PS3.8 9.2, AA-8).
@@ -147,7 +156,7 @@ class ReceivingDimse(DIMSEServiceProvider):
             raise ProtocolError
         message = DIMSEMessage()
         message.encoded_command_set = _CommandBuffer()
-        message.data_set = DataSetStream(lambda: self._begin(message))
+        message.data_set = DataSetStream(lambda: self._begin(message), spend=self._budget.spend)
         return message
 
     def _begin(self, message: DIMSEMessage) -> Reception | NoticeBuffer:
@@ -183,6 +192,7 @@ class ReceivingDimse(DIMSEServiceProvider):
             called_aet=receiver,
             association=self._name,
         )
+        self._budget.begin_object()
         self.is_receiving = True
         self._reception = self._receiver.begin(request)
         return self._reception

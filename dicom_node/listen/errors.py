@@ -2,6 +2,7 @@
 
 NodeError
 ├── ListenError
+├── NotAskedError                a connection became no association
 └── InstanceRefusedError         carries the status of the C-STORE response (PS3.4 B.2.3, PS3.7 C)
     ├── OutOfResourcesError      0xA700, retryable
     │   ├── FreeFloorError
@@ -26,6 +27,10 @@ class ListenError(NodeError):
         """Keep the address and what the system said about it."""
         self.address = address
         super().__init__(f"{type(self).__doc__} [{address}: {detail}]")
+
+
+class NotAskedError(NodeError):
+    """The connection became no association."""
 
 
 class InstanceRefusedError(NodeError):

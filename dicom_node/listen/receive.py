@@ -142,6 +142,7 @@ class Receiver:
     def __init__(self, settings: Settings, store: ObjectStore, intake: Intake, *, clock: Clock) -> None:
         """Receive into the store, through the intake."""
         self.maximum_object_bytes = settings.listen.maximum_object_bytes
+        self.listen = settings.listen
         self.free_floor_bytes = settings.storage.free_floor_bytes
         self.store = store
         self.intake = intake

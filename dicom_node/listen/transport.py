@@ -3,13 +3,12 @@
 import socket
 import struct
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
 
-FIRST_PDU_DEADLINE_S = 5.0
-"""A peer that connected has this long to ask for its association."""
 # An A-ASSOCIATE-RQ with 128 contexts of 50 transfer syntaxes each has 170 KiB.
 _MAXIMUM_FIRST_PDU_BYTES = 256 * 1024
 _PDU_DEADLINE_S = 10.0
@@ -78,7 +77,10 @@ class BoundedSocket(AssociationSocket):
             self._shutdown_socket()
             return bytearray()
         ends_at_s = time.monotonic() + _PDU_DEADLINE_S + nr_bytes / _SLOWEST_BYTES_PER_S
-        received = _read(connection, nr_bytes, ends_at_s)
+        idle_timer = self.assoc.dul._idle_timer
+        received = _read(
+            connection, nr_bytes, ends_at_s, silence_s=self.assoc.network_timeout, on_progress=idle_timer.restart
+        )
         if len(received) < nr_bytes:
             self._shutdown_socket()
         return received
@@ -106,15 +108,25 @@ def wait_for_close(connection: socket.socket, deadline_s: float) -> None:
                 return
 
 
-def _read(connection: socket.socket, wanted_bytes: int, ends_at_s: float) -> bytearray:
-    """So many bytes, fewer when the peer closes or the time is over."""
+def _read(
+    connection: socket.socket,
+    wanted_bytes: int,
+    ends_at_s: float,
+    *,
+    silence_s: float | None = None,
+    on_progress: Callable[[], None] = lambda: None,
+) -> bytearray:
+    """So many bytes, fewer when the peer closes, the time is over, or nothing comes for `silence_s`.
+
+    A slow sender makes progress, and is not idle: `on_progress` says so with each piece.
+    """
     received = bytearray()
     while len(received) < wanted_bytes:
         left_s = ends_at_s - time.monotonic()
         if left_s <= 0:
             break
         try:
-            connection.settimeout(left_s)
+            connection.settimeout(min(left_s, silence_s or left_s))
             piece = connection.recv(wanted_bytes - len(received))
             # Linux falls back to delayed acknowledgements by itself (tcp(7)); senders with Nagle on wait for them.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
@@ -123,4 +135,5 @@ def _read(connection: socket.socket, wanted_bytes: int, ends_at_s: float) -> byt
         if not piece:
             break
         received += piece
+        on_progress()
     return received

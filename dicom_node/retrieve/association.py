@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from socket import MSG_DONTWAIT, SHUT_RDWR, socket
+from ssl import SSLSocket
 from threading import Lock, Timer
 
 from pydicom.dataset import Dataset
@@ -16,11 +17,14 @@ from pynetdicom.presentation import PresentationContext
 from config.settings import Peer
 from dicom_node.peers import PeerUnreachableError
 from dicom_node.retrieve.errors import ArchiveFailedError, ArchiveRefusesError, ArchiveSilentError
+from dicom_node.tls.calling import TlsArguments, tls_arguments, tls_problem
+from dicom_node.tls.errors import CertificateError
 
 _CONNECT_TIMEOUT_S = 10.0
 _AFTER_THE_LIMIT_S = 5.0
 _MAXIMUM_PDU_BYTES = 131_072
 """As the listener offers it: what comes by C-GET comes in as few pieces."""
+_NOBODY = "nobody answers at its address and port, or it aborted the association"
 _A_ABORT = bytes.fromhex("07 00 00000004 0000 00 00")
 """PS3.8 table 9-26: by the service user."""
 
@@ -79,10 +83,12 @@ class Conversation:
         """
         self.is_over = True
         for connection in self._sockets:
+            # Another thread may be reading, and TLS does not stand two: there the connection is cut below it.
+            if not isinstance(connection, SSLSocket):
+                with suppress(OSError):
+                    connection.send(_A_ABORT, MSG_DONTWAIT)
             with suppress(OSError):
-                connection.send(_A_ABORT, MSG_DONTWAIT)
-            with suppress(OSError):
-                connection.shutdown(SHUT_RDWR)
+                socket.shutdown(connection, SHUT_RDWR)
 
     def answers(self, responses: Iterable[Answer]) -> Iterator[Answer]:
         """Each response of the PACS, the last one included.
@@ -112,12 +118,13 @@ def conversation(
         ArchiveRefusesError: The PACS accepts none of what is offered.
     """
     sockets: list[socket] = []
-    association = _associate(peer, offer, own_aet=own_aet, limit_s=limit_s, sockets=sockets)
+    tls = _tls_of(peer)
+    association = _associate(peer, offer, own_aet=own_aet, limit_s=limit_s, opened=(tls, sockets))
     talk = Conversation(association, peer, limit_s=limit_s, sockets=sockets)
     timer = Timer(limit_s, talk.cut)
     timer.daemon = True
     try:
-        _require_established(association, peer)
+        _require_established(association, peer, tls_problem(tls))
         timer.start()
         switch.watch(talk)
         yield talk
@@ -130,7 +137,18 @@ def conversation(
             connection.close()
 
 
-def _associate(peer: Peer, offer: Offer, *, own_aet: str, limit_s: float, sockets: list[socket]) -> Association:
+def _tls_of(peer: Peer) -> TlsArguments:
+    try:
+        return tls_arguments(peer)
+    except CertificateError as error:
+        reason = f"{peer.name}: {error.reason}"
+        raise PeerUnreachableError(reason) from error
+
+
+def _associate(
+    peer: Peer, offer: Offer, *, own_aet: str, limit_s: float, opened: tuple[TlsArguments, list[socket]]
+) -> Association:
+    tls, sockets = opened
     ae = AE(ae_title=own_aet)
     ae.connection_timeout = min(_CONNECT_TIMEOUT_S, limit_s)
     ae.acse_timeout = min(_CONNECT_TIMEOUT_S, limit_s)
@@ -146,11 +164,12 @@ def _associate(peer: Peer, offer: Offer, *, own_aet: str, limit_s: float, socket
         max_pdu=_MAXIMUM_PDU_BYTES,
         ae_title=peer.query_ae_title or peer.ae_title,
         ext_neg=list(offer.roles),
+        tls_args=tls,
         evt_handlers=[keep_socket, *offer.handlers],
     )
 
 
-def _require_established(association: Association, peer: Peer) -> None:
+def _require_established(association: Association, peer: Peer, tls_problem_found: str) -> None:
     if association.is_established:
         return
     if association.rejected_contexts:
@@ -159,5 +178,5 @@ def _require_established(association: Association, peer: Peer) -> None:
     if association.is_rejected:
         reason = f"{peer.name}: rejected the association: check both AE titles and whether it knows this node"
         raise PeerUnreachableError(reason)
-    reason = f"{peer.name}: nobody answers at its address and port, or it aborted the association"
+    reason = f"{peer.name}: {tls_problem_found or _NOBODY}"
     raise PeerUnreachableError(reason)

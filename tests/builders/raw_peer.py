@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from select import select
 from types import TracebackType
 from typing import Self
 
@@ -19,9 +20,9 @@ CONTEXT_ID = 1
 class RawPeer:
     """A TCP connection to a listener."""
 
-    def __init__(self, port: int) -> None:
-        """Connect."""
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=15)
+    def __init__(self, port: int, *, source: str = "127.0.0.1") -> None:
+        """Connect, from another loopback address on request."""
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=15, source_address=(source, 0))
 
     def __enter__(self) -> Self:
         """Be closed at the end."""
@@ -47,6 +48,15 @@ class RawPeer:
             return kind, self._receive(length)
         except ConnectionResetError:
             return 0, b""
+
+    def is_closed(self) -> bool:
+        """Whether the listener has closed; nothing is waited for."""
+        if not select([self._socket], [], [], 0)[0]:
+            return False
+        try:
+            return not self._socket.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
 
     def associate(self, *, calling: bytes = SENDER.encode(), called: bytes = AE_TITLE.encode()) -> tuple[int, bytes]:
         """Ask for an association for CT; the answer."""

@@ -14,7 +14,6 @@ from builders.deadline import until
 from builders.instances import ct_instance, encoded
 from builders.listener import RunningListener, association, listener_settings, running_listener, send
 from builders.raw_peer import A_ABORT, P_DATA, RawPeer, associate_request, p_data, pdu, store_command, store_request
-from dicom_node.listen import association as association_module
 
 CONTEXTS = [(CTImageStorage, [ExplicitVRLittleEndian])]
 UID = str(ct_instance().SOPInstanceUID)
@@ -47,10 +46,10 @@ def test_hundred_silent_connections_delay_nobody(listener: RunningListener, said
         assert accepted_within_s(listener.port) < 2
 
 
-def test_silent_connection_is_cut(listener: RunningListener, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_silent_connection_is_cut(tmp_path: Path) -> None:
     """Who connects and does not ask for an association loses the connection."""
-    monkeypatch.setattr(association_module, "FIRST_PDU_DEADLINE_S", 0.2)
-    with RawPeer(listener.port) as peer:
+    settings = listener_settings(tmp_path, first_pdu_timeout_s=0.2)
+    with running_listener(settings) as running, RawPeer(running.port) as peer:
         assert peer.receive_pdu() == (0, b"")
 
 
@@ -122,7 +121,7 @@ MALFORMED: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("kind", MALFORMED)
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.filterwarnings("ignore:Invalid value for VR", "ignore:The value length")
 def test_malformed_message_ends_only_its_association(listener: RunningListener, kind: str) -> None:
     """Nonsense in an association harms neither the node nor another sender."""
     with association(listener.port, CONTEXTS) as other, RawPeer(listener.port) as peer:

@@ -98,7 +98,6 @@ def test_association_beyond_the_limit_is_a_passing_shortage(tmp_path: Path) -> N
     "title", [b"../../etc/passwd", b" " * 16, b"A\0B", b"\x1b[31mX", b"%s%n", b"NODE\\X", "Ä".encode()]
 )
 @pytest.mark.parametrize("side", ["calling", "called"])
-@pytest.mark.filterwarnings("ignore")
 def test_hostile_title_gets_no_association(listener: RunningListener, title: bytes, side: str) -> None:
     """Whatever stands in an AE title, the answer is a rejection or an abort, and the node goes on."""
     with RawPeer(listener.port) as peer:

@@ -2,13 +2,15 @@
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from builders.clock import FakeClock
 from builders.listener import AE_TITLE, SENDER, listener_settings
-from dicom_node.listen.admission import Admission, Rejection
+from dicom_node.listen.admission import Admission, Caller, Rejection
 from dicom_node.listen.quiet import OncePerMinute
+from dicom_node.tls.certificates import Certificate
 
 ANYWHERE = Path("/nowhere")
 
@@ -18,11 +20,33 @@ def admission(clock: FakeClock | None = None, **listen: object) -> Admission:
     return Admission(listener_settings(ANYWHERE, **listen), clock=clock or FakeClock())
 
 
-def rejection(
-    calling_aet: str = SENDER, called_aet: str = AE_TITLE, *, associations: int = 1, **listen: object
-) -> object:
+def caller(calling_aet: str = SENDER, called_aet: str = AE_TITLE, **said: Any) -> Caller:
+    """Who asks."""
+    return Caller(calling_aet=calling_aet, called_aet=called_aet, **{"address": "10.0.0.1", **said})
+
+
+def ask(door: Admission, who: Caller) -> Rejection | None:
+    """The decision about a request whose association goes on for ever."""
+    return door.rejection_of(who, is_over=lambda: False)
+
+
+def rejection(calling_aet: str = SENDER, called_aet: str = AE_TITLE, **listen: object) -> object:
     """The decision about one request."""
-    return admission(**listen).rejection_of(calling_aet=calling_aet, called_aet=called_aet, associations=associations)
+    return ask(admission(**listen), caller(calling_aet, called_aet))
+
+
+def certificate(**changes: Any) -> Certificate:
+    """What a sender shows."""
+    at = FakeClock().now()
+    said = {"fingerprint": "ab" * 32, "common_names": ("ct1",), "alternative_names": ("ct1.example.org",)}
+    return Certificate(**{**said, "not_before": at, "not_after": at, **changes})
+
+
+def bound_door(**peer: object) -> Admission:
+    """Admission to a node whose sender has these settings."""
+    settings = listener_settings(ANYWHERE)
+    peers = tuple(one.model_copy(update=peer) for one in settings.peers)
+    return Admission(settings.model_copy(update={"peers": peers}), clock=FakeClock())
 
 
 def test_known_sender_is_admitted() -> None:
@@ -44,16 +68,53 @@ def test_open_node_still_checks_the_called_title() -> None:
 
 def test_limit_counts_the_association_itself() -> None:
     """As many as configured, not one more."""
-    assert rejection(associations=2, maximum_associations=2) is None
-    assert rejection(associations=3, maximum_associations=2) is Rejection.LOCAL_LIMIT
+    door = admission(maximum_associations=2, maximum_associations_per_address=2)
+    asked = [ask(door, caller(address=f"10.0.0.{number}")) for number in range(3)]
+    assert asked == [None, None, Rejection.LOCAL_LIMIT]
+
+
+def test_one_address_cannot_take_every_place() -> None:
+    """Others get in still."""
+    door = admission(maximum_associations_per_address=2)
+    asked = [ask(door, caller(address=address)) for address in ("a", "a", "a", "b")]
+    assert asked == [None, None, Rejection.ADDRESS_LIMIT, None]
 
 
 def test_probe_of_the_listener_is_admitted_beyond_the_limit() -> None:
     """A full node still answers itself."""
     door = admission(maximum_associations=1)
-    assert door.rejection_of(calling_aet=door.probe_aet, called_aet=AE_TITLE, associations=9) is None
+    assert ask(door, caller()) is None
+    assert ask(door, caller(door.probe_aet)) is None
+    assert ask(door, caller()) is Rejection.LOCAL_LIMIT
     assert len(door.probe_aet) <= 16
     assert admission().probe_aet != door.probe_aet
+
+
+@pytest.mark.parametrize(
+    ("peer", "shown", "expected"),
+    [
+        ({"caller_fingerprints": ("ab" * 32,)}, {}, None),
+        ({"caller_fingerprints": ("cd" * 32, "ab" * 32)}, {}, None),
+        ({"caller_fingerprints": ("cd" * 32,)}, {}, Rejection.CERTIFICATE),
+        ({"caller_fingerprints": ("ab" * 32,)}, None, Rejection.CERTIFICATE),
+        ({"caller_name": "CT1"}, {}, None),
+        ({"caller_name": "ct1.example.org"}, {}, None),
+        ({"caller_name": "ct"}, {}, Rejection.CERTIFICATE),
+        ({"caller_name": "ct1", "caller_fingerprints": ("cd" * 32,)}, {}, Rejection.CERTIFICATE),
+        ({"caller_name": "ct2", "caller_fingerprints": ("ab" * 32,)}, {}, Rejection.CERTIFICATE),
+    ],
+)
+def test_bound_title_needs_its_certificate(peer: dict[str, object], shown: object, expected: object) -> None:
+    """By fingerprint, by name, by both where both are set."""
+    found = None if shown is None else certificate()
+    assert ask(bound_door(**peer), caller(has_tls=found is not None, certificate=found)) is expected
+
+
+def test_peer_of_tls_may_not_call_without() -> None:
+    """Unless the site allows it."""
+    assert ask(bound_door(tls=True), caller()) is Rejection.PLAIN
+    assert ask(bound_door(tls=True), caller(has_tls=True)) is None
+    assert ask(bound_door(tls=True, may_call_plain=True), caller()) is None
 
 
 def test_same_rejection_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
@@ -62,10 +123,10 @@ def test_same_rejection_is_logged_once_a_minute(caplog: pytest.LogCaptureFixture
     door = admission(clock)
     with caplog.at_level(logging.WARNING):
         for _ in range(100):
-            door.log(Rejection.CALLING_AE_TITLE, calling_aet="X", called_aet=AE_TITLE, address="10.0.0.1")
+            door.log(Rejection.CALLING_AE_TITLE, caller("X"))
         clock.advance(61)
-        door.log(Rejection.CALLING_AE_TITLE, calling_aet="X", called_aet=AE_TITLE, address="10.0.0.1")
-        door.log(Rejection.CALLING_AE_TITLE, calling_aet="Y", called_aet=AE_TITLE, address="10.0.0.1")
+        door.log(Rejection.CALLING_AE_TITLE, caller("X"))
+        door.log(Rejection.CALLING_AE_TITLE, caller("Y"))
     assert len(caplog.records) == 3
     assert "[[peers]]" in caplog.text
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from config import ConfigError, Peer, Settings, load_settings
 from config.names import ae_title_problem, host_problem
 from config.series import SeriesRuleSettings
+from config.tls import ListenTlsSettings
 
 REFERENCE = resources.files("config").joinpath("node.toml")
 
@@ -47,7 +48,9 @@ def test_reference_file_has_every_setting() -> None:
     """No key is missing from node.toml."""
     written = re.findall(r"^(?:# )?(\w+) = ", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
     tables = {name: field.annotation for name, field in Settings.model_fields.items() if name != "peers"}
-    expected = [key for table in tables.values() for key in table.model_fields]
+    tables = {**tables, "listen.tls": ListenTlsSettings}
+    order = ["node", "listen", "listen.tls", *(name for name in tables if name not in {"node", "listen", "listen.tls"})]
+    expected = [key for name in order for key in tables[name].model_fields if (name, key) != ("listen", "tls")]
     assert expected
     assert written[: len(expected)] == expected
     assert written[len(expected) :] == [
@@ -121,6 +124,26 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         (peer(prot=4), "[peers #1].prot: is not a setting; did you mean port? (got 4)"),
         (peer(port=70000), "[peers #1].port: must be at most 65535 (got 70000)"),
         ("[log]\nlevel = 'LOUD'", "[log].level: must be 'DEBUG', 'INFO', 'WARNING' or 'ERROR' (got \"LOUD\")"),
+        ("[listen.tls]\nprot = 1", "[listen.tls].prot: is not a setting; did you mean port? (got 1)"),
+        ("[listen.tls]\ncertificate = 'a.pem'", '[listen.tls].certificate: must be an absolute path (got "a.pem")'),
+        (
+            "[listen.tls]\nenabled = true",
+            "[listen.tls]: certificate must be set where enabled is true: without one there is no TLS",
+        ),
+        (
+            "[listen.tls]\nenabled = true\ncertificate = '/c.pem'",
+            '[listen.tls]: client_ca must be set, or client_certificates = "none": nobody could be verified',
+        ),
+        ("[listen]\nplain = false", "[listen]: plain is false and tls.enabled too: no port would be open"),
+        (
+            "[listen]\nport = 2762\n[listen.tls]\nenabled = true\ncertificate = '/c.pem'\nclient_ca = '/a.pem'",
+            "[listen]: port and tls.port must differ (PS3.15 B.12)",
+        ),
+        (
+            peer(caller_fingerprints='["ab:cd"]'),
+            "[peers #1].caller_fingerprints.0: must be a SHA-256 fingerprint: 64 hexadecimal digits, colons allowed"
+            ' (got "ab:cd")',
+        ),
         ("[completeness]\nquiet_period_s = 0", "[completeness].quiet_period_s: must be greater than 0 (got 0)"),
         ("[completeness]\ncap_s = 5", "[completeness].cap_s: must not be less than quiet_period_s (got 5)"),
         ("[outbox]\nfirst_retry_s = inf", "[outbox].first_retry_s: must be a finite number (got Infinity)"),
