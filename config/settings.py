@@ -274,6 +274,12 @@ class Settings(_Table):
         return tuple(peer for peer in self.peers if peer.receives_results and peer.storage_commitment)
 
     @property
+    def commitment_titles(self) -> frozenset[str]:
+        """AE titles under which peers call for storage commitment, whether they may send or not."""
+        peers = [peer for peer in self.peers if peer in self.committers or peer.commitment_ae_title]
+        return frozenset(title for peer in peers for title in (peer.ae_title, peer.commitment_ae_title) if title)
+
+    @property
     def destinations(self) -> tuple[Peer, ...]:
         """Peers that receive results."""
         return tuple(peer for peer in self.peers if peer.receives_results)

@@ -13,6 +13,8 @@ _MAXIMUM_OPEN = 1000
 """Of one caller: more than a modality has studies between two looks of an administrator."""
 _KEPT = timedelta(days=7)
 """How long an inquiry that is over is remembered."""
+_PAUSE = timedelta(seconds=1)
+"""The caller first gets the answer to its request, and may close its association."""
 _AT_ONCE = 500
 """SQLite takes 32,766 parameters, PostgreSQL 65,535; shorter statements let writers in between."""
 
@@ -28,7 +30,7 @@ def ask(
     if known is not None:
         if set(_references(connection, known)) != set(references):
             return InquiryOutcome.OTHER_REFERENCES
-        due = {"state": InquiryState.DUE, "tries": 0, "asked_at": at, "next_try_at": at}
+        due = {"state": InquiryState.DUE, "tries": 0, "asked_at": at, "next_try_at": at + _PAUSE}
         connection.execute(update(CommitmentInquiry).where(CommitmentInquiry.id == known).values(**due))
         return InquiryOutcome.TAKEN
     counted = select(func.count()).where(of_caller, CommitmentInquiry.state == InquiryState.DUE)
@@ -40,7 +42,7 @@ def ask(
         "state": InquiryState.DUE,
         "asked_at": at,
         "tries": 0,
-        "next_try_at": at,
+        "next_try_at": at + _PAUSE,
     }
     made = connection.execute(insert(CommitmentInquiry).values(**values).returning(CommitmentInquiry.id)).scalar_one()
     rows = [

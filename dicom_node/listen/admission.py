@@ -36,6 +36,7 @@ class Admission:
         """Admit the configured senders, and everybody where the configuration says so."""
         self._called_aet = settings.node.ae_title
         self._senders = frozenset(peer.ae_title for peer in settings.senders)
+        self._reporters = settings.commitment_titles
         self._is_open = settings.listen.accept_unknown_callers
         self._maximum_associations = settings.listen.maximum_associations
         self._quiet = OncePerMinute(clock)
@@ -55,9 +56,13 @@ class Admission:
             return Rejection.CALLED_AE_TITLE
         if secrets.compare_digest(calling_aet.encode(), self.probe_aet.encode()):
             return None
-        if not self._is_open and calling_aet not in self._senders:
+        if not self._is_open and calling_aet not in self._senders | self._reporters:
             return Rejection.CALLING_AE_TITLE
         return Rejection.LOCAL_LIMIT if associations > self._maximum_associations else None
+
+    def may_store(self, calling_aet: str) -> bool:
+        """Whether a caller that is admitted may send objects; else it may only echo, ask and report."""
+        return self._is_open or calling_aet.strip(" ") not in self._reporters - self._senders
 
     def log(self, rejection: Rejection, *, calling_aet: str, called_aet: str, address: str) -> None:
         """Log a rejection, the same one not more than once a minute."""

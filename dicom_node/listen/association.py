@@ -14,8 +14,10 @@ from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from dicom_node.clock import Clock
+from dicom_node.commitment.scp import CommitmentScp
 from dicom_node.listen.admission import Admission, Rejection
 from dicom_node.listen.carrying import AssociationLedger
+from dicom_node.listen.contexts import build_report_contexts
 from dicom_node.listen.dimse import ReceivingDimse
 from dicom_node.listen.notices import NoticeScp
 from dicom_node.listen.quiet import OncePerMinute
@@ -52,6 +54,8 @@ class AdmittingAcse(ACSE):
             associations=1 + self._established_count(),
         )
         if rejection is None:
+            if not self._admission.may_store(calling_aet):
+                self.acceptor.supported_contexts = build_report_contexts()
             super()._negotiate_as_acceptor()
             return
         address = str(self.requestor.address)
@@ -129,6 +133,7 @@ class Services:
         *,
         ledger: AssociationLedger,
         notices: NoticeScp,
+        commitment: CommitmentScp,
         clock: Clock,
     ) -> None:
         """Hand these to every connection."""
@@ -136,6 +141,7 @@ class Services:
         self.receiver = receiver
         self.ledger = ledger
         self.notices = notices
+        self.commitment = commitment
         self.clock = clock
         self.stopping = Event()
         self.silent_places = BoundedSemaphore(_MAXIMUM_SILENT_CONNECTIONS)
@@ -167,6 +173,8 @@ class ConnectionHandler(RequestHandler):
         association.bind(evt.EVT_C_STORE, dimse.handle_store)
         association.bind(evt.EVT_N_CREATE, services.notices.handle_create)
         association.bind(evt.EVT_N_SET, services.notices.handle_set)
+        association.bind(evt.EVT_N_ACTION, services.commitment.handle_action)
+        association.bind(evt.EVT_N_EVENT_REPORT, services.commitment.handle_report)
         started_at_s = services.clock.monotonic()
         association.start()
         association.join()

@@ -10,6 +10,8 @@ from pynetdicom.association import Association
 
 from config.settings import Peer, Settings
 from dicom_node.clock import Clock, SystemClock
+from dicom_node.commitment.reporter import CommitmentReporter
+from dicom_node.commitment.scp import CommitmentScp
 from dicom_node.listen.admission import Admission
 from dicom_node.listen.association import ListenServer, Services
 from dicom_node.listen.carrying import AssociationLedger
@@ -68,9 +70,11 @@ def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], N
                 receiver,
                 ledger=AssociationLedger(index),
                 notices=NoticeScp(index),
+                commitment=CommitmentScp(settings, index.commitments),
                 clock=clock,
             )
-            with _serving(settings, services) as port:
+            reporter = CommitmentReporter(settings, index.commitments, services.commitment, clock=clock)
+            with _serving(settings, services) as port, reporter.running():
                 _log_start(settings, port, swept=swept)
                 on_ready(port)
                 probe = _probe(settings, port, services.admission.probe_aet)
@@ -105,7 +109,10 @@ def _bound_server(settings: Settings, services: Services) -> ListenServer:
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     address = f"{settings.listen.host} {settings.listen.port}"
-    contexts = build_contexts(with_notices=settings.listen.accept_notifications)
+    contexts = build_contexts(
+        with_notices=settings.listen.accept_notifications,
+        with_commitment=settings.listen.answer_storage_commitment or bool(settings.committers),
+    )
     try:
         return ListenServer(ae, (settings.listen.host, settings.listen.port), contexts, services=services)
     except OSError as exc:
