@@ -148,7 +148,14 @@ def _outboxes(settings: Settings, index: Index, clock: Clock) -> tuple[Outbox, .
         give_up_after_s=settings.outbox.give_up_after_days * _SECONDS_PER_DAY,
     )
     return tuple(
-        Outbox(index, peer, own_aet=settings.node.ae_title, back_off=back_off, clock=clock)
+        Outbox(
+            index,
+            peer,
+            own_aet=settings.node.ae_title,
+            back_off=back_off,
+            clock=clock,
+            answer_timeout_s=settings.outbox.answer_timeout_s,
+        )
         for peer in settings.peers
         if peer.receives_results
     )

@@ -49,7 +49,8 @@ def plan_deliveries(
 def due(connection: Connection, *, destination: str, limit: int, at: datetime) -> tuple[DueDelivery, ...]:
     """Deliveries to a destination whose time has come, longest due first, those of a study in the order of the result.
 
-    An object that was put off keeps what follows it in its study waiting, for its first few tries.
+    An object that was put off keeps what follows it in its study waiting, for its first few tries; after these it comes
+    last, so that an object over which the destination breaks keeps nobody else waiting.
     """
     rows = connection.execute(
         select(
@@ -82,7 +83,11 @@ def due(connection: Connection, *, destination: str, limit: int, at: datetime) -
         for row in rows
     ]
     turns = {uid: turn for turn, uid in enumerate(dict.fromkeys(one.study_instance_uid for one in found))}
-    return tuple(sorted(found, key=lambda one: (turns[one.study_instance_uid], one.delivery_id)))
+
+    def turn_of(one: DueDelivery) -> tuple[bool, int, int]:
+        return one.tries >= WAITED_FOR_TRIES, turns[one.study_instance_uid], one.delivery_id
+
+    return tuple(sorted(found, key=turn_of))
 
 
 def _one_before_waits(at: datetime) -> ColumnElement[bool]:
