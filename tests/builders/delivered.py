@@ -22,6 +22,8 @@ def report_file(folder: Path, uid: str) -> ResultFile:
     dataset = Dataset()
     dataset.SOPClassUID = ComprehensiveSRStorage
     dataset.SOPInstanceUID = uid
+    dataset.PatientID, dataset.Modality = "4711", "SR"
+    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = STUDY, f"{STUDY}.8"
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     path = folder / f"{uid}.dcm"

@@ -233,6 +233,7 @@ def test_an_archive_that_may_not_send_reports_on_an_association_of_its_own(tmp_p
             until(lambda: archive.questions, within_s=WITHIN_S, what="the archive is asked")
             content = report_content(archive.transaction_uids[0], uids[:1], {uids[1]: 0x0112})
             statuses = [
+                report_to(listener.port, Dataset()),
                 report_to(listener.port, content, event_type=3),
                 report_to(listener.port, content, event_type=2, calling_aet=SENDER),
                 report_to(listener.port, report_content("2.25.9", uids)),
@@ -241,7 +242,7 @@ def test_an_archive_that_may_not_send_reports_on_an_association_of_its_own(tmp_p
             ]
             asked.join(WITHIN_S)
             assert not asked.is_alive()
-    assert statuses == [0x0113, 0x0115, 0x0115, 0x0000, 0x0000]
+    assert statuses == [0x0115, 0x0113, 0x0115, 0x0115, 0x0000, 0x0000]
     view = index.study("1.2.3")
     assert view is not None
     assert [one.commitment.state for one in view.deliveries if one.commitment] == ["committed", "resending"]

@@ -236,3 +236,21 @@ def test_an_unanswered_question_survives_a_restart(tmp_path: Path, archive: Comm
     restarted = build_index(tmp_path, clock)
     assert reported(restarted, archive.transaction_uids[0], uids) is ReportOutcome.TAKEN
     assert keeping(restarted) == [Keeping.COMMITTED] * 2
+
+
+def test_an_archive_that_loses_one_in_ten_has_all_in_the_end(tmp_path: Path, archive: CommittingArchive) -> None:
+    """It acknowledged each of them; what it lost comes again with the same bytes, and nothing else does."""
+    clock = FakeClock()
+    index, uids = index_with_result(tmp_path, clock, objects=20)
+    archive.reports_at_once = True
+    archive.lost = dict.fromkeys(uids[::10], 0x0112)
+    deliver(index, archive, clock)
+    scu(index, archive, clock, stay_s=20.0).ask_due()
+    archive.lost = {}
+    clock.advance(1)
+    deliver(index, archive, clock)
+    scu(index, archive, clock, stay_s=20.0).ask_due()
+    assert [uid for uid, _ in archive.stored] == [*uids, *uids[::10]]
+    assert len(set(archive.stored)) == 20
+    assert keeping(index) == [Keeping.COMMITTED] * 20
+    assert state_of(index) is State.DELIVERED
