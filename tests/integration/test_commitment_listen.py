@@ -233,7 +233,7 @@ def test_an_archive_that_may_not_send_reports_on_an_association_of_its_own(tmp_p
             until(lambda: archive.questions, within_s=WITHIN_S, what="the archive is asked")
             content = report_content(archive.transaction_uids[0], uids[:1], {uids[1]: 0x0112})
             statuses = [
-                report_to(listener.port, Dataset()),
+                report_to(listener.port, report_content(archive.transaction_uids[0], [])),
                 report_to(listener.port, content, event_type=3),
                 report_to(listener.port, content, event_type=2, calling_aet=SENDER),
                 report_to(listener.port, report_content("2.25.9", uids)),
