@@ -105,6 +105,7 @@ class ListenSettings(_Table):
     maximum_association_bytes: Annotated[int, Field(ge=1_048_576)] = 50 * GIBIBYTE
     maximum_association_objects: Annotated[int, Field(ge=1)] = 50_000
     accept_notifications: bool = False
+    answer_storage_commitment: bool = True
     tls: ListenTlsSettings = ListenTlsSettings()
 
     @model_validator(mode="after")
@@ -201,6 +202,10 @@ class OutboxSettings(_Table):
     first_retry_s: Duration = 5.0
     maximum_retry_s: Duration = 600.0
     give_up_after_days: Duration = 7.0
+    answer_timeout_s: Duration = 180.0
+    commitment_wait_s: Duration = 3600.0
+    commitment_give_up_after_days: Duration = 7.0
+    commitment_resends: Annotated[int, Field(ge=0, le=100)] = 3
 
     @field_validator("maximum_retry_s")
     @classmethod
@@ -237,6 +242,11 @@ class Peer(_Table):
     """Best first; the peer gets the first that it accepts."""
     capture_without_seg: bool = True
     compression: Literal["none", "deflated"] = "none"
+    storage_commitment: bool = False
+    commitment_ae_title: AeTitleOrNone = None
+    """None: `ae_title`."""
+    commitment_port: ListenPort = 0
+    """0: `port`."""
     completeness: CompletenessOverrides = CompletenessOverrides()
     query_retrieve: Literal["none", "move", "get"] = "none"
     query_ae_title: AeTitleOrNone = None
@@ -320,6 +330,17 @@ class Settings(_Table):
     def archives(self) -> tuple[Peer, ...]:
         """Peers that are asked for earlier studies."""
         return tuple(peer for peer in self.peers if peer.query_retrieve != "none")
+
+    @property
+    def committers(self) -> tuple[Peer, ...]:
+        """Peers that receive results and are asked whether they keep them."""
+        return tuple(peer for peer in self.peers if peer.receives_results and peer.storage_commitment)
+
+    @property
+    def commitment_titles(self) -> frozenset[str]:
+        """AE titles under which peers call for storage commitment, whether they may send or not."""
+        peers = [peer for peer in self.peers if peer in self.committers or peer.commitment_ae_title]
+        return frozenset(title for peer in peers for title in (peer.ae_title, peer.commitment_ae_title) if title)
 
     @property
     def destinations(self) -> tuple[Peer, ...]:

@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from config.settings import Peer, Settings
 from dicom_node.clock import SystemClock
+from dicom_node.commitment.association import commitment_association
 from dicom_node.destinations import choices_of, classes_of
 from dicom_node.errors import NodeError
 from dicom_node.pack_store import PackStoreError, chosen_pack
@@ -194,6 +195,8 @@ def check_peer(peer: Peer, settings: Settings) -> Iterator[CheckResult]:
     yield _passed(subject, f"{peer.ae_title} at {peer.host}:{peer.port} answers C-ECHO")
     if peer.receives_results:
         yield check_result_classes(peer, settings)
+    if peer in settings.committers:
+        yield check_commitment(peer, settings)
     if peer.query_retrieve != "none":
         yield check_query_retrieve(peer, settings)
 
@@ -212,6 +215,18 @@ def check_result_classes(peer: Peer, settings: Settings) -> CheckResult:
     if any(choice.refuses for choice in choices):
         return _warning(subject, f"{words}: better results go out when it accepts what it refuses")
     return _passed(subject, words)
+
+
+def check_commitment(peer: Peer, settings: Settings) -> CheckResult:
+    """That a peer takes the question whether it keeps results; whether its reports come back only a delivery shows."""
+    subject = f"peer {peer.name}, storage commitment"
+    try:
+        with commitment_association(peer, own_aet=settings.node.ae_title):
+            pass
+    except NodeError as error:
+        return _failed(subject, error.reason)
+    own = f"{settings.node.ae_title} at port {settings.listen.port} of this machine"
+    return _passed(subject, f"accepted; its reports come on an association of their own: it must know {own}")
 
 
 def check_query_retrieve(peer: Peer, settings: Settings) -> CheckResult:

@@ -2,9 +2,10 @@
 
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from hashlib import sha256
 
 from config.settings import Peer
 from dicom_node.clock import Clock
@@ -17,11 +18,13 @@ from dicom_node.peers import (
     Verdict,
     store_connection,
 )
+from storage.deliveries import WAITED_FOR_TRIES
 from storage.index import Index
-from storage.records import ClassAnswer, DueDelivery
+from storage.records import ClassAnswer, DueDelivery, ResultFile
 
 logger = logging.getLogger(__name__)
 
+_ANSWER_TIMEOUT_S = 60.0
 _BATCH = 50
 """Deliveries of one association; the next sweep takes the rest."""
 
@@ -46,9 +49,22 @@ class BackOff:
 
 
 class Outbox:
-    """Delivers to one destination; what it knows is in the index, so a restart loses nothing."""
+    """Delivers to one destination; what it knows is in the index, so a restart loses nothing.
 
-    def __init__(self, index: Index, peer: Peer, *, own_aet: str, back_off: BackOff, clock: Clock) -> None:
+    A destination that cannot be reached, or answers nothing, is tried with one association at a time and a pause that
+    doubles, however much waits for it; the first object that it settles ends the pause.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        peer: Peer,
+        *,
+        own_aet: str,
+        back_off: BackOff,
+        clock: Clock,
+        answer_timeout_s: float = _ANSWER_TIMEOUT_S,
+    ) -> None:
         """Send to one peer."""
         self._index = index
         self._peer = peer
@@ -56,21 +72,46 @@ class Outbox:
         self._own_aet = own_aet
         self._back_off = back_off
         self._clock = clock
+        self._answer_timeout_s = answer_timeout_s
         self._random = random.Random()  # spreads retries, hides nothing
 
     def send_due(self) -> int:
-        """Try everything that is due; returns how many objects the peer took."""
+        """Try what is due, unless the destination is to be left alone; returns how many objects the peer took."""
+        outage = self._index.outages.of(self._peer.name)
+        if outage and self._is_to_come(outage.next_try_at):
+            return 0
         due = self._due()
         if not due:
             return 0
+        verdicts, words = self._try(due)
+        if any(verdict is not Verdict.TRY_AGAIN for verdict in verdicts):
+            if outage:
+                self._index.outages.end(self._peer.name)
+                logger.info("%s is reached again after %d tries", self._peer.name, outage.tries)
+        else:
+            self._note_outage(words, tries=outage.tries if outage else 0)
+        return verdicts.count(Verdict.ACCEPTED)
+
+    def _is_to_come(self, next_try_at: datetime) -> bool:
+        """Whether an instant lies ahead, no further than one was ever put off: a clock may have been set back."""
+        ahead_s = (next_try_at - self._clock.now()).total_seconds()
+        return 0 < ahead_s <= self._back_off.wait_s(1_000, jitter=1.0)
+
+    def _try(self, due: Sequence[DueDelivery]) -> tuple[list[Verdict], str]:
+        """Send over one association; what the peer said to each object that it was sent, and its last words."""
         classes = dict.fromkeys([*classes_of(self._peer), *(delivery.file.sop_class_uid for delivery in due)])
         try:
-            with store_connection(self._peer, own_aet=self._own_aet, sop_class_uids=tuple(classes)) as connection:
+            with store_connection(
+                self._peer,
+                own_aet=self._own_aet,
+                sop_class_uids=tuple(classes),
+                answer_timeout_s=self._answer_timeout_s,
+            ) as connection:
                 self._remember(connection.answers)
                 return self._send_all(due, connection)
         except PeerUnreachableError as error:
-            self._postpone_all(due, str(error))
-            return 0
+            self._give_up_old(due, str(error))
+            return [], str(error)
 
     def _due(self) -> tuple[DueDelivery, ...]:
         """What is due now, as much as one association takes."""
@@ -90,19 +131,45 @@ class Outbox:
         ]
         self._index.note_answers(self._peer.name, noted)
 
-    def _send_all(self, due: Sequence[DueDelivery], connection: StoreConnection) -> int:
+    def _send_all(self, due: Sequence[DueDelivery], connection: StoreConnection) -> tuple[list[Verdict], str]:
         """Send in order, then over the same association what goes in the place of what was declined."""
         offered = {answer.sop_class_uid for answer in connection.answers}
-        taken = 0
+        verdicts: list[Verdict] = []
+        words = f"{self._peer.name}: ended the association before it was sent anything"
         while due:
-            verdicts = [self._send(delivery, connection) for delivery in due]
-            taken += verdicts.count(Verdict.ACCEPTED)
-            more = self._due() if Verdict.DECLINED in verdicts else ()
+            sent = []
+            for delivery, answer in self._answers(due, connection):
+                sent.append(answer.verdict)
+                words = f"{self._peer.name}: {answer.words}"
+                self._note(delivery, answer)
+            verdicts += sent
+            more = self._due() if Verdict.DECLINED in sent and not connection.has_ended else ()
             due = [delivery for delivery in more if delivery.file.sop_class_uid in offered]
-        return taken
+        return verdicts, words
 
-    def _send(self, delivery: DueDelivery, connection: StoreConnection) -> Verdict:
-        """Send one; its answer is in the index before the next goes out."""
+    def _answers(
+        self, due: Sequence[DueDelivery], connection: StoreConnection
+    ) -> Iterator[tuple[DueDelivery, StoreAnswer]]:
+        """Send one after the other; what follows an object that was put off stays in its study's order."""
+        put_off: set[str] = set()
+        for delivery in due:
+            if delivery.study_instance_uid in put_off:
+                continue
+            if connection.has_ended:
+                return
+            answer = self._send(delivery, connection)
+            # Answered: it is in the index before the next goes out.
+            yield delivery, answer
+            if answer.has_ended:
+                return
+            if answer.verdict is Verdict.TRY_AGAIN and delivery.tries + 1 < WAITED_FOR_TRIES:
+                put_off.add(delivery.study_instance_uid)
+
+    def _send(self, delivery: DueDelivery, connection: StoreConnection) -> StoreAnswer:
+        """Send the kept copy as it was made."""
+        damage = damage_of(delivery.file)
+        if damage:
+            return damage
         answer = connection.store(delivery.file.path)
         if answer.verdict is Verdict.DECLINED:
             # A peer may also accept a class in the negotiation and decline its objects by their status.
@@ -110,25 +177,52 @@ class Outbox:
                 sop_class_uid=delivery.file.sop_class_uid, transfer_syntax_uids=(), refusal=answer.words
             )
             self._remember([declined])
-        self._note(delivery, answer)
-        return answer.verdict
+        return answer
 
-    def _postpone_all(self, due: Sequence[DueDelivery], words: str) -> None:
-        """Put every delivery off."""
+    def _give_up_old(self, due: Sequence[DueDelivery], words: str) -> None:
+        """End what waited for too long; the rest waits on, no try counted."""
         for delivery in due:
-            self._note(delivery, StoreAnswer(verdict=Verdict.TRY_AGAIN, words=words))
+            if self._is_too_old(delivery):
+                self._index.delivery_gave_up(delivery.delivery_id, words)
+
+    def _note_outage(self, words: str, *, tries: int) -> None:
+        """Leave the destination alone for a while."""
+        next_try_at = self._later(tries + 1)
+        self._index.outages.note(self._peer.name, words, next_try_at=next_try_at)
+        logger.warning("nothing is sent to %s for now: %s", self._peer.name, words)
+
+    def _is_too_old(self, delivery: DueDelivery) -> bool:
+        return self._clock.now() - delivery.created_at > timedelta(seconds=self._back_off.give_up_after_s)
+
+    def _later(self, tries: int) -> datetime:
+        wait_s = self._back_off.wait_s(tries, jitter=self._random.random())
+        return self._clock.now() + timedelta(seconds=wait_s)
 
     def _note(self, delivery: DueDelivery, answer: StoreAnswer) -> None:
         """Write the answer down; the log line follows the committed row."""
-        too_old = self._clock.now() - delivery.created_at > timedelta(seconds=self._back_off.give_up_after_s)
         if answer.verdict is Verdict.ACCEPTED:
             self._index.delivery_succeeded(delivery.delivery_id, answer.words)
         elif answer.verdict is Verdict.DECLINED:
             self._index.delivery_declined(delivery.delivery_id, answer.words)
-        elif answer.verdict is Verdict.REFUSED or too_old:
+        elif answer.verdict is Verdict.REFUSED or self._is_too_old(delivery):
             self._index.delivery_gave_up(delivery.delivery_id, answer.words)
         else:
-            wait_s = self._back_off.wait_s(delivery.tries + 1, jitter=self._random.random())
-            next_try_at = self._clock.now() + timedelta(seconds=wait_s)
+            next_try_at = self._later(delivery.tries + 1)
             self._index.delivery_failed_for_now(delivery.delivery_id, answer.words, next_try_at=next_try_at)
         logger.info("delivery %d to %s: %s", delivery.delivery_id, self._peer.name, answer.verdict)
+
+
+def damage_of(file: ResultFile) -> StoreAnswer | None:
+    """Why the kept copy of an object is not sent; None if it is as it was made."""
+    try:
+        is_whole = sha256(file.path.read_bytes()).hexdigest() == file.sha256
+    except FileNotFoundError:
+        words = "the kept copy is gone: run the study again with `dicom-node study retry UID`"
+        return StoreAnswer(verdict=Verdict.REFUSED, words=words)
+    except OSError as error:
+        words = f"the kept copy cannot be read ({error.strerror}): check the disk of the data folder"
+        return StoreAnswer(verdict=Verdict.TRY_AGAIN, words=words)
+    if is_whole:
+        return None
+    words = "the kept copy is damaged on disk: run the study again with `dicom-node study retry UID`"
+    return StoreAnswer(verdict=Verdict.REFUSED, words=words)

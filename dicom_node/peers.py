@@ -86,6 +86,8 @@ class StoreAnswer:
     verdict: Verdict
     words: str
     """The status in words, with its number."""
+    has_ended: bool = False
+    """No answer came, and the association is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +137,12 @@ class StoreConnection:
         self.answers = tuple(_answer(association, str(uid)) for uid in dict.fromkeys(sop_class_uids))
         """What the peer negotiated for each class, in the order of the offer."""
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the peer ended the association; one of which it accepted no class never began."""
+        accepts_some = any(answer.transfer_syntax_uids for answer in self.answers)
+        return accepts_some and not self._association.is_established
+
     def store(self, path: Path) -> StoreAnswer:
         """Send one file; every outcome is an answer, none an exception.
 
@@ -146,7 +154,7 @@ class StoreConnection:
         if not negotiated.transfer_syntax_uids:
             return self._declined(dataset.SOPClassUID, negotiated.refusal)
         if not self._association.is_established:
-            return StoreAnswer(verdict=Verdict.TRY_AGAIN, words="the association ended early")
+            return StoreAnswer(verdict=Verdict.TRY_AGAIN, words="the association ended early", has_ended=True)
         if DeflatedExplicitVRLittleEndian in negotiated.transfer_syntax_uids:
             # pynetdicom takes the context of this syntax, and deflates what it encodes for it.
             dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
@@ -155,9 +163,9 @@ class StoreConnection:
         except ValueError:
             return StoreAnswer(verdict=Verdict.REFUSED, words="the object cannot be encoded; see the log")
         except RuntimeError:
-            return StoreAnswer(verdict=Verdict.TRY_AGAIN, words="the association ended while sending")
+            return StoreAnswer(verdict=Verdict.TRY_AGAIN, words="the association ended while sending", has_ended=True)
         if "Status" not in status:
-            return StoreAnswer(verdict=Verdict.TRY_AGAIN, words="no answer: aborted or timed out")
+            return StoreAnswer(verdict=Verdict.TRY_AGAIN, words="no answer: aborted or timed out", has_ended=True)
         answer = answer_from_status(int(status.Status))
         return self._declined(dataset.SOPClassUID, answer.words) if answer.verdict is Verdict.DECLINED else answer
 
@@ -184,18 +192,24 @@ def answer_from_status(status: int) -> StoreAnswer:
 
 
 @contextmanager
-def store_connection(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str]) -> Iterator[StoreConnection]:
+def store_connection(
+    peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str], answer_timeout_s: float = _ANSWER_TIMEOUT_S
+) -> Iterator[StoreConnection]:
     """An association that offers the given storage SOP classes; released at the end.
 
     Raises:
         PeerUnreachableError: No association.
     """
-    with _association(peer, own_aet=own_aet, sop_class_uids=sop_class_uids) as association:
+    with _association(
+        peer, own_aet=own_aet, sop_class_uids=sop_class_uids, answer_timeout_s=answer_timeout_s
+    ) as association:
         yield StoreConnection(association, peer, sop_class_uids=sop_class_uids)
 
 
 @contextmanager
-def _association(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str]) -> Iterator[Association]:
+def _association(
+    peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str], answer_timeout_s: float = _ANSWER_TIMEOUT_S
+) -> Iterator[Association]:
     """An association that the peer accepted; released at the end.
 
     It is not established where the peer refused every presentation context: pynetdicom then ends it by itself.
@@ -203,8 +217,8 @@ def _association(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str]) -> 
     ae = AE(ae_title=own_aet)
     ae.connection_timeout = _CONNECT_TIMEOUT_S
     ae.acse_timeout = _CONNECT_TIMEOUT_S
-    ae.dimse_timeout = _ANSWER_TIMEOUT_S
-    ae.network_timeout = _ANSWER_TIMEOUT_S
+    ae.dimse_timeout = answer_timeout_s
+    ae.network_timeout = answer_timeout_s
     contexts = [
         build_context(uid, [syntax]) for uid in dict.fromkeys(sop_class_uids) for syntax in _syntaxes(uid, peer)
     ]

@@ -1,12 +1,15 @@
 """How a node is doing, in one look."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from shutil import disk_usage
 
 from config.settings import Peer, Settings
 from dicom_node.clock import Clock
+from dicom_node.commitment.words import alerts_of
 from dicom_node.destinations import RoleChoice, choices_of
+from storage.commitment_records import CommitmentCounts, Outage
 from storage.index import Index
 from storage.lifecycle import State
 from storage.records import ClassAnswer, Heartbeat
@@ -38,6 +41,10 @@ class DestinationStatus:
     """What it takes of what its settings name, by its newest answers; empty before the first association."""
     answers: tuple[ClassAnswer, ...]
     """Its newest answer to the offer of each SOP class."""
+    outage: Outage | None
+    """Since when it cannot be reached, and when it is tried next; None while it can."""
+    commitment: CommitmentCounts | None
+    """Objects that it took and did not commit; None where it is not asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +82,13 @@ def node_status(settings: Settings, index: Index, *, clock: Clock) -> NodeStatus
     now = clock.now()
     usage = disk_usage(settings.data_dir)
     studies = index.counts_by_state()
+    destinations = tuple(_destination(index, peer) for peer in settings.destinations)
     return NodeStatus(
         at=now,
-        alerts=_alerts(studies),
+        alerts=(*_alerts(studies), *_commitment_alerts(destinations)),
         studies=studies,
         processes=tuple(_process(heartbeat, now) for heartbeat in index.heartbeats()),
-        destinations=tuple(_destination(index, peer) for peer in settings.destinations),
+        destinations=destinations,
         disk=DiskStatus(free_bytes=usage.free, total_bytes=usage.total, floor_bytes=settings.storage.free_floor_bytes),
     )
 
@@ -92,6 +100,13 @@ def _alerts(studies: dict[State, int]) -> tuple[str, ...]:
         return ()
     subject = "1 study names" if held == 1 else f"{held} studies name"
     return (f"{subject} two patients, nothing of it is run: dicom-node study list --state held",)
+
+
+def _commitment_alerts(destinations: Iterable[DestinationStatus]) -> Iterator[str]:
+    """What destinations lost, or never confirmed."""
+    for destination in destinations:
+        if destination.commitment:
+            yield from alerts_of(destination.name, destination.commitment)
 
 
 def _process(heartbeat: Heartbeat, now: datetime) -> ProcessStatus:
@@ -109,4 +124,6 @@ def _destination(index: Index, peer: Peer) -> DestinationStatus:
         due_deliveries=len(index.due_deliveries(destination=peer.name, limit=_COUNTED_DELIVERIES)),
         roles=choices_of(peer, accepted) if answers else (),
         answers=answers,
+        outage=index.outages.of(peer.name),
+        commitment=index.commitments.counts_of(peer.name) if peer.storage_commitment else None,
     )

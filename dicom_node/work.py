@@ -10,6 +10,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from config.settings import Settings
 from dicom_node.clock import Clock, SystemClock
+from dicom_node.commitment.scu import CommitmentScu, rules_from
 from dicom_node.counts import PeerCounts
 from dicom_node.dispatch import Dispatcher
 from dicom_node.engine import EngineLimits, LocalEngine
@@ -87,7 +88,7 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
     """The periodic duties, each in its own thread, none overlapping itself."""
     clock = SystemClock()
     # A peer that keeps its thread waiting keeps no other duty waiting.
-    threads = ThreadPoolExecutor(_OWN_DUTIES + 2 * len(settings.peers))
+    threads = ThreadPoolExecutor(_OWN_DUTIES + 3 * len(settings.peers))
     defaults = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
     scheduler = BackgroundScheduler(executors={"default": threads}, job_defaults=defaults)
     counting = StopSwitch()
@@ -105,6 +106,9 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
     scheduler.add_job(_beat, "interval", seconds=_HEARTBEAT_S, args=[index], id="heartbeat")
     for outbox in _outboxes(settings, index, clock):
         scheduler.add_job(outbox.send_due, "interval", seconds=1, id=f"outbox {outbox.destination}")
+    committing = _committing(settings, index, clock)
+    for scu in committing:
+        scheduler.add_job(scu.ask_due, "interval", seconds=1, id=f"commitment {scu.destination}")
     with ExitStack() as at_the_end:
         asked = at_the_end.enter_context(fetchers(settings, index, clock=clock))
         for fetcher in asked:
@@ -115,6 +119,8 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
         at_the_end.callback(counting.stop)
         for fetcher in asked:
             at_the_end.callback(fetcher.stop)
+        for scu in committing:
+            at_the_end.callback(scu.stop)
         yield
 
 
@@ -142,7 +148,21 @@ def _outboxes(settings: Settings, index: Index, clock: Clock) -> tuple[Outbox, .
         give_up_after_s=settings.outbox.give_up_after_days * _SECONDS_PER_DAY,
     )
     return tuple(
-        Outbox(index, peer, own_aet=settings.node.ae_title, back_off=back_off, clock=clock)
+        Outbox(
+            index,
+            peer,
+            own_aet=settings.node.ae_title,
+            back_off=back_off,
+            clock=clock,
+            answer_timeout_s=settings.outbox.answer_timeout_s,
+        )
         for peer in settings.peers
         if peer.receives_results
     )
+
+
+def _committing(settings: Settings, index: Index, clock: Clock) -> tuple[CommitmentScu, ...]:
+    """Who asks each peer with storage commitment whether it keeps its results."""
+    rules = rules_from(settings)
+    own_aet = settings.node.ae_title
+    return tuple(CommitmentScu(index, peer, own_aet=own_aet, rules=rules, clock=clock) for peer in settings.committers)

@@ -5,8 +5,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, select, update
+from sqlalchemy.orm import aliased
 
+from storage import outages
 from storage.database import AnyRow
 from storage.delivery_plan import Candidate, Planned, planned_deliveries
 from storage.errors import NothingToSendError
@@ -20,6 +22,10 @@ _Plans: TypeAlias = dict[str, dict[int, Planned]]
 
 SENT_BY_NOW = frozenset({State.PROCESSED, State.SENDING})
 """States in which the outcome of a delivery moves the study."""
+
+
+WAITED_FOR_TRIES = 3
+"""An object that fails so often is no longer waited for by those after it: what is wrong may be the object."""
 
 
 def store_result(
@@ -41,7 +47,11 @@ def plan_deliveries(
 
 
 def due(connection: Connection, *, destination: str, limit: int, at: datetime) -> tuple[DueDelivery, ...]:
-    """Deliveries to a destination whose time has come, longest due first."""
+    """Deliveries to a destination whose time has come, longest due first, those of a study in the order of the result.
+
+    An object that was put off keeps what follows it in its study waiting, for its first few tries; after these it comes
+    last, so that an object over which the destination breaks keeps nobody else waiting.
+    """
     rows = connection.execute(
         select(
             Delivery.id.label("delivery_id"),
@@ -52,11 +62,16 @@ def due(connection: Connection, *, destination: str, limit: int, at: datetime) -
         )
         .join(ResultObject, ResultObject.id == Delivery.result_file_id)
         .join(Study, Study.id == Delivery.study_id)
-        .where(Delivery.state == Progress.WAITING, Delivery.destination == destination, Delivery.next_try_at <= at)
+        .where(
+            Delivery.state == Progress.WAITING,
+            Delivery.destination == destination,
+            Delivery.next_try_at <= at,
+            ~_one_before_waits(at),
+        )
         .order_by(Delivery.next_try_at, Delivery.id)
         .limit(limit)
     )
-    return tuple(
+    found = [
         DueDelivery(
             delivery_id=row.delivery_id,
             study_instance_uid=row.study_instance_uid,
@@ -66,6 +81,27 @@ def due(connection: Connection, *, destination: str, limit: int, at: datetime) -
             created_at=row.created_at,
         )
         for row in rows
+    ]
+    turns = {uid: turn for turn, uid in enumerate(dict.fromkeys(one.study_instance_uid for one in found))}
+
+    def turn_of(one: DueDelivery) -> tuple[bool, int, int]:
+        return one.tries >= WAITED_FOR_TRIES, turns[one.study_instance_uid], one.delivery_id
+
+    return tuple(sorted(found, key=turn_of))
+
+
+def _one_before_waits(at: datetime) -> ColumnElement[bool]:
+    """Whether an earlier object of the same study for the same destination was put off and not often tried."""
+    before = aliased(Delivery)
+    return exists().where(
+        and_(
+            before.study_id == Delivery.study_id,
+            before.state == Progress.WAITING,
+            before.destination == Delivery.destination,
+            before.id < Delivery.id,
+            before.next_try_at > at,
+            before.tries < WAITED_FOR_TRIES,
+        )
     )
 
 
@@ -124,6 +160,7 @@ def resend(
     of_result = select(ResultObject.id).where(ResultObject.result_id == result_id)
     rows = connection.execute(select(Delivery).where(Delivery.result_file_id.in_(of_result))).all()
     plans = _plans(connection, result_id, destinations)
+    outages.end(connection, {*plans, *(row.destination for row in rows)})
     for row in rows:
         plan = plans[row.destination].pop(row.result_file_id, None) if row.destination in plans else _plan_of(row)
         _start_again(connection, row, plan, at=at)

@@ -7,12 +7,14 @@ from datetime import datetime
 from sqlalchemy import Engine, delete, insert
 
 from storage import attempts, carrying, deliveries, earlier, hold, holdings, life, negotiated, receiving, views
+from storage.commitment_ledger import CommitmentLedger
 from storage.database import reading, writing
 from storage.errors import IllegalTransitionError
 from storage.evidence_records import CarryingAssociation, NoticeHoldings, SeriesHoldings, StudyNotice
 from storage.fetch_ledger import FetchLedger
-from storage.lifecycle import Event, State
+from storage.lifecycle import COMES_ALONE, Event, State
 from storage.models import Outcome, ProcessBeat
+from storage.outages import OutageLedger
 from storage.records import (
     Claim,
     ClassAnswer,
@@ -33,11 +35,6 @@ from storage.records import (
 MAXIMUM_ATTEMPTS = 3
 """Attempts that a crashing worker may take of one study, where the caller sets no other limit."""
 
-APPLICABLE = frozenset(
-    {Event.COMPLETED, Event.COMPLETED_BY_OPERATOR, Event.PRIORS_SETTLED, Event.RETRIED, Event.DISCARDED}
-)
-"""Events that stand for themselves; all others come with an instance, a claim or a delivery."""
-
 
 class Index:
     """Studies, their life, the queue of work, deliveries; every method is one transaction.
@@ -56,6 +53,8 @@ class Index:
         self._now = now
         self.fetches = FetchLedger(engine, now=now)
         """What is known about earlier studies at a PACS."""
+        self.commitments = CommitmentLedger(engine, now=now)
+        self.outages = OutageLedger(engine, now=now)
 
     def close(self) -> None:
         """Close the connections; the index opens new ones when it is used again."""
@@ -88,7 +87,7 @@ class Index:
         """
         with writing(self._engine) as connection:
             study = life.standing_of(connection, study_instance_uid)
-            if event not in APPLICABLE:
+            if event not in COMES_ALONE:
                 raise IllegalTransitionError(study.state, event)
             if event is Event.RETRIED and hold.is_mixed(connection, study.study_id):
                 event, why = Event.PATIENT_CONTRADICTED, receiving.NOT_DECIDED

@@ -64,10 +64,16 @@ class Event(_Sentenced):
     SENDING_STARTED = "sending_started", "The first object of the result is being sent."
     ALL_DELIVERED = "all_delivered", "The last outstanding object was confirmed."
     DELIVERY_GAVE_UP = "delivery_gave_up", "An object was refused for good, or for longer than the node tries."
+    NOT_KEPT = "not_kept", "A destination said that it does not keep an object that it had taken."
     RESENT = "resent", "An operator asked for the newest result to be sent again."
     RETRIED = "retried", "An operator asked for the study to be run again."
     DISCARDED = "discarded", "An operator took the study out; what was not sent yet stays here."
 
+
+COMES_ALONE = frozenset(
+    {Event.COMPLETED, Event.COMPLETED_BY_OPERATOR, Event.PRIORS_SETTLED, Event.RETRIED, Event.DISCARDED}
+)
+"""Events that stand for themselves; all others come with an instance, a claim or a delivery."""
 
 INITIAL = State.RECEIVING
 """Where a study is born with its first instance."""
@@ -117,12 +123,14 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.SENDING, Event.PATIENT_CONTRADICTED): State.HELD,
     (State.SENDING, Event.ALL_DELIVERED): State.DELIVERED,
     (State.SENDING, Event.DELIVERY_GAVE_UP): State.DELIVERY_FAILED,
+    (State.SENDING, Event.NOT_KEPT): State.SENDING,
     (State.SENDING, Event.RESENT): State.SENDING,
     (State.SENDING, Event.RETRIED): State.WAITING_FOR_PRIORS,
     (State.SENDING, Event.DISCARDED): State.SKIPPED,
     (State.DELIVERED, Event.INSTANCE_ARRIVED): State.RECEIVING,
     (State.DELIVERED, Event.CONFLICT_FOUND): State.DELIVERED,
     (State.DELIVERED, Event.PATIENT_CONTRADICTED): State.HELD,
+    (State.DELIVERED, Event.NOT_KEPT): State.SENDING,
     (State.DELIVERED, Event.RESENT): State.SENDING,
     (State.DELIVERED, Event.RETRIED): State.WAITING_FOR_PRIORS,
     (State.SKIPPED, Event.INSTANCE_ARRIVED): State.RECEIVING,
@@ -138,6 +146,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.DELIVERY_FAILED, Event.INSTANCE_ARRIVED): State.RECEIVING,
     (State.DELIVERY_FAILED, Event.CONFLICT_FOUND): State.DELIVERY_FAILED,
     (State.DELIVERY_FAILED, Event.PATIENT_CONTRADICTED): State.HELD,
+    (State.DELIVERY_FAILED, Event.NOT_KEPT): State.DELIVERY_FAILED,
     (State.DELIVERY_FAILED, Event.RESENT): State.SENDING,
     (State.DELIVERY_FAILED, Event.RETRIED): State.WAITING_FOR_PRIORS,
     (State.DELIVERY_FAILED, Event.DISCARDED): State.SKIPPED,

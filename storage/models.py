@@ -138,7 +138,7 @@ class Instance(Base):
     """A stored instance; of several copies with other bytes, number 0 is the one that is used."""
 
     __tablename__ = "instance"
-    __table_args__ = (UniqueConstraint("series_id", "sop_instance_uid", "copy"),)
+    __table_args__ = (UniqueConstraint("series_id", "sop_instance_uid", "copy"), Index(None, "sop_instance_uid"))
 
     id: Mapped[int] = mapped_column(primary_key=True)
     series_id: Mapped[int] = mapped_column(ForeignKey("series.id"))
@@ -258,6 +258,7 @@ class Delivery(Base):
         UniqueConstraint("result_file_id", "destination"),
         Index(None, "state", "destination", "next_try_at"),
         Index(None, "study_id", "state"),
+        Index(None, "destination", "settled_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)

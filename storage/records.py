@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 
+from storage.commitment_records import DeliveryCommitment
 from storage.fetch_records import PriorFetchView
 from storage.lifecycle import Event, State
 
@@ -240,6 +241,8 @@ class DeliveryView:
     next_try_at: datetime | None
     last_status: str
     """DICOM status or error of the last try, in words; empty before the first."""
+    commitment: DeliveryCommitment | None = None
+    """Whether the destination keeps the object; None where it is not asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

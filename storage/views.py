@@ -1,9 +1,13 @@
 """What the index shows: to the rules of the worker, to people."""
 
+from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, exists, func, or_, select
 
+from storage.commitment_models import Commitment, CommitmentObject
+from storage.commitment_records import Outage
+from storage.commitment_steps import COMMITMENT_COLUMNS, commitment_from_row
 from storage.database import AnyRow, AnySelect
 from storage.deliveries import file_from_row
 from storage.errors import UnknownStudyError
@@ -25,6 +29,7 @@ from storage.models import (
     Study,
     Use,
 )
+from storage.outages import outages
 from storage.records import (
     DeliveryView,
     Demographics,
@@ -237,10 +242,20 @@ def _history(connection: Connection, study_id: int) -> tuple[HistoryEntry, ...]:
 
 
 def _deliveries(connection: Connection, study_id: int) -> tuple[DeliveryView, ...]:
+    down = outages(connection)
     rows = connection.execute(
-        select(Delivery, ResultObject.kind, ResultObject.sop_class_uid, ResultObject.sop_instance_uid, Result.revision)
+        select(
+            Delivery,
+            ResultObject.kind,
+            ResultObject.sop_class_uid,
+            ResultObject.sop_instance_uid,
+            Result.revision,
+            *COMMITMENT_COLUMNS,
+        )
         .join(ResultObject, ResultObject.id == Delivery.result_file_id)
         .join(Result, Result.id == ResultObject.result_id)
+        .outerjoin(CommitmentObject, CommitmentObject.delivery_id == Delivery.id)
+        .outerjoin(Commitment, Commitment.id == CommitmentObject.commitment_id)
         .where(Delivery.study_id == study_id)
         .order_by(Delivery.id)
     )
@@ -255,8 +270,16 @@ def _deliveries(connection: Connection, study_id: int) -> tuple[DeliveryView, ..
             sop_instance_uid=row.sop_instance_uid,
             state=row.state,
             tries=row.tries,
-            next_try_at=row.next_try_at if row.state is Progress.WAITING else None,
+            next_try_at=_next_try_at(row, down.get(row.destination)),
             last_status=row.last_status,
+            commitment=commitment_from_row(row),
         )
         for row in rows
     )
+
+
+def _next_try_at(row: AnyRow, outage: Outage | None) -> datetime | None:
+    """When a delivery is tried: not before its destination is."""
+    if row.state is not Progress.WAITING:
+        return None
+    return max(row.next_try_at, outage.next_try_at) if outage else row.next_try_at  # type: ignore[no-any-return]

@@ -3,7 +3,7 @@
 import importlib.metadata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -149,7 +149,8 @@ def _write_results(settings: Settings, peer: Peer, study: LabelledStudy, *, fold
     )
     files = write_result_set(study.analysis, context, folder=folder)
     label_as_test([file.path for file in files if file.sop_instance_uid])
-    return files
+    # The outbox sends only what has the hash that it was made with.
+    return tuple(replace(file, sha256=sha256(file.path.read_bytes()).hexdigest()) for file in files)
 
 
 def _send_images(peer: Peer, paths: Sequence[Path], *, own_aet: str) -> SentImages:

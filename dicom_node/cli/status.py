@@ -45,8 +45,16 @@ def _lines(seen: "NodeStatus") -> list[str]:
 
 def _destination(destination: "DestinationStatus") -> list[str]:
     """One destination for people."""
+    from dicom_node.commitment.words import counts_in_words
+
     takes = "; ".join(choice.words for choice in destination.roles) or "nothing was sent to it yet"
-    return [f"due to {destination.name}: {destination.due_deliveries}", f"  takes: {takes}"]
+    lines = [f"due to {destination.name}: {destination.due_deliveries}", f"  takes: {takes}"]
+    if destination.outage:
+        since, until = destination.outage.since, destination.outage.next_try_at
+        lines.append(f"  down since {since:%Y-%m-%d %H:%M} UTC, next try {until:%H:%M:%S}: {destination.outage.words}")
+    if destination.commitment:
+        lines.append(f"  keeps: {counts_in_words(destination.commitment)}")
+    return lines
 
 
 def _process(process: "ProcessStatus") -> str:

@@ -13,7 +13,7 @@ from dicom_node.cli.patient import in_words, named
 from dicom_node.wording import counted
 from storage.errors import UnknownStudyError
 from storage.lifecycle import Event, State
-from storage.records import StudyView
+from storage.records import DeliveryView, StudyView
 
 if TYPE_CHECKING:
     from storage.index import Index
@@ -242,6 +242,14 @@ def _deliveries(view: StudyView) -> list[str]:
     """Each object that goes to a destination."""
     rows = [
         f"  {delivery.kind} to {delivery.destination}: {delivery.state}, {delivery.tries} tries {delivery.last_status}"
+        f"{_kept(delivery)}"
         for delivery in view.deliveries
     ]
     return ["deliveries", *rows] if rows else []
+
+
+def _kept(delivery: DeliveryView) -> str:
+    """Whether the destination keeps the object, where it is asked."""
+    from dicom_node.commitment.words import commitment_in_words
+
+    return f"; {commitment_in_words(delivery.destination, delivery.commitment)}" if delivery.commitment else ""

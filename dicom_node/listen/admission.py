@@ -59,6 +59,9 @@ class Admission:
         listen = settings.listen
         self._called_aet = settings.node.ae_title
         self._peers = {peer.ae_title: peer for peer in settings.peers}
+        self._reporters = settings.commitment_titles
+        reporting = {peer.commitment_ae_title: peer for peer in settings.peers if peer.commitment_ae_title}
+        self._known = reporting | self._peers
         self._is_open = listen.accept_unknown_callers
         self._places = AssociationPlaces(
             total=listen.maximum_associations, per_address=listen.maximum_associations_per_address
@@ -80,13 +83,19 @@ class Admission:
         if secrets.compare_digest(calling_aet.encode(), self.probe_aet.encode()):
             return None
         peer = self._peers.get(calling_aet)
-        if not self._is_open and not (peer and peer.may_send):
+        if not (self._is_open or (peer and peer.may_send) or calling_aet in self._reporters):
             return Rejection.CALLING_AE_TITLE
-        return _mistaken(peer, caller) or self._without_place(caller.address, is_over)
+        return _mistaken(self._known.get(calling_aet), caller) or self._without_place(caller.address, is_over)
 
     def _without_place(self, address: str, is_over: Callable[[], bool]) -> Rejection | None:
         shortage = self._places.take(address, is_over=is_over)
         return _SHORTAGES[shortage] if shortage else None
+
+    def may_store(self, calling_aet: str) -> bool:
+        """Whether a caller that is admitted may send objects; else it may only echo, ask and report."""
+        title = calling_aet.strip(" ")
+        peer = self._peers.get(title)
+        return self._is_open or title not in self._reporters or bool(peer and peer.may_send)
 
     def log(self, rejection: Rejection, caller: Caller) -> None:
         """Log a rejection, the same one not more than once a minute."""

@@ -3,6 +3,7 @@
 import logging
 import socket
 import sys
+from dataclasses import dataclass
 from threading import Event, current_thread
 from typing import Any
 
@@ -15,9 +16,11 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from config.settings import ListenSettings
 from dicom_node.clock import Clock
+from dicom_node.commitment.scp import CommitmentScp
 from dicom_node.errors import NodeError
 from dicom_node.listen.admission import Admission, Caller, Rejection
 from dicom_node.listen.carrying import AssociationLedger
+from dicom_node.listen.contexts import build_report_contexts
 from dicom_node.listen.dimse import ReceivingDimse
 from dicom_node.listen.guard import GuardedAssociation
 from dicom_node.listen.limits import SilentConnections
@@ -58,6 +61,8 @@ class AdmittingAcse(ACSE):
         )
         rejection = self._admission.rejection_of(caller, is_over=self._is_over)
         if rejection is None:
+            if not self._admission.may_store(caller.calling_aet):
+                self.acceptor.supported_contexts = build_report_contexts()
             super()._negotiate_as_acceptor()
             return
         self._admission.log(rejection, caller)
@@ -132,6 +137,14 @@ class ListenServer(ThreadedAssociationServer):
             logger.error("connection from %s ended: %s", client_address[0], failure_in_short(kind, trace))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answerers:
+    """Who answers what is neither C-STORE nor C-ECHO."""
+
+    notices: NoticeScp
+    commitment: CommitmentScp
+
+
 class Services:
     """What every connection needs."""
 
@@ -141,7 +154,7 @@ class Services:
         receiver: Receiver,
         *,
         ledger: AssociationLedger,
-        notices: NoticeScp,
+        answerers: Answerers,
         listen: ListenSettings,
         clock: Clock,
     ) -> None:
@@ -150,7 +163,7 @@ class Services:
         self.admission = admission
         self.receiver = receiver
         self.ledger = ledger
-        self.notices = notices
+        self.answerers = answerers
         self.clock = clock
         self.stopping = Event()
         self.silent = SilentConnections(listen.maximum_silent_connections)
@@ -179,8 +192,10 @@ class ConnectionHandler(RequestHandler):
         dimse = ReceivingDimse(association, services.receiver, stopping=services.stopping, name=name)
         association.dimse = dimse
         association.bind(evt.EVT_C_STORE, dimse.handle_store)
-        association.bind(evt.EVT_N_CREATE, services.notices.handle_create)
-        association.bind(evt.EVT_N_SET, services.notices.handle_set)
+        association.bind(evt.EVT_N_CREATE, services.answerers.notices.handle_create)
+        association.bind(evt.EVT_N_SET, services.answerers.notices.handle_set)
+        association.bind(evt.EVT_N_ACTION, services.answerers.commitment.handle_action)
+        association.bind(evt.EVT_N_EVENT_REPORT, services.answerers.commitment.handle_report)
         started_at_s = services.clock.monotonic()
         association.start()
         association.join()

@@ -9,11 +9,19 @@ from io import BytesIO
 from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
-from pynetdicom.dimse_messages import C_STORE_RQ, N_CREATE_RQ, N_SET_RQ, DIMSEMessage
+from pynetdicom.dimse_messages import (
+    C_STORE_RQ,
+    N_ACTION_RQ,
+    N_CREATE_RQ,
+    N_EVENT_REPORT_RQ,
+    N_SET_RQ,
+    DIMSEMessage,
+)
 from pynetdicom.dimse_primitives import DimsePrimitiveType
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import P_DATA
 
+from dicom_node.commitment.datasets import COMMITMENT_CLASS_UID
 from dicom_node.listen.errors import InstanceRefusedError, NoDataSetError, ProcessingFailedError
 from dicom_node.listen.limits import AssociationBudget, BudgetExceededError
 from dicom_node.listen.notices import MAXIMUM_NOTICE_BYTES, NOTICE_CLASSES
@@ -26,6 +34,8 @@ _SUCCESS = 0x0000
 _MAXIMUM_COMMAND_BYTES = 64 * 1024
 # An object that goes on to arrive long after it became too large will never end.
 _ENDLESS = 2
+_WITH_DATA_SET = (N_CREATE_RQ, N_SET_RQ, N_ACTION_RQ, N_EVENT_REPORT_RQ)
+_NOTICES = frozenset({*NOTICE_CLASSES, COMMITMENT_CLASS_UID})
 # What pynetdicom and pydicom raise over malformed commands; each ends the association, not the thread.
 _MALFORMED = (
     ArithmeticError,
@@ -166,7 +176,7 @@ class ReceivingDimse(DIMSEServiceProvider):
             raise ProtocolError
         if isinstance(message, C_STORE_RQ):
             return self._begin_object(message)
-        if not isinstance(message, N_CREATE_RQ | N_SET_RQ) or not self._is_notice(message):
+        if not isinstance(message, _WITH_DATA_SET) or not self._is_notice(message):
             # Nothing else with a data set is negotiated.
             raise ProtocolError
         self.is_receiving = True
@@ -175,9 +185,9 @@ class ReceivingDimse(DIMSEServiceProvider):
         return message.data_set
 
     def _is_notice(self, message: DIMSEMessage) -> bool:
-        """Whether the message came in the presentation context of a notice."""
+        """Whether the message came in the presentation context of a notice or of storage commitment."""
         context = self.assoc._accepted_cx.get(message.context_id or 0)
-        return context is not None and str(context.abstract_syntax) in NOTICE_CLASSES
+        return context is not None and str(context.abstract_syntax) in _NOTICES
 
     def _begin_object(self, message: DIMSEMessage) -> Reception:
         """Begin to receive the data set that follows a C-STORE-RQ."""

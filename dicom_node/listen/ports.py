@@ -120,7 +120,10 @@ def _bound(ae: AE, settings: Settings, services: Services, *, port: int, tls: Tl
     """A server on its address; its presentation contexts are shared by all associations."""
     host = settings.listen.host
     address = f"{host} {port}"
-    contexts = build_contexts(with_notices=settings.listen.accept_notifications)
+    contexts = build_contexts(
+        with_notices=settings.listen.accept_notifications,
+        with_commitment=settings.listen.answer_storage_commitment or bool(settings.committers),
+    )
     try:
         return ListenServer(ae, (host, port), contexts, services=services, tls=tls)
     except OSError as exc:

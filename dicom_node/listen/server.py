@@ -10,8 +10,10 @@ from pynetdicom.association import Association
 
 from config.settings import Settings
 from dicom_node.clock import Clock, SystemClock
+from dicom_node.commitment.reporter import CommitmentReporter
+from dicom_node.commitment.scp import CommitmentScp
 from dicom_node.listen.admission import Admission
-from dicom_node.listen.association import Services
+from dicom_node.listen.association import Answerers, Services
 from dicom_node.listen.carrying import AssociationLedger
 from dicom_node.listen.dimse import ReceivingDimse
 from dicom_node.listen.intake import Intake
@@ -61,11 +63,12 @@ def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], N
                 Admission(settings, clock=clock),
                 receiver,
                 ledger=AssociationLedger(index),
-                notices=NoticeScp(index),
+                answerers=Answerers(notices=NoticeScp(index), commitment=CommitmentScp(settings, index.commitments)),
                 listen=settings.listen,
                 clock=clock,
             )
-            with _serving(settings, services) as ports:
+            reporter = CommitmentReporter(settings, index.commitments, services.answerers.commitment, clock=clock)
+            with _serving(settings, services) as ports, reporter.running():
                 _log_start(settings, ports, swept=swept)
                 on_ready(ports.open[0])
                 _beat_until(stop, lambda: _beat(settings, index, services.ledger, ports))

@@ -41,6 +41,19 @@ class Orthanc:
         with urllib.request.urlopen(request, timeout=30) as answer:
             return bytes(answer.read())
 
+    def post(self, path: str, body: object) -> Any:
+        """What a POST of JSON on its HTTP interface answers."""
+        return self._send("POST", path, json.dumps(body).encode())
+
+    def delete(self, path: str) -> Any:
+        """What a DELETE on its HTTP interface answers."""
+        return self._send("DELETE", path, None)
+
+    def _send(self, method: str, path: str, body: bytes | None) -> Any:
+        url = f"http://127.0.0.1:{self.http_port}{path}"
+        with urllib.request.urlopen(urllib.request.Request(url, data=body, method=method), timeout=30) as answer:
+            return json.loads(answer.read())
+
     def modalities(self, study_instance_uid: str) -> set[str]:
         """Modalities of the series of a study, by QIDO-RS."""
         return {series.modality for series in self._series(study_instance_uid)}

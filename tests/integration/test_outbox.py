@@ -1,39 +1,25 @@
 """Results on their way, with a real index and real associations."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian
+from pydicom.uid import ComprehensiveSRStorage
 
 from builders.clock import FakeClock
-from builders.index import build_index, claimed_study, result_files, state_of, to
+from builders.delivered import BACK_OFF, DAY_S, STUDY, index_with_result
+from builders.index import state_of
 from builders.ports import free_port
 from builders.scripted_scp import scripted_scp
 from config.settings import Peer
-from dicom_node.outbox import BackOff, Outbox
+from dicom_node.outbox import Outbox
 from storage.index import Index
 from storage.lifecycle import State
-
-STUDY = "1.2.3"
-DAY_S = 86_400.0
-BACK_OFF = BackOff(first_s=5, maximum_s=600, give_up_after_s=7 * DAY_S)
 
 
 def finished_study(folder: Path, clock: FakeClock) -> Index:
     """A study whose SR waits to be sent to `pacs`."""
-    index = build_index(folder, clock)
-    dataset = Dataset()
-    dataset.SOPClassUID = ComprehensiveSRStorage
-    dataset.SOPInstanceUID = "2.25.1"
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    dataset.save_as(folder / "sr.dcm", enforce_file_format=True)
-    report, findings = result_files("2.25.1")
-    report = replace(report, path=folder / "sr.dcm", sop_class_uid=str(ComprehensiveSRStorage))
-    index.finish_succeeded(claimed_study(index, STUDY), (report, findings), destinations=to("pacs"), why="1 lesion")
+    index, _ = index_with_result(folder, clock, objects=1)
     return index
 
 

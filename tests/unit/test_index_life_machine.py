@@ -16,8 +16,7 @@ from builders.clock import FakeClock
 from builders.index import JANE, build_index, choosy, database_url, received, whole_result
 from storage.database import open_engine, reading
 from storage.errors import IllegalTransitionError, NothingToSendError
-from storage.index import APPLICABLE
-from storage.lifecycle import INITIAL, TRANSITIONS, Event, State
+from storage.lifecycle import COMES_ALONE, INITIAL, TRANSITIONS, Event, State
 from storage.records import Claim, DueDelivery, PatientKey, StudyView
 
 JOHN = PatientKey(patient_id="0815", issuer="CITY")
@@ -111,7 +110,7 @@ class LifeMachine(RuleBasedStateMachine):
                 self.look_what_is_due()
 
     @precondition(lambda self: self.arrived)
-    @rule(data=st.data(), event=st.sampled_from([*sorted(APPLICABLE), Event.RESENT]))
+    @rule(data=st.data(), event=st.sampled_from([*sorted(COMES_ALONE), Event.RESENT]))
     def intervene(self, data: st.DataObject, event: Event) -> None:
         """An operator, or a sweep that comes too late; what the table does not know is refused."""
         study = data.draw(st.sampled_from(sorted(self.arrived)))

@@ -24,6 +24,7 @@ from pipeline.findings import (
 )
 from pipeline.series_rules import SeriesRule, SourceRules
 from pipeline.survey import SeriesVerdict
+from storage.commitment_records import CommitmentCounts, DeliveryCommitment, Outage
 from storage.fetch_records import FoundPriorView, PriorFetchView
 from storage.patient_records import AssignmentView, MergeView, PatientStudy, PatientView
 from storage.records import (
@@ -49,6 +50,8 @@ SECTIONS = {
         DestinationStatus,
         RoleChoice,
         ClassAnswer,
+        Outage,
+        CommitmentCounts,
         DiskStatus,
     ),
     "## `study choose --json`": (SeriesChoiceReport, SeriesVerdict, SourceRules, SeriesRule),
@@ -61,6 +64,7 @@ SECTIONS = {
         PriorFetchView,
         FoundPriorView,
         DeliveryView,
+        DeliveryCommitment,
         ResultSet,
         ResultFile,
     ),

@@ -1,0 +1,148 @@
+"""Brings callers the answer whether the node keeps what they sent (PS3.4 J.3.3, PS3.7 10.1.1)."""
+
+import logging
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from threading import Event as Flag
+from threading import Thread
+
+from pydicom.dataset import Dataset
+from pynetdicom.association import Association
+
+from config.settings import Peer, Settings
+from dicom_node.clock import Clock
+from dicom_node.commitment.association import AS_SCP, commitment_association
+from dicom_node.commitment.datasets import (
+    ALL_KEPT,
+    COMMITMENT_CLASS_UID,
+    COMMITMENT_INSTANCE_UID,
+    SOME_NOT_KEPT,
+    report,
+)
+from dicom_node.commitment.errors import CommitmentRefusedError
+from dicom_node.commitment.holding import Holding, holding_of
+from dicom_node.commitment.same_association import report_on
+from dicom_node.commitment.scp import CommitmentScp
+from dicom_node.outbox import BackOff
+from dicom_node.peers import PeerUnreachableError
+from storage.commitment_ledger import CommitmentLedger
+from storage.commitment_records import Inquiry, InquiryState
+from storage.errors import StorageError
+
+logger = logging.getLogger(__name__)
+
+_LOOK_S = 0.5
+_STORAGE_WAIT_S = 10.0
+_DAY_S = 86_400.0
+_BRING_AGAIN = frozenset({0x0110, 0x0213})
+"""Processing failure, resource limitation (PS3.7 C): what may pass."""
+
+
+class CommitmentReporter:
+    """Answers the questions that are due, one after the other; what it knows is in the index."""
+
+    def __init__(self, settings: Settings, ledger: CommitmentLedger, scp: CommitmentScp, *, clock: Clock) -> None:
+        """Answer for the data folder of the settings."""
+        self._settings = settings
+        self._ledger = ledger
+        self._scp = scp
+        self._clock = clock
+        self._random = random.Random()  # spreads retries, hides nothing
+        self._back_off = BackOff(
+            first_s=settings.outbox.first_retry_s,
+            maximum_s=settings.outbox.maximum_retry_s,
+            give_up_after_s=settings.outbox.give_up_after_days * _DAY_S,
+        )
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Answer in a thread of its own for as long as the block lasts."""
+        stop = Flag()
+        thread = Thread(target=self._run, args=(stop,), name="commitment reports", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(_STORAGE_WAIT_S)
+
+    def answer_next(self) -> bool:
+        """Answer one question; False when none is due."""
+        inquiry = self._ledger.next_inquiry()
+        if inquiry is None:
+            return False
+        holding = holding_of(inquiry.references, self._ledger, data_dir=self._settings.data_dir)
+        if self._is_brought(inquiry, holding):
+            self._ledger.end_inquiry(inquiry.inquiry_id, InquiryState.REPORTED)
+            kept, asked = len(holding.kept), len(inquiry.references)
+            logger.info("%r was told that %d of %d objects are kept", inquiry.calling_aet, kept, asked)
+        else:
+            self._put_off(inquiry)
+        return True
+
+    def _run(self, stop: Flag) -> None:
+        while not stop.wait(_LOOK_S):
+            try:
+                while not stop.is_set() and self.answer_next():
+                    pass
+            except StorageError as error:
+                logger.warning("no commitment reports for %d s: %s", _STORAGE_WAIT_S, error.detail)
+                stop.wait(_STORAGE_WAIT_S)
+            except Exception:
+                logger.exception("no commitment reports for %d s: a defect of the node", _STORAGE_WAIT_S)
+                stop.wait(_STORAGE_WAIT_S)
+
+    def _is_brought(self, inquiry: Inquiry, holding: Holding) -> bool:
+        """Report on the association of the question if it is open and idle, else on a new one."""
+        content = report(inquiry.transaction_uid, holding.kept, holding.not_kept)
+        event_type = SOME_NOT_KEPT if holding.not_kept else ALL_KEPT
+        association = self._scp.association_of(inquiry.calling_aet, inquiry.transaction_uid)
+        status = report_on(association, content, event_type) if association else None
+        if status is None:
+            status = self._on_new_association(inquiry, content, event_type)
+        if status is None or status in _BRING_AGAIN:
+            return False
+        if status != 0x0000:
+            logger.warning("%r answered its commitment report with 0x%04X", inquiry.calling_aet, status)
+        self._scp.forget(inquiry.calling_aet, inquiry.transaction_uid)
+        return True
+
+    def _on_new_association(self, inquiry: Inquiry, content: Dataset, event_type: int) -> int | None:
+        """Status of the caller's answer; None where it could not be reached."""
+        peer = self._peer_of(inquiry.calling_aet)
+        if peer is None:
+            if not inquiry.tries:
+                logger.warning(
+                    "no commitment report to %r: only a caller with a [[peers]] block can be called",
+                    inquiry.calling_aet,
+                )
+            return None
+        try:
+            with commitment_association(peer, own_aet=self._settings.node.ae_title, roles=AS_SCP) as association:
+                return _status_of_report(association, content, event_type)
+        except (PeerUnreachableError, CommitmentRefusedError, RuntimeError, ValueError) as error:
+            logger.warning("no commitment report to %s for now: %s", peer.name, error)
+            return None
+
+    def _peer_of(self, calling_aet: str) -> Peer | None:
+        peers = self._settings.peers
+        return next((peer for peer in peers if calling_aet in {peer.ae_title, peer.commitment_ae_title}), None)
+
+    def _put_off(self, inquiry: Inquiry) -> None:
+        """Try again later, or no more after days."""
+        now = self._clock.now()
+        if now - inquiry.asked_at > timedelta(seconds=self._back_off.give_up_after_s):
+            logger.warning("%r never took its commitment report; it is not tried any more", inquiry.calling_aet)
+            self._ledger.end_inquiry(inquiry.inquiry_id, InquiryState.GIVEN_UP)
+            self._scp.forget(inquiry.calling_aet, inquiry.transaction_uid)
+            return
+        wait_s = self._back_off.wait_s(inquiry.tries + 1, jitter=self._random.random())
+        self._ledger.postpone_inquiry(inquiry.inquiry_id, next_try_at=now + timedelta(seconds=wait_s))
+
+
+def _status_of_report(association: Association, content: Dataset, event_type: int) -> int | None:
+    """Send the N-EVENT-REPORT; None without an answer."""
+    status, _ = association.send_n_event_report(content, event_type, COMMITMENT_CLASS_UID, COMMITMENT_INSTANCE_UID)
+    return int(status.Status) if "Status" in status else None

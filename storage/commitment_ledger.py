@@ -1,0 +1,115 @@
+"""One object for everything that the node knows about storage commitment."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from storage import commitment_reports, commitment_steps, inquiries
+from storage.commitment_records import (
+    CommitmentCounts,
+    CommitmentReport,
+    CommitmentTask,
+    Inquiry,
+    InquiryOutcome,
+    InquiryState,
+    KeptCopy,
+    Reference,
+    ReportOutcome,
+)
+from storage.database import reading, writing
+
+
+class CommitmentLedger:
+    """What destinations keep of our results, what callers ask us; every method is one transaction."""
+
+    def __init__(self, engine: Engine, *, now: Callable[[], datetime]) -> None:
+        """Use the database of the engine."""
+        self._engine = engine
+        self._now = now
+
+    def plan(self, destination: str, *, since: datetime) -> None:
+        """Plan to ask for every object delivered since then, once nothing of its study waits to be sent there."""
+        # The look every second takes nobody's turn to write.
+        with reading(self._engine) as connection:
+            if not commitment_steps.has_unasked(connection, destination, since=since):
+                return
+        with writing(self._engine) as connection:
+            commitment_steps.plan(connection, destination, since=since, at=self._now())
+
+    def give_up_waiting(self, destination: str, *, planned_before: datetime) -> None:
+        """Say of what was planned before then that it was never confirmed; the deliveries stay delivered."""
+        with reading(self._engine) as connection:
+            if not commitment_steps.has_overdue(connection, destination, planned_before=planned_before):
+                return
+        with writing(self._engine) as connection:
+            commitment_steps.give_up_waiting(connection, destination, planned_before=planned_before, at=self._now())
+
+    def next_due(self, destination: str) -> CommitmentTask | None:
+        """What the destination is to be asked now; None for nothing."""
+        with reading(self._engine) as connection:
+            return commitment_steps.next_due(connection, destination, at=self._now())
+
+    def begin(self, commitment_id: int, transaction_uid: str, *, next_try_at: datetime) -> None:
+        """Say that the destination is being asked; its report may come from now on, also after a restart."""
+        with writing(self._engine) as connection:
+            commitment_steps.begin(connection, commitment_id, transaction_uid, next_try_at=next_try_at, at=self._now())
+
+    def note_asked(self, commitment_id: int) -> None:
+        """The destination took the question."""
+        with writing(self._engine) as connection:
+            commitment_steps.note_asked(connection, commitment_id)
+
+    def postpone(self, commitment_id: int, words: str, *, next_try_at: datetime) -> None:
+        """The destination could not be asked; it is tried again."""
+        with writing(self._engine) as connection:
+            commitment_steps.postpone(connection, commitment_id, words, next_try_at=next_try_at)
+
+    def settle(self, commitment_id: int) -> None:
+        """Nothing of this result is to be asked for any more."""
+        with writing(self._engine) as connection:
+            commitment_steps.settle(connection, commitment_id)
+
+    def note_report(
+        self, report: CommitmentReport, *, destinations: Collection[str], maximum_resends: int
+    ) -> ReportOutcome:
+        """Write down what a destination reported; what it does not keep is sent again, or failed."""
+        with writing(self._engine) as connection:
+            return commitment_reports.note_report(
+                connection, report, destinations=destinations, maximum_resends=maximum_resends, at=self._now()
+            )
+
+    def is_reported(self, transaction_uid: str) -> bool:
+        """Whether the report of this transaction came."""
+        with reading(self._engine) as connection:
+            return commitment_reports.is_reported(connection, transaction_uid)
+
+    def counts_of(self, destination: str) -> CommitmentCounts:
+        """How many objects of the destination are not committed."""
+        with reading(self._engine) as connection:
+            return commitment_steps.counts_of(connection, destination)
+
+    def ask(self, calling_aet: str, transaction_uid: str, references: Sequence[Reference]) -> InquiryOutcome:
+        """Keep what a caller asks for, to be answered soon; the same question may come again."""
+        with writing(self._engine) as connection:
+            return inquiries.ask(connection, calling_aet, transaction_uid, references, at=self._now())
+
+    def next_inquiry(self) -> Inquiry | None:
+        """The inquiry that is to be answered now, longest due first; None for none."""
+        with reading(self._engine) as connection:
+            return inquiries.next_due(connection, at=self._now())
+
+    def copies_of(self, sop_instance_uids: Sequence[str]) -> dict[str, tuple[KeptCopy, ...]]:
+        """Every stored copy of each of these instances; nothing for one that is not here."""
+        with reading(self._engine) as connection:
+            return inquiries.copies_of(connection, sop_instance_uids)
+
+    def postpone_inquiry(self, inquiry_id: int, *, next_try_at: datetime) -> None:
+        """The report could not be brought; it is tried again."""
+        with writing(self._engine) as connection:
+            inquiries.postpone(connection, inquiry_id, next_try_at=next_try_at)
+
+    def end_inquiry(self, inquiry_id: int, state: InquiryState) -> None:
+        """The report was taken, or is no longer tried to be brought."""
+        with writing(self._engine) as connection:
+            inquiries.end(connection, inquiry_id, state, at=self._now())

@@ -1,0 +1,228 @@
+"""Steps by which it becomes known whether a destination keeps the results that it was sent."""
+
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, or_, select, update
+from sqlalchemy.orm import aliased
+
+from storage.commitment_models import Commitment, CommitmentObject, CommitmentTransaction
+from storage.commitment_records import (
+    CommitmentCounts,
+    CommitmentState,
+    CommitmentTask,
+    DeliveryCommitment,
+    Keeping,
+    Reference,
+)
+from storage.database import AnyRow, AnySelect
+from storage.models import Delivery, Progress, Result, ResultObject, Study
+
+COMMITMENT_COLUMNS = (
+    Commitment.requested_at,
+    CommitmentObject.state.label("keeping"),
+    CommitmentObject.settled_at.label("keeping_since"),
+    CommitmentObject.resends,
+    func.coalesce(func.nullif(CommitmentObject.words, ""), Commitment.words).label("keeping_words"),
+)
+"""What `commitment_from_row` needs."""
+
+
+def commitment_from_row(row: AnyRow) -> DeliveryCommitment | None:
+    """Whether a delivered object is kept; None where nobody asks."""
+    if row.keeping is None:
+        return None
+    return DeliveryCommitment(
+        state=row.keeping,
+        requested_at=row.requested_at,
+        settled_at=row.keeping_since,
+        resends=row.resends,
+        words=row.keeping_words,
+    )
+
+
+def plan(connection: Connection, destination: str, *, since: datetime, at: datetime) -> None:
+    """Plan to ask for every object delivered since then, once nothing of its study waits to be sent there."""
+    of_results: dict[int, list[AnyRow]] = {}
+    for row in connection.execute(_unasked(destination, since=since)):
+        of_results.setdefault(row.result_id, []).append(row)
+    for result_id, rows in of_results.items():
+        commitment_id = _due_commitment(connection, result_id, destination, at=at)
+        for row in rows:
+            _plan_object(connection, commitment_id, row)
+
+
+def has_unasked(connection: Connection, destination: str, *, since: datetime) -> bool:
+    """Whether there is something to plan."""
+    return connection.execute(_unasked(destination, since=since).limit(1)).first() is not None
+
+
+def next_due(connection: Connection, destination: str, *, at: datetime) -> CommitmentTask | None:
+    """What the destination is to be asked now, longest due first; None for nothing."""
+    row = connection.execute(
+        select(Commitment, Study.study_instance_uid)
+        .join(Result, Result.id == Commitment.result_id)
+        .join(Study, Study.id == Result.study_id)
+        .where(*_open(destination), Commitment.next_try_at <= at)
+        .order_by(Commitment.next_try_at, Commitment.id)
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    return CommitmentTask(
+        commitment_id=row.id,
+        study_instance_uid=row.study_instance_uid,
+        references=_pending_references(connection, row.id),
+        tries=row.tries,
+        failures=row.failures,
+    )
+
+
+def begin(
+    connection: Connection, commitment_id: int, transaction_uid: str, *, next_try_at: datetime, at: datetime
+) -> None:
+    """The destination is being asked; its report may come from now on."""
+    values = {"transaction_uid": transaction_uid, "commitment_id": commitment_id, "requested_at": at}
+    connection.execute(insert(CommitmentTransaction).values(**values))
+    _change(
+        connection,
+        commitment_id,
+        state=CommitmentState.ASKED,
+        tries=Commitment.tries + 1,
+        requested_at=at,
+        next_try_at=next_try_at,
+        words="",
+    )
+
+
+def postpone(connection: Connection, commitment_id: int, words: str, *, next_try_at: datetime) -> None:
+    """The destination could not be asked; that was no try."""
+    _change(
+        connection,
+        commitment_id,
+        state=CommitmentState.DUE,
+        tries=Commitment.tries - 1,
+        failures=Commitment.failures + 1,
+        next_try_at=next_try_at,
+        words=words,
+    )
+
+
+def note_asked(connection: Connection, commitment_id: int) -> None:
+    """The destination took the question."""
+    _change(connection, commitment_id, failures=0)
+
+
+def settle(connection: Connection, commitment_id: int) -> None:
+    """Nothing of this result is to be asked for any more."""
+    _change(connection, commitment_id, state=CommitmentState.SETTLED)
+
+
+def has_overdue(connection: Connection, destination: str, *, planned_before: datetime) -> bool:
+    """Whether something was planned before then and is open still."""
+    return bool(connection.execute(select(exists(_overdue(destination, planned_before)))).scalar_one())
+
+
+def give_up_waiting(connection: Connection, destination: str, *, planned_before: datetime, at: datetime) -> None:
+    """Say of what was planned before then that it was never confirmed; the deliveries stay delivered."""
+    ids = list(connection.execute(_overdue(destination, planned_before)).scalars())
+    pending = (CommitmentObject.commitment_id.in_(ids), CommitmentObject.state == Keeping.PENDING)
+    connection.execute(update(CommitmentObject).where(*pending).values(state=Keeping.UNCONFIRMED, settled_at=at))
+    connection.execute(update(Commitment).where(Commitment.id.in_(ids)).values(state=CommitmentState.SETTLED))
+
+
+def counts_of(connection: Connection, destination: str) -> CommitmentCounts:
+    """How many objects of the destination are not committed."""
+    rows = connection.execute(
+        select(CommitmentObject.state, func.count().label("objects"))
+        .join(Commitment, Commitment.id == CommitmentObject.commitment_id)
+        .where(CommitmentObject.state != Keeping.COMMITTED, Commitment.destination == destination)
+        .group_by(CommitmentObject.state)
+    )
+    counts = {row.state: row.objects for row in rows}
+    return CommitmentCounts(
+        pending=counts.get(Keeping.PENDING, 0),
+        resending=counts.get(Keeping.RESENDING, 0),
+        failed=counts.get(Keeping.FAILED, 0),
+        unconfirmed=counts.get(Keeping.UNCONFIRMED, 0),
+    )
+
+
+def _unasked(destination: str, *, since: datetime) -> AnySelect:
+    """Deliveries that were never asked about, or delivered again since."""
+    waiting = aliased(Delivery)
+    other_waits = exists().where(
+        waiting.study_id == Delivery.study_id,
+        waiting.destination == destination,
+        waiting.state == Progress.WAITING,
+    )
+    return (
+        select(
+            Delivery.id.label("delivery_id"),
+            Delivery.settled_at,
+            ResultObject.result_id,
+            CommitmentObject.delivery_id.label("planned_id"),
+            CommitmentObject.state.label("keeping"),
+        )
+        .join(ResultObject, ResultObject.id == Delivery.result_file_id)
+        .outerjoin(CommitmentObject, CommitmentObject.delivery_id == Delivery.id)
+        .where(
+            Delivery.destination == destination,
+            Delivery.settled_at >= since,
+            Delivery.state == Progress.DELIVERED,
+            or_(CommitmentObject.delivery_id.is_(None), CommitmentObject.delivered_at != Delivery.settled_at),
+            ~other_waits,
+        )
+        .order_by(Delivery.id)
+    )
+
+
+def _due_commitment(connection: Connection, result_id: int, destination: str, *, at: datetime) -> int:
+    """The commitment of a result, due now; made where there is none."""
+    values = {"state": CommitmentState.DUE, "tries": 0, "failures": 0, "planned_at": at, "next_try_at": at, "words": ""}
+    of_result = and_(Commitment.result_id == result_id, Commitment.destination == destination)
+    known = connection.execute(select(Commitment.id).where(of_result)).scalar_one_or_none()
+    if known is not None:
+        _change(connection, known, **values)
+        return known
+    made = insert(Commitment).values(result_id=result_id, destination=destination, **values)
+    return connection.execute(made.returning(Commitment.id)).scalar_one()
+
+
+def _plan_object(connection: Connection, commitment_id: int, row: AnyRow) -> None:
+    """Put an object among those to ask for; what was sent again for want of commitment keeps its count."""
+    values = {"state": Keeping.PENDING, "delivered_at": row.settled_at, "settled_at": None, "words": ""}
+    if row.planned_id is None:
+        values |= {"delivery_id": row.delivery_id, "commitment_id": commitment_id, "resends": 0}
+        connection.execute(insert(CommitmentObject).values(**values))
+        return
+    if row.keeping is not Keeping.RESENDING:
+        values["resends"] = 0
+    connection.execute(update(CommitmentObject).where(CommitmentObject.delivery_id == row.delivery_id).values(**values))
+
+
+def _pending_references(connection: Connection, commitment_id: int) -> tuple[Reference, ...]:
+    rows = connection.execute(
+        select(ResultObject.sop_class_uid, ResultObject.sop_instance_uid)
+        .join(Delivery, Delivery.result_file_id == ResultObject.id)
+        .join(CommitmentObject, CommitmentObject.delivery_id == Delivery.id)
+        .where(
+            CommitmentObject.commitment_id == commitment_id,
+            CommitmentObject.state == Keeping.PENDING,
+            Delivery.state == Progress.DELIVERED,
+        )
+        .order_by(Delivery.id)
+    )
+    return tuple(Reference(sop_class_uid=row.sop_class_uid, sop_instance_uid=row.sop_instance_uid) for row in rows)
+
+
+def _open(destination: str) -> tuple[ColumnElement[bool], ...]:
+    unsettled = (CommitmentState.DUE, CommitmentState.ASKED)
+    return (Commitment.state.in_(unsettled), Commitment.destination == destination)
+
+
+def _overdue(destination: str, planned_before: datetime) -> AnySelect:
+    return select(Commitment.id).where(*_open(destination), Commitment.planned_at < planned_before)
+
+
+def _change(connection: Connection, commitment_id: int, **values: object) -> None:
+    connection.execute(update(Commitment).where(Commitment.id == commitment_id).values(**values))

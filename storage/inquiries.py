@@ -1,0 +1,113 @@
+"""What callers ask: whether we keep what we were sent (PS3.4 annex J, as SCP)."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from storage.commitment_models import CommitmentInquiry, InquiredObject
+from storage.commitment_records import Inquiry, InquiryOutcome, InquiryState, KeptCopy, Reference
+from storage.models import Instance
+
+_MAXIMUM_OPEN = 1000
+"""Of one caller: more than a modality has studies between two looks of an administrator."""
+_KEPT = timedelta(days=7)
+"""How long an inquiry that is over is remembered."""
+_PAUSE = timedelta(seconds=1)
+"""The caller first gets the answer to its request, and may close its association."""
+_AT_ONCE = 500
+"""SQLite takes 32,766 parameters, PostgreSQL 65,535; shorter statements let writers in between."""
+
+
+def ask(
+    connection: Connection, calling_aet: str, transaction_uid: str, references: Sequence[Reference], *, at: datetime
+) -> InquiryOutcome:
+    """Keep an inquiry; one that comes again is answered again."""
+    of_caller = CommitmentInquiry.calling_aet == calling_aet
+    known = connection.execute(
+        select(CommitmentInquiry.id).where(of_caller, CommitmentInquiry.transaction_uid == transaction_uid)
+    ).scalar_one_or_none()
+    if known is not None:
+        if set(_references(connection, known)) != set(references):
+            return InquiryOutcome.OTHER_REFERENCES
+        due = {"state": InquiryState.DUE, "tries": 0, "asked_at": at, "next_try_at": at + _PAUSE}
+        connection.execute(update(CommitmentInquiry).where(CommitmentInquiry.id == known).values(**due))
+        return InquiryOutcome.TAKEN
+    counted = select(func.count()).where(of_caller, CommitmentInquiry.state == InquiryState.DUE)
+    if connection.execute(counted).scalar_one() >= _MAXIMUM_OPEN:
+        return InquiryOutcome.TOO_MANY
+    values = {
+        "calling_aet": calling_aet,
+        "transaction_uid": transaction_uid,
+        "state": InquiryState.DUE,
+        "asked_at": at,
+        "tries": 0,
+        "next_try_at": at + _PAUSE,
+    }
+    made = connection.execute(insert(CommitmentInquiry).values(**values).returning(CommitmentInquiry.id)).scalar_one()
+    rows = [
+        {"inquiry_id": made, "sop_class_uid": one.sop_class_uid, "sop_instance_uid": one.sop_instance_uid}
+        for one in references
+    ]
+    connection.execute(insert(InquiredObject), rows)
+    return InquiryOutcome.TAKEN
+
+
+def next_due(connection: Connection, *, at: datetime) -> Inquiry | None:
+    """The inquiry that is to be answered now."""
+    row = connection.execute(
+        select(CommitmentInquiry)
+        .where(CommitmentInquiry.state == InquiryState.DUE, CommitmentInquiry.next_try_at <= at)
+        .order_by(CommitmentInquiry.next_try_at, CommitmentInquiry.id)
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    return Inquiry(
+        inquiry_id=row.id,
+        calling_aet=row.calling_aet,
+        transaction_uid=row.transaction_uid,
+        asked_at=row.asked_at,
+        tries=row.tries,
+        references=_references(connection, row.id),
+    )
+
+
+def copies_of(connection: Connection, sop_instance_uids: Sequence[str]) -> dict[str, tuple[KeptCopy, ...]]:
+    """Every stored copy of each of these instances, whatever study it came under."""
+    copies: dict[str, tuple[KeptCopy, ...]] = {}
+    for begin in range(0, len(sop_instance_uids), _AT_ONCE):
+        some = sop_instance_uids[begin : begin + _AT_ONCE]
+        rows = connection.execute(select(Instance).where(Instance.sop_instance_uid.in_(some)).order_by(Instance.id))
+        for row in rows:
+            copy = KeptCopy(
+                sop_class_uid=row.sop_class_uid,
+                relative_path=row.relative_path,
+                size_bytes=row.size_bytes,
+                sha256=row.sha256,
+            )
+            copies[row.sop_instance_uid] = (*copies.get(row.sop_instance_uid, ()), copy)
+    return copies
+
+
+def postpone(connection: Connection, inquiry_id: int, *, next_try_at: datetime) -> None:
+    """The report could not be brought."""
+    values = {"tries": CommitmentInquiry.tries + 1, "next_try_at": next_try_at}
+    connection.execute(update(CommitmentInquiry).where(CommitmentInquiry.id == inquiry_id).values(**values))
+
+
+def end(connection: Connection, inquiry_id: int, state: InquiryState, *, at: datetime) -> None:
+    """The inquiry is over; those that ended long ago are forgotten."""
+    connection.execute(update(CommitmentInquiry).where(CommitmentInquiry.id == inquiry_id).values(state=state))
+    old = select(CommitmentInquiry.id).where(
+        CommitmentInquiry.state != InquiryState.DUE, CommitmentInquiry.next_try_at < at - _KEPT
+    )
+    connection.execute(delete(InquiredObject).where(InquiredObject.inquiry_id.in_(old)))
+    connection.execute(delete(CommitmentInquiry).where(CommitmentInquiry.id.in_(old)))
+
+
+def _references(connection: Connection, inquiry_id: int) -> tuple[Reference, ...]:
+    rows = connection.execute(
+        select(InquiredObject).where(InquiredObject.inquiry_id == inquiry_id).order_by(InquiredObject.id)
+    )
+    return tuple(Reference(sop_class_uid=row.sop_class_uid, sop_instance_uid=row.sop_instance_uid) for row in rows)
