@@ -4,6 +4,7 @@ NodeError
 ├── ListenError                  the listener cannot start (dicom_node.listen.errors)
 ├── InstanceRefusedError         a C-STORE ends with a failure status (dicom_node.listen.errors)
 ├── PeerUnreachableError         a peer did not accept an association (dicom_node.peers)
+├── CommitmentRefusedError       a peer does not take a question for commitment (dicom_node.commitment.errors)
 ├── RetrieveError                a PACS did not give earlier studies (dicom_node.retrieve.errors)
 ├── NoStudyFoundError            a folder holds no DICOM (dicom_node.folders)
 ├── NoIndexError                 the node never ran with this configuration (dicom_node.index)
