@@ -98,8 +98,11 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction that is alone in writing; it is on disk when the block has ended."""
-    writer = engine.execution_options(takes_write_lock=True)
-    with _errors_in_our_words(), writer.connect() as connection, connection.begin():
+    with (
+        _errors_in_our_words(),
+        engine.connect().execution_options(takes_write_lock=True) as connection,
+        connection.begin(),
+    ):
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
         yield connection

@@ -146,7 +146,12 @@ class ObjectStore:
 
     def _side_by_side(self, step: Callable[[Item], None], items: Iterable[Item]) -> None:
         """Do a step for each item in threads; none is still under way when this returns or raises."""
-        futures = [self._syncs.submit(step, item) for item in items]
+        todo = list(items)
+        if len(todo) == 1:
+            # Nobody to wait for: two changes of thread cost as much as a commit of the index.
+            step(todo[0])
+            return
+        futures = [self._syncs.submit(step, item) for item in todo]
         wait(futures)
         for future in futures:
             future.result()

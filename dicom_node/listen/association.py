@@ -21,6 +21,7 @@ from dicom_node.listen.notices import NoticeScp
 from dicom_node.listen.quiet import OncePerMinute
 from dicom_node.listen.receive import Receiver
 from dicom_node.listen.transport import FIRST_PDU_DEADLINE_S, BoundedSocket, prepare, read_first_pdu, wait_for_close
+from dicom_node.listen.upper_layer import BulkUpperLayer
 from dicom_node.log import failure_in_short
 
 logger = logging.getLogger(__name__)
@@ -160,10 +161,12 @@ class ConnectionHandler(RequestHandler):
             self.server.shutdown_request(self.request)
             return
         services = self.server.services
-        association = self._create_association_after(first_pdu)
+        association = self._create_association()
         name = services.ledger.begin()
         dimse = ReceivingDimse(association, services.receiver, stopping=services.stopping, name=name)
         association.dimse = dimse
+        BulkUpperLayer(association, dimse)
+        association.set_socket(BoundedSocket(association, self.request, first_pdu=first_pdu))
         association.bind(evt.EVT_C_STORE, dimse.handle_store)
         association.bind(evt.EVT_N_CREATE, services.notices.handle_create)
         association.bind(evt.EVT_N_SET, services.notices.handle_set)
@@ -185,15 +188,14 @@ class ConnectionHandler(RequestHandler):
         finally:
             self.server.services.silent_places.release()
 
-    def _create_association_after(self, first_pdu: bytes) -> Association:
-        """As RequestHandler._create_association, with our socket and ACSE, and without copying the contexts."""
+    def _create_association(self) -> Association:
+        """As RequestHandler._create_association, with our ACSE, without a socket, and without copying the contexts."""
         server = self.server
         association = Association(self.ae, "acceptor")
         association._server = server
         # ApplicationEntity.active_associations finds acceptors by this name.
         association.name = f"AcceptorThread@{current_thread().name}"
         association.acse = AdmittingAcse(association, server.services.admission)
-        association.set_socket(BoundedSocket(association, self.request, first_pdu=first_pdu))
         acceptor = association.acceptor
         acceptor.maximum_length = self.ae.maximum_pdu_size
         acceptor.ae_title = server.ae_title
