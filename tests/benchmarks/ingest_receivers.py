@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from builders.deadline import until
@@ -42,6 +42,8 @@ class Receiver:
     """Whether it syncs anything before it answers."""
     command: Callable[[Path, int], list[str]]
     """What starts it in a folder on a port; [] where the program is not installed."""
+    has_nodelay: bool = False
+    """DCMTK, which Orthanc is built on, leaves Nagle on and then waits 40 ms for each of its answers (see its dcmnet)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +76,12 @@ def running(receiver: Receiver, folder: Path) -> Iterator[Running | None]:
     if not command:
         yield None
         return
+    environment = os.environ | ({"TCP_NODELAY": "1"} if receiver.has_nodelay else {})
     peer = Peer(name="receiver", ae_title=AE_TITLE, host="127.0.0.1", port=port)
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log, cwd=folder) as process:
+    with (
+        (folder / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment) as process,
+    ):
         try:
             until(lambda: listens(peer), within_s=_STARTED_WITHIN_S, what=f"{receiver.name} listens")
             yield Running(port=port, pid=process.pid)
@@ -99,12 +105,20 @@ def receivers(programs: Path) -> list[Receiver]:
         Receiver(name="c_fsync", share=1, is_durable=True, command=c_program("fsync")),
         Receiver(name="c_durable", share=1, is_durable=True, command=c_program("durable")),
         Receiver(name="storescp", share=0.05, is_durable=False, command=storescp()),
-        Receiver(name="storescp_bit_preserving", share=0.5, is_durable=False, command=storescp("+B")),
-        Receiver(name="storescp_fork_bit_preserving", share=0.5, is_durable=False, command=storescp("--fork", "+B")),
+        _nodelay(Receiver(name="storescp", share=1, is_durable=False, command=storescp())),
+        _nodelay(Receiver(name="storescp_bit_preserving", share=1, is_durable=False, command=storescp("+B"))),
+        _nodelay(
+            Receiver(name="storescp_fork_bit_preserving", share=1, is_durable=False, command=storescp("--fork", "+B"))
+        ),
         Receiver(name="pynetdicom_storescp", share=0.1, is_durable=False, command=_pynetdicom),
         Receiver(name="orthanc", share=0.1, is_durable=True, command=_orthanc({})),
-        Receiver(name="orthanc_tuned", share=0.1, is_durable=False, command=_orthanc(_TUNED)),
+        _nodelay(Receiver(name="orthanc", share=0.5, is_durable=True, command=_orthanc({}))),
+        _nodelay(Receiver(name="orthanc_tuned", share=0.5, is_durable=False, command=_orthanc(_TUNED))),
     ]
+
+
+def _nodelay(receiver: Receiver) -> Receiver:
+    return replace(receiver, name=f"{receiver.name}_nodelay", has_nodelay=True)
 
 
 _TUNED = {"StoreMD5ForAttachments": False, "SyncStorageArea": False, "StorageCompression": False}
