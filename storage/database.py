@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pysqlite3.dbapi2
@@ -20,9 +21,11 @@ from storage.errors import (
     IndexDamagedError,
     IndexFailedError,
     IndexStateError,
+    NetworkFolderError,
     NoWalError,
     SqliteTooOldError,
 )
+from storage.mounts import network_file_system_of
 
 AnyRow = Row[*tuple[Any, ...]]
 AnySelect = Select[*tuple[Any, ...]]
@@ -61,11 +64,13 @@ def open_engine(url: str) -> Engine:
 
     Raises:
         SqliteTooOldError: The SQLite at hand may damage an index that two processes write.
+        NetworkFolderError: Its file would be on a network file system, where two processes damage it too.
     """
     parsed = make_url(url)
     if not is_sqlite(parsed):
         return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
     require_safe_sqlite(pysqlite3.dbapi2.sqlite_version_info)
+    _require_local_folder(parsed)
     arguments = {"timeout": BUSY_TIMEOUT_S}
     engine = create_engine(parsed, module=pysqlite3.dbapi2, connect_args=arguments, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
@@ -88,6 +93,13 @@ def require_safe_sqlite(version: tuple[int, ...]) -> None:
         raise SqliteTooOldError("found " + ".".join(str(part) for part in version))
 
 
+def _require_local_folder(url: URL) -> None:
+    folder = Path(url.database or "").parent
+    if kind := network_file_system_of(folder):
+        where = f"{folder} is on {kind}"
+        raise NetworkFolderError(where)
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """One transaction that sees one state of the index and changes nothing."""
@@ -98,8 +110,11 @@ def reading(engine: Engine) -> Iterator[Connection]:
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction that is alone in writing; it is on disk when the block has ended."""
-    writer = engine.execution_options(takes_write_lock=True)
-    with _errors_in_our_words(), writer.connect() as connection, connection.begin():
+    with (
+        _errors_in_our_words(),
+        engine.connect().execution_options(takes_write_lock=True) as connection,
+        connection.begin(),
+    ):
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
         yield connection

@@ -19,6 +19,7 @@ StorageError
 │   ├── IndexTooNewError
 │   ├── IndexFailedError
 │   ├── NoWalError
+│   ├── NetworkFolderError
 │   └── SqliteTooOldError
 └── DiskError
     ├── DiskFullError            retryable
@@ -133,6 +134,10 @@ class IndexFailedError(IndexStateError):
 
 class NoWalError(IndexStateError):
     """The file system of the index has no shared memory, as over a network; put data_dir on a local disk."""
+
+
+class NetworkFolderError(IndexStateError):
+    """The index would be damaged on a network file system; put data_dir on a local disk, or the index on PostgreSQL."""
 
 
 class SqliteTooOldError(IndexStateError):

@@ -9,7 +9,9 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, tuple_, update
 
 from storage.carrying import note_carried
+from storage.further import record_further
 from storage.identity import Attribute, contradicting_demographics, contradicting_keys
+from storage.instance_rows import earliest, instance_columns
 from storage.life import move
 from storage.lifecycle import Event
 from storage.link_models import ForeignPatient
@@ -98,6 +100,9 @@ def record_batch(connection: Connection, batch: Sequence[ReceivedInstance], *, a
     Returns:
         One answer for each instance, in the order of the batch.
     """
+    answers = record_further(connection, batch)
+    if answers is not None:
+        return answers
     known = _look_up(connection, batch, at=at)
     placing = _Placing()
     answers = tuple(_place(instance, known, placing) for instance in batch)
@@ -162,7 +167,9 @@ def _place(instance: ReceivedInstance, known: _Known, placing: _Placing) -> Reco
     )
     use = _use(instance, known, filed, is_first=not copies)
     patient_key = known.patients[instance.patient]
-    row = {"series_id": series_id, "copy": len(copies), "use": use, "patient_key": patient_key} | _columns(instance)
+    row = {"series_id": series_id, "copy": len(copies), "use": use, "patient_key": patient_key} | instance_columns(
+        instance
+    )
     if use is Use.OTHER_PATIENT:
         placing.foreign.append((row, _demographics(instance)))
     else:
@@ -198,23 +205,6 @@ def _insert_foreign(connection: Connection, row: _Row, demographics: Demographic
     connection.execute(insert(ForeignPatient).values(instance_id=instance_id, **said))
 
 
-def _columns(instance: ReceivedInstance) -> dict[str, Any]:
-    return {
-        "sop_instance_uid": instance.sop_instance_uid,
-        "sop_class_uid": instance.sop_class_uid,
-        "transfer_syntax_uid": instance.transfer_syntax_uid,
-        "instance_number": instance.instance_number,
-        "acquired_at": instance.acquired_at,
-        "sha256": instance.sha256,
-        "size_bytes": instance.size_bytes,
-        "relative_path": instance.relative_path,
-        "calling_aet": instance.calling_aet,
-        "called_aet": instance.called_aet,
-        "received_at": instance.received_at,
-        "slice_position_mm": instance.slice_position_mm,
-    }
-
-
 def _take_in(connection: Connection, study: KnownStudy, filed: _Filed, *, at: datetime) -> None:
     """Move a study for what came, and update what it says about itself."""
     standing = study.standing
@@ -247,12 +237,7 @@ def _study_columns(study: KnownStudy, filed: _Filed) -> dict[str, Any]:
         "conflict_count": study.conflict_count + len(conflicts),
         "has_identity_conflict": study.has_identity_conflict or bool(filed.contradicting),
         "last_instance_at": max([study.last_instance_at, *(instance.received_at for instance in filed.used)]),
-        "acquired_at": _earliest(study.acquired_at, filed.used),
-        "ct_acquired_at": _earliest(study.ct_acquired_at, ct_images),
+        "acquired_at": earliest(study.acquired_at, filed.used),
+        "ct_acquired_at": earliest(study.ct_acquired_at, ct_images),
         **filed.said,
     }
-
-
-def _earliest(known: datetime | None, instances: list[ReceivedInstance]) -> datetime | None:
-    instants = [known, *(instance.acquired_at for instance in instances)]
-    return min((instant for instant in instants if instant), default=None)

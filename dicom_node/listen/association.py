@@ -30,6 +30,7 @@ from dicom_node.listen.quiet import OncePerMinute
 from dicom_node.listen.receive import Receiver
 from dicom_node.listen.tls import TlsPort
 from dicom_node.listen.transport import BoundedSocket, prepare, wait_for_close
+from dicom_node.listen.upper_layer import BulkUpperLayer
 from dicom_node.log import failure_in_short
 
 logger = logging.getLogger(__name__)
@@ -187,10 +188,12 @@ class ConnectionHandler(RequestHandler):
             self.server.shutdown_request(self.request)
             return
         services = self.server.services
-        association = self._create_association_after(opening)
+        association = self._create_guarded_association(opening.handshake)
         name = services.ledger.begin()
         dimse = ReceivingDimse(association, services.receiver, stopping=services.stopping, name=name)
         association.dimse = dimse
+        association.guard(BulkUpperLayer(association, dimse))
+        association.set_socket(BoundedSocket(association, self.request, first_pdu=opening.first_pdu))
         association.bind(evt.EVT_C_STORE, dimse.handle_store)
         association.bind(evt.EVT_N_CREATE, services.answerers.notices.handle_create)
         association.bind(evt.EVT_N_SET, services.answerers.notices.handle_set)
@@ -217,15 +220,14 @@ class ConnectionHandler(RequestHandler):
         finally:
             services.silent.remove(self.request)
 
-    def _create_association_after(self, opening: Opening) -> Association:
-        """As RequestHandler._create_association, with our socket and ACSE, and without copying the contexts."""
+    def _create_guarded_association(self, handshake: Handshake) -> GuardedAssociation:
+        """As RequestHandler._create_association, with our ACSE, without a socket, and without copying the contexts."""
         server = self.server
         association = GuardedAssociation(self.ae)
         association._server = server
         # ApplicationEntity.active_associations finds acceptors by this name.
         association.name = f"AcceptorThread@{current_thread().name}"
-        association.acse = AdmittingAcse(association, server.services.admission, handshake=opening.handshake)
-        association.set_socket(BoundedSocket(association, self.request, first_pdu=opening.first_pdu))
+        association.acse = AdmittingAcse(association, server.services.admission, handshake=handshake)
         acceptor = association.acceptor
         acceptor.maximum_length = self.ae.maximum_pdu_size
         acceptor.ae_title = server.ae_title

@@ -18,6 +18,9 @@ from dicom_node.listen.notices import NOTICE_CLASSES
 _FIRST = (ExplicitVRLittleEndian, ImplicitVRLittleEndian)
 _LAST = (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
 
+STORAGE_CLASSES = frozenset(str(context.abstract_syntax) for context in AllStoragePresentationContexts)
+"""Every storage SOP class that pynetdicom names (PS3.4 B.5)."""
+
 
 def accepted_transfer_syntaxes() -> list[str]:
     """All that pynetdicom names, the preferred first: objects are kept as they come, nothing is decoded."""

@@ -3,7 +3,8 @@
 import logging
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 
 from pydicom.dataset import Dataset
@@ -20,12 +21,15 @@ from pynetdicom.dimse_messages import (
 from pynetdicom.dimse_primitives import DimsePrimitiveType
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.presentation import PresentationContext
 
 from dicom_node.commitment.datasets import COMMITMENT_CLASS_UID
+from dicom_node.listen.contexts import STORAGE_CLASSES
 from dicom_node.listen.errors import InstanceRefusedError, NoDataSetError, ProcessingFailedError
 from dicom_node.listen.limits import AssociationBudget, BudgetExceededError
 from dicom_node.listen.notices import MAXIMUM_NOTICE_BYTES, NOTICE_CLASSES
 from dicom_node.listen.receive import Receiver, Reception, StoreRequest
+from dicom_node.listen.store_command import StoreCommand, store_response
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +117,8 @@ class ReceivingDimse(DIMSEServiceProvider):
         self._budget = AssociationBudget(receiver.listen)
         self._stopping = stopping
         self._reception: Reception | None = None
+        self._command: StoreCommand | None = None
+        self._context_id = 0
         self.is_receiving = False
         """Whether an object is on its way, from its first byte until its answer is on its own way."""
         self.stored_count = 0
@@ -143,18 +149,74 @@ class ReceivingDimse(DIMSEServiceProvider):
         reception = _reception_of(event)
         if reception is None:
             return self._refused(NoDataSetError())
-        try:
-            recorded = reception.finish()
-        except InstanceRefusedError as refusal:
-            return self._refused(refusal)
-        except Exception:
-            logger.exception("object refused: a defect of the node")
-            return self._refused(ProcessingFailedError())
-        finally:
-            reception.discard()
-        self.stored_count += 1
-        logger.debug("object stored: %s", recorded)
-        return _SUCCESS
+        refusal = self._refusal_after(reception)
+        return self._refused(refusal) if refusal else _SUCCESS
+
+    @property
+    def is_taking(self) -> bool:
+        """Whether an object that was begun by `begin` is on its way."""
+        return self._command is not None
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no message is on its way."""
+        return self.message is None and not self.is_receiving
+
+    def accepts(self, command: StoreCommand, context_id: int) -> bool:
+        """Whether a request came in a presentation context that was accepted for its storage SOP class."""
+        context = self.assoc._accepted_cx.get(context_id)
+        sop_class_uid = str(context.abstract_syntax) if context else ""
+        return sop_class_uid in STORAGE_CLASSES and sop_class_uid.encode() == command.sop_class_uid
+
+    def begin(self, command: StoreCommand, context_id: int) -> None:
+        """Begin to receive the data set that follows.
+
+        Raises:
+            ProtocolError: None may come now, or not in this context.
+        """
+        if self._stopping.is_set() or not self.is_free or not self.accepts(command, context_id):
+            raise ProtocolError
+        self._command, self._context_id = command, context_id
+        with _logged_budget():
+            self._begin_reception(
+                command.sop_class_uid.decode("ascii", "replace"),
+                command.sop_instance_uid.decode("ascii", "replace"),
+                self.assoc._accepted_cx[context_id],
+            )
+
+    def take(self, fragment: memoryview, context_id: int) -> None:
+        """Take the next bytes of the data set.
+
+        Raises:
+            ProtocolError: They do not end, or came in another context than the request.
+        """
+        if self._reception is None or context_id != self._context_id:
+            raise ProtocolError
+        with _logged_budget():
+            self._budget.spend(len(fragment))
+        self._reception.write(fragment)
+        self._check_size()
+
+    def finish(self) -> bytes:
+        """The PDU of the answer: Success only when the object is durable (PS3.4 B.2.3)."""
+        command, reception = self._command, self._reception
+        if command is None or reception is None:
+            raise ProtocolError
+        self._command = None
+        refusal = self._refusal_after(reception)
+        if refusal is None:
+            return store_response(command, context_id=self._context_id, status=_SUCCESS)
+        comment = self._comment_on(refusal)
+        return store_response(command, context_id=self._context_id, status=refusal.status, comment=comment)
+
+    def was_answered(self) -> None:
+        """The answer is on its way."""
+        self.is_receiving = False
+
+    def abandon(self) -> None:
+        """The object does not come whole: drop what is there."""
+        self._command = None
+        self.end()
 
     def end(self) -> None:
         """The association is over: drop what had not arrived whole."""
@@ -192,11 +254,17 @@ class ReceivingDimse(DIMSEServiceProvider):
     def _begin_object(self, message: DIMSEMessage) -> Reception:
         """Begin to receive the data set that follows a C-STORE-RQ."""
         command = message.command_set
-        context = self.assoc._accepted_cx[message.context_id or 0]
+        return self._begin_reception(
+            _text(command, "AffectedSOPClassUID"),
+            _text(command, "AffectedSOPInstanceUID"),
+            self.assoc._accepted_cx[message.context_id or 0],
+        )
+
+    def _begin_reception(self, sop_class_uid: str, sop_instance_uid: str, context: PresentationContext) -> Reception:
         sender, receiver = self._sender_and_receiver()
         request = StoreRequest(
-            sop_class_uid=_text(command, "AffectedSOPClassUID"),
-            sop_instance_uid=_text(command, "AffectedSOPInstanceUID"),
+            sop_class_uid=sop_class_uid,
+            sop_instance_uid=sop_instance_uid,
             transfer_syntax_uid=str(context.transfer_syntax[0]),
             calling_aet=sender,
             called_aet=receiver,
@@ -211,19 +279,47 @@ class ReceivingDimse(DIMSEServiceProvider):
         """AE titles of who sends the objects, of who gets them."""
         return self.assoc.requestor.ae_title, self.assoc.acceptor.ae_title
 
+    def _refusal_after(self, reception: Reception) -> InstanceRefusedError | None:
+        """Finish what arrived; why it is not stored, None if it is and is durable."""
+        try:
+            recorded = reception.finish()
+        except InstanceRefusedError as refusal:
+            return refusal
+        except Exception:
+            logger.exception("object refused: a defect of the node")
+            return ProcessingFailedError()
+        finally:
+            reception.discard()
+        self.stored_count += 1
+        logger.debug("object stored: %s", recorded)
+        return None
+
     def _refused(self, refusal: InstanceRefusedError) -> Dataset:
         """Status and error comment of a refusal (PS3.7 C)."""
-        self.refused_count += 1
-        logger.warning("object refused with 0x%04X: %s", refusal.status, refusal.reason)
         status = Dataset()
         status.Status = refusal.status
-        # (0000,0902) is an LO of at most 64 characters.
-        status.ErrorComment = refusal.reason.replace("\\", "/")[:64]
+        status.ErrorComment = self._comment_on(refusal)
         return status
+
+    def _comment_on(self, refusal: InstanceRefusedError) -> str:
+        """Log and count a refusal; what the sender is told: (0000,0902) is an LO of at most 64 characters."""
+        self.refused_count += 1
+        logger.warning("object refused with 0x%04X: %s", refusal.status, refusal.reason)
+        return refusal.reason.replace("\\", "/")[:64]
 
     def _check_size(self) -> None:
         if self._reception and self._reception.received_bytes > _ENDLESS * self._receiver.maximum_object_bytes:
             raise ProtocolError
+
+
+@contextmanager
+def _logged_budget() -> Iterator[None]:
+    """Log what the association brought too much, and have it aborted as after any breach."""
+    try:
+        yield
+    except BudgetExceededError as over:
+        logger.warning("association aborted: %s", over)
+        raise ProtocolError from over
 
 
 def _reception_of(event: Event) -> Reception | None:

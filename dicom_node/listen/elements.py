@@ -1,8 +1,8 @@
 """Walks over the first elements of an encoded data set without building anything from it (PS3.5 7)."""
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Container
+from typing import NamedTuple
 
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
 
@@ -13,6 +13,7 @@ MAXIMUM_DEPTH = 64
 MAXIMUM_ELEMENTS = 100_000
 
 _UNDEFINED = 0xFFFFFFFF
+_ITEM_GROUP = 0xFFFE
 _ITEM = 0xFFFEE000
 _ITEM_END = 0xFFFEE00D
 _SEQUENCE_END = 0xFFFEE0DD
@@ -22,17 +23,21 @@ _SHORT_LENGTH = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST T
 _DEFLATED = frozenset({str(DeflatedExplicitVRLittleEndian), "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 
 
-@dataclass(frozen=True, slots=True)
 class Encoding:
     """How elements of a data set are laid out."""
 
-    is_implicit: bool
-    byte_order: str
-    """`<` or `>`, as struct has it."""
+    def __init__(self, byte_order: str, *, is_implicit: bool) -> None:
+        """Lay out in a byte order, `<` or `>` as struct has it."""
+        self.is_implicit = is_implicit
+        self.short = struct.Struct(byte_order + "HH2sH")
+        """Group, element, VR, length of 16 bits (PS3.5 7.1.2)."""
+        self.long = struct.Struct(byte_order + "HHL")
+        """Group, element, length of 32 bits (PS3.5 7.1.3); also of items and delimiters (PS3.5 7.5)."""
+        self.length = struct.Struct(byte_order + "L")
+        """Length of 32 bits behind a VR that has one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
+class _Head(NamedTuple):
     """What stands before a value."""
 
     tag: int
@@ -42,7 +47,18 @@ class _Head:
     value_at: int
 
 
-_IMPLICIT = Encoding(is_implicit=True, byte_order="<")
+class Found(NamedTuple):
+    """The elements that were wanted."""
+
+    values: dict[int, bytes]
+    """By tag; of one that is there twice, the first."""
+    is_complete: bool
+    """Whether the data go on behind the last tag that was wanted."""
+
+
+_IMPLICIT = Encoding("<", is_implicit=True)
+_EXPLICIT = Encoding("<", is_implicit=False)
+_BIG_ENDIAN = Encoding(">", is_implicit=False)
 
 
 def is_deflated(transfer_syntax_uid: str) -> bool:
@@ -52,14 +68,13 @@ def is_deflated(transfer_syntax_uid: str) -> bool:
 
 def encoding_of(transfer_syntax_uid: str) -> Encoding:
     """Layout of the (inflated) data set: all but two transfer syntaxes are explicit VR little endian (PS3.5 A.4)."""
-    return Encoding(
-        is_implicit=transfer_syntax_uid == ImplicitVRLittleEndian,
-        byte_order=">" if transfer_syntax_uid == ExplicitVRBigEndian else "<",
-    )
+    if transfer_syntax_uid == ImplicitVRLittleEndian:
+        return _IMPLICIT
+    return _BIG_ENDIAN if transfer_syntax_uid == ExplicitVRBigEndian else _EXPLICIT
 
 
-def elements_until(last_tag: int, data: bytes, encoding: Encoding) -> Iterator[tuple[int, bytes]]:
-    """Tags with values of the top level, up to the first tag beyond `last_tag` or the end of the data.
+def find_elements(wanted: Container[int], *, last_tag: int, data: bytes, encoding: Encoding) -> Found:
+    """Values of the top level, up to the first tag beyond `last_tag` or the end of the data.
 
     Elements of undefined length are stepped over and not given. The work is linear in the length of the data.
 
@@ -67,42 +82,41 @@ def elements_until(last_tag: int, data: bytes, encoding: Encoding) -> Iterator[t
         DamagedDataSetError: The elements do not follow PS3.5 7.
         UnreasonableDataSetError: They are nested or many beyond all reason.
     """
+    values: dict[int, bytes] = {}
     position = 0
     for _ in range(MAXIMUM_ELEMENTS):
         if position >= len(data):
-            return
+            return Found(values, is_complete=False)
         head = _head_at(data, position, encoding)
-        if head.tag > last_tag:
-            return
-        if head.length == _UNDEFINED:
+        tag, _, length, value_at = head
+        if tag > last_tag:
+            return Found(values, is_complete=True)
+        if length == _UNDEFINED:
             position = _after_undefined(data, head, encoding)
             continue
-        position = head.value_at + head.length
+        position = value_at + length
         if position > len(data):
             raise DamagedDataSetError
-        yield head.tag, data[head.value_at : position]
+        if tag in wanted and tag not in values:
+            values[tag] = data[value_at:position]
     raise UnreasonableDataSetError
 
 
 def _head_at(data: bytes, position: int, encoding: Encoding) -> _Head:
     """The header of the element that begins at a position (PS3.5 7.1.2, 7.1.3, 7.5)."""
-    order = encoding.byte_order
     try:
-        group, element = struct.unpack_from(order + "HH", data, position)
-        tag = group << 16 | element
-        if encoding.is_implicit or group == 0xFFFE:
-            (length,) = struct.unpack_from(order + "L", data, position + 4)
-            return _Head(tag, b"", length, position + 8)
-        vr = data[position + 4 : position + 6]
+        group, element, vr, length = encoding.short.unpack_from(data, position)
+        if encoding.is_implicit or group == _ITEM_GROUP:
+            _, _, length = encoding.long.unpack_from(data, position)
+            return _Head(group << 16 | element, b"", length, position + 8)
         if vr in _SHORT_LENGTH:
-            (length,) = struct.unpack_from(order + "H", data, position + 6)
-            return _Head(tag, vr, length, position + 8)
-        (length,) = struct.unpack_from(order + "L", data, position + 8)
+            return _Head(group << 16 | element, vr, length, position + 8)
+        (length,) = encoding.length.unpack_from(data, position + 8)
     except struct.error as exc:
         raise DamagedDataSetError from exc
     if not (vr.isalpha() and vr.isupper()):
         raise DamagedDataSetError
-    return _Head(tag, vr, length, position + 12)
+    return _Head(group << 16 | element, vr, length, position + 12)
 
 
 def _after_undefined(data: bytes, head: _Head, encoding: Encoding) -> int:

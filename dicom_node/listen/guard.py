@@ -25,7 +25,11 @@ class GuardedAssociation(Association):
     def __init__(self, ae: ApplicationEntity) -> None:
         """An acceptor."""
         super().__init__(ae, "acceptor")
-        dul = self.dul
+        self.guard(self.dul)
+
+    def guard(self, dul: DULServiceProvider) -> None:
+        """Serve the association by another upper layer provider, as guarded."""
+        self.dul = dul
         dul.state_machine = _GuardedStateMachine(dul)
         dul._idle_timer = _SteadyTimer(dul._idle_timer.timeout)
         dul.artim_timer = _SteadyTimer(dul.artim_timer.timeout)

@@ -4,8 +4,8 @@ import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from dicom_node.listen.elements import elements_until, encoding_of, is_deflated
-from dicom_node.listen.errors import DamagedDataSetError
+from dicom_node.listen.elements import Found, encoding_of, find_elements, is_deflated
+from dicom_node.listen.errors import DamagedDataSetError, NotUnderstoodError
 from dicom_node.listen.geometry import axial_position_mm
 from dicom_node.listen.instants import date_from_da, first_instant, instant_from_dt, zone_from_offset
 from dicom_node.listen.text import code_from, name_from, terms_from, text_from, uid_from
@@ -40,6 +40,38 @@ _INSTANCE_NUMBER = 0x00200013
 _IMAGE_POSITION_PATIENT = 0x00200032
 _IMAGE_ORIENTATION_PATIENT = 0x00200037
 _LAST = _IMAGE_ORIENTATION_PATIENT
+_WANTED = frozenset(
+    {
+        _SPECIFIC_CHARACTER_SET,
+        _SOP_CLASS_UID,
+        _SOP_INSTANCE_UID,
+        _STUDY_DATE,
+        _STUDY_TIME,
+        _SERIES_DATE,
+        _SERIES_TIME,
+        _ACQUISITION_DATE,
+        _ACQUISITION_TIME,
+        _ACQUISITION_DATE_TIME,
+        _ACCESSION_NUMBER,
+        _MODALITY,
+        _TIMEZONE_OFFSET_FROM_UTC,
+        _MANUFACTURER,
+        _STUDY_DESCRIPTION,
+        _MANUFACTURER_MODEL_NAME,
+        _SERIES_DESCRIPTION,
+        _PATIENT_NAME,
+        _PATIENT_ID,
+        _ISSUER_OF_PATIENT_ID,
+        _PATIENT_BIRTH_DATE,
+        _PATIENT_SEX,
+        _BODY_PART_EXAMINED,
+        _STUDY_INSTANCE_UID,
+        _SERIES_INSTANCE_UID,
+        _INSTANCE_NUMBER,
+        _IMAGE_POSITION_PATIENT,
+        _IMAGE_ORIENTATION_PATIENT,
+    }
+)
 
 _OUR_NAME = "dicom-node"
 """Manufacturer and model of what we make (PS3.3 C.7.5.1); our phantoms have another model name."""
@@ -85,10 +117,30 @@ def read_header(head: bytes, transfer_syntax_uid: str) -> Header:
     """
     if is_deflated(transfer_syntax_uid):
         head = _inflated(head)
-    values: dict[int, bytes] = {}
-    for tag, value in elements_until(_LAST, head[:HEAD_BYTES], encoding_of(transfer_syntax_uid)):
-        values.setdefault(tag, value)
-    return _header_from_values(values)
+    return _header_from_values(_find(head[:HEAD_BYTES], transfer_syntax_uid).values)
+
+
+def read_header_within(start: bytes, transfer_syntax_uid: str) -> Header | None:
+    """The header of an instance from its very first bytes; None where these do not decide it, `read_header` then does.
+
+    Args:
+        start: Of the data set as encoded on the wire.
+        transfer_syntax_uid: Of the presentation context.
+
+    Raises:
+        NotUnderstoodError: The data set is no instance of a study.
+    """
+    if is_deflated(transfer_syntax_uid):
+        return None
+    try:
+        found = _find(start, transfer_syntax_uid)
+    except NotUnderstoodError:
+        return None
+    return _header_from_values(found.values) if found.is_complete else None
+
+
+def _find(head: bytes, transfer_syntax_uid: str) -> Found:
+    return find_elements(_WANTED, last_tag=_LAST, data=head, encoding=encoding_of(transfer_syntax_uid))
 
 
 def _inflated(head: bytes) -> bytes:

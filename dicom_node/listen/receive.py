@@ -19,7 +19,7 @@ from dicom_node.listen.errors import (
     TooLargeError,
 )
 from dicom_node.listen.file_meta import file_meta
-from dicom_node.listen.header import HEAD_BYTES, Header, read_header
+from dicom_node.listen.header import HEAD_BYTES, Header, read_header, read_header_within
 from dicom_node.listen.intake import Intake
 from dicom_node.listen.text import uid_from
 from storage.errors import DiskError, StorageError
@@ -27,6 +27,9 @@ from storage.files import ObjectStore, PartFile, StoredObject
 from storage.records import ReceivedInstance, Recorded
 
 logger = logging.getLogger(__name__)
+
+# Nearly every header ends before; the pixels begin behind some 3 KiB.
+_START_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +49,7 @@ class Reception:
     """One object on its way to the disk.
 
     A refusal does not show before `finish`: until then the sender talks and does not listen, so the rest of the object
-    is taken and dropped. Memory holds the head of the data set, whatever its size.
+    is taken and dropped. Memory holds the start of the data set, whatever its size.
     """
 
     def __init__(self, request: StoreRequest, receiver: "Receiver") -> None:
@@ -54,7 +57,8 @@ class Reception:
         self._request = request
         self._receiver = receiver
         self._open = ExitStack()
-        self._head = bytearray()
+        self._start = bytearray()
+        self._data_set_at = 0
         self._part: PartFile | None = None
         self._refusal: InstanceRefusedError | None = None
         self.received_bytes = 0
@@ -73,8 +77,8 @@ class Reception:
         if self.received_bytes > self._receiver.maximum_object_bytes:
             self._refuse(TooLargeError())
             return
-        if len(self._head) < HEAD_BYTES:
-            self._head += fragment
+        if (missing := _START_BYTES - len(self._start)) > 0:
+            self._start += fragment[:missing]
         try:
             self._part.write(fragment)
         except StorageError as error:
@@ -90,7 +94,7 @@ class Reception:
             raise self._refusal
         if self._part is None:
             raise OutOfResourcesError
-        header = read_header(bytes(self._head), self._request.transfer_syntax_uid)
+        header = self._header_in(self._part)
         self._check(header)
         describe = partial(self._receiver.describe, self._request, header)
         try:
@@ -116,7 +120,19 @@ class Reception:
             raise FreeFloorError
         part = self._open.enter_context(self._receiver.store.open_part())
         part.write(beginning)
+        self._data_set_at = len(beginning)
         return part
+
+    def _header_in(self, part: PartFile) -> Header:
+        """From what is kept of the data set; a header that is longer is read back."""
+        syntax = self._request.transfer_syntax_uid
+        header = read_header_within(bytes(self._start), syntax)
+        if header is not None:
+            return header
+        try:
+            return read_header(part.read(HEAD_BYTES, at=self._data_set_at), syntax)
+        except StorageError as error:
+            raise _refusal_from(error) from error
 
     def _refuse(self, refusal: InstanceRefusedError) -> None:
         """Give the room on the disk back at once; the answer comes when the sender listens."""

@@ -1,9 +1,11 @@
 """Reads from peers that may be silent, slow or lying (PS3.8 9.1)."""
 
+import select
 import socket
+import ssl
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import suppress
 
 from pynetdicom.association import Association
@@ -19,6 +21,12 @@ _TOLERATED_BYTES = 1024
 _A_ASSOCIATE_RQ = 0x01
 _DROPPED_PIECE_BYTES = 65536
 _HEADER_BYTES = 6
+# Two PDUs of the usual size: few calls of the system, and small enough for the processor's cache.
+_BUFFER_BYTES = 256 * 1024
+
+
+class StalledError(OSError):
+    """The peer closed the connection, or is silent in the middle of a PDU."""
 
 
 def prepare(connection: socket.socket) -> None:
@@ -48,53 +56,146 @@ def read_first_pdu(connection: socket.socket, deadline_s: float) -> bytes | None
 
 
 class BoundedSocket(AssociationSocket):
-    """A socket of pynetdicom that reads in bulk, checks lengths before it believes them, waits with an end."""
+    """A socket of pynetdicom that reads in bulk, checks lengths before it believes them, waits with an end.
+
+    What arrives goes into one buffer, which is used again and again: memory does not grow with what a peer sends.
+    """
 
     def __init__(self, association: Association, connection: socket.socket, *, first_pdu: bytes) -> None:
         """Wrap an accepted connection.
 
         Args:
             association: That the connection is for.
-            connection: After `prepare`.
+            connection: After `prepare`; also one of TLS.
             first_pdu: What was read from it already.
         """
         super().__init__(association, client_socket=connection)
-        self._unread = memoryview(first_pdu)
-        self._maximum_bytes = max(association.ae.maximum_pdu_size, _MAXIMUM_FIRST_PDU_BYTES) + _TOLERATED_BYTES
+        self._buffer = memoryview(bytearray(first_pdu))
+        self._unread = slice(0, len(first_pdu))
+        self.maximum_bytes = max(association.ae.maximum_pdu_size, _MAXIMUM_FIRST_PDU_BYTES) + _TOLERATED_BYTES
+        """Longest PDU that is believed."""
+        self._poll = select.poll()
+        self._poll.register(connection, select.POLLIN)
 
     @property
     def ready(self) -> bool:
         """Whether there is something to read."""
-        return bool(self._unread) or bool(super().ready)
+        return self.wait_readable(0)
+
+    @property
+    def unread_bytes(self) -> int:
+        """How much is here that nobody took."""
+        return self._unread.stop - self._unread.start
+
+    def wait_readable(self, longest_s: float) -> bool:
+        """Wait until there is something to read, the end of the connection too, at most so long; whether there is."""
+        connection = self.socket
+        if self.unread_bytes or connection is None:
+            return bool(self.unread_bytes)
+        if isinstance(connection, ssl.SSLSocket) and connection.pending():
+            return True
+        try:
+            return bool(self._poll.poll(longest_s * 1000))
+        except OSError:
+            # Evt17, transport connection closed (PS3.8 9.2).
+            self.event_queue.put("Evt17")
+            return False
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Exactly so many bytes; fewer when the peer closed, lies about a length or stalls, which closes."""
-        if self._unread:
-            taken, self._unread = self._unread[:nr_bytes], self._unread[nr_bytes:]
-            return bytearray(taken)
-        connection = self.socket
-        if connection is None or nr_bytes > self._maximum_bytes:
+        if nr_bytes > self.maximum_bytes:
             self._shutdown_socket()
             return bytearray()
-        ends_at_s = time.monotonic() + _PDU_DEADLINE_S + nr_bytes / _SLOWEST_BYTES_PER_S
-        idle_timer = self.assoc.dul._idle_timer
-        received = _read(
-            connection, nr_bytes, ends_at_s, silence_s=self.assoc.network_timeout, on_progress=idle_timer.restart
-        )
-        if len(received) < nr_bytes:
-            self._shutdown_socket()
+        received = bytearray()
+        with suppress(StalledError):
+            for piece in self.pieces(nr_bytes):
+                received += piece
         return received
+
+    def peek(self, nr_bytes: int) -> memoryview:
+        """So many bytes, at most 64 KiB, which stay unread; valid until something is read.
+
+        Raises:
+            StalledError: The peer closed or stalls; so is the connection then.
+        """
+        ends_at_s = self._ends_at_s(nr_bytes)
+        while self.unread_bytes < nr_bytes:
+            self._fill(ends_at_s)
+        return self._buffer[self._unread.start : self._unread.start + nr_bytes]
+
+    def skip(self, nr_bytes: int) -> None:
+        """Take what was peeked at."""
+        self._unread = slice(self._unread.start + nr_bytes, self._unread.stop)
+
+    def pieces(self, nr_bytes: int) -> Iterator[memoryview]:
+        """So many bytes in pieces as they arrive, each valid until the next.
+
+        Raises:
+            StalledError: The peer closed or stalls; so is the connection then.
+        """
+        ends_at_s = self._ends_at_s(nr_bytes)
+        while nr_bytes:
+            if not self.unread_bytes:
+                self._fill(ends_at_s)
+            start = self._unread.start
+            taken = min(nr_bytes, self.unread_bytes)
+            nr_bytes -= taken
+            self.skip(taken)
+            yield self._buffer[start : start + taken]
 
     def send(self, bytestream: bytes) -> None:
         """Send, but not for ever to a peer that does not read."""
         try:
-            if self.socket is not None:
-                self.socket.settimeout(self.assoc.network_timeout)
+            self._set_timeout(self.assoc.network_timeout)
         except OSError:
             # Closed meanwhile; Evt17, transport connection closed (PS3.8 9.2).
             self.event_queue.put("Evt17")
             return
         super().send(bytestream)
+
+    def _ends_at_s(self, nr_bytes: int) -> float:
+        return time.monotonic() + _PDU_DEADLINE_S + nr_bytes / _SLOWEST_BYTES_PER_S
+
+    def _set_timeout(self, timeout_s: float | None) -> None:
+        # Each call is a call of the system, needed or not.
+        if self.socket is not None and self.socket.gettimeout() != timeout_s:
+            self.socket.settimeout(timeout_s)
+
+    def _fill(self, ends_at_s: float) -> None:
+        """Read what is there, wait for it if need be."""
+        connection = self.socket
+        try:
+            if connection is None or time.monotonic() > ends_at_s:
+                raise StalledError
+            self._set_timeout(min(_PDU_DEADLINE_S, self.assoc.network_timeout or _PDU_DEADLINE_S))
+            count = connection.recv_into(self._room())
+            acknowledge_at_once(connection)
+        except OSError as exc:
+            self._shutdown_socket()
+            raise StalledError from exc
+        if not count:
+            self._shutdown_socket()
+            raise StalledError
+        self._unread = slice(self._unread.start, self._unread.stop + count)
+        # A slow sender makes progress, and is not idle.
+        self.assoc.dul._idle_timer.restart()
+
+    def _room(self) -> memoryview:
+        """Where the next bytes go, behind those that are unread."""
+        unread = self._buffer[self._unread]
+        if len(self._buffer) < _BUFFER_BYTES:
+            self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+        self._buffer[: len(unread)] = unread
+        self._unread = slice(0, len(unread))
+        return self._buffer[self._unread.stop :]
+
+
+def acknowledge_at_once(connection: socket.socket) -> None:
+    """Acknowledge what was read now: a sender with Nagle on waits up to 40 ms for it with its last bytes.
+
+    Linux falls back to delayed acknowledgements by itself (tcp(7)), so this is said after each read.
+    """
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def wait_for_close(connection: socket.socket, deadline_s: float) -> None:
@@ -108,32 +209,20 @@ def wait_for_close(connection: socket.socket, deadline_s: float) -> None:
                 return
 
 
-def _read(
-    connection: socket.socket,
-    wanted_bytes: int,
-    ends_at_s: float,
-    *,
-    silence_s: float | None = None,
-    on_progress: Callable[[], None] = lambda: None,
-) -> bytearray:
-    """So many bytes, fewer when the peer closes, the time is over, or nothing comes for `silence_s`.
-
-    A slow sender makes progress, and is not idle: `on_progress` says so with each piece.
-    """
+def _read(connection: socket.socket, wanted_bytes: int, ends_at_s: float) -> bytearray:
+    """So many bytes, fewer when the peer closes or the time is over."""
     received = bytearray()
     while len(received) < wanted_bytes:
         left_s = ends_at_s - time.monotonic()
         if left_s <= 0:
             break
         try:
-            connection.settimeout(min(left_s, silence_s or left_s))
+            connection.settimeout(left_s)
             piece = connection.recv(wanted_bytes - len(received))
-            # Linux falls back to delayed acknowledgements by itself (tcp(7)); senders with Nagle on wait for them.
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            acknowledge_at_once(connection)
         except OSError:
             break
         if not piece:
             break
         received += piece
-        on_progress()
     return received

@@ -93,8 +93,13 @@ def pdu(kind: int, content: bytes) -> bytes:
 
 def p_data(fragment: bytes, *, is_command: bool, is_last: bool) -> bytes:
     """A P-DATA-TF PDU with one fragment (PS3.8 9.3.5, E.2)."""
+    return pdu(P_DATA, pdv(fragment, is_command=is_command, is_last=is_last))
+
+
+def pdv(fragment: bytes, *, is_command: bool, is_last: bool) -> bytes:
+    """A presentation data value (PS3.8 9.3.5.1)."""
     content = bytes([CONTEXT_ID, is_command | is_last << 1]) + fragment
-    return pdu(P_DATA, struct.pack(">L", len(content)) + content)
+    return struct.pack(">L", len(content)) + content
 
 
 def store_command(sop_instance_uid: str, **changes: object) -> bytes:

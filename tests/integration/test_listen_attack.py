@@ -81,23 +81,6 @@ def test_lie_about_the_length_of_a_pdu_costs_no_memory(listener: RunningListener
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 32 * 1024
 
 
-def test_large_object_costs_no_memory(tmp_path: Path) -> None:
-    """An object of 64 MiB passes through a few MiB of memory of the listener."""
-    with running_listener(listener_settings(tmp_path)) as running, RawPeer(running.port) as peer:
-        peer.associate()
-        peer.send(p_data(store_command(UID), is_command=True, is_last=True))
-        peer.send(p_data(encoded(ct_instance(PixelData=None)), is_command=False, is_last=False))
-        before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        peer.send(p_data(b"\xe0\x7f\x10\x00OW\0\0" + struct.pack("<L", 2**26), is_command=False, is_last=False))
-        piece = p_data(bytes(2**16), is_command=False, is_last=False)
-        for _ in range(2**10):
-            peer.send(piece)
-        peer.send(p_data(b"", is_command=False, is_last=True))
-        assert peer.receive_pdu()[0] == P_DATA
-        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 16 * 1024
-        assert len(running.stored()) == 1
-
-
 MALFORMED: dict[str, Callable[[], bytes]] = {
     "empty PDV": lambda: pdu(P_DATA, struct.pack(">L", 0)),
     "PDV without content": lambda: pdu(P_DATA, struct.pack(">LBB", 2, 1, 3)),

@@ -1,11 +1,8 @@
 """0x0000 means safe: kill -9 loses nothing that was acknowledged."""
 
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -15,58 +12,16 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from builders.deadline import until
 from builders.instances import ct_instance, encoded
 from builders.listener import (
-    AE_TITLE,
-    SENDER,
     association,
     listener_settings,
     running_listener,
     sha256,
 )
+from builders.listener_process import listener_process
 from builders.ports import free_port
-from builders.raw_peer import A_ASSOCIATE_AC, P_DATA, RawPeer, status_of, store_request
+from builders.raw_peer import P_DATA, RawPeer, status_of, store_request
 
 SENDERS = 3
-CONFIG = """
-[node]
-ae_title = "{title}"
-data_dir = "{data_dir}"
-[listen]
-port = {port}
-[storage]
-free_floor_bytes = 0
-[[peers]]
-name = "ct"
-ae_title = "{sender}"
-host = "127.0.0.1"
-port = 104
-"""
-
-
-@contextmanager
-def listener_process(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A listener in a process of its own, killed at the end."""
-    config = folder / "node.toml"
-    config.write_text(CONFIG.format(title=AE_TITLE, data_dir=folder / "data", port=port, sender=SENDER))
-    with (
-        (folder / "listener.log").open("ab") as log,
-        subprocess.Popen(
-            [sys.executable, "-m", "dicom_node", "--config", str(config), "listen"], stderr=log
-        ) as process,
-    ):
-        try:
-            until(lambda: _answers(port) or process.poll() is not None, within_s=60, what="the listener answers")
-            assert process.poll() is None, (folder / "listener.log").read_text()
-            yield process
-        finally:
-            process.kill()
-
-
-def _answers(port: int) -> bool:
-    try:
-        with RawPeer(port) as peer:
-            return peer.associate()[0] == A_ASSOCIATE_AC
-    except ConnectionRefusedError:
-        return False
 
 
 def acknowledged(port: int, study: str, first: int) -> set[str]:

@@ -220,6 +220,6 @@ def test_failed_sync_is_never_a_success(listener: RunningListener) -> None:
 
 def test_defect_of_the_node_is_a_processing_failure(listener: RunningListener) -> None:
     """0x0110 and the node goes on, whatever our own code does."""
-    with mock.patch("dicom_node.listen.receive.read_header", side_effect=ZeroDivisionError):
+    with mock.patch("dicom_node.listen.receive.read_header_within", side_effect=ZeroDivisionError):
         assert send(listener.port, ct_instance()) == [0x0110]
     assert send(listener.port, ct_instance(StudyInstanceUID="9.9")) == [0x0000]

@@ -1,0 +1,30 @@
+"""What instances say of themselves, as columns of the index."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from storage.records import ReceivedInstance
+
+
+def instance_columns(instance: ReceivedInstance) -> dict[str, object]:
+    """Columns of its row that it says itself."""
+    return {
+        "sop_instance_uid": instance.sop_instance_uid,
+        "sop_class_uid": instance.sop_class_uid,
+        "transfer_syntax_uid": instance.transfer_syntax_uid,
+        "instance_number": instance.instance_number,
+        "acquired_at": instance.acquired_at,
+        "sha256": instance.sha256,
+        "size_bytes": instance.size_bytes,
+        "relative_path": instance.relative_path,
+        "calling_aet": instance.calling_aet,
+        "called_aet": instance.called_aet,
+        "received_at": instance.received_at,
+        "slice_position_mm": instance.slice_position_mm,
+    }
+
+
+def earliest(known: datetime | None, instances: Sequence[ReceivedInstance]) -> datetime | None:
+    """When the first of them was taken; None where nothing says when."""
+    instants = [known, *(instance.acquired_at for instance in instances)]
+    return min((instant for instant in instants if instant), default=None)
