@@ -17,6 +17,7 @@ from dicom_node.peers import (
     Verdict,
     store_connection,
 )
+from storage.failpoints import reach
 from storage.index import Index
 from storage.records import ClassAnswer, DueDelivery
 
@@ -66,6 +67,7 @@ class Outbox:
         classes = dict.fromkeys([*classes_of(self._peer), *(delivery.file.sop_class_uid for delivery in due)])
         try:
             with store_connection(self._peer, own_aet=self._own_aet, sop_class_uids=tuple(classes)) as connection:
+                reach("send.assoc_open")
                 self._remember(connection.answers)
                 return self._send_all(due, connection)
         except PeerUnreachableError as error:
@@ -104,6 +106,7 @@ class Outbox:
     def _send(self, delivery: DueDelivery, connection: StoreConnection) -> Verdict:
         """Send one; its answer is in the index before the next goes out."""
         answer = connection.store(delivery.file.path)
+        reach("send.after_rsp_before_commit")
         if answer.verdict is Verdict.DECLINED:
             # A peer may also accept a class in the negotiation and decline its objects by their status.
             declined = AcceptedClass(
@@ -111,6 +114,7 @@ class Outbox:
             )
             self._remember([declined])
         self._note(delivery, answer)
+        reach("send.after_commit")
         return answer.verdict
 
     def _postpone_all(self, due: Sequence[DueDelivery], words: str) -> None:

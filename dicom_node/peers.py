@@ -22,11 +22,13 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.events import Event
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import by pynetdicom
 
 from config.settings import Peer
 from dicom_node.errors import NodeError
+from storage.failpoints import reach
 
 logger = logging.getLogger(__name__)
 
@@ -213,7 +215,10 @@ def _association(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str]) -> 
         peer.port,
         contexts,
         ae_title=peer.ae_title,
-        evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: sockets.append(event.assoc.dul.socket.socket))],
+        evt_handlers=[
+            (evt.EVT_CONN_OPEN, lambda event: sockets.append(event.assoc.dul.socket.socket)),
+            (evt.EVT_DATA_SENT, _handle_data_sent),
+        ],
     )
     try:
         if not (association.is_established or association.rejected_contexts):
@@ -225,6 +230,12 @@ def _association(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str]) -> 
             association.release()
         for connection in sockets:
             connection.close()
+
+
+def _handle_data_sent(event: Event) -> None:
+    """The first P-DATA-TF (PS3.8 9.3.5) of a C-STORE is its command set: the object is then under way."""
+    if event.data[:1] == b"\x04":
+        reach("send.mid_object")
 
 
 def _syntaxes(sop_class_uid: str, peer: Peer) -> tuple[UID, ...]:

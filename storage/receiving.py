@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, tuple_, update
 
 from storage.carrying import note_carried
+from storage.failpoints import reach
 from storage.identity import Attribute, contradicting_demographics, contradicting_keys
 from storage.life import move
 from storage.lifecycle import Event
@@ -109,6 +110,7 @@ def record_batch(connection: Connection, batch: Sequence[ReceivedInstance], *, a
         _take_in(connection, known.studies[study_uid], filed, at=at)
     study_ids = {uid: study.standing.study_id for uid, study in known.studies.items()}
     note_carried(connection, batch, study_ids=study_ids, at=at)
+    reach("index.before_commit")
     return answers
 
 

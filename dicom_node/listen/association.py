@@ -22,6 +22,7 @@ from dicom_node.listen.quiet import OncePerMinute
 from dicom_node.listen.receive import Receiver
 from dicom_node.listen.transport import FIRST_PDU_DEADLINE_S, BoundedSocket, prepare, read_first_pdu, wait_for_close
 from dicom_node.log import failure_in_short
+from storage.failpoints import reach
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,8 @@ class AdmittingAcse(ACSE):
         )
         if rejection is None:
             super()._negotiate_as_acceptor()
+            if calling_aet != self._admission.probe_aet:
+                reach("assoc.accepted")
             return
         address = str(self.requestor.address)
         self._admission.log(rejection, calling_aet=calling_aet, called_aet=called_aet, address=address)

@@ -17,6 +17,7 @@ from pynetdicom.pdu_primitives import P_DATA
 from dicom_node.listen.errors import InstanceRefusedError, NoDataSetError, ProcessingFailedError
 from dicom_node.listen.notices import MAXIMUM_NOTICE_BYTES, NOTICE_CLASSES
 from dicom_node.listen.receive import Receiver, Reception, StoreRequest
+from storage.failpoints import reach
 
 logger = logging.getLogger(__name__)
 
@@ -135,6 +136,7 @@ class ReceivingDimse(DIMSEServiceProvider):
             reception.discard()
         self.stored_count += 1
         logger.debug("object stored: %s", recorded)
+        reach("store.before_rsp")
         return _SUCCESS
 
     def end(self) -> None:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
 
+from storage.failpoints import reach
+
 FIRST_PDU_DEADLINE_S = 5.0
 """A peer that connected has this long to ask for its association."""
 # An A-ASSOCIATE-RQ with 128 contexts of 50 transfer syntaxes each has 170 KiB.
@@ -18,6 +20,7 @@ _SLOWEST_BYTES_PER_S = 1024
 # Some senders count the 6 bytes of the PDU header, or a PDV header, into the length.
 _TOLERATED_BYTES = 1024
 _A_ASSOCIATE_RQ = 0x01
+_P_DATA_TF = b"\x04"
 _DROPPED_PIECE_BYTES = 65536
 _HEADER_BYTES = 6
 
@@ -93,6 +96,13 @@ class BoundedSocket(AssociationSocket):
             self.event_queue.put("Evt17")
             return
         super().send(bytestream)
+        if _is_answer_to_store(self.assoc, bytestream):
+            reach("store.after_rsp")
+
+
+def _is_answer_to_store(association: Association, pdu: bytes) -> bool:
+    """Whether a PDU that was sent is the answer of an association that stored something."""
+    return pdu[:1] == _P_DATA_TF and getattr(association.dimse, "stored_count", 0) > 0
 
 
 def wait_for_close(connection: socket.socket, deadline_s: float) -> None:
