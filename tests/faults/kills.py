@@ -14,11 +14,14 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from threading import Lock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -50,33 +53,71 @@ class Tally:
     asked_points: int
     asked_random: int
     started_at: str
-    at_failpoints: Counter[str] = field(default_factory=Counter)
-    random_listener: int = 0
-    random_node: int = 0
+    done: Counter[str] = field(default_factory=Counter)
+    """Kills of each kind."""
     objects_acknowledged: int = 0
     results_delivered: int = 0
     failures: list[str] = field(default_factory=list)
     duration_s: float = 0.0
+    _lock: Lock = field(default_factory=Lock)
 
     @property
     def kills(self) -> int:
         """All of them."""
-        return self.at_failpoints.total() + self.random_listener + self.random_node
+        return self.done.total()
+
+    @property
+    def kills_at_failpoints(self) -> int:
+        """Those at a named place."""
+        return sum(self.done[name] for name in FAILPOINTS)
+
+    def count(self, kind: str) -> None:
+        """Add one kill, whatever comes of it: `kind` is a failpoint, or random_listener, or random_node."""
+        with self._lock:
+            self.done[kind] += 1
 
     def note(self, checked: Checked) -> None:
         """Add what one master check looked at."""
-        self.objects_acknowledged += checked.objects
-        self.results_delivered += 1 if checked.studies_delivered else 0
+        with self._lock:
+            self.objects_acknowledged += checked.objects
+            self.results_delivered += 1 if checked.studies_delivered else 0
+
+    def fail(self, words: str) -> None:
+        """Add a broken promise."""
+        with self._lock:
+            self.failures.append(words)
+
+    def record(self) -> dict[str, object]:
+        """As the last line of stdout has it."""
+        names = ("asked_points", "asked_random", "started_at", "objects_acknowledged", "results_delivered", "failures")
+        record = {name: getattr(self, name) for name in (*names, "duration_s", "kills")}
+        return record | {"done": dict(self.done)}
 
 
-@dataclass(slots=True, kw_only=True)
-class Nodes:
-    """The three nodes that are killed, each with a data folder of its own, all with one PACS."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A node with a data folder of its own, and the kills that it suffers one after the other."""
 
+    node: FaultyNode
     pacs: LedgerScp
-    at_points: FaultyNode
-    under_load: FaultyNode
-    at_work: FaultyNode
+    tally: Tally
+    ends_at_s: float
+
+    def run(self, kills: Sequence[Callable[["Lane"], Checked]]) -> None:
+        """Kill until there is nothing left to do, or the time is over."""
+        for kill in kills:
+            if time.monotonic() > self.ends_at_s:
+                return
+            self._attempt(kill)
+
+    def _attempt(self, kill: Callable[["Lane"], Checked]) -> None:
+        """One kill; a promise that was broken is written down, and the next kill follows."""
+        try:
+            checked = kill(self)
+        except (AssertionError, Failed, OSError) as failure:
+            self.tally.fail(f"{type(failure).__name__}: {failure}"[:500])
+        else:
+            self.tally.note(checked)
 
 
 def main() -> int:
@@ -88,16 +129,26 @@ def main() -> int:
         started_at=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
     )
     began_s = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as running:
-        nodes = _start(Path(folder), running)
-        for kill in _kills(nodes, tally, points=arguments.points, randomly=arguments.random):
-            if time.monotonic() - began_s > arguments.within_s:
-                break
-            _attempt(kill, tally)
+    ends_at_s = began_s + arguments.within_s
+    lanes = _lanes(points=arguments.points, randomly=arguments.random)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ExitStack() as running,
+        ThreadPoolExecutor(len(lanes)) as side_by_side,
+    ):
+        pacs = running.enter_context(ledger_scp())
+        futures = []
+        for name, kills in lanes.items():
+            (Path(folder) / name).mkdir()
+            node = running.enter_context(faulty_node(Path(folder) / name, pacs))
+            lane = Lane(node=node, pacs=pacs, tally=tally, ends_at_s=ends_at_s)
+            futures.append(side_by_side.submit(lane.run, kills))
+        for future in futures:
+            future.result()
     tally.duration_s = round(time.monotonic() - began_s)
     if arguments.report:
         arguments.report.write_text(_report(tally))
-    print(json.dumps(asdict(tally) | {"kills": tally.kills}))  # noqa: T201  # what a benchmark's caller reads
+    print(json.dumps(tally.record()))  # noqa: T201  # what a benchmark's caller reads
     return 1 if tally.failures else 0
 
 
@@ -110,57 +161,40 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _start(folder: Path, running: ExitStack) -> Nodes:
-    pacs = running.enter_context(ledger_scp())
-    nodes = {}
-    for name in ("at_points", "under_load", "at_work"):
-        (folder / name).mkdir()
-        nodes[name] = running.enter_context(faulty_node(folder / name, None if name == "under_load" else pacs))
-    nodes["at_work"].start("work")
-    return Nodes(pacs=pacs, **nodes)
+def _lanes(*, points: int, randomly: int) -> dict[str, list[Callable[[Lane], Checked]]]:
+    """What each node suffers; round after round, so that an early end leaves the same number at each failpoint."""
+    at_points = [(name, number) for number in range(points) for name in FAILPOINTS]
+    at_random = range(1, randomly + 1)
+    return {
+        "listen": [partial(_kill_at, name, number) for name, number in at_points if name in LISTEN_POINTS],
+        "work": [partial(_kill_at, name, number) for name, number in at_points if name not in LISTEN_POINTS],
+        "load": [partial(_kill_listener, number) for number in at_random if number % _ONE_IN_FIVE],
+        "node": [partial(_kill_node, number) for number in at_random if not number % _ONE_IN_FIVE],
+    }
 
 
-def _kills(nodes: Nodes, tally: Tally, *, points: int, randomly: int) -> Iterator[Callable[[], Checked]]:
-    """Round after round, so that an early end leaves the same number at each failpoint."""
-    chance = random.Random(SEED)  # repeatable, hides nothing
-    rounds = max(points, 1)
-    done = 0
-    for number in range(rounds):
-        for failpoint in FAILPOINTS if number < points else ():
-            yield lambda failpoint=failpoint, number=number: _kill_at(nodes, tally, failpoint, number)
-        while done < randomly * (number + 1) // rounds:
-            done += 1
-            yield lambda kill=done: _kill_at_random(nodes, tally, chance, kill)
-
-
-def _kill_at(nodes: Nodes, tally: Tally, failpoint: str, number: int) -> Checked:
+def _kill_at(failpoint: str, number: int, lane: Lane) -> Checked:
+    lane.tally.count(failpoint)
     arrival = 1 + number % _MOST_ARRIVALS.get(failpoint, 1)
-    uid = f"1.2.826.{FAILPOINTS.index(failpoint)}.{number}"
-    checked = kill_at(nodes.at_points, failpoint, uid, arrival=arrival, pacs=nodes.pacs)
-    tally.at_failpoints[failpoint] += 1
-    return checked
+    return kill_at(
+        lane.node, failpoint, f"1.2.826.{FAILPOINTS.index(failpoint)}.{number}", arrival=arrival, pacs=lane.pacs
+    )
 
 
-def _kill_at_random(nodes: Nodes, tally: Tally, chance: random.Random, number: int) -> Checked:
-    if number % _ONE_IN_FIVE:
-        checked = kill_listener_under_load(nodes.under_load, chance, f"1.4.{number}")
-        tally.random_listener += 1
-        return checked
-    checked = kill_node_at_work(nodes.at_work, chance, f"1.3.{number}", nodes.pacs)
-    tally.random_node += 1
-    return checked
+def _kill_listener(number: int, lane: Lane) -> Checked:
+    lane.tally.count("random_listener")
+    return kill_listener_under_load(lane.node, random.Random(f"{SEED}.{number}"), f"1.4.{number}")
 
 
-def _attempt(kill: Callable[[], Checked], tally: Tally) -> None:
-    """One kill; a promise that was broken is written down, and the next kill follows."""
-    try:
-        tally.note(kill())
-    except (AssertionError, Failed, OSError) as failure:
-        tally.failures.append(f"kill {tally.kills + 1}: {type(failure).__name__}: {failure}"[:500])
+def _kill_node(number: int, lane: Lane) -> Checked:
+    lane.tally.count("random_node")
+    if not lane.node.is_running("work"):
+        lane.node.start("work")
+    return kill_node_at_work(lane.node, random.Random(f"{SEED}.{number}"), f"1.3.{number}", lane.pacs)
 
 
 def _report(tally: Tally) -> str:
-    rows = "".join(f"| `{name}` | {tally.at_failpoints[name]} |\n" for name in FAILPOINTS)
+    rows = "".join(f"| `{name}` | {tally.done[name]} |\n" for name in FAILPOINTS)
     failures = "".join(f"- {failure}\n" for failure in tally.failures) or "None.\n"
     return f"""# Kills: what was lost, what came twice
 
@@ -175,7 +209,7 @@ After each SIGKILL the node starts again, its senders send what was not acknowle
 | Duration | {tally.duration_s:,.0f} s |
 | Machine | {os.cpu_count()} cores, Linux {platform.release()}, Python {platform.python_version()}, one disk, loopback; shared with other work |
 | Kills asked for | {24 * tally.asked_points} at failpoints, {tally.asked_random} at random moments |
-| **Kills done** | **{tally.kills}**: {tally.at_failpoints.total()} at failpoints, {tally.random_listener} of a listener under four senders, {tally.random_node} of listener, worker or both on the way of a study to its result |
+| **Kills done** | **{tally.kills}**: {tally.kills_at_failpoints} at failpoints, {tally.done["random_listener"]} of a listener under four senders, {tally.done["random_node"]} of listener, worker or both on the way of a study to its result |
 | Objects acknowledged and found again | {tally.objects_acknowledged:,} |
 | Results delivered, each object with the same bytes however often it came | {tally.results_delivered} |
 | **Broken promises** | **{len(tally.failures)}** |
