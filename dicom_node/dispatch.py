@@ -31,6 +31,7 @@ from dicom_node.series_choice import rules_for_study
 from dicom_node.unread import without_ct_images
 from storage.disk import disk_errors
 from storage.errors import DiskError
+from storage.failpoints import reach
 from storage.files import ResultStore
 from storage.index import Index
 from storage.records import Claim, PriorCandidate
@@ -71,6 +72,7 @@ class Dispatcher:
         claim = self._index.claim_next(owner=self._owner, lease_s=self._settings.pipeline.lease_s)
         if claim is None:
             return False
+        reach("job.claimed")
         logger.info("attempt %d: started, revision %d", claim.attempt_id, claim.revision)
         folder = job_folder(self._settings.node.data_dir, claim.attempt_id)
         try:
@@ -121,7 +123,9 @@ class Dispatcher:
             folder / "out", outcome.files, study_instance_uid=claim.study_instance_uid, revision=claim.revision
         )
         destinations = [destination_of(peer) for peer in self._settings.destinations]
-        return self._index.finish_succeeded(claim, files, destinations=destinations, why=outcome.reason)
+        kept = self._index.finish_succeeded(claim, files, destinations=destinations, why=outcome.reason)
+        reach("result.registered")
+        return kept
 
     def _keep_log(self, claim: Claim, folder: Path) -> None:
         """Keep the log of a failed attempt where the operator finds it."""

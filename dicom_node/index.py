@@ -24,7 +24,7 @@ def open_index(settings: Settings) -> Index:
         NoIndexError: The node never ran with this configuration.
         StorageError: The index cannot be opened.
     """
-    return Index(_open_engine(settings), now=SystemClock().now)
+    return Index(open_index_engine(settings), now=SystemClock().now)
 
 
 def open_patient_index(settings: Settings, *, by: str) -> PatientIndex:
@@ -38,10 +38,16 @@ def open_patient_index(settings: Settings, *, by: str) -> PatientIndex:
         NoIndexError: The node never ran with this configuration.
         StorageError: The index cannot be opened.
     """
-    return PatientIndex(_open_engine(settings), now=SystemClock().now, by=by)
+    return PatientIndex(open_index_engine(settings), now=SystemClock().now, by=by)
 
 
-def _open_engine(settings: Settings) -> Engine:
+def open_index_engine(settings: Settings) -> Engine:
+    """The database of a node that ran before; nothing is created.
+
+    Raises:
+        NoIndexError: The node never ran with this configuration.
+        StorageError: The database cannot be opened.
+    """
     url = make_url(settings.database_url)
     if is_sqlite(url) and not Path(url.database or "").is_file():
         reason = f"no index at {url.database}: start the node once, or name its configuration with --config"

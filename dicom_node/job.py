@@ -9,6 +9,7 @@ import hashlib
 import importlib.metadata
 import logging
 import sys
+from functools import partial
 from pathlib import Path
 
 from dicom_node.job_records import JobOutcome, JobProgress, JobSpec, OutcomeKind, PriorSpec, StudySpec
@@ -26,6 +27,7 @@ from pipeline.model_pack import load_model_pack
 from pipeline.precision import Precision
 from pipeline.run import analyse_with
 from pipeline.study import StudyFiles
+from storage.failpoints import arm_from_environment, reach
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +41,7 @@ def run_job(folder: Path) -> JobOutcome:
     spec = JobSpec.read(folder)
     try:
         verify_inputs(spec)
+        reach("job.inputs_verified")
         analysis = _analyse(spec, folder)
         files = write_result_set(analysis, _context(spec), folder=folder / "out")
     except StudyRefusedError as refusal:
@@ -80,7 +83,7 @@ def _analyse(spec: JobSpec, folder: Path) -> Analysis:
         _files(spec.study),
         [_prior(prior) for prior in spec.priors],
         alignment=Alignment(spec.alignment),
-        on_progress=lambda stage, fraction: JobProgress(stage=stage, fraction=fraction).write(folder),
+        on_progress=partial(_note_progress, folder),
     )
     refused = tuple(
         DroppedPrior(study_instance_uid=prior.study_instance_uid, reason=prior.reason) for prior in spec.refused_priors
@@ -92,6 +95,12 @@ def _analyse(spec: JobSpec, folder: Path) -> Analysis:
         qualifications=(*findings.qualifications, *spec.qualifications),
     )
     return dataclasses.replace(analysis, findings=findings)
+
+
+def _note_progress(folder: Path, stage: str, fraction: float) -> None:
+    """Leave word of how far the analysis is."""
+    JobProgress(stage=stage, fraction=fraction).write(folder)
+    reach("job.mid_inference")
 
 
 def _parts(spec: JobSpec) -> EngineParts:
@@ -149,6 +158,7 @@ def main() -> int:
     folder = Path(sys.argv[1])
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     quieten_libraries()
+    arm_from_environment()
     try:
         outcome = run_job(folder)
     except Exception as exc:

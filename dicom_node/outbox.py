@@ -19,6 +19,7 @@ from dicom_node.peers import (
     store_connection,
 )
 from storage.deliveries import WAITED_FOR_TRIES
+from storage.failpoints import reach
 from storage.index import Index
 from storage.records import ClassAnswer, DueDelivery, ResultFile
 
@@ -107,6 +108,7 @@ class Outbox:
                 sop_class_uids=tuple(classes),
                 answer_timeout_s=self._answer_timeout_s,
             ) as connection:
+                reach("send.assoc_open")
                 self._remember(connection.answers)
                 return self._send_all(due, connection)
         except PeerUnreachableError as error:
@@ -142,6 +144,7 @@ class Outbox:
                 sent.append(answer.verdict)
                 words = f"{self._peer.name}: {answer.words}"
                 self._note(delivery, answer)
+                reach("send.after_commit")
             verdicts += sent
             more = self._due() if Verdict.DECLINED in sent and not connection.has_ended else ()
             due = [delivery for delivery in more if delivery.file.sop_class_uid in offered]
@@ -171,6 +174,7 @@ class Outbox:
         if damage:
             return damage
         answer = connection.store(delivery.file.path)
+        reach("send.after_rsp_before_commit")
         if answer.verdict is Verdict.DECLINED:
             # A peer may also accept a class in the negotiation and decline its objects by their status.
             declined = AcceptedClass(

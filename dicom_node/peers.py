@@ -22,6 +22,7 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
+from pynetdicom.events import Event
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import by pynetdicom
 
@@ -29,6 +30,7 @@ from config.settings import Peer
 from dicom_node.errors import NodeError
 from dicom_node.tls.calling import tls_arguments, tls_problem
 from dicom_node.tls.errors import CertificateError
+from storage.failpoints import reach
 
 logger = logging.getLogger(__name__)
 
@@ -235,7 +237,10 @@ def _association(
         contexts,
         ae_title=peer.ae_title,
         tls_args=tls,
-        evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: sockets.append(event.assoc.dul.socket.socket))],
+        evt_handlers=[
+            (evt.EVT_CONN_OPEN, lambda event: sockets.append(event.assoc.dul.socket.socket)),
+            (evt.EVT_DATA_SENT, _handle_data_sent),
+        ],
     )
     try:
         if not (association.is_established or association.rejected_contexts):
@@ -247,6 +252,12 @@ def _association(
             association.release()
         for connection in sockets:
             connection.close()
+
+
+def _handle_data_sent(event: Event) -> None:
+    """The first P-DATA-TF (PS3.8 9.3.5) of a C-STORE is its command set: the object is then under way."""
+    if event.data[:1] == b"\x04":
+        reach("send.mid_object")
 
 
 def _syntaxes(sop_class_uid: str, peer: Peer) -> tuple[UID, ...]:

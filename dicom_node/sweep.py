@@ -9,6 +9,7 @@ from dicom_node.counts import PeerCounts
 from dicom_node.priors import candidates_in_words
 from dicom_node.retrieve.waiting import FetchWatch, searches_in_words
 from storage.errors import IllegalTransitionError
+from storage.failpoints import reach
 from storage.index import Index
 from storage.lifecycle import Event, State
 
@@ -43,6 +44,7 @@ class CompletenessSweep:
             why = self._settled(study_instance_uid)
             if why:
                 self._apply(study_instance_uid, Event.PRIORS_SETTLED, why=why)
+                reach("trigger.after_job_commit")
 
     def _apply(self, study_instance_uid: str, event: Event, *, why: str) -> None:
         """Move a study on, unless it went elsewhere since it was looked at."""

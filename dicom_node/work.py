@@ -25,6 +25,7 @@ from storage.database import open_engine
 from storage.errors import StorageError
 from storage.files import ResultStore, lock_data_dir
 from storage.index import Index
+from storage.lost_index import refuse_lost_index
 from storage.migrations import migrate
 
 logger = logging.getLogger(__name__)
@@ -50,6 +51,7 @@ def run_worker(settings: Settings, *, stop: Event, on_ready: Callable[[], None])
         StorageError: The data folder is in use by another worker, or the index cannot be opened.
     """
     with lock_data_dir(settings.node.data_dir, "work"):
+        refuse_lost_index(settings.database_url, settings.data_dir)
         migrate(settings.database_url)
         index = Index(open_engine(settings.database_url), now=SystemClock().now)
         freed = index.release_all(why="the worker was started anew", maximum_attempts=settings.pipeline.attempts)

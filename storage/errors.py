@@ -16,6 +16,8 @@ StorageError
 ├── IndexStateError
 │   ├── IndexBusyError           retryable
 │   ├── IndexDamagedError
+│   ├── IndexLostError
+│   ├── NoIndexFileError
 │   ├── IndexTooNewError
 │   ├── IndexFailedError
 │   ├── NoWalError
@@ -121,7 +123,15 @@ class IndexBusyError(IndexStateError):
 
 
 class IndexDamagedError(IndexStateError):
-    """The index file is damaged; stop the node and restore it from a backup, the received files are untouched."""
+    """The index is damaged, the received files are untouched; stop the node, restore it or `dicom-node storage reindex`."""
+
+
+class IndexLostError(IndexStateError):
+    """Files are here and the index is gone; restore it from a backup, or make it anew: `dicom-node storage reindex`."""
+
+
+class NoIndexFileError(IndexStateError):
+    """The index is on a database server; restore it with the means of the server, received files are untouched."""
 
 
 class IndexTooNewError(IndexStateError):

@@ -23,6 +23,7 @@ from typing import TypeVar
 
 from storage.disk import FILE_MODE, FOLDER_MODE, disk_errors, make_folder, sync_file, sync_folder
 from storage.errors import DataFolderInUseError
+from storage.failpoints import reach
 from storage.records import ResultFile
 
 _SYNC_THREADS = 8
@@ -71,6 +72,7 @@ class PartFile:
         with disk_errors():
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
+        reach("store.half_written")
 
     def read(self, nr_bytes: int, *, at: int) -> bytes:
         """What was written, so many bytes from a place on, fewer at the end.
@@ -87,10 +89,12 @@ class PartFile:
         A second sync of the same descriptor may claim success for pages that the first one dropped
         (wiki.postgresql.org/wiki/Fsync_Errors).
         """
+        reach("store.before_fsync")
         try:
             os.fsync(self._descriptor)
         finally:
             self.close()
+        reach("store.after_fsync")
 
     def close(self) -> None:
         """Close; may be called again."""
@@ -129,6 +133,7 @@ class ObjectStore:
         """
         with disk_errors():
             part = PartFile(self._incoming / f"{secrets.token_hex(16)}.part")
+        reach("store.part_open")
         try:
             yield part
         finally:
@@ -150,7 +155,9 @@ class ObjectStore:
             self._side_by_side(PartFile.sync, parts)
             for part, placed in zip(parts, stored, strict=True):
                 part.path.rename(self._data_dir / placed.relative_path)
+                reach("store.after_rename")
             self._side_by_side(sync_folder, {(self._data_dir / placed.relative_path).parent for placed in stored})
+        reach("store.after_dirsync")
         return stored
 
     def _side_by_side(self, step: Callable[[Item], None], items: Iterable[Item]) -> None:
@@ -213,12 +220,14 @@ class ResultStore:
         Raises:
             DiskError: The set is not kept.
         """
+        reach("result.before_fsync")
         with disk_errors():
             for path in source.iterdir():
                 sync_file(path)
             source.chmod(FOLDER_MODE)
             sync_folder(source)
             place = self._move(source, self.folder_of(study_instance_uid), revision=revision)
+        reach("result.after_fsync")
         return tuple(replace(file, path=place / file.path.name) for file in files)
 
     def folder_of(self, study_instance_uid: str) -> Path:

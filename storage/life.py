@@ -7,6 +7,7 @@ from sqlalchemy import Connection, exists, insert, select, update
 
 from storage.database import AnyRow, AnySelect
 from storage.errors import UnknownStudyError
+from storage.failpoints import reach
 from storage.lifecycle import INITIAL, Event, State, next_state
 from storage.models import Attempt, Delivery, History, Origin, Outcome, Progress, Study
 
@@ -70,6 +71,8 @@ def move(connection: Connection, study: Standing, event: Event, *, why: str, at:
         connection.execute(update(Study).where(Study.id == study.study_id).values(origin=Origin.RECEIVED))
     _store(connection, moved, has_new_state=moved.state is not study.state, why=why, at=at)
     _append(connection, study.study_id, event=event, states=(study.state, moved.state), why=why, at=at)
+    if event is Event.PRIORS_SETTLED:
+        reach("trigger.before_job_commit")
     return moved
 
 

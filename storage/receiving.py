@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, tuple_, update
 
 from storage.carrying import note_carried
+from storage.failpoints import reach
 from storage.further import record_further
 from storage.identity import Attribute, contradicting_demographics, contradicting_keys
 from storage.instance_rows import earliest, instance_columns
@@ -114,6 +115,7 @@ def record_batch(connection: Connection, batch: Sequence[ReceivedInstance], *, a
         _take_in(connection, known.studies[study_uid], filed, at=at)
     study_ids = {uid: study.standing.study_id for uid, study in known.studies.items()}
     note_carried(connection, batch, study_ids=study_ids, at=at)
+    reach("index.before_commit")
     return answers
 
 

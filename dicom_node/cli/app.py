@@ -17,6 +17,7 @@ from dicom_node.cli import (
     phantom,
     serve,
     status,
+    storage,
     study,
     train,
 )
@@ -51,6 +52,7 @@ app.add_typer(study.app, name="study")
 app.add_typer(patient.app, name="patient")
 app.add_typer(model.app, name="model")
 app.add_typer(ae.app, name="ae")
+app.add_typer(storage.app, name="storage")
 app.command("import")(import_data.import_data)
 app.command()(train.train)
 app.command()(evaluate.evaluate)

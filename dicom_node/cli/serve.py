@@ -24,9 +24,11 @@ def listen(context: typer.Context) -> None:
     from dicom_node.listen import run_listener
     from dicom_node.log import setup_logging
     from dicom_node.service import StopSignal, notify_ready
+    from storage.failpoints import arm_from_environment
 
     settings = settings_of(context)
     setup_logging(settings.log)
+    arm_from_environment()
     with StopSignal() as stop:
         run_listener(settings, stop=stop, on_ready=lambda port: notify_ready(f"listening on port {port}"))
 
@@ -36,8 +38,10 @@ def work(context: typer.Context) -> None:
     from dicom_node.log import setup_logging
     from dicom_node.service import StopSignal, notify_ready
     from dicom_node.work import run_worker
+    from storage.failpoints import arm_from_environment
 
     settings = settings_of(context)
     setup_logging(settings.log)
+    arm_from_environment()
     with StopSignal() as stop:
         run_worker(settings, stop=stop, on_ready=lambda: notify_ready("working"))

@@ -32,6 +32,7 @@ from dicom_node.listen.tls import TlsPort
 from dicom_node.listen.transport import BoundedSocket, prepare, wait_for_close
 from dicom_node.listen.upper_layer import BulkUpperLayer
 from dicom_node.log import failure_in_short
+from storage.failpoints import reach
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ class AdmittingAcse(ACSE):
             if not self._admission.may_store(caller.calling_aet):
                 self.acceptor.supported_contexts = build_report_contexts()
             super()._negotiate_as_acceptor()
+            if caller.calling_aet != self._admission.probe_aet:
+                reach("assoc.accepted")
             return
         self._admission.log(rejection, caller)
         self._reject(rejection)

@@ -30,6 +30,7 @@ from dicom_node.listen.limits import AssociationBudget, BudgetExceededError
 from dicom_node.listen.notices import MAXIMUM_NOTICE_BYTES, NOTICE_CLASSES
 from dicom_node.listen.receive import Receiver, Reception, StoreRequest
 from dicom_node.listen.store_command import StoreCommand, store_response
+from storage.failpoints import reach
 
 logger = logging.getLogger(__name__)
 
@@ -292,6 +293,7 @@ class ReceivingDimse(DIMSEServiceProvider):
             reception.discard()
         self.stored_count += 1
         logger.debug("object stored: %s", recorded)
+        reach("store.before_rsp")
         return None
 
     def _refused(self, refusal: InstanceRefusedError) -> Dataset:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from threading import Lock
 
 from storage.errors import StorageError
+from storage.failpoints import reach
 from storage.files import ObjectStore, PartFile, StoredObject
 from storage.index import Index
 from storage.records import ReceivedInstance, Recorded
@@ -79,5 +80,7 @@ class Intake:
             return
         stored = self._store.commit_many([ticket.part for ticket in batch])
         instances = [ticket.describe(place) for ticket, place in zip(batch, stored, strict=True)]
-        for ticket, recorded in zip(batch, self._index.record_received(instances), strict=True):
+        answers = self._index.record_received(instances)
+        reach("index.after_commit")
+        for ticket, recorded in zip(batch, answers, strict=True):
             ticket.answer.set_result(recorded)

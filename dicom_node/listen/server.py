@@ -26,6 +26,7 @@ from storage.database import open_engine
 from storage.errors import StorageError
 from storage.files import ObjectStore, lock_data_dir
 from storage.index import Index
+from storage.lost_index import refuse_lost_index
 from storage.migrations import migrate
 
 logger = logging.getLogger(__name__)
@@ -52,6 +53,7 @@ def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], N
     _config.LOG_HANDLER_LEVEL = "none"
     clock = SystemClock()
     with lock_data_dir(settings.data_dir, "listen"):
+        refuse_lost_index(settings.database_url, settings.data_dir)
         migrate(settings.database_url)
         with (
             closing(ObjectStore(settings.data_dir)) as store,

@@ -11,6 +11,8 @@ from contextlib import suppress
 from pynetdicom.association import Association
 from pynetdicom.transport import AssociationSocket
 
+from storage.failpoints import reach
+
 # An A-ASSOCIATE-RQ with 128 contexts of 50 transfer syntaxes each has 170 KiB.
 _MAXIMUM_FIRST_PDU_BYTES = 256 * 1024
 _PDU_DEADLINE_S = 10.0
@@ -19,6 +21,7 @@ _SLOWEST_BYTES_PER_S = 1024
 # Some senders count the 6 bytes of the PDU header, or a PDV header, into the length.
 _TOLERATED_BYTES = 1024
 _A_ASSOCIATE_RQ = 0x01
+_P_DATA_TF = b"\x04"
 _DROPPED_PIECE_BYTES = 65536
 _HEADER_BYTES = 6
 # Two PDUs of the usual size: few calls of the system, and small enough for the processor's cache.
@@ -152,6 +155,8 @@ class BoundedSocket(AssociationSocket):
             self.event_queue.put("Evt17")
             return
         super().send(bytestream)
+        if _is_answer_to_store(self.assoc, bytestream):
+            reach("store.after_rsp")
 
     def _ends_at_s(self, nr_bytes: int) -> float:
         return time.monotonic() + _PDU_DEADLINE_S + nr_bytes / _SLOWEST_BYTES_PER_S
@@ -188,6 +193,11 @@ class BoundedSocket(AssociationSocket):
         self._buffer[: len(unread)] = unread
         self._unread = slice(0, len(unread))
         return self._buffer[self._unread.stop :]
+
+
+def _is_answer_to_store(association: Association, pdu: bytes) -> bool:
+    """Whether a PDU that was sent is the answer of an association that stored something."""
+    return pdu[:1] == _P_DATA_TF and getattr(association.dimse, "stored_count", 0) > 0
 
 
 def acknowledge_at_once(connection: socket.socket) -> None:

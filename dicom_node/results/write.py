@@ -25,6 +25,7 @@ from dicom_node.results.sr_groups import ReportMaterial
 from dicom_node.results.trees import report_bytes
 from dicom_node.results.uids import result_uids
 from pipeline.findings import Analysis, KnownLesions
+from storage.failpoints import reach
 from storage.records import ResultFile
 
 LUNGS_NAME: Final = "seg-lungs.dcm"
@@ -59,6 +60,7 @@ def write_result_set(analysis: Analysis, context: ResultContext, *, folder: Path
     with collector_paused():
         objects = dicom_contents(analysis, context)
     contents = [*objects, *_plain_report(objects), *_plain_contents(analysis, context)]
+    reach("job.output_in_memory")
     folder.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(folder, {content.name for content in contents})
     files = tuple(_put(folder, content) for content in contents)

@@ -10,6 +10,7 @@ from dicom_node.check import CheckResult
 from dicom_node.cli.check import CheckReport
 from dicom_node.destinations import RoleChoice
 from dicom_node.infer import InferredStudy
+from dicom_node.reindex import ReindexReport
 from dicom_node.series_choice import SeriesChoiceReport
 from dicom_node.status import DestinationStatus, DiskStatus, NodeStatus, ProcessStatus
 from pipeline.findings import (
@@ -39,6 +40,7 @@ from storage.records import (
     ResultSet,
     StudyView,
 )
+from storage.verifying import VerifyReport
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text()
 SECTIONS = {
@@ -70,6 +72,7 @@ SECTIONS = {
     ),
     "## `patient show --json`": (PatientView, PatientStudy, MergeView, AssignmentView),
     "## `ae test --json`": (PeerTest, SentImages, SentObject),
+    "## `storage verify --json`": (VerifyReport, ReindexReport),
     "## `infer --json`": (InferredStudy,),
     "## `findings.json`": (
         Lesion,

@@ -1,0 +1,94 @@
+"""The commands of the group `storage`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from dicom_node.cli.context import settings_of
+from dicom_node.cli.failures import OPERATION_FAILED
+from dicom_node.cli.output import console, print_json, silence_logs
+from dicom_node.wording import counted
+
+if TYPE_CHECKING:
+    from dicom_node.reindex import ReindexReport
+    from storage.verifying import VerifyReport
+
+app = typer.Typer(help="Look after received files and the index.", no_args_is_help=True)
+
+_Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+@app.command()
+def verify(context: typer.Context, json: _Json = False) -> None:
+    """Compare files and index in both directions.
+
+    Reads every file; the node may run. Exit code 1 when a file is missing or changed.
+    """
+    from dicom_node.index import open_index_engine
+    from storage.verifying import verify as verify_storage
+
+    settings = settings_of(context)
+    report = verify_storage(open_index_engine(settings), settings.data_dir)
+    if json:
+        print_json(report)
+    else:
+        _print(_verified(report))
+    if not report.passed:
+        raise typer.Exit(OPERATION_FAILED)
+
+
+@app.command()
+def reindex(
+    context: typer.Context,
+    anew: Annotated[bool, typer.Option("--anew", help="Make a sound index anew as well.")] = False,
+    json: _Json = False,
+) -> None:
+    """Make a lost or damaged index anew from the files.
+
+    The node must be stopped. A sound index only learns of files that it does not know. Nothing is deleted: the old index
+    is kept beside the new one.
+    """
+    from dicom_node.clock import SystemClock
+    from dicom_node.reindex import reindex as reindex_storage
+
+    settings = settings_of(context)
+    silence_logs()
+    report = reindex_storage(settings, clock=SystemClock(), anew=anew)
+    if json:
+        print_json(report)
+    else:
+        _print(_reindexed(report))
+
+
+def _print(lines: list[str]) -> None:
+    out = console()
+    for line in lines:
+        out.print(line, soft_wrap=True, markup=False)
+
+
+def _verified(report: "VerifyReport") -> list[str]:
+    """The comparison for people."""
+    findings = [
+        *(f"missing: {path}" for path in report.missing),
+        *(f"changed: {path}" for path in report.changed),
+        *(f"not in the index: {path}" for path in report.unindexed),
+    ]
+    if report.missing or report.changed:
+        findings.append("check the disk; restore the files from a backup, or send their studies again")
+    if report.unindexed:
+        findings.append("the index learns of them when the node is stopped: dicom-node storage reindex")
+    looked = f"{counted(report.checked_objects, 'object')} and {counted(report.checked_results, 'result file')} read"
+    partial = [f"{counted(report.partial_files, 'partial file')}: arriving, or removed by the next start"]
+    return [*findings, *(partial if report.partial_files else []), f"{looked}: {'ok' if report.passed else 'failed'}"]
+
+
+def _reindexed(report: "ReindexReport") -> list[str]:
+    """What was done, for people."""
+    lines = [f"not readable, left where it is: {path}" for path in report.unreadable]
+    if not report.rebuilt:
+        return [*lines, f"the index is sound; {counted(report.added, 'file')} added"]
+    if report.old_index:
+        lines.append(f"the old index is kept as {report.old_index}")
+    if report.not_run_again:
+        lines.append(f"studies with a result, not analysed again by themselves: {report.not_run_again}")
+    return [*lines, f"the index was made anew from {counted(report.added, 'file')}; start the node"]

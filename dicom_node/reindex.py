@@ -1,0 +1,185 @@
+"""Makes the index anew from the received files, or adds to it those that it does not know."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+
+from config.settings import Settings
+from dicom_node.clock import Clock
+from dicom_node.listen.errors import NotUnderstoodError
+from dicom_node.listen.header import HEAD_BYTES, Header, read_header
+from storage.database import open_engine
+from storage.disk import disk_errors
+from storage.files import ResultStore, lock_data_dir
+from storage.index import Index
+from storage.lifecycle import Event, State
+from storage.lost_index import index_file, is_damaged, is_missing, put_in_place
+from storage.migrations import migrate
+from storage.records import ReceivedInstance
+from storage.verifying import sha256_of, unindexed_files
+
+_BATCH = 64
+_BEFORE_META_BYTES = 128 + 4 + 12
+"""Preamble, prefix, and the element that holds the length of the rest of the file meta information (PS3.10 7.1)."""
+
+HAD_A_RESULT = (
+    "the index was made anew and this study had a result before, so it is not analysed again; "
+    "`dicom-node study retry UID` does"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReindexReport:
+    """What `storage reindex --json` prints."""
+
+    rebuilt: bool
+    """Whether the index was made anew; false where it is sound and only took what it did not know."""
+    old_index: Path | None
+    """Where the index of before is kept; null where there was none, and where it stays."""
+    added: int
+    """Files that the index learnt of."""
+    unreadable: tuple[str, ...]
+    """Files that are damaged, or no instance of a study, by their path below the data folder; they stay."""
+    not_run_again: int
+    """Studies that had a result: they are kept, compared with, and analysed again only when asked."""
+
+
+def reindex(settings: Settings, *, clock: Clock, anew: bool = False) -> ReindexReport:
+    """Bring index and files together again; no file is deleted, the old index neither.
+
+    A sound index learns of the files that it does not know. One that is missing or damaged is made anew; what was in it
+    beside the files (history, deliveries, decisions about patients) is in the old one alone.
+
+    Args:
+        settings: Of the node, which must not run.
+        clock: For the history.
+        anew: Make a sound index anew as well.
+
+    Raises:
+        DataFolderInUseError: The node runs.
+        NoIndexFileError: The index is on a database server.
+        StorageError: Disk or index refuse.
+    """
+    url, data_dir = settings.database_url, settings.data_dir
+    database = index_file(url)
+    with lock_data_dir(data_dir, "listen"), lock_data_dir(data_dir, "work"):
+        if anew or is_missing(database) or is_damaged(url):
+            return _made_anew(database, data_dir, clock)
+        with _opened(url, clock) as index:
+            filing = _Filing(data_dir, clock)
+            filing.add(index, _unindexed(url, data_dir))
+    return filing.report(rebuilt=False)
+
+
+def _made_anew(database: Path, data_dir: Path, clock: Clock) -> ReindexReport:
+    """A new index beside the old one, put into its place when it is complete."""
+    new = database.with_name(f"{database.name}.new")
+    for suffix in ("", "-wal", "-shm"):
+        with disk_errors():
+            new.with_name(new.name + suffix).unlink(missing_ok=True)
+    filing = _Filing(data_dir, clock)
+    with _opened(f"sqlite:///{new}", clock) as index:
+        filing.add(index, (str(path.relative_to(data_dir)) for path in _by_age(data_dir)))
+        not_run_again = _keep_from_running(index, ResultStore(data_dir))
+    old = put_in_place(new, database, at=clock.now())
+    new.with_name(f"{new.name}.migrate.lock").unlink(missing_ok=True)
+    return filing.report(rebuilt=True, old_index=old, not_run_again=not_run_again)
+
+
+@contextmanager
+def _opened(url: str, clock: Clock) -> Iterator[Index]:
+    """The index in the form of this version."""
+    migrate(url)
+    with closing(Index(open_engine(url), now=clock.now)) as index:
+        yield index
+
+
+def _unindexed(url: str, data_dir: Path) -> tuple[str, ...]:
+    """Files that a sound index does not know."""
+    engine = open_engine(url)
+    try:
+        return unindexed_files(engine, data_dir)
+    finally:
+        engine.dispose()
+
+
+def _by_age(data_dir: Path) -> list[Path]:
+    """Received files in the order of their arrival: of two with other bytes under one UID the first stays in use."""
+    return sorted(data_dir.glob("objects/*/*.dcm"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+
+def _keep_from_running(index: Index, results: ResultStore) -> int:
+    """Let studies that had a result wait for an operator: their PACS has it."""
+    count = 0
+    for study in index.studies_in(State.RECEIVING):
+        if results.folder_of(study.study_instance_uid).is_dir():
+            index.apply(study.study_instance_uid, Event.DISCARDED, why=HAD_A_RESULT)
+            count += 1
+    return count
+
+
+class _Filing:
+    """Puts files into an index."""
+
+    def __init__(self, data_dir: Path, clock: Clock) -> None:
+        """File what lies in a data folder."""
+        self._data_dir = data_dir
+        self._clock = clock
+        self._added = 0
+        self._unreadable: list[str] = []
+
+    def add(self, index: Index, relative_paths: Iterable[str]) -> None:
+        """File the readable ones, many in one transaction."""
+        readable = (found for found in map(self._instance, relative_paths) if found)
+        while batch := list(islice(readable, _BATCH)):
+            self._added += len(index.record_received(batch))
+
+    def report(self, *, rebuilt: bool, old_index: Path | None = None, not_run_again: int = 0) -> ReindexReport:
+        """What was done."""
+        return ReindexReport(
+            rebuilt=rebuilt,
+            old_index=old_index,
+            added=self._added,
+            unreadable=tuple(self._unreadable),
+            not_run_again=not_run_again,
+        )
+
+    def _instance(self, relative_path: str) -> ReceivedInstance | None:
+        """The row of a file; None, with its path noted, where it cannot have one."""
+        path = self._data_dir / relative_path
+        with suppress(NotUnderstoodError, InvalidDicomError, AttributeError, OSError, ValueError):
+            if sha256_of(path) == path.stem:
+                return _received(path, relative_path)
+        self._unreadable.append(relative_path)
+        return None
+
+
+def _received(path: Path, relative_path: str) -> ReceivedInstance:
+    """A file as it was received; who sent it is not in the file.
+
+    Raises:
+        NotUnderstoodError: It is no instance of a study.
+        InvalidDicomError: It is no DICOM file.
+    """
+    meta = read_file_meta_info(path)
+    syntax = str(meta.TransferSyntaxUID)
+    with path.open("rb") as stream:
+        stream.seek(_BEFORE_META_BYTES + int(meta.FileMetaInformationGroupLength))
+        header = read_header(stream.read(HEAD_BYTES), syntax)
+    known = path.stat()
+    return ReceivedInstance(
+        **{field.name: getattr(header, field.name) for field in fields(Header)},
+        transfer_syntax_uid=syntax,
+        sha256=path.stem,
+        size_bytes=known.st_size,
+        relative_path=relative_path,
+        calling_aet="",
+        called_aet="",
+        received_at=datetime.fromtimestamp(known.st_mtime, UTC),
+    )
