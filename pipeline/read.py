@@ -45,6 +45,7 @@ _TAGS = [
     "AcquisitionTime",
     "BitsAllocated",
     "BitsStored",
+    "HighBit",
     "BodyPartExamined",
     "BurnedInAnnotation",
     "Columns",
@@ -76,6 +77,9 @@ _TAGS = [
 ]
 
 _FRAME_TAGS = [*_TAGS, SHARED, PER_FRAME]
+
+_LARGEST_SLOPE = 100.0
+"""HU between neighbouring stored values; CT has 1, rarely 2 or less than 1, and coarser steps tell no tissues apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,8 +276,15 @@ def native_pixel_bytes(dataset: Dataset) -> int:
 
 
 def _is_in_hu(dataset: Dataset) -> bool:
-    has_rescale = all(_numbers(dataset, name, 1) for name in ("RescaleSlope", "RescaleIntercept"))
+    slope, intercept = (_numbers(dataset, name, 1) for name in ("RescaleSlope", "RescaleIntercept"))
+    has_rescale = bool(slope and intercept) and 0 < slope[0] <= _LARGEST_SLOPE and _is_right_aligned(dataset)
     return has_rescale and _text(dataset, "RescaleType").upper() in {"", "HU", "HU_MOD", "US"}
+
+
+def _is_right_aligned(dataset: Dataset) -> bool:
+    """Whether the High Bit is one less than Bits Stored (PS3.5 8.1.1); decoders read the pixels as if it were."""
+    high, bits = _integer(dataset, "HighBit"), _integer(dataset, "BitsStored")
+    return high is None or bits is None or high == bits - 1
 
 
 def _value_range_hu(dataset: Dataset) -> float:

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
+from pynetdicom.dimse_primitives import DimseServiceType
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.fsm import InvalidEventError, StateMachine
 from pynetdicom.pdu_primitives import A_P_ABORT
@@ -41,6 +42,15 @@ class GuardedAssociation(Association):
         except Exception as exc:  # noqa: BLE001  # whatever a peer brings pynetdicom to raise
             _log(exc)
             _cut(self.dul)
+
+    def _serve_request(self, msg: DimseServiceType, context_id: int) -> None:
+        """Serve a request; pynetdicom would leave one that lacks what it must have without an answer, for ever."""
+        if msg.is_valid_request or msg.is_valid_response:
+            super()._serve_request(msg, context_id)
+            return
+        logger.warning("association aborted: a %s without elements that it must have", msg.msg_type)
+        # Evt19, invalid PDU: the state machine sends A-ABORT (PS3.8 9.2, AA-8).
+        self.dul.event_queue.put("Evt19")
 
 
 class _GuardedStateMachine(StateMachine):
