@@ -95,7 +95,13 @@ def test_a_demo_that_is_interrupted_leaves_no_process_behind(
     """Ctrl-C while the pipeline runs ends the node, its workers, and the data folder."""
     command = [sys.executable, "-m", "dicom_node", "demo", "--input", str(small_patient.earlier.folder), "--out"]
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    demo = subprocess.Popen([*command, str(tmp_path / "out")], env=environment, stderr=subprocess.DEVNULL)
+    # Whoever runs the tests in the background has the signal ignored, and what is started inherits that.
+    demo = subprocess.Popen(
+        [*command, str(tmp_path / "out")],
+        env=environment,
+        stderr=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )
     try:
         log = tmp_path / "out" / "node.log"
         until(lambda: log.exists() and "started, revision" in log.read_text(), within_s=120, what="the pipeline runs")
