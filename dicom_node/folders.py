@@ -10,20 +10,17 @@ from itertools import combinations
 from pathlib import Path
 
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 
 from dicom_node.errors import NodeError
+from dicom_node.file_header import read_file_header
 from dicom_node.listen.errors import NotUnderstoodError
-from dicom_node.listen.header import HEAD_BYTES, Header, read_header
+from dicom_node.listen.header import Header
 from pipeline.study import StudyFiles
 from storage.identity import contradicting_demographics, contradicting_keys
 from storage.records import Demographics, PatientKey
 
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
 """Characters and length of a UID (PS3.5 9.1)."""
-
-_BEFORE_META_BYTES = 128 + 4 + 12
-"""Preamble, prefix, and the element that holds the length of the rest of the file meta information (PS3.10 7.1)."""
 
 
 class NoStudyFoundError(NodeError):
@@ -85,11 +82,8 @@ def _files_below(folder: Path) -> Iterator[Path]:
 def _header(path: Path) -> Header | None:
     """What the file says about itself; None for what is no DICOM file of a study."""
     try:
-        meta = read_file_meta_info(path)
-        with path.open("rb") as stream:
-            stream.seek(_BEFORE_META_BYTES + int(meta.FileMetaInformationGroupLength))
-            return read_header(stream.read(HEAD_BYTES), str(meta.TransferSyntaxUID))
-    except (InvalidDicomError, NotUnderstoodError, AttributeError, OSError):
+        return read_file_header(path)[1]
+    except (InvalidDicomError, NotUnderstoodError, OSError):
         return None
 
 

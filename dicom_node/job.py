@@ -5,7 +5,6 @@ the result set into `out`, and last `outcome.json`. A process that ends without 
 """
 
 import dataclasses
-import hashlib
 import importlib.metadata
 import logging
 import sys
@@ -27,6 +26,7 @@ from pipeline.model_pack import load_model_pack
 from pipeline.precision import Precision
 from pipeline.run import analyse_with
 from pipeline.study import StudyFiles
+from storage.disk import sha256_of
 from storage.failpoints import arm_from_environment, reach
 
 logger = logging.getLogger(__name__)
@@ -63,8 +63,7 @@ def verify_inputs(spec: JobSpec) -> None:
     for input_file in (input_file for study in studies for input_file in study.inputs):
         name = input_file.path.name
         try:
-            with input_file.path.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            digest = sha256_of(input_file.path)
         except OSError as exc:
             reason = f"the stored file {name} cannot be read: check the disk, then retry the study"
             raise UnreadableStudyError(reason) from exc

@@ -8,25 +8,23 @@ from itertools import islice
 from pathlib import Path
 
 from pydicom.errors import InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 
 from config.settings import Settings
 from dicom_node.clock import Clock
+from dicom_node.file_header import read_file_header
 from dicom_node.listen.errors import NotUnderstoodError
-from dicom_node.listen.header import HEAD_BYTES, Header, read_header
+from dicom_node.listen.header import Header
 from storage.database import open_engine
-from storage.disk import disk_errors
+from storage.disk import disk_errors, sha256_of
 from storage.files import ResultStore, lock_data_dir
 from storage.index import Index
 from storage.lifecycle import Event, State
 from storage.lost_index import index_file, is_damaged, is_missing, put_in_place
 from storage.migrations import migrate
 from storage.records import ReceivedInstance
-from storage.verifying import sha256_of, unindexed_files
+from storage.verifying import unindexed_files
 
 _BATCH = 64
-_BEFORE_META_BYTES = 128 + 4 + 12
-"""Preamble, prefix, and the element that holds the length of the rest of the file meta information (PS3.10 7.1)."""
 
 HAD_A_RESULT = (
     "the index was made anew and this study had a result before, so it is not analysed again; "
@@ -153,7 +151,7 @@ class _Filing:
     def _instance(self, relative_path: str) -> ReceivedInstance | None:
         """The row of a file; None, with its path noted, where it cannot have one."""
         path = self._data_dir / relative_path
-        with suppress(NotUnderstoodError, InvalidDicomError, AttributeError, OSError, ValueError):
+        with suppress(NotUnderstoodError, InvalidDicomError, OSError, ValueError):
             if sha256_of(path) == path.stem:
                 return _received(path, relative_path)
         self._unreadable.append(relative_path)
@@ -167,11 +165,7 @@ def _received(path: Path, relative_path: str) -> ReceivedInstance:
         NotUnderstoodError: It is no instance of a study.
         InvalidDicomError: It is no DICOM file.
     """
-    meta = read_file_meta_info(path)
-    syntax = str(meta.TransferSyntaxUID)
-    with path.open("rb") as stream:
-        stream.seek(_BEFORE_META_BYTES + int(meta.FileMetaInformationGroupLength))
-        header = read_header(stream.read(HEAD_BYTES), syntax)
+    syntax, header = read_file_header(path)
     known = path.stat()
     return ReceivedInstance(
         **{field.name: getattr(header, field.name) for field in fields(Header)},

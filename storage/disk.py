@@ -1,6 +1,7 @@
 """Steps on a file system that survive a power cut, and what its errors mean."""
 
 import errno
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,3 +68,9 @@ def make_folder(folder: Path) -> None:
         return
     folder.chmod(FOLDER_MODE)
     sync_folder(folder.parent)
+
+
+def sha256_of(path: Path) -> str:
+    """Of the bytes of a file, in hexadecimal; OSError where it cannot be read."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,6 +1,5 @@
 """Compares files and index, in both directions."""
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 
 from storage.database import reading
+from storage.disk import sha256_of
 from storage.models import Instance, ResultObject
 
 
@@ -67,12 +67,6 @@ def unindexed_files(engine: Engine, data_dir: Path) -> tuple[str, ...]:
     suspects = on_disk - {expected.path for expected in _objects(engine)}
     # A file lies in its place for a moment before its row is committed.
     return tuple(sorted(suspects - {expected.path for expected in _objects(engine)})) if suspects else ()
-
-
-def sha256_of(path: Path) -> str:
-    """Of a file, in hexadecimal; OSError where it cannot be read."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _objects(engine: Engine) -> Sequence[_Expected]:

@@ -4,7 +4,6 @@ import importlib.metadata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import uuid4
@@ -30,6 +29,7 @@ from dicom_node.peers import StoreAnswer, Verdict, accepted_classes, store_conne
 from dicom_node.result_plan import result_plan
 from dicom_node.results import ResultContext, write_result_set
 from storage.database import open_engine
+from storage.disk import sha256_of
 from storage.index import Index
 from storage.lifecycle import Event, State
 from storage.migrations import migrate
@@ -150,7 +150,7 @@ def _write_results(settings: Settings, peer: Peer, study: LabelledStudy, *, fold
     files = write_result_set(study.analysis, context, folder=folder)
     label_as_test([file.path for file in files if file.sop_instance_uid])
     # The outbox sends only what has the hash that it was made with.
-    return tuple(replace(file, sha256=sha256(file.path.read_bytes()).hexdigest()) for file in files)
+    return tuple(replace(file, sha256=sha256_of(file.path)) for file in files)
 
 
 def _send_images(peer: Peer, paths: Sequence[Path], *, own_aet: str) -> SentImages:
@@ -212,7 +212,7 @@ def _received(study: LabelledStudy) -> ReceivedInstance:
         body_part=str(image.BodyPartExamined),
         instance_number=int(image.InstanceNumber),
         acquired_at=study.made_at,
-        sha256=sha256(path.read_bytes()).hexdigest(),
+        sha256=sha256_of(path),
         size_bytes=path.stat().st_size,
         relative_path=path.name,
         calling_aet="",

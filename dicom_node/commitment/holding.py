@@ -1,12 +1,12 @@
 """Whether the node keeps instances that it is asked for: what is on disk decides, not only the index."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from storage.commitment_ledger import CommitmentLedger
 from storage.commitment_records import FailedReference, KeptCopy, Reference
+from storage.disk import sha256_of
 
 # Failure Reason (0008,1197), PS3.3 C.14.
 PROCESSING_FAILURE = 0x0110
@@ -43,7 +43,7 @@ class _Files:
             if copy.size_bytes > min(_HASHED_BYTES, self._left_bytes):
                 return True
             self._left_bytes -= copy.size_bytes
-            return hashlib.sha256(path.read_bytes()).hexdigest() == copy.sha256
+            return sha256_of(path) == copy.sha256
         except OSError:
             return False
 
