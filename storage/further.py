@@ -10,14 +10,12 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
 from storage.database import AnyRow
-from storage.instance_rows import earliest, instance_columns
+from storage.instance_rows import DEMOGRAPHICS, earliest, instance_columns
 from storage.lifecycle import State
 from storage.models import Instance, Patient, ResultObject, Series, Study, StudyAssociation, Use
 from storage.parents import CT
 from storage.records import ReceivedInstance, Recorded
 
-_CONTRADICTING = ("patient_name", "birth_date", "sex")
-"""Columns of a study where another value may be another patient's."""
 _DESCRIBING = {"accession_number": "accession_number", "description": "study_description"}
 """Columns of a study that an instance fills where they are empty, by what the instance calls them."""
 
@@ -28,7 +26,7 @@ _STANDING = (
         Study.patient_key,
         Patient.patient_id,
         Patient.issuer,
-        *(getattr(Study, column) for column in (*_CONTRADICTING, *_DESCRIBING)),
+        *(getattr(Study, column) for column in (*DEMOGRAPHICS, *_DESCRIBING)),
         Study.state,
         Study.has_late_instances,
         Study.has_identity_conflict,
@@ -102,7 +100,7 @@ def _says_the_same(row: AnyRow, instance: ReceivedInstance) -> bool:
     """Whether it is of the study's patient beyond doubt, and tells nothing that the study does not know."""
     if (row.patient_id, row.issuer) != (instance.patient.patient_id, instance.patient.issuer):
         return False
-    if any(getattr(instance, column) not in {"", getattr(row, column)} for column in _CONTRADICTING):
+    if any(getattr(instance, column) not in {"", getattr(row, column)} for column in DEMOGRAPHICS):
         return False
     return all(getattr(row, column) or not getattr(instance, said) for column, said in _DESCRIBING.items())
 

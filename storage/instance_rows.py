@@ -5,6 +5,9 @@ from datetime import datetime
 
 from storage.records import ReceivedInstance
 
+DEMOGRAPHICS = ("patient_name", "birth_date", "sex")
+"""Columns of a study where another value may be another patient's."""
+
 
 def instance_columns(instance: ReceivedInstance) -> dict[str, object]:
     """Columns of its row that it says itself."""

@@ -12,7 +12,7 @@ from storage.carrying import note_carried
 from storage.failpoints import reach
 from storage.further import record_further
 from storage.identity import Attribute, contradicting_demographics, contradicting_keys
-from storage.instance_rows import earliest, instance_columns
+from storage.instance_rows import DEMOGRAPHICS, earliest, instance_columns
 from storage.life import move
 from storage.lifecycle import Event
 from storage.link_models import ForeignPatient
@@ -68,7 +68,7 @@ class _Filed:
 
     def contradictions(self, instance: ReceivedInstance) -> tuple[Attribute, ...]:
         """What an instance says against the study; an empty value says nothing."""
-        known = Demographics(**{column: self.said[column] for column in _DEMOGRAPHICS})
+        known = Demographics(**{column: self.said[column] for column in DEMOGRAPHICS})
         keys = contradicting_keys(self.patient, instance.patient)
         return keys + contradicting_demographics(known, _demographics(instance))
 
@@ -92,18 +92,19 @@ class _Placing:
     by_study: dict[str, _Filed] = field(default_factory=dict)
 
 
-_DEMOGRAPHICS = ("patient_name", "birth_date", "sex")
-
-
 def record_batch(connection: Connection, batch: Sequence[ReceivedInstance], *, at: datetime) -> tuple[Recorded, ...]:
     """Store what is new of a batch and move the studies that it concerns.
 
     Returns:
         One answer for each instance, in the order of the batch.
     """
-    answers = record_further(connection, batch)
-    if answers is not None:
-        return answers
+    answers = record_further(connection, batch) or _record(connection, batch, at=at)
+    reach("index.before_commit")
+    return answers
+
+
+def _record(connection: Connection, batch: Sequence[ReceivedInstance], *, at: datetime) -> tuple[Recorded, ...]:
+    """`record_batch` for instances of any kind."""
     known = _look_up(connection, batch, at=at)
     placing = _Placing()
     answers = tuple(_place(instance, known, placing) for instance in batch)
@@ -115,7 +116,6 @@ def record_batch(connection: Connection, batch: Sequence[ReceivedInstance], *, a
         _take_in(connection, known.studies[study_uid], filed, at=at)
     study_ids = {uid: study.standing.study_id for uid, study in known.studies.items()}
     note_carried(connection, batch, study_ids=study_ids, at=at)
-    reach("index.before_commit")
     return answers
 
 

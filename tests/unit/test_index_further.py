@@ -14,6 +14,7 @@ from builders.clock import FakeClock
 from builders.index import JANE, NOON, SR, build_index, make_ready, received, view_of
 from storage import receiving
 from storage.database import open_engine, reading
+from storage.failpoints import arm
 from storage.lifecycle import State
 from storage.records import PatientKey, ReceivedInstance, Recorded
 
@@ -72,10 +73,16 @@ def test_short_way_and_long_way_leave_the_same_rows(batches: list[list[ReceivedI
 
 
 def test_plain_further_instances_go_the_short_way(tmp_path: Path) -> None:
-    """Without a look at patients, copies and results: that is what makes it fast."""
+    """Without a look at patients, copies and results: that is what makes it fast; a test may kill the node there too."""
     index = build_index(tmp_path, FakeClock())
     index.record_received([received(number=1, association="a.1")])
-    with mock.patch.object(receiving, "_look_up", side_effect=AssertionError("the long way")):
-        for number in range(2, 5):
-            assert index.record_received([received(number=number, association="a.1")]) == (Recorded.NEW,)
+    reached: list[str] = []
+    arm(reached.append)
+    try:
+        with mock.patch.object(receiving, "_look_up", side_effect=AssertionError("the long way")):
+            for number in range(2, 5):
+                assert index.record_received([received(number=number, association="a.1")]) == (Recorded.NEW,)
+    finally:
+        arm(None)
     assert view_of(index).instance_count == 4
+    assert reached == ["index.before_commit"] * 3
