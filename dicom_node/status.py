@@ -9,9 +9,10 @@ from config.settings import Peer, Settings
 from dicom_node.clock import Clock
 from dicom_node.commitment.words import alerts_of
 from dicom_node.destinations import RoleChoice, choices_of
-from storage.commitment_records import CommitmentCounts, Outage
+from storage.commitment_records import CommitmentCounts
 from storage.index import Index
 from storage.lifecycle import State
+from storage.outages import Outage
 from storage.records import ClassAnswer, Heartbeat
 
 SILENT_AFTER_S = 30.0

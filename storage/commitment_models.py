@@ -84,15 +84,3 @@ class InquiredObject(Base):
     inquiry_id: Mapped[int] = mapped_column(ForeignKey("commitment_inquiry.id"))
     sop_class_uid: Mapped[str] = mapped_column(Uid)
     sop_instance_uid: Mapped[str] = mapped_column(Uid)
-
-
-class DestinationOutage(Base):
-    """A destination that could not be reached at the last try."""
-
-    __tablename__ = "destination_outage"
-
-    destination: Mapped[str] = mapped_column(Text, primary_key=True)
-    since: Mapped[datetime] = mapped_column(UtcInstant)
-    tries: Mapped[int]
-    next_try_at: Mapped[datetime] = mapped_column(UtcInstant)
-    words: Mapped[str] = mapped_column(Text)

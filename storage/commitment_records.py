@@ -145,13 +145,3 @@ class KeptCopy:
     """Below the data folder."""
     size_bytes: int
     sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outage:
-    """A destination that could not be reached; until the next try nothing is sent to it."""
-
-    since: datetime
-    tries: int
-    next_try_at: datetime
-    words: str

@@ -1,14 +1,37 @@
 """Destinations that cannot be reached: all that waits for one of them waits together."""
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, Text, delete, insert, select, update
+from sqlalchemy.orm import Mapped, mapped_column
 
-from storage.commitment_models import DestinationOutage
-from storage.commitment_records import Outage
+from storage.columns import UtcInstant
 from storage.database import reading, writing
-from storage.models import Delivery, Progress
+from storage.models import Base, Delivery, Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """A destination that could not be reached; until the next try nothing is sent to it."""
+
+    since: datetime
+    tries: int
+    next_try_at: datetime
+    words: str
+
+
+class DestinationOutage(Base):
+    """A destination that could not be reached at the last try."""
+
+    __tablename__ = "destination_outage"
+
+    destination: Mapped[str] = mapped_column(Text, primary_key=True)
+    since: Mapped[datetime] = mapped_column(UtcInstant)
+    tries: Mapped[int]
+    next_try_at: Mapped[datetime] = mapped_column(UtcInstant)
+    words: Mapped[str] = mapped_column(Text)
 
 
 class OutageLedger:

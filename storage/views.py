@@ -6,7 +6,6 @@ from pathlib import Path
 from sqlalchemy import Connection, exists, func, or_, select
 
 from storage.commitment_models import Commitment, CommitmentObject
-from storage.commitment_records import Outage
 from storage.commitment_steps import COMMITMENT_COLUMNS, commitment_from_row
 from storage.database import AnyRow, AnySelect
 from storage.deliveries import file_from_row
@@ -29,7 +28,7 @@ from storage.models import (
     Study,
     Use,
 )
-from storage.outages import outages
+from storage.outages import Outage, outages
 from storage.records import (
     DeliveryView,
     Demographics,

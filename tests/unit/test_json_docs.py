@@ -25,8 +25,9 @@ from pipeline.findings import (
 )
 from pipeline.series_rules import SeriesRule, SourceRules
 from pipeline.survey import SeriesVerdict
-from storage.commitment_records import CommitmentCounts, DeliveryCommitment, Outage
+from storage.commitment_records import CommitmentCounts, DeliveryCommitment
 from storage.fetch_records import FoundPriorView, PriorFetchView
+from storage.outages import Outage
 from storage.patient_records import AssignmentView, MergeView, PatientStudy, PatientView
 from storage.records import (
     ClassAnswer,
