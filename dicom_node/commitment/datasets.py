@@ -1,6 +1,5 @@
 """Questions and reports of storage commitment as data sets (PS3.4 tables J.3-1 and J.3-2)."""
 
-import re
 from collections.abc import Iterator, Sequence
 
 from pydicom.dataset import Dataset
@@ -9,6 +8,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
     StorageCommitmentPushModelInstance,
 )
 
+from dicom_node.uids import is_uid
 from storage.commitment_records import CommitmentReport, FailedReference, Reference
 
 COMMITMENT_CLASS_UID = str(StorageCommitmentPushModel)
@@ -22,9 +22,6 @@ SOME_NOT_KEPT = 2
 MAXIMUM_REFERENCES = 20_000
 """Of one question or report; a CT study has some thousand images."""
 
-# PS3.5 9.1, leading zeros allowed: senders have them, and they do no harm to a text that is only compared.
-_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
-_UID_LENGTH = 64
 _PROCESSING_FAILURE = 0x0110
 
 
@@ -121,6 +118,6 @@ def _reference(item: Dataset) -> Reference:
 
 def _uid(dataset: Dataset, keyword: str) -> str:
     value = str(dataset.get(keyword) or "").rstrip("\0 ")
-    if len(value) > _UID_LENGTH or not _UID.fullmatch(value):
+    if not is_uid(value):
         raise BadContentError
     return value

@@ -1,15 +1,11 @@
 """Decodes text of data sets (PS3.5 6.1: Specific Character Set)."""
 
-import re
 from collections.abc import Sequence
 
 from dicom_node.character_sets import decoded_text
 from dicom_node.listen.errors import UidInvalidError, UidMissingError
+from dicom_node.uids import is_uid
 
-# PS3.5 9.1: components of digits with dots between, at most 64 characters. Leading zeros are not allowed there, but
-# senders have them, and they do no harm to a text that is only compared.
-_UID = re.compile(rb"[0-9]+(\.[0-9]+)+")
-_UID_LENGTH = 64
 _PADDING = " \0"
 _MAXIMUM_CHARACTERS = 1024
 # What no text of one line may hold, and PostgreSQL cannot (NUL).
@@ -23,12 +19,12 @@ def uid_from(value: bytes, name: str) -> str:
         UidMissingError: There is none.
         UidInvalidError: It breaks the grammar of PS3.5 9.1.
     """
-    stripped = value.rstrip(b"\0 ")
-    if not stripped:
+    uid = value.rstrip(b"\0 ").decode("ascii", "replace")
+    if not uid:
         raise UidMissingError(name)
-    if len(stripped) > _UID_LENGTH or not _UID.fullmatch(stripped):
+    if not is_uid(uid):
         raise UidInvalidError(name)
-    return stripped.decode("ascii")
+    return uid
 
 
 def terms_from(character_set: bytes) -> tuple[str, ...]:
