@@ -220,6 +220,9 @@ class ConnectionHandler(RequestHandler):
         except NodeError as error:
             services.log_cut(self.client_address, error.reason)
             return None
+        except OSError:
+            services.log_cut(self.client_address, "closed before it asked for an association")
+            return None
         finally:
             services.silent.remove(self.request)
 

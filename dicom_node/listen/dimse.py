@@ -18,7 +18,7 @@ from pynetdicom.dimse_messages import (
     N_SET_RQ,
     DIMSEMessage,
 )
-from pynetdicom.dimse_primitives import DimsePrimitiveType
+from pynetdicom.dimse_primitives import N_EVENT_REPORT, DimsePrimitiveType
 from pynetdicom.events import Event
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import PresentationContext
@@ -143,7 +143,9 @@ class ReceivingDimse(DIMSEServiceProvider):
     def send_msg(self, primitive: DimsePrimitiveType, context_id: int) -> None:
         """Queue an answer; whatever is queued after it, an abort too, reaches the peer after it."""
         super().send_msg(primitive, context_id)
-        self.is_receiving = False
+        is_report_of_ours = isinstance(primitive, N_EVENT_REPORT) and primitive.is_valid_request
+        if not is_report_of_ours:
+            self.is_receiving = False
 
     def handle_store(self, event: Event) -> int | Dataset:
         """Finish what arrived and answer the C-STORE: Success only when the object is durable (PS3.4 B.2.3)."""
