@@ -14,12 +14,13 @@ from pysqlite3.dbapi2 import sqlite_version
 from sqlalchemy.engine import make_url
 
 from config.settings import Peer, Settings
+from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import SystemClock
 from dicom_node.commitment.association import commitment_association
 from dicom_node.destinations import choices_of, classes_of
 from dicom_node.errors import NodeError
 from dicom_node.pack_store import PackStoreError, chosen_pack
-from dicom_node.peers import PeerUnreachableError, accepted_classes, echo
+from dicom_node.peers import accepted_classes, echo
 from dicom_node.retrieve.probe import probe
 from dicom_node.tls.survey import survey_certificates
 from pipeline.errors import ModelPackError, PlugInError
@@ -225,7 +226,9 @@ def check_commitment(peer: Peer, settings: Settings) -> CheckResult:
             pass
     except NodeError as error:
         return _failed(subject, error.reason)
-    own = f"{settings.node.ae_title} at port {settings.listen.port} of this machine"
+    listen = settings.listen
+    port = f"port {listen.port}" if listen.plain else f"TLS port {listen.tls.port}"
+    own = f"{settings.node.ae_title} at {port} of this machine"
     return _passed(subject, f"accepted; its reports come on an association of their own: it must know {own}")
 
 

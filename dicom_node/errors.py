@@ -5,7 +5,7 @@ NodeError
 ├── NotAskedError                a connection became no association (dicom_node.listen.errors)
 ├── CertificateError             a certificate or its key cannot be used (dicom_node.tls.errors)
 ├── InstanceRefusedError         a C-STORE ends with a failure status (dicom_node.listen.errors)
-├── PeerUnreachableError         a peer did not accept an association (dicom_node.peers)
+├── PeerUnreachableError         a peer did not accept an association (dicom_node.calling)
 ├── CommitmentRefusedError       a peer does not take a question for commitment (dicom_node.commitment.errors)
 ├── RetrieveError                a PACS did not give earlier studies (dicom_node.retrieve.errors)
 ├── NoStudyFoundError            a folder holds no DICOM (dicom_node.folders)

@@ -5,29 +5,30 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from hashlib import sha256
 
-from config.settings import Peer
+from config.settings import OutboxSettings, Peer
+from dicom_node.calling import ANSWER_TIMEOUT_S, PeerUnreachableError
 from dicom_node.clock import Clock
 from dicom_node.destinations import classes_of
 from dicom_node.peers import (
     AcceptedClass,
-    PeerUnreachableError,
     StoreAnswer,
     StoreConnection,
     Verdict,
     store_connection,
 )
 from storage.deliveries import WAITED_FOR_TRIES
+from storage.disk import sha256_of
 from storage.failpoints import reach
 from storage.index import Index
 from storage.records import ClassAnswer, DueDelivery, ResultFile
 
 logger = logging.getLogger(__name__)
 
-_ANSWER_TIMEOUT_S = 60.0
 _BATCH = 50
 """Deliveries of one association; the next sweep takes the rest."""
+
+SECONDS_PER_DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,15 @@ class BackOff:
         return wait_s * (0.8 + 0.4 * jitter)
 
 
+def back_off_from(outbox: OutboxSettings) -> BackOff:
+    """The pauses that [outbox] asks for."""
+    return BackOff(
+        first_s=outbox.first_retry_s,
+        maximum_s=outbox.maximum_retry_s,
+        give_up_after_s=outbox.give_up_after_days * SECONDS_PER_DAY,
+    )
+
+
 class Outbox:
     """Delivers to one destination; what it knows is in the index, so a restart loses nothing.
 
@@ -64,7 +74,7 @@ class Outbox:
         own_aet: str,
         back_off: BackOff,
         clock: Clock,
-        answer_timeout_s: float = _ANSWER_TIMEOUT_S,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
         """Send to one peer."""
         self._index = index
@@ -219,7 +229,7 @@ class Outbox:
 def damage_of(file: ResultFile) -> StoreAnswer | None:
     """Why the kept copy of an object is not sent; None if it is as it was made."""
     try:
-        is_whole = sha256(file.path.read_bytes()).hexdigest() == file.sha256
+        is_whole = sha256_of(file.path) == file.sha256
     except FileNotFoundError:
         words = "the kept copy is gone: run the study again with `dicom-node study retry UID`"
         return StoreAnswer(verdict=Verdict.REFUSED, words=words)

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from socket import socket
 
 from pydicom import dcmread
 from pydicom.uid import (
@@ -20,23 +19,17 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     SegmentationStorage,
 )
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.events import Event
 from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import by pynetdicom
 
 from config.settings import Peer
-from dicom_node.errors import NodeError
-from dicom_node.tls.calling import tls_arguments, tls_problem
-from dicom_node.tls.errors import CertificateError
+from dicom_node.calling import ANSWER_TIMEOUT_S, Call, PeerUnreachableError, called
 from storage.failpoints import reach
 
 logger = logging.getLogger(__name__)
-
-_CONNECT_TIMEOUT_S = 10
-_ANSWER_TIMEOUT_S = 60
-"""A PACS that is busy writing may take its time; one that is silent longer than this gets a fresh association."""
 
 _DEFLATABLE = frozenset(
     {
@@ -62,12 +55,6 @@ _CLASS_REFUSED = frozenset({0x0118, 0x0122})
 
 Not Error: Data Set does not match SOP Class (0xA9xx) and not Cannot understand (0xCxxx, both PS3.4 B.2.3): these are about
 the object, and an object that is wrong is to be seen, not hidden behind another one."""
-
-
-class PeerUnreachableError(NodeError):
-    """The peer did not accept an association; check its address, port, AE titles, and that it runs."""
-
-    retryable = True
 
 
 class Verdict(StrEnum):
@@ -195,7 +182,7 @@ def answer_from_status(status: int) -> StoreAnswer:
 
 @contextmanager
 def store_connection(
-    peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str], answer_timeout_s: float = _ANSWER_TIMEOUT_S
+    peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str], answer_timeout_s: float = ANSWER_TIMEOUT_S
 ) -> Iterator[StoreConnection]:
     """An association that offers the given storage SOP classes; released at the end.
 
@@ -210,48 +197,26 @@ def store_connection(
 
 @contextmanager
 def _association(
-    peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str], answer_timeout_s: float = _ANSWER_TIMEOUT_S
+    peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str], answer_timeout_s: float = ANSWER_TIMEOUT_S
 ) -> Iterator[Association]:
     """An association that the peer accepted; released at the end.
 
     It is not established where the peer refused every presentation context: pynetdicom then ends it by itself.
     """
-    ae = AE(ae_title=own_aet)
-    ae.connection_timeout = _CONNECT_TIMEOUT_S
-    ae.acse_timeout = _CONNECT_TIMEOUT_S
-    ae.dimse_timeout = answer_timeout_s
-    ae.network_timeout = answer_timeout_s
     contexts = [
         build_context(uid, [syntax]) for uid in dict.fromkeys(sop_class_uids) for syntax in _syntaxes(uid, peer)
     ]
-    sockets: list[socket] = []
-    try:
-        tls = tls_arguments(peer)
-    except CertificateError as error:
-        reason = f"{peer.name}: {error.reason}"
-        raise PeerUnreachableError(reason) from error
-    # pynetdicom 3.0.4 forgets a socket that the peer closed first without closing it.
-    association = ae.associate(
-        peer.host,
-        peer.port,
-        contexts,
-        ae_title=peer.ae_title,
-        tls_args=tls,
-        evt_handlers=[
-            (evt.EVT_CONN_OPEN, lambda event: sockets.append(event.assoc.dul.socket.socket)),
-            (evt.EVT_DATA_SENT, _handle_data_sent),
-        ],
+    call = Call(
+        own_aet=own_aet,
+        contexts=contexts,
+        handlers=[(evt.EVT_DATA_SENT, _handle_data_sent)],
+        answer_timeout_s=answer_timeout_s,
     )
-    try:
-        if not (association.is_established or association.rejected_contexts):
-            reason = f"{peer.name}: {tls_problem(tls) or _why_not_established(association)}"
+    with called(peer, call) as line:
+        if not (line.association.is_established or line.association.rejected_contexts):
+            reason = f"{peer.name}: {line.failure}"
             raise PeerUnreachableError(reason)
-        yield association
-    finally:
-        if association.is_established:
-            association.release()
-        for connection in sockets:
-            connection.close()
+        yield line.association
 
 
 def _handle_data_sent(event: Event) -> None:
@@ -281,12 +246,3 @@ def _answer(association: Association, sop_class_uid: str) -> AcceptedClass:
     ]
     refusal = "" if accepted else (reasons or ["it was not offered"])[0]
     return AcceptedClass(sop_class_uid=sop_class_uid, transfer_syntax_uids=tuple(accepted), refusal=refusal)
-
-
-def _why_not_established(association: Association) -> str:
-    """Why there is no association, as an administrator can act on it."""
-    if association.is_rejected:
-        return "rejected the association: check both AE titles and whether it knows this node"
-    if association.is_aborted:
-        return "aborted the association, or nobody answers at its address and port"
-    return "nobody answers at its address and port"

@@ -15,7 +15,7 @@ from dicom_node.counts import PeerCounts
 from dicom_node.dispatch import Dispatcher
 from dicom_node.engine import EngineLimits, LocalEngine
 from dicom_node.evidence import SeriesCount
-from dicom_node.outbox import BackOff, Outbox
+from dicom_node.outbox import Outbox, back_off_from
 from dicom_node.retrieve.association import StopSwitch
 from dicom_node.retrieve.count import count_images
 from dicom_node.retrieve.duty import fetchers
@@ -34,7 +34,6 @@ _LOOK_INTERVAL_S = 0.5
 _REFUSED_WAIT_S = 10
 _HEARTBEAT_S = 5
 _ASK_INTERVAL_S = 0.5
-_SECONDS_PER_DAY = 86_400
 _OWN_DUTIES = 5
 """Beside those for each peer; a few threads more harm nobody."""
 
@@ -144,11 +143,7 @@ def _counts(settings: Settings, clock: Clock, switch: StopSwitch) -> PeerCounts:
 
 def _outboxes(settings: Settings, index: Index, clock: Clock) -> tuple[Outbox, ...]:
     """One outbox for each peer that receives results."""
-    back_off = BackOff(
-        first_s=settings.outbox.first_retry_s,
-        maximum_s=settings.outbox.maximum_retry_s,
-        give_up_after_s=settings.outbox.give_up_after_days * _SECONDS_PER_DAY,
-    )
+    back_off = back_off_from(settings.outbox)
     return tuple(
         Outbox(
             index,

@@ -12,6 +12,7 @@ from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 
 from config.settings import Peer, Settings
+from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import Clock
 from dicom_node.commitment.association import AS_SCP, commitment_association
 from dicom_node.commitment.datasets import (
@@ -25,8 +26,7 @@ from dicom_node.commitment.errors import CommitmentRefusedError
 from dicom_node.commitment.holding import Holding, holding_of
 from dicom_node.commitment.same_association import report_on
 from dicom_node.commitment.scp import CommitmentScp
-from dicom_node.outbox import BackOff
-from dicom_node.peers import PeerUnreachableError
+from dicom_node.outbox import back_off_from
 from storage.commitment_ledger import CommitmentLedger
 from storage.commitment_records import Inquiry, InquiryState
 from storage.errors import StorageError
@@ -35,7 +35,6 @@ logger = logging.getLogger(__name__)
 
 _LOOK_S = 0.5
 _STORAGE_WAIT_S = 10.0
-_DAY_S = 86_400.0
 _BRING_AGAIN = frozenset({0x0110, 0x0213})
 """Processing failure, resource limitation (PS3.7 C): what may pass."""
 
@@ -50,11 +49,7 @@ class CommitmentReporter:
         self._scp = scp
         self._clock = clock
         self._random = random.Random()  # spreads retries, hides nothing
-        self._back_off = BackOff(
-            first_s=settings.outbox.first_retry_s,
-            maximum_s=settings.outbox.maximum_retry_s,
-            give_up_after_s=settings.outbox.give_up_after_days * _DAY_S,
-        )
+        self._back_off = back_off_from(settings.outbox)
 
     @contextmanager
     def running(self) -> Iterator[None]:

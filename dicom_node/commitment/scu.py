@@ -5,7 +5,7 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from pydicom.uid import generate_uid
@@ -15,7 +15,9 @@ from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.pdu import P_DATA_TF
 
 from config.settings import Peer, Settings
+from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import Clock
+from dicom_node.commitment.answers import Answer
 from dicom_node.commitment.association import commitment_association
 from dicom_node.commitment.datasets import (
     COMMITMENT_CLASS_UID,
@@ -24,16 +26,14 @@ from dicom_node.commitment.datasets import (
     question,
 )
 from dicom_node.commitment.errors import CommitmentRefusedError
-from dicom_node.commitment.reports import Answer, ReportTaker
+from dicom_node.commitment.reports import ReportTaker
 from dicom_node.errors import NodeError
-from dicom_node.outbox import BackOff
-from dicom_node.peers import PeerUnreachableError
+from dicom_node.outbox import SECONDS_PER_DAY, BackOff, back_off_from
 from storage.commitment_records import CommitmentTask
 from storage.index import Index
 
 logger = logging.getLogger(__name__)
 
-_DAY_S = 86_400.0
 _STAY_S = 10.0
 """How long the association is kept open for the report; most archives open one of their own for it."""
 _LOOK_S = 0.25
@@ -57,13 +57,11 @@ class CommitmentRules:
 def rules_from(settings: Settings) -> CommitmentRules:
     """The rules of [outbox]."""
     outbox = settings.outbox
-    give_up_after_s = outbox.commitment_give_up_after_days * _DAY_S
+    give_up_after_s = outbox.commitment_give_up_after_days * SECONDS_PER_DAY
     wait_s = outbox.commitment_wait_s
     return CommitmentRules(
-        silence=BackOff(first_s=wait_s, maximum_s=max(wait_s, _DAY_S), give_up_after_s=give_up_after_s),
-        failure=BackOff(
-            first_s=outbox.first_retry_s, maximum_s=outbox.maximum_retry_s, give_up_after_s=give_up_after_s
-        ),
+        silence=BackOff(first_s=wait_s, maximum_s=max(wait_s, SECONDS_PER_DAY), give_up_after_s=give_up_after_s),
+        failure=replace(back_off_from(outbox), give_up_after_s=give_up_after_s),
         maximum_resends=outbox.commitment_resends,
     )
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from time import monotonic, sleep
 
 from config import Peer, Settings, load_settings
+from dicom_node.calling import PeerUnreachableError
 from dicom_node.child import end_child, start_child
 from dicom_node.errors import NodeError
-from dicom_node.peers import PeerUnreachableError, echo
+from dicom_node.peers import echo
 
 AE_TITLE = "DICOMNODE"
 QUIET_PERIOD_S = 3.0

@@ -9,6 +9,7 @@ from pynetdicom import _config
 from pynetdicom.association import Association
 
 from config.settings import Settings
+from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import Clock, SystemClock
 from dicom_node.commitment.reporter import CommitmentReporter
 from dicom_node.commitment.scp import CommitmentScp
@@ -20,7 +21,6 @@ from dicom_node.listen.intake import Intake
 from dicom_node.listen.notices import NoticeScp
 from dicom_node.listen.ports import Ports, open_ports
 from dicom_node.listen.receive import Receiver
-from dicom_node.peers import PeerUnreachableError
 from dicom_node.service import notify_stopping, notify_watchdog
 from storage.database import open_engine
 from storage.errors import StorageError

@@ -8,23 +8,18 @@ from ssl import SSLSocket
 from threading import Lock, Timer
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from config.settings import Peer
-from dicom_node.peers import PeerUnreachableError
+from dicom_node.calling import CONNECT_TIMEOUT_S, Call, Line, PeerUnreachableError, called
 from dicom_node.retrieve.errors import ArchiveFailedError, ArchiveRefusesError, ArchiveSilentError
-from dicom_node.tls.calling import TlsArguments, tls_arguments, tls_problem
-from dicom_node.tls.errors import CertificateError
 
-_CONNECT_TIMEOUT_S = 10.0
 _AFTER_THE_LIMIT_S = 5.0
 _MAXIMUM_PDU_BYTES = 131_072
 """As the listener offers it: what comes by C-GET comes in as few pieces."""
-_NOBODY = "nobody answers at its address and port, or it aborted the association"
 _A_ABORT = bytes.fromhex("07 00 00000004 0000 00 00")
 """PS3.8 table 9-26: by the service user."""
 
@@ -117,66 +112,37 @@ def conversation(
         PeerUnreachableError: No association.
         ArchiveRefusesError: The PACS accepts none of what is offered.
     """
-    sockets: list[socket] = []
-    tls = _tls_of(peer)
-    association = _associate(peer, offer, own_aet=own_aet, limit_s=limit_s, opened=(tls, sockets))
-    talk = Conversation(association, peer, limit_s=limit_s, sockets=sockets)
-    timer = Timer(limit_s, talk.cut)
-    timer.daemon = True
-    try:
-        _require_established(association, peer, tls_problem(tls))
-        timer.start()
-        switch.watch(talk)
-        yield talk
-    finally:
-        timer.cancel()
-        switch.watch(None)
-        if association.is_established:
-            association.release()
-        for connection in sockets:
-            connection.close()
-
-
-def _tls_of(peer: Peer) -> TlsArguments:
-    try:
-        return tls_arguments(peer)
-    except CertificateError as error:
-        reason = f"{peer.name}: {error.reason}"
-        raise PeerUnreachableError(reason) from error
-
-
-def _associate(
-    peer: Peer, offer: Offer, *, own_aet: str, limit_s: float, opened: tuple[TlsArguments, list[socket]]
-) -> Association:
-    tls, sockets = opened
-    ae = AE(ae_title=own_aet)
-    ae.connection_timeout = min(_CONNECT_TIMEOUT_S, limit_s)
-    ae.acse_timeout = min(_CONNECT_TIMEOUT_S, limit_s)
-    # The timer ends the association; these only stand behind it.
-    ae.dimse_timeout = limit_s + _AFTER_THE_LIMIT_S
-    ae.network_timeout = limit_s + _AFTER_THE_LIMIT_S
-    # pynetdicom 3.0.4 forgets a socket that the peer closed first without closing it.
-    keep_socket = (evt.EVT_CONN_OPEN, lambda event: sockets.append(event.assoc.dul.socket.socket))
-    return ae.associate(
-        peer.host,
-        peer.query_port or peer.port,
-        list(offer.contexts),
-        max_pdu=_MAXIMUM_PDU_BYTES,
-        ae_title=peer.query_ae_title or peer.ae_title,
-        ext_neg=list(offer.roles),
-        tls_args=tls,
-        evt_handlers=[keep_socket, *offer.handlers],
+    call = Call(
+        own_aet=own_aet,
+        contexts=offer.contexts,
+        called_aet=peer.query_ae_title,
+        port=peer.query_port,
+        roles=offer.roles,
+        handlers=offer.handlers,
+        maximum_pdu_bytes=_MAXIMUM_PDU_BYTES,
+        connect_timeout_s=min(CONNECT_TIMEOUT_S, limit_s),
+        # The timer ends the association; this only stands behind it.
+        answer_timeout_s=limit_s + _AFTER_THE_LIMIT_S,
     )
+    with called(peer, call) as line:
+        talk = Conversation(line.association, peer, limit_s=limit_s, sockets=line.sockets)
+        timer = Timer(limit_s, talk.cut)
+        timer.daemon = True
+        try:
+            _require_established(line, peer)
+            timer.start()
+            switch.watch(talk)
+            yield talk
+        finally:
+            timer.cancel()
+            switch.watch(None)
 
 
-def _require_established(association: Association, peer: Peer, tls_problem_found: str) -> None:
-    if association.is_established:
+def _require_established(line: Line, peer: Peer) -> None:
+    if line.association.is_established:
         return
-    if association.rejected_contexts:
+    if line.association.rejected_contexts:
         reason = f"{peer.name}: does not offer this node query/retrieve: allow it there, or do not name it in query_retrieve and count_peer"
         raise ArchiveRefusesError(reason)
-    if association.is_rejected:
-        reason = f"{peer.name}: rejected the association: check both AE titles and whether it knows this node"
-        raise PeerUnreachableError(reason)
-    reason = f"{peer.name}: {tls_problem_found or _NOBODY}"
+    reason = f"{peer.name}: {line.failure}"
     raise PeerUnreachableError(reason)

@@ -9,7 +9,8 @@ from pydicom.uid import ComprehensiveSRStorage, ExplicitVRLittleEndian, Segmenta
 from builders.ports import free_port
 from builders.scripted_scp import scripted_scp
 from config.settings import Peer
-from dicom_node.peers import PeerUnreachableError, Verdict, accepted_classes, answer_from_status, echo, store_connection
+from dicom_node.calling import PeerUnreachableError
+from dicom_node.peers import Verdict, accepted_classes, answer_from_status, echo, store_connection
 
 
 def sr_file(folder: Path) -> Path:

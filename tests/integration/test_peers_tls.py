@@ -22,7 +22,8 @@ from builders.instances import ct_instance
 from builders.ports import free_port
 from builders.tls_listener import Site, make_site
 from config.settings import Peer
-from dicom_node.peers import PeerUnreachableError, Verdict, echo, store_connection
+from dicom_node.calling import PeerUnreachableError
+from dicom_node.peers import Verdict, echo, store_connection
 from dicom_node.retrieve.association import StopSwitch, conversation
 from dicom_node.retrieve.find import FIND_MODEL, FIND_OFFER
 

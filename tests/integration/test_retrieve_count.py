@@ -13,8 +13,8 @@ from builders.orthanc import AE_TITLE as ORTHANC_AE_TITLE
 from builders.orthanc import running_orthanc
 from builders.ports import free_port
 from config.settings import Peer
+from dicom_node.calling import PeerUnreachableError
 from dicom_node.evidence import WHOLE_STUDY, SeriesCount
-from dicom_node.peers import PeerUnreachableError
 from dicom_node.retrieve.association import StopSwitch
 from dicom_node.retrieve.count import count_images
 from dicom_node.retrieve.errors import ArchiveFailedError
