@@ -91,6 +91,8 @@ class ListenSettings(_Table):
     host: Host = "127.0.0.1"
     port: ListenPort = 11112
     """0 takes a free port: for tests and demonstrations."""
+    processes: Annotated[int, Field(ge=0, le=16)] = 0
+    """0: one for every two cores, at most 4."""
     plain: bool = True
     """Whether there is a port without TLS."""
     accept_unknown_callers: bool = False

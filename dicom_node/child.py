@@ -19,6 +19,7 @@ def start_child(
     environment: Mapping[str, str] | None = None,
     memory_limit_bytes: int = 0,
     folder: Path | None = None,
+    descriptors: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
     """Start a process that the kernel kills when this one ends, however it ends.
 
@@ -28,6 +29,7 @@ def start_child(
         environment: Its whole environment; None hands ours on.
         memory_limit_bytes: Limit of its address space (RLIMIT_AS); 0 is none.
         folder: Its working folder.
+        descriptors: That it keeps open, under the same numbers.
 
     Raises:
         OSError: The process could not be started.
@@ -41,7 +43,14 @@ def start_child(
             setrlimit(RLIMIT_AS, (memory_limit_bytes, memory_limit_bytes))
 
     return subprocess.Popen(
-        list(command), stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, cwd=folder, preexec_fn=prepare
+        list(command),
+        stdout=log,
+        stderr=log,
+        stdin=subprocess.DEVNULL,
+        env=environment,
+        cwd=folder,
+        preexec_fn=prepare,
+        pass_fds=tuple(descriptors),
     )
 
 

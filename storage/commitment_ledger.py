@@ -99,6 +99,11 @@ class CommitmentLedger:
         with reading(self._engine) as connection:
             return inquiries.next_due(connection, at=self._now())
 
+    def claim_inquiry(self, calling_aet: str, transaction_uid: str, *, until: datetime) -> Inquiry | None:
+        """An inquiry that nobody has tried to answer yet, for whoever answers it until then; None where there is none."""
+        with writing(self._engine) as connection:
+            return inquiries.claim(connection, calling_aet, transaction_uid, until=until)
+
     def copies_of(self, sop_instance_uids: Sequence[str]) -> dict[str, tuple[KeptCopy, ...]]:
         """Every stored copy of each of these instances; nothing for one that is not here."""
         with reading(self._engine) as connection:

@@ -244,14 +244,17 @@ class ResultStore:
 
 
 @contextmanager
-def lock_data_dir(data_dir: Path, role: str) -> Iterator[None]:
+def lock_data_dir(data_dir: Path, role: str) -> Iterator[int]:
     """Be the only process in a role on a data folder for as long as the block lasts.
 
-    The lock goes with the process, however it ends (flock(2)).
+    The lock goes with the process, however it ends (flock(2)), or with the last child that keeps its descriptor open.
 
     Args:
         data_dir: Made if it is missing.
         role: A word, such as listen or work.
+
+    Yields:
+        The descriptor of the lock.
 
     Raises:
         DataFolderInUseError: Another process is in this role.
@@ -264,7 +267,7 @@ def lock_data_dir(data_dir: Path, role: str) -> Iterator[None]:
         descriptor = os.open(data_dir / f"{role}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
         _lock_or_refuse(descriptor, role)
-        yield
+        yield descriptor
     finally:
         os.close(descriptor)
 

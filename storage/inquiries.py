@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from storage.commitment_models import CommitmentInquiry, InquiredObject
 from storage.commitment_records import Inquiry, InquiryOutcome, InquiryState, KeptCopy, Reference
+from storage.database import AnyRow
 from storage.models import Instance
 
 _MAXIMUM_OPEN = 1000
@@ -61,16 +62,23 @@ def next_due(connection: Connection, *, at: datetime) -> Inquiry | None:
         .order_by(CommitmentInquiry.next_try_at, CommitmentInquiry.id)
         .limit(1)
     ).one_or_none()
+    return _inquiry(connection, row) if row else None
+
+
+def claim(connection: Connection, calling_aet: str, transaction_uid: str, *, until: datetime) -> Inquiry | None:
+    """An inquiry that was not tried to be answered; it is due again at `until`."""
+    row = connection.execute(
+        select(CommitmentInquiry).where(
+            CommitmentInquiry.calling_aet == calling_aet,
+            CommitmentInquiry.transaction_uid == transaction_uid,
+            CommitmentInquiry.state == InquiryState.DUE,
+            CommitmentInquiry.tries == 0,
+        )
+    ).one_or_none()
     if row is None:
         return None
-    return Inquiry(
-        inquiry_id=row.id,
-        calling_aet=row.calling_aet,
-        transaction_uid=row.transaction_uid,
-        asked_at=row.asked_at,
-        tries=row.tries,
-        references=_references(connection, row.id),
-    )
+    connection.execute(update(CommitmentInquiry).where(CommitmentInquiry.id == row.id).values(next_try_at=until))
+    return _inquiry(connection, row)
 
 
 def copies_of(connection: Connection, sop_instance_uids: Sequence[str]) -> dict[str, tuple[KeptCopy, ...]]:
@@ -104,6 +112,17 @@ def end(connection: Connection, inquiry_id: int, state: InquiryState, *, at: dat
     )
     connection.execute(delete(InquiredObject).where(InquiredObject.inquiry_id.in_(old)))
     connection.execute(delete(CommitmentInquiry).where(CommitmentInquiry.id.in_(old)))
+
+
+def _inquiry(connection: Connection, row: AnyRow) -> Inquiry:
+    return Inquiry(
+        inquiry_id=row.id,
+        calling_aet=row.calling_aet,
+        transaction_uid=row.transaction_uid,
+        asked_at=row.asked_at,
+        tries=row.tries,
+        references=_references(connection, row.id),
+    )
 
 
 def _references(connection: Connection, inquiry_id: int) -> tuple[Reference, ...]:

@@ -52,6 +52,11 @@ def report(transaction_uid: str, kept: Sequence[Reference], not_kept: Sequence[F
     return dataset
 
 
+def event_type_of(not_kept: Sequence[FailedReference]) -> int:
+    """Event Type ID of a report (PS3.4 table J.3-2)."""
+    return SOME_NOT_KEPT if not_kept else ALL_KEPT
+
+
 def references_asked_for(information: Dataset) -> tuple[str, tuple[Reference, ...]]:
     """Transaction UID and instances of an N-ACTION, each instance once.
 

@@ -16,10 +16,9 @@ from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import Clock
 from dicom_node.commitment.association import AS_SCP, commitment_association
 from dicom_node.commitment.datasets import (
-    ALL_KEPT,
     COMMITMENT_CLASS_UID,
     COMMITMENT_INSTANCE_UID,
-    SOME_NOT_KEPT,
+    event_type_of,
     report,
 )
 from dicom_node.commitment.errors import CommitmentRefusedError
@@ -92,7 +91,7 @@ class CommitmentReporter:
     def _is_brought(self, inquiry: Inquiry, holding: Holding) -> bool:
         """Report on the association of the question if it is open and idle, else on a new one."""
         content = report(inquiry.transaction_uid, holding.kept, holding.not_kept)
-        event_type = SOME_NOT_KEPT if holding.not_kept else ALL_KEPT
+        event_type = event_type_of(holding.not_kept)
         association = self._scp.association_of(inquiry.calling_aet, inquiry.transaction_uid)
         status = report_on(association, content, event_type) if association else None
         if status is None:

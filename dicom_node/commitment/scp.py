@@ -55,6 +55,11 @@ class CommitmentScp:
         association = reference() if reference else None
         return association if association is not None and association.is_established else None
 
+    def open_questions(self) -> list[tuple[str, str]]:
+        """Calling AE title and transaction UID of the questions whose associations are open."""
+        with self._lock:
+            return list(self._open)
+
     def forget(self, calling_aet: str, transaction_uid: str) -> None:
         """The question was answered."""
         with self._lock:

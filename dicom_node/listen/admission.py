@@ -8,7 +8,7 @@ from enum import Enum
 
 from config.settings import Peer, Settings
 from dicom_node.clock import Clock
-from dicom_node.listen.limits import AssociationPlaces, Shortage
+from dicom_node.listen.limits import AssociationPlaces, Places, Shortage
 from dicom_node.listen.quiet import OncePerMinute
 from dicom_node.tls.certificates import Certificate
 
@@ -54,8 +54,14 @@ class Caller:
 class Admission:
     """Checks AE titles, certificates and places against the configuration."""
 
-    def __init__(self, settings: Settings, *, clock: Clock) -> None:
-        """Admit the configured senders, and everybody where the configuration says so."""
+    def __init__(self, settings: Settings, *, clock: Clock, places: Places | None = None) -> None:
+        """Admit the configured senders, and everybody where the configuration says so.
+
+        Args:
+            settings: Of the node.
+            clock: For the log.
+            places: For associations; None for as many as the configuration says.
+        """
         listen = settings.listen
         self._called_aet = settings.node.ae_title
         self._peers = {peer.ae_title: peer for peer in settings.peers}
@@ -63,7 +69,7 @@ class Admission:
         reporting = {peer.commitment_ae_title: peer for peer in settings.peers if peer.commitment_ae_title}
         self._known = reporting | self._peers
         self._is_open = listen.accept_unknown_callers
-        self._places = AssociationPlaces(
+        self.places = places or AssociationPlaces(
             total=listen.maximum_associations, per_address=listen.maximum_associations_per_address
         )
         self._quiet = OncePerMinute(clock)
@@ -88,7 +94,7 @@ class Admission:
         return _mistaken(self._known.get(calling_aet), caller) or self._without_place(caller.address, is_over)
 
     def _without_place(self, address: str, is_over: Callable[[], bool]) -> Rejection | None:
-        shortage = self._places.take(address, is_over=is_over)
+        shortage = self.places.take(address, is_over=is_over)
         return _SHORTAGES[shortage] if shortage else None
 
     def may_store(self, calling_aet: str) -> bool:

@@ -3,8 +3,7 @@
 import logging
 import socket
 import sys
-from dataclasses import dataclass
-from threading import Event, current_thread
+from threading import current_thread
 from typing import Any
 
 from pynetdicom import evt
@@ -14,20 +13,14 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from config.settings import ListenSettings
-from dicom_node.clock import Clock
-from dicom_node.commitment.scp import CommitmentScp
 from dicom_node.errors import NodeError
 from dicom_node.listen.admission import Admission, Caller, Rejection
-from dicom_node.listen.carrying import AssociationLedger
 from dicom_node.listen.contexts import build_report_contexts
 from dicom_node.listen.dimse import ReceivingDimse
 from dicom_node.listen.guard import GuardedAssociation
-from dicom_node.listen.limits import SilentConnections
-from dicom_node.listen.notices import NoticeScp
 from dicom_node.listen.opening import Handshake, Opening, open_connection
-from dicom_node.listen.quiet import OncePerMinute
-from dicom_node.listen.receive import Receiver
+from dicom_node.listen.processes import ReceivingProcesses
+from dicom_node.listen.services import Services
 from dicom_node.listen.tls import TlsPort
 from dicom_node.listen.transport import BoundedSocket, prepare, wait_for_close
 from dicom_node.listen.upper_layer import BulkUpperLayer
@@ -93,12 +86,14 @@ class ListenServer(ThreadedAssociationServer):
         address: tuple[str, int],
         contexts: list[PresentationContext],
         *,
-        services: "Services",
+        services: Services,
         tls: TlsPort | None = None,
     ) -> None:
         """Bind and listen, with TLS or without; OSError if the address cannot be had."""
         self.services = services
         self.tls = tls
+        self.others: ReceivingProcesses | None = None
+        """Further processes, which take connections off this one."""
         self.request_queue_size = services.listen.backlog
         super().__init__(ae, address, ae.ae_title, contexts, request_handler=ConnectionHandler)
         # AssociationServer.shutdown takes it out again.
@@ -107,26 +102,41 @@ class ListenServer(ThreadedAssociationServer):
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """Accept a connection; where that fails for want of descriptors, not again and again without a pause."""
         try:
-            connection, address = super().get_request()
+            return super().get_request()
         except OSError:
             self.services.stopping.wait(_ACCEPT_PAUSE_S)
             raise
-        if self.tls is None:
-            return connection, address
+
+    def process_request(self, request: Connection, client_address: Any) -> None:
+        """Give the connection to the process that serves the fewest; here it gets a thread of its own."""
+        if not isinstance(request, socket.socket):
+            return
+        if self.others and self.others.took(
+            request, client_address, has_tls=self.tls is not None, open_here=len(self.services.connections)
+        ):
+            request.close()
+            return
+        self._serve(request, client_address)
+
+    def _serve(self, connection: socket.socket, address: tuple[str, int]) -> None:
+        """Serve it in a thread; of too many that do not say a word the oldest is cut for it."""
         try:
-            return self.tls.wrap(connection), address
+            secured = self.tls.wrap(connection) if self.tls else connection
         except OSError:
             # Closed by the peer meanwhile.
             connection.close()
-            raise
+            return
+        if loser := self.services.silent.add(secured, address[0]):
+            self.services.log_cut((loser, 0), "too many connections that do not speak")
+        super().process_request(secured, address)
 
-    def process_request(self, request: Connection, client_address: Any) -> None:
-        """Give the connection a thread of its own; of too many that do not say a word the oldest is cut for it."""
-        if isinstance(request, socket.socket):
-            loser = self.services.silent.add(request, client_address[0])
-            if loser:
-                self.services.log_cut((loser, 0), "too many connections that do not speak")
-        super().process_request(request, client_address)
+    def process_request_thread(self, request: Connection, client_address: Any) -> None:
+        """Serve a connection to its end."""
+        self.services.connections.begin()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.services.connections.end()
 
     def shutdown_request(self, request: Connection) -> None:
         """Say that nothing more comes, give the peer a moment to close first (PS3.8 9.2.3, Sta13), close."""
@@ -139,44 +149,6 @@ class ListenServer(ThreadedAssociationServer):
         kind, _, trace = sys.exc_info()
         if kind:
             logger.error("connection from %s ended: %s", client_address[0], failure_in_short(kind, trace))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Answerers:
-    """Who answers what is neither C-STORE nor C-ECHO."""
-
-    notices: NoticeScp
-    commitment: CommitmentScp
-
-
-class Services:
-    """What every connection needs."""
-
-    def __init__(
-        self,
-        admission: Admission,
-        receiver: Receiver,
-        *,
-        ledger: AssociationLedger,
-        answerers: Answerers,
-        listen: ListenSettings,
-        clock: Clock,
-    ) -> None:
-        """Hand these to every connection."""
-        self.listen = listen
-        self.admission = admission
-        self.receiver = receiver
-        self.ledger = ledger
-        self.answerers = answerers
-        self.clock = clock
-        self.stopping = Event()
-        self.silent = SilentConnections(listen.maximum_silent_connections)
-        self._quiet = OncePerMinute(clock)
-
-    def log_cut(self, address: tuple[str, int], why: str) -> None:
-        """Log a connection that became no association, once a minute for each address and reason."""
-        if self._quiet.passes((address[0], why)):
-            logger.warning("connection from %s cut: %s", address[0], why)
 
 
 class ConnectionHandler(RequestHandler):
@@ -198,10 +170,10 @@ class ConnectionHandler(RequestHandler):
         association.guard(BulkUpperLayer(association, dimse))
         association.set_socket(BoundedSocket(association, self.request, first_pdu=opening.first_pdu))
         association.bind(evt.EVT_C_STORE, dimse.handle_store)
-        association.bind(evt.EVT_N_CREATE, services.answerers.notices.handle_create)
-        association.bind(evt.EVT_N_SET, services.answerers.notices.handle_set)
-        association.bind(evt.EVT_N_ACTION, services.answerers.commitment.handle_action)
-        association.bind(evt.EVT_N_EVENT_REPORT, services.answerers.commitment.handle_report)
+        association.bind(evt.EVT_N_CREATE, services.notices.handle_create)
+        association.bind(evt.EVT_N_SET, services.notices.handle_set)
+        association.bind(evt.EVT_N_ACTION, services.commitment.handle_action)
+        association.bind(evt.EVT_N_EVENT_REPORT, services.commitment.handle_report)
         started_at_s = services.clock.monotonic()
         association.start()
         association.join()

@@ -19,18 +19,13 @@ class AssociationLedger:
     """
 
     def __init__(self, index: Index) -> None:
-        """Begin with none; what an earlier run of the listener left open has ended with it.
-
-        Raises:
-            StorageError: The index cannot be written.
-        """
+        """Begin with none."""
         self._index = index
         self._run = secrets.token_hex(8)
         self._numbers = count(1)
         self._lock = Lock()
         self._open: set[str] = set()
         self._unwritten_ends: dict[str, bool] = {}
-        index.end_all_associations()
 
     def begin(self) -> str:
         """A name for an association that begins; no other ever has it."""

@@ -10,6 +10,7 @@ from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import by pynetdicom
 
+from config.settings import Settings
 from dicom_node.commitment.datasets import COMMITMENT_CLASS_UID
 from dicom_node.listen.notices import NOTICE_CLASSES
 
@@ -26,6 +27,14 @@ def accepted_transfer_syntaxes() -> list[str]:
     """All that pynetdicom names, the preferred first: objects are kept as they come, nothing is decoded."""
     others = [uid for uid in ALL_TRANSFER_SYNTAXES if uid not in {*_FIRST, *_LAST}]
     return [str(uid) for uid in (*_FIRST, *others, *_LAST)]
+
+
+def contexts_of(settings: Settings) -> list[PresentationContext]:
+    """What the listener accepts with these settings."""
+    return build_contexts(
+        with_notices=settings.listen.accept_notifications,
+        with_commitment=settings.listen.answer_storage_commitment or bool(settings.committers),
+    )
 
 
 def build_contexts(*, with_notices: bool = False, with_commitment: bool = False) -> list[PresentationContext]:

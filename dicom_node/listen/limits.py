@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from threading import Lock
+from typing import Protocol
 
 from config.settings import ListenSettings
 
@@ -16,6 +17,18 @@ class Shortage(Enum):
 
     TOTAL = "total"
     ADDRESS = "address"
+
+
+class Places(Protocol):
+    """Gives out places for associations."""
+
+    def take(self, address: str, *, is_over: Callable[[], bool]) -> Shortage | None:
+        """Take a place; why there is none otherwise.
+
+        Args:
+            address: Of the peer.
+            is_over: Whether the association has ended: its place is free then, without anybody giving it back.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +50,7 @@ class AssociationPlaces:
         self._lock = Lock()
 
     def take(self, address: str, *, is_over: Callable[[], bool]) -> Shortage | None:
-        """Take a place; why there is none otherwise.
-
-        Args:
-            address: Of the peer.
-            is_over: Whether the association has ended: its place is free then, without anybody giving it back.
-        """
+        """See Places."""
         with self._lock:
             self._taken = [place for place in self._taken if not place.is_over()]
             if len(self._taken) >= self._total:

@@ -1,7 +1,7 @@
 """The ports of the listener, with TLS and without."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -10,11 +10,13 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from config.settings import Settings
-from dicom_node.listen.association import ListenServer, Services
-from dicom_node.listen.contexts import build_contexts
+from dicom_node.listen.association import ListenServer
+from dicom_node.listen.contexts import contexts_of
 from dicom_node.listen.errors import ListenError
 from dicom_node.listen.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from dicom_node.listen.processes import ReceivingProcesses
 from dicom_node.listen.self_call import SelfCall
+from dicom_node.listen.services import Services
 from dicom_node.listen.tls import TlsPort
 
 _ACCEPT_POLL_S = 0.1
@@ -38,7 +40,8 @@ class Ports:
         clock, listen = services.clock, settings.listen
         self._self_call = SelfCall(settings, folder, aet=services.admission.probe_aet, now=clock.now())
         self.tls = TlsPort(listen.tls, clock=clock, self_call=self._self_call) if listen.tls.enabled else None
-        ae = _application_entity(settings)
+        self._others: ReceivingProcesses | None = None
+        ae = application_entity(settings)
         try:
             if listen.plain:
                 self._servers.append(_bound(ae, settings, services, port=listen.port))
@@ -53,6 +56,12 @@ class Ports:
         for server in self._servers:
             name = "accept TLS" if server.tls else "accept"
             Thread(target=server.serve_forever, args=(_ACCEPT_POLL_S,), name=name, daemon=True).start()
+
+    def share_with(self, others: ReceivingProcesses) -> None:
+        """Give connections to further processes from now on."""
+        self._others = others
+        for server in self._servers:
+            server.others = others
 
     def close(self) -> None:
         """Accept no more; associations go on."""
@@ -86,10 +95,11 @@ class Ports:
         Raises:
             PeerUnreachableError: One does not answer.
         """
-        for server, port in zip(self._servers, self.open, strict=True):
-            tls = server.tls
-            call = self._self_call.tls(port, tls.fingerprint) if tls else self._self_call.plain(port)
-            call()
+        with self._others.held() if self._others else nullcontext():
+            for server, port in zip(self._servers, self.open, strict=True):
+                tls = server.tls
+                call = self._self_call.tls(port, tls.fingerprint) if tls else self._self_call.plain(port)
+                call()
 
     def _close_sockets(self) -> None:
         for server in self._servers:
@@ -97,15 +107,30 @@ class Ports:
 
 
 @contextmanager
-def open_ports(settings: Settings, services: Services) -> Iterator[Ports]:
-    """Ports that accept."""
-    with TemporaryDirectory(prefix="dicom-node-listen-") as folder:
-        ports = Ports(settings, services, folder=Path(folder))
+def open_ports(
+    settings: Settings, services: Services, *, lock_descriptor: int
+) -> Iterator[tuple[Ports, ReceivingProcesses]]:
+    """Ports that accept, and the further processes that serve connections.
+
+    Args:
+        settings: Of the node.
+        services: Of this process.
+        lock_descriptor: Of the lock of the data folder.
+    """
+    with TemporaryDirectory(prefix="dicom-node-listen-") as name:
+        folder = Path(name)
+        ports = Ports(settings, services, folder=folder)
+        others = ReceivingProcesses(
+            settings, services.admission.places, clock=services.clock, folder=folder, descriptors=[lock_descriptor]
+        )
+        others.start()
+        ports.share_with(others)
         ports.start()
-        yield ports
+        yield ports, others
 
 
-def _application_entity(settings: Settings) -> AE:
+def application_entity(settings: Settings) -> AE:
+    """The node as pynetdicom sees it."""
     ae = AE(ae_title=settings.node.ae_title)
     ae.maximum_pdu_size = settings.listen.maximum_pdu_bytes
     ae.network_timeout = settings.listen.network_timeout_s
@@ -120,11 +145,7 @@ def _bound(ae: AE, settings: Settings, services: Services, *, port: int, tls: Tl
     """A server on its address; its presentation contexts are shared by all associations."""
     host = settings.listen.host
     address = f"{host} {port}"
-    contexts = build_contexts(
-        with_notices=settings.listen.accept_notifications,
-        with_commitment=settings.listen.answer_storage_commitment or bool(settings.committers),
-    )
     try:
-        return ListenServer(ae, (host, port), contexts, services=services, tls=tls)
+        return ListenServer(ae, (host, port), contexts_of(settings), services=services, tls=tls)
     except OSError as exc:
         raise ListenError(address, exc.strerror or type(exc).__name__) from exc

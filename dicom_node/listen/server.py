@@ -2,25 +2,21 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from threading import Event
 
 from pynetdicom import _config
-from pynetdicom.association import Association
 
 from config.settings import Settings
 from dicom_node.calling import PeerUnreachableError
-from dicom_node.clock import Clock, SystemClock
+from dicom_node.clock import SystemClock
 from dicom_node.commitment.reporter import CommitmentReporter
-from dicom_node.commitment.scp import CommitmentScp
-from dicom_node.listen.admission import Admission
-from dicom_node.listen.association import Answerers, Services
 from dicom_node.listen.carrying import AssociationLedger
-from dicom_node.listen.dimse import ReceivingDimse
-from dicom_node.listen.intake import Intake
-from dicom_node.listen.notices import NoticeScp
+from dicom_node.listen.finishing import FINISH_OBJECTS_S, finish_objects
 from dicom_node.listen.ports import Ports, open_ports
-from dicom_node.listen.receive import Receiver
+from dicom_node.listen.processes import ReceivingProcesses
+from dicom_node.listen.services import Services
 from dicom_node.service import notify_stopping, notify_watchdog
 from storage.database import open_engine
 from storage.errors import StorageError
@@ -32,8 +28,8 @@ from storage.migrations import migrate
 logger = logging.getLogger(__name__)
 
 _HEARTBEAT_S = 5.0
-_FINISH_OBJECTS_S = 10.0
-_FINISH_POLL_S = 0.02
+_ENDING_S = 3.0
+"""That a further process may take beyond the time for its objects."""
 
 
 def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], None]) -> None:
@@ -52,7 +48,7 @@ def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], N
     # pynetdicom's own log handlers render every message with its identifiers, even where nobody reads it.
     _config.LOG_HANDLER_LEVEL = "none"
     clock = SystemClock()
-    with lock_data_dir(settings.data_dir, "listen"):
+    with lock_data_dir(settings.data_dir, "listen") as lock:
         refuse_lost_index(settings.database_url, settings.data_dir)
         migrate(settings.database_url)
         with (
@@ -60,51 +56,32 @@ def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], N
             closing(Index(open_engine(settings.database_url), now=clock.now)) as index,
         ):
             swept = store.sweep()
-            receiver = Receiver(settings, store, Intake(store, index), clock=clock)
-            services = Services(
-                Admission(settings, clock=clock),
-                receiver,
-                ledger=AssociationLedger(index),
-                answerers=Answerers(notices=NoticeScp(index), commitment=CommitmentScp(settings, index.commitments)),
-                listen=settings.listen,
-                clock=clock,
-            )
-            reporter = CommitmentReporter(settings, index.commitments, services.answerers.commitment, clock=clock)
-            with _serving(settings, services) as ports, reporter.running():
+            # What an earlier run left open has ended with it.
+            index.end_all_associations()
+            services = Services(settings, store, index, clock=clock)
+            reporter = CommitmentReporter(settings, index.commitments, services.commitment, clock=clock)
+            with _serving(settings, services, lock=lock) as (ports, others), reporter.running():
                 _log_start(settings, ports, swept=swept)
                 on_ready(ports.open[0])
-                _beat_until(stop, lambda: _beat(settings, index, services.ledger, ports))
+                _beat_until(stop, lambda: _beat(settings, index, services.ledger, ports, others))
                 notify_stopping("finishing the objects that are arriving")
     logger.info("listener stopped")
 
 
 @contextmanager
-def _serving(settings: Settings, services: Services) -> Iterator[Ports]:
-    """Accept associations for as long as the block lasts; the ports."""
-    with open_ports(settings, services) as ports:
+def _serving(settings: Settings, services: Services, *, lock: int) -> Iterator[tuple[Ports, ReceivingProcesses]]:
+    """Accept associations for as long as the block lasts; the ports, and the processes that help."""
+    with open_ports(settings, services, lock_descriptor=lock) as (ports, others):
         try:
-            yield ports
+            yield ports, others
         finally:
             services.stopping.set()
             ports.close()
-            _finish_objects(ports, services.clock)
+            with ThreadPoolExecutor(1) as executor:
+                executor.submit(others.stop, within_s=FINISH_OBJECTS_S + _ENDING_S)
+                finish_objects(lambda: ports.active_associations, services.clock)
             for association in ports.active_associations:
                 association.abort()
-
-
-def _finish_objects(ports: Ports, clock: Clock) -> None:
-    """Wait until no object is arriving any more, not for ever."""
-    ends_at_s = clock.monotonic() + _FINISH_OBJECTS_S
-    never = Event()
-    while any(_is_receiving(association) for association in ports.active_associations):
-        if clock.monotonic() > ends_at_s:
-            logger.warning("stopped with objects still arriving; their senders were not told Success")
-            return
-        never.wait(_FINISH_POLL_S)
-
-
-def _is_receiving(association: Association) -> bool:
-    return isinstance(association.dimse, ReceivingDimse) and association.dimse.is_receiving
 
 
 def _beat_until(stop: Event, beat: Callable[[], None]) -> None:
@@ -115,9 +92,12 @@ def _beat_until(stop: Event, beat: Callable[[], None]) -> None:
             return
 
 
-def _beat(settings: Settings, index: Index, ledger: AssociationLedger, ports: Ports) -> None:
+def _beat(
+    settings: Settings, index: Index, ledger: AssociationLedger, ports: Ports, others: ReceivingProcesses
+) -> None:
     """Leave a sign of life, once the listener answered itself and the index took a write."""
     ledger.beat()
+    others.look_after()
     ports.look_at_certificates()
     try:
         ports.probe()

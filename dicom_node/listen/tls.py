@@ -23,8 +23,13 @@ State = tuple[tuple[int, int, int] | None, ...]
 class TlsPort:
     """The context that new connections get; those that are open keep theirs."""
 
-    def __init__(self, tls: ListenTlsSettings, *, clock: Clock, self_call: SelfCall) -> None:
+    def __init__(self, tls: ListenTlsSettings, *, clock: Clock, self_call: SelfCall | None = None) -> None:
         """Read the certificates.
+
+        Args:
+            tls: With a certificate.
+            clock: For periods of validity.
+            self_call: Whose certificate is accepted too; None where the listener does not call itself.
 
         Raises:
             CertificateError: They cannot be used: the listener does not start.
@@ -70,7 +75,8 @@ class TlsPort:
 
     def _load(self) -> tuple[ssl.SSLContext, Certificate]:
         now = self._clock.now()
-        context = server_context(self._tls, now=now, also_trusted=self._self_call.certificate)
+        also_trusted = self._self_call.certificate if self._self_call else None
+        context = server_context(self._tls, now=now, also_trusted=also_trusted)
         return context, own_certificate(self._tls, now=now)
 
     def _state(self) -> State:

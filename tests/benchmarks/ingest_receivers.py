@@ -5,19 +5,23 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from builders.deadline import until
 from builders.ports import free_port
+from builders.receiving_processes import children_of
 from builders.storescp import _listens as listens
 from config.settings import Peer
 
 AE_TITLE = "RECEIVER"
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _STARTED_WITHIN_S = 60
+_REST_S = 0.5
 
 NODE_CONFIGURATION = """
 [node]
@@ -25,6 +29,7 @@ ae_title = "{aet}"
 data_dir = "{folder}/data"
 [listen]
 port = {port}
+processes = {processes}
 accept_unknown_callers = true
 [storage]
 free_floor_bytes = 0
@@ -54,16 +59,34 @@ class Running:
     pid: int
 
     def cpu_s(self) -> float:
-        """CPU time that it used so far, user and system."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        # proc(5): utime, stime, and those of children that ended, fields 14 to 17.
-        return sum(int(field) for field in fields[11:15]) / _TICKS_PER_S
+        """CPU time that it used so far with its children, user and system."""
+        return sum(_cpu_s(pid) for pid in self._pids())
 
     def rss_mib(self) -> float:
-        """Largest resident memory so far."""
-        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
-        line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
+        """Largest resident memory so far of it and its children, added up."""
+        return sum(_rss_mib(pid) for pid in self._pids())
+
+    def _pids(self) -> list[int]:
+        return [self.pid, *children_of(self.pid)]
+
+
+def _rests(receiver: Running) -> bool:
+    """Whether it uses no CPU time: all of its processes have started."""
+    before_s = receiver.cpu_s()
+    time.sleep(_REST_S)
+    return receiver.cpu_s() - before_s < _REST_S / 10
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    # proc(5): utime, stime, and those of children that ended, fields 14 to 17.
+    return sum(int(field) for field in fields[11:15]) / _TICKS_PER_S
+
+
+def _rss_mib(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 1024
 
 
 @contextmanager
@@ -84,7 +107,9 @@ def running(receiver: Receiver, folder: Path) -> Iterator[Running | None]:
     ):
         try:
             until(lambda: listens(peer), within_s=_STARTED_WITHIN_S, what=f"{receiver.name} listens")
-            yield Running(port=port, pid=process.pid)
+            started = Running(port=port, pid=process.pid)
+            until(lambda: _rests(started), within_s=_STARTED_WITHIN_S, what=f"{receiver.name} has started whole")
+            yield started
         finally:
             process.terminate()
     shutil.rmtree(folder, ignore_errors=True)
@@ -100,7 +125,8 @@ def receivers(programs: Path) -> list[Receiver]:
         return lambda folder, port: _installed("storescp", *options, "-od", str(folder), str(port))
 
     return [
-        Receiver(name="node", share=1, is_durable=True, command=_node),
+        Receiver(name="node", share=1, is_durable=True, command=partial(_node, processes=1)),
+        Receiver(name="node_two_processes", share=1, is_durable=True, command=partial(_node, processes=2)),
         Receiver(name="c_write", share=1, is_durable=False, command=c_program("write")),
         Receiver(name="c_fsync", share=1, is_durable=True, command=c_program("fsync")),
         Receiver(name="c_durable", share=1, is_durable=True, command=c_program("durable")),
@@ -124,9 +150,11 @@ def _nodelay(receiver: Receiver) -> Receiver:
 _TUNED = {"StoreMD5ForAttachments": False, "SyncStorageArea": False, "StorageCompression": False}
 
 
-def _node(folder: Path, port: int) -> list[str]:
+def _node(folder: Path, port: int, *, processes: int) -> list[str]:
     configuration = folder / "node.toml"
-    configuration.write_text(NODE_CONFIGURATION.format(aet=AE_TITLE, folder=folder, port=port), encoding="utf-8")
+    configuration.write_text(
+        NODE_CONFIGURATION.format(aet=AE_TITLE, folder=folder, port=port, processes=processes), encoding="utf-8"
+    )
     return [sys.executable, "-m", "dicom_node", "--config", str(configuration), "listen"]
 
 

@@ -24,6 +24,7 @@ from builders.delivered import BACK_OFF, add_result
 from builders.instances import ct_instance
 from builders.listener import AE_TITLE, SENDER, listener_settings, running_listener, send
 from builders.ports import free_port
+from builders.receiving_processes import listener_of_two, sockets_of
 from config.settings import Peer, Settings
 from dicom_node.clock import SystemClock
 from dicom_node.commitment.scu import CommitmentScu, rules_from
@@ -142,6 +143,19 @@ def test_a_caller_that_stays_gets_its_report_on_the_same_association(tmp_path: P
     assert content.TransactionUID == "2.25.1"
     assert named(content, "ReferencedSOPSequence") == [uid for _, uid in images]
     assert "FailedSOPSequence" not in content
+
+
+def test_a_caller_of_a_further_process_gets_its_report_on_the_same_association(tmp_path: Path) -> None:
+    """The first of two callers at a time is served by the listener itself, the second by the other process."""
+    first, second = Modality(), Modality()
+    with listener_of_two(settings_of(tmp_path, sender())) as (listener, child):
+        images = sent(listener.port)
+        with asking(listener.port, first) as one, asking(listener.port, second) as other:
+            assert sockets_of(child) == 1
+            assert [ask(one, "2.25.11", images[0]), ask(other, "2.25.12", images[1])] == [0x0000] * 2
+            contents = [modality.next_report()[1] for modality in (first, second)]
+            assert other.send_c_store(ct_instance(9, study=STUDY)).Status == 0x0000
+    assert [named(content, "ReferencedSOPSequence") for content in contents] == [[images[0][1]], [images[1][1]]]
 
 
 def test_a_caller_that_left_is_called_and_told_what_is_not_kept(tmp_path: Path) -> None:

@@ -16,8 +16,7 @@ from builders.instances import ct_instance, encoded
 from builders.listener import STARTED_WITHIN_S, association, listener_settings, running_listener, send
 from builders.raw_peer import A_ABORT, P_DATA, RawPeer, p_data, status_of, store_command
 from dicom_node.clock import SystemClock
-from dicom_node.listen import run_listener
-from dicom_node.listen import server as server_module
+from dicom_node.listen import finishing, run_listener
 from dicom_node.listen.errors import ListenError
 from storage.database import open_engine
 from storage.errors import DataFolderInUseError
@@ -85,7 +84,7 @@ def test_object_that_is_arriving_is_finished_before_the_stop(tmp_path: Path) -> 
 
 def test_object_that_never_ends_does_not_hold_up_the_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """After its time the association is aborted; the sender was not told Success."""
-    monkeypatch.setattr(server_module, "_FINISH_OBJECTS_S", 0.2)
+    monkeypatch.setattr(finishing, "FINISH_OBJECTS_S", 0.2)
     ports, stop = queue.SimpleQueue[int](), threading.Event()
     with ThreadPoolExecutor(1) as executor:
         ended = executor.submit(run_listener, listener_settings(tmp_path), stop=stop, on_ready=ports.put)

@@ -15,6 +15,7 @@ from builders.deadline import until
 from builders.instances import ct_instance
 from builders.listener import RunningListener, association, running_listener, send
 from builders.raw_peer import RawPeer
+from builders.receiving_processes import listener_of_two, sockets_of
 from builders.tls_listener import Site, make_site, tls_association, tls_listener
 from config.settings import Peer, Settings
 from dicom_node.tls.errors import CertificateError
@@ -68,6 +69,17 @@ def test_both_ports_work_beside_each_other(site: Site, tmp_path: Path) -> None:
         assert send(running.port, ct_instance()) == [0x0000]
         with tls_association(settings.listen.tls.port, site.client(site.modality)) as opened:
             assert opened.send_c_store(ct_instance(2)).Status == 0x0000
+        assert len(running.stored()) == 2
+
+
+def test_every_receiving_process_serves_the_tls_port(site: Site, tmp_path: Path) -> None:
+    """The listener hands a connection on before its handshake."""
+    settings = site.settings(tmp_path, plain=True)
+    with listener_of_two(settings) as (running, child):
+        port, context = settings.listen.tls.port, site.client(site.modality)
+        with tls_association(port, context) as first, tls_association(port, context) as second:
+            assert sockets_of(child) == 1
+            assert [one.send_c_store(ct_instance(at)).Status for at, one in enumerate((first, second))] == [0x0000] * 2
         assert len(running.stored()) == 2
 
 

@@ -1,0 +1,214 @@
+"""A further receiving process: serves the connections that the listener gives it.
+
+    python -m dicom_node.listen.process <descriptor> <settings>
+
+Started by the listener alone; ends with it.
+"""
+
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from contextlib import closing, suppress
+from itertools import count
+from math import ceil
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock, Thread
+from typing import Any
+
+from pynetdicom import _config
+
+from config.settings import Settings
+from dicom_node.clock import SystemClock
+from dicom_node.commitment.open_questions import OpenQuestions
+from dicom_node.listen.association import Connection, ListenServer
+from dicom_node.listen.channel import Channel, ChannelClosedError, Message, Said
+from dicom_node.listen.contexts import contexts_of
+from dicom_node.listen.finishing import finish_objects
+from dicom_node.listen.limits import Shortage
+from dicom_node.listen.ports import application_entity
+from dicom_node.listen.processes import count_of
+from dicom_node.listen.services import Services
+from dicom_node.listen.tls import TlsPort
+from dicom_node.log import setup_logging
+from storage.database import open_engine
+from storage.failpoints import arm_from_environment
+from storage.files import ObjectStore
+from storage.index import Index
+
+logger = logging.getLogger(__name__)
+
+_LOOK_S = 0.2
+_ALIVE_S = 1.0
+_BEAT_S = 5.0
+_PLACE_WITHIN_S = 5.0
+
+
+class _PlacesOfListener:
+    """Places that the listener gives out: its limits count the associations of all processes together."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._questions = count(1)
+        self._answers: dict[int, SimpleQueue[str | None]] = {}
+        self._taken: dict[int, Callable[[], bool]] = {}
+        self._lock = Lock()
+
+    def take(self, address: str, *, is_over: Callable[[], bool]) -> Shortage | None:
+        """See Places."""
+        question = next(self._questions)
+        answer = self._answers[question] = SimpleQueue()
+        try:
+            self._channel.send(Said.MAY_ENTER, question, address)
+            shortage = answer.get(timeout=_PLACE_WITHIN_S)
+        finally:
+            self._answers.pop(question, None)
+        if shortage is not None:
+            return Shortage(shortage)
+        with self._lock:
+            self._taken[question] = is_over
+        return None
+
+    def hear(self, question: int, shortage: str | None) -> None:
+        """What the listener answered."""
+        if answer := self._answers.get(question):
+            answer.put(shortage)
+
+    def give_back(self) -> None:
+        """Give the places of associations that have ended back."""
+        with self._lock:
+            over = [question for question, is_over in self._taken.items() if is_over()]
+            for question in over:
+                del self._taken[question]
+        for question in over:
+            self._channel.send(Said.LEFT, question)
+
+
+class _GivenServer(ListenServer):
+    """Serves connections that another process accepted."""
+
+    def __init__(self, *arguments: Any, channel: Channel, places: _PlacesOfListener, **settings: Any) -> None:
+        self._channel = channel
+        self._given_places = places
+        super().__init__(*arguments, **settings)
+
+    def server_bind(self) -> None:
+        """Bind nothing: the listener has the port."""
+        if self.socket:
+            self.socket.close()
+
+    def server_activate(self) -> None:
+        """Listen to nothing."""
+
+    def process_request_thread(self, request: Connection, client_address: Any) -> None:
+        """Serve a connection, then say that it is over."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            # Where the listener is gone, this process ends too.
+            with suppress(ChannelClosedError, BlockingIOError):
+                self._given_places.give_back()
+                self._channel.send(Said.CLOSED)
+
+
+class _Process:
+    """The process at work."""
+
+    def __init__(self, settings: Settings, services: Services, places: _PlacesOfListener, *, channel: Channel) -> None:
+        self._services = services
+        self._places = places
+        self._channel = channel
+        self._next_alive_s = self._next_beat_s = 0.0
+        listen, ae = settings.listen, application_entity(settings)
+        self._tls = TlsPort(listen.tls, clock=services.clock) if listen.tls.enabled else None
+        self._servers = {
+            has_tls: _GivenServer(
+                ae,
+                (listen.host, listen.tls.port if has_tls else listen.port),
+                contexts_of(settings),
+                services=services,
+                tls=self._tls if has_tls else None,
+                channel=channel,
+                places=places,
+            )
+            for has_tls in (False, True)
+        }
+
+    def run(self) -> None:
+        """Serve until the listener says stop; ChannelClosedError when it is gone."""
+        self._channel.send(Said.READY)
+        while (message := self._channel.receive(within_s=_LOOK_S)) is None or message.said is not Said.STOP:
+            if message:
+                self._take(message)
+            self._do_periodically()
+        self._services.stopping.set()
+        # Places are asked for while objects are finished.
+        Thread(target=self._hear_answers, daemon=True).start()
+        finish_objects(self._associations, self._services.clock)
+        for association in self._associations():
+            association.abort()
+
+    def _associations(self) -> list[Any]:
+        return [association for server in self._servers.values() for association in server.active_associations]
+
+    def _take(self, message: Message) -> None:
+        if message.said is Said.PLACE:
+            self._places.hear(*message.values)
+        elif message.said is Said.CONNECTION and message.connection:
+            has_tls, *address = message.values
+            self._servers[has_tls].process_request(message.connection, tuple(address))
+
+    def _hear_answers(self) -> None:
+        with suppress(ChannelClosedError):
+            while True:
+                if message := self._channel.receive(within_s=None):
+                    self._take(message)
+
+    def _do_periodically(self) -> None:
+        now_s = self._services.clock.monotonic()
+        if now_s >= self._next_alive_s:
+            self._next_alive_s = now_s + _ALIVE_S
+            self._places.give_back()
+            self._channel.send(Said.ALIVE)
+            for server in self._servers.values():
+                server.service_actions()
+        if now_s >= self._next_beat_s:
+            self._next_beat_s = now_s + _BEAT_S
+            self._services.ledger.beat()
+            if self._tls:
+                self._tls.look()
+
+
+def main() -> None:
+    """Serve what comes over the descriptor."""
+    descriptor, settings_path = sys.argv[1:]
+    settings = _shared(Settings.model_validate_json(Path(settings_path).read_bytes()))
+    setup_logging(settings.log)
+    arm_from_environment()
+    _config.LOG_HANDLER_LEVEL = "none"
+    # The service manager tells every process of the unit; the listener says when this one has finished.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    channel, clock = Channel(socket.socket(fileno=int(descriptor))), SystemClock()
+    places = _PlacesOfListener(channel)
+    with (
+        suppress(ChannelClosedError),
+        closing(ObjectStore(settings.data_dir)) as store,
+        closing(Index(open_engine(settings.database_url), now=clock.now)) as index,
+    ):
+        services = Services(settings, store, index, clock=clock, places=places)
+        with OpenQuestions(settings, index.commitments, services.commitment, clock=clock).running():
+            _Process(settings, services, places, channel=channel).run()
+
+
+def _shared(settings: Settings) -> Settings:
+    """With this process's share of what is limited for all processes together and counted in each."""
+    silent = ceil(settings.listen.maximum_silent_connections / count_of(settings))
+    listen = settings.listen.model_copy(update={"maximum_silent_connections": silent})
+    return settings.model_copy(update={"listen": listen})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""What every connection of a receiving process needs."""
+
+import logging
+from threading import Event, Lock
+
+from config.settings import ListenSettings, Settings
+from dicom_node.clock import Clock
+from dicom_node.commitment.scp import CommitmentScp
+from dicom_node.listen.admission import Admission
+from dicom_node.listen.carrying import AssociationLedger
+from dicom_node.listen.intake import Intake
+from dicom_node.listen.limits import Places, SilentConnections
+from dicom_node.listen.notices import NoticeScp
+from dicom_node.listen.quiet import OncePerMinute
+from dicom_node.listen.receive import Receiver
+from storage.files import ObjectStore
+from storage.index import Index
+
+logger = logging.getLogger(__name__)
+
+
+class Services:
+    """Admission, receiver, answerers and counts of one process."""
+
+    def __init__(
+        self, settings: Settings, store: ObjectStore, index: Index, *, clock: Clock, places: Places | None = None
+    ) -> None:
+        """Hand these to every connection.
+
+        Args:
+            settings: Of the node.
+            store: Takes what is received.
+            index: Knows what is received.
+            clock: For limits and log.
+            places: For associations; None where this process gives them out itself.
+        """
+        self.listen: ListenSettings = settings.listen
+        self.clock = clock
+        self.admission = Admission(settings, clock=clock, places=places)
+        self.receiver = Receiver(settings, store, Intake(store, index), clock=clock)
+        self.ledger = AssociationLedger(index)
+        self.notices = NoticeScp(index)
+        self.commitment = CommitmentScp(settings, index.commitments)
+        self.stopping = Event()
+        self.silent = SilentConnections(settings.listen.maximum_silent_connections)
+        self.connections = OpenConnections()
+        self._quiet = OncePerMinute(clock)
+
+    def log_cut(self, address: tuple[str, int], why: str) -> None:
+        """Log a connection that became no association, once a minute for each address and reason."""
+        if self._quiet.passes((address[0], why)):
+            logger.warning("connection from %s cut: %s", address[0], why)
+
+
+class OpenConnections:
+    """Counts the connections that this process serves."""
+
+    def __init__(self) -> None:
+        """None is open."""
+        self._count = 0
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        """Those that are open."""
+        return self._count
+
+    def begin(self) -> None:
+        """One more."""
+        with self._lock:
+            self._count += 1
+
+    def end(self) -> None:
+        """One less."""
+        with self._lock:
+            self._count -= 1

@@ -1,0 +1,46 @@
+"""Listeners of several processes, and what those processes hold."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+
+from builders.deadline import until
+from builders.listener import RunningListener, association, running_listener
+from config.settings import Settings
+
+CONTEXTS = [(CTImageStorage, [ExplicitVRLittleEndian])]
+_WITHIN_S = 30.0
+
+
+def children_of(pid: int) -> list[int]:
+    """Processes that a process started, by any of its threads."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return sorted(int(child) for task in tasks for child in task.read_text(encoding="ascii").split())
+
+
+def sockets_of(pid: int) -> int:
+    """TCP connections that a process holds."""
+    links = (str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir())
+    held = {link.removeprefix("socket:[").removesuffix("]") for link in links if link.startswith("socket:[")}
+    rows = Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    return sum(row.split()[9] in held for row in rows if row.split()[3] == "01")
+
+
+@contextmanager
+def listener_of_two(settings: Settings) -> Iterator[tuple[RunningListener, int]]:
+    """A listener in this process with one further process, which takes connections by now; its process ID."""
+    before = children_of(os.getpid())
+    listen = settings.listen.model_copy(update={"processes": 2})
+    with running_listener(settings.model_copy(update={"listen": listen})) as running:
+        (child,) = set(children_of(os.getpid())) - set(before)
+        until(lambda: serves(running.port, child), within_s=_WITHIN_S, what="the further process serves")
+        yield running, child
+
+
+def serves(port: int, child: int) -> bool:
+    """Whether the second of two associations goes to the child."""
+    with association(port, CONTEXTS), association(port, CONTEXTS):
+        return sockets_of(child) == 1
