@@ -23,10 +23,18 @@ def children_of(pid: int) -> list[int]:
 
 def sockets_of(pid: int) -> int:
     """TCP connections that a process holds."""
-    links = (str(path.readlink()) for path in Path(f"/proc/{pid}/fd").iterdir())
+    links = [_target(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
     held = {link.removeprefix("socket:[").removesuffix("]") for link in links if link.startswith("socket:[")}
     rows = Path(f"/proc/{pid}/net/tcp").read_text(encoding="ascii").splitlines()[1:]
     return sum(row.split()[9] in held for row in rows if row.split()[3] == "01")
+
+
+def _target(link: Path) -> str:
+    """What a link points to; nothing where it is gone meanwhile."""
+    try:
+        return str(link.readlink())
+    except FileNotFoundError:
+        return ""
 
 
 @contextmanager
