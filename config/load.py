@@ -86,6 +86,11 @@ def _read_document(path: Path) -> dict[str, Any]:
         raise ConfigError([Problem(key=str(path), problem=f"is not valid TOML: {exc}")]) from exc
     except UnicodeDecodeError as exc:
         raise ConfigError([Problem(key=str(path), problem="is not UTF-8 text")]) from exc
+    except RecursionError as exc:
+        raise ConfigError([Problem(key=str(path), problem="nests arrays or tables beyond all reason")]) from exc
+    except ValueError as exc:
+        # tomllib lets pass what int() says about a number of thousands of digits.
+        raise ConfigError([Problem(key=str(path), problem="holds a number that is too long")]) from exc
     except OSError as exc:
         raise ConfigError([Problem(key=str(path), problem=f"cannot be read: {exc.strerror}")]) from exc
 

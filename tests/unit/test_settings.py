@@ -259,3 +259,17 @@ def test_completeness_differs_for_the_studies_of_a_peer_that_says_so(tmp_path: P
     own = settings.completeness_of(settings.peers[0].ae_title)
     assert (own.settle_s, own.association_release, own.slice_positions, own.cap_s) == (5.0, False, True, 1800.0)
     assert settings.completeness_of("STRANGER") == settings.completeness
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a = " + "[" * 5000 + "]" * 5000, "nests arrays or tables beyond all reason"),
+        ("[listen]\nport = " + "9" * 5000, "holds a number that is too long"),
+    ],
+    ids=["nesting", "number"],
+)
+def test_what_the_toml_parser_does_not_catch_is_a_problem_of_the_file(tmp_path: Path, text: str, problem: str) -> None:
+    """Fuzzing found that both ended in a traceback."""
+    (line,) = problems_of(tmp_path, text)
+    assert line.endswith(problem)

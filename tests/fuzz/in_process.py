@@ -1,0 +1,50 @@
+"""Mutated bytes for everything that reads what others wrote, in this process.
+
+    python tests/fuzz/in_process.py --cases 500000 --seed 1
+    python tests/fuzz/in_process.py --target header --hex 01ff...
+
+Only the documented errors may leave a target. The last line is one JSON object. Exit code 1 when something else did;
+the seed repeats the same cases, `--hex` one of them.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from builders.fuzz_cases import TARGETS, run_cases
+
+
+def main() -> int:
+    """Run the cases; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cases", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--target", choices=sorted(TARGETS), help="only this one")
+    parser.add_argument("--hex", help="this case of the target alone, with its traceback")
+    arguments = parser.parse_args()
+    if arguments.hex and not arguments.target:
+        parser.error("--hex needs --target")
+    # pydicom warns of each malformed value.
+    warnings.simplefilter("ignore")
+    if arguments.hex:
+        TARGETS[arguments.target].take(bytes.fromhex(arguments.hex))
+        return 0
+    targets = {arguments.target: TARGETS[arguments.target]} if arguments.target else TARGETS
+    reports = run_cases(arguments.cases, seed=arguments.seed, targets=targets)
+    summary = {
+        "seed": arguments.seed,
+        "cases": sum(report.cases for report in reports.values()),
+        "uncaught": sum(report.uncaught for report in reports.values()),
+        "targets": {name: asdict(report) for name, report in reports.items()},
+    }
+    sys.stdout.write(json.dumps(summary) + "\n")
+    return 1 if summary["uncaught"] or not summary["cases"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
