@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -169,12 +169,12 @@ def read_head(folder: Path) -> Head | None:
         return None
 
 
-def write_small_file(path: Path, content: dict[str, object]) -> None:
+def write_small_file(path: Path, content: Mapping[str, object]) -> None:
     """Replace a small file as a whole, also in a power cut."""
     partial = path.with_name(f"{path.name}.part")
     descriptor = _open_private(partial, os.O_WRONLY | os.O_TRUNC)
     try:
-        os.write(descriptor, json.dumps(content).encode())
+        os.write(descriptor, json.dumps(dict(content)).encode())
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

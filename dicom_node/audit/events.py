@@ -162,6 +162,18 @@ class QueryIssued:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """Somebody looked for studies or patients in the index (A.5.3.12)."""
+
+    user: Party
+    node: Party
+    uri: str
+    """Page or command."""
+    query: str
+    """What they looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityAlert:
     """Somebody was refused, or changed what security rests on (A.5.3.11)."""
 
@@ -199,6 +211,7 @@ AuditEvent = (
     | StudyDeleted
     | PatientRecordUsed
     | QueryIssued
+    | Searched
     | SecurityAlert
     | LoggedIn
     | LoggedOut

@@ -41,6 +41,7 @@ from dicom_node.audit.events import (
     Party,
     PatientRecordUsed,
     QueryIssued,
+    Searched,
     SecurityAlert,
     StudyDeleted,
 )
@@ -227,6 +228,20 @@ def _(event: QueryIssued) -> _Content:
         participants=(
             Participant(party=event.source, role=SOURCE, is_requestor=True),
             Participant(party=event.destination, role=DESTINATION),
+        ),
+        objects=(partial(add_system_object, one=query),),
+    )
+
+
+@_content_of.register
+def _(event: Searched) -> _Content:
+    query = SystemObject(id=event.uri, id_type=URI, query=event.query.encode("utf-8", "replace"))
+    return _Content(
+        event=Code(value="110112", meaning="Query"),
+        action=Action.EXECUTE,
+        participants=(
+            Participant(party=event.user, role=SOURCE, is_requestor=True),
+            Participant(party=event.node, role=DESTINATION),
         ),
         objects=(partial(add_system_object, one=query),),
     )

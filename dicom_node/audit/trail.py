@@ -3,6 +3,8 @@
 import logging
 import socket
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -10,7 +12,7 @@ from typing import Protocol
 
 from config.settings import Settings
 from dicom_node.audit.chain import Chain
-from dicom_node.audit.events import AuditEvent, Outcome, Party
+from dicom_node.audit.events import ApplicationStarted, ApplicationStopped, AuditEvent, Outcome, Party
 from dicom_node.audit.message import Source, build_message
 from dicom_node.clock import Clock, SystemClock
 from dicom_node.operators import operator_name
@@ -101,6 +103,17 @@ def own_party(settings: Settings) -> Party:
 def process_party(settings: Settings, process: str) -> Party:
     """A process of the node."""
     return Party(user_id=settings.node.ae_title, name=f"dicom-node {process}", address=socket.gethostname())
+
+
+@contextmanager
+def process_recorded(trail: Recorder, settings: Settings, process: str) -> Iterator[None]:
+    """Record that a process of the node begins, and that it ends."""
+    party = process_party(settings, process)
+    trail.record(ApplicationStarted(application=party, launched_by=operator_name()))
+    try:
+        yield
+    finally:
+        trail.record(ApplicationStopped(application=party))
 
 
 def operator_party() -> Party:

@@ -7,6 +7,7 @@ import typer
 
 from dicom_node.cli import (
     ae,
+    audit,
     check,
     demo,
     evaluate,
@@ -53,6 +54,7 @@ app.add_typer(patient.app, name="patient")
 app.add_typer(model.app, name="model")
 app.add_typer(ae.app, name="ae")
 app.add_typer(storage.app, name="storage")
+app.add_typer(audit.app, name="audit")
 app.command("import")(import_data.import_data)
 app.command()(train.train)
 app.command()(evaluate.evaluate)

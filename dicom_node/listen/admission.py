@@ -97,11 +97,13 @@ class Admission:
         peer = self._peers.get(title)
         return self._is_open or title not in self._reporters or bool(peer and peer.may_send)
 
-    def log(self, rejection: Rejection, caller: Caller) -> None:
-        """Log a rejection, the same one not more than once a minute."""
-        if self._quiet.passes((rejection, caller.calling_aet, caller.address)):
-            titles = (caller.calling_aet, caller.called_aet)
-            logger.warning("rejected %r calling %r from %s: %s", *titles, caller.address, rejection.words)
+    def log(self, rejection: Rejection, caller: Caller) -> bool:
+        """Log a rejection, the same one not more than once a minute; whether it was logged."""
+        if not self._quiet.passes((rejection, caller.calling_aet, caller.address)):
+            return False
+        titles = (caller.calling_aet, caller.called_aet)
+        logger.warning("rejected %r calling %r from %s: %s", *titles, caller.address, rejection.words)
+        return True
 
 
 _SHORTAGES = {Shortage.TOTAL: Rejection.LOCAL_LIMIT, Shortage.ADDRESS: Rejection.ADDRESS_LIMIT}

@@ -9,12 +9,14 @@ from pynetdicom import _config
 from pynetdicom.association import Association
 
 from config.settings import Settings
+from dicom_node.audit.trail import audit_trail, own_party, process_recorded
 from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import Clock, SystemClock
 from dicom_node.commitment.reporter import CommitmentReporter
 from dicom_node.commitment.scp import CommitmentScp
 from dicom_node.listen.admission import Admission
 from dicom_node.listen.association import Answerers, Services
+from dicom_node.listen.auditing import ListenerAudit
 from dicom_node.listen.carrying import AssociationLedger
 from dicom_node.listen.dimse import ReceivingDimse
 from dicom_node.listen.intake import Intake
@@ -60,17 +62,26 @@ def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], N
             closing(Index(open_engine(settings.database_url), now=clock.now)) as index,
         ):
             swept = store.sweep()
+            trail = audit_trail(settings, clock=clock)
             receiver = Receiver(settings, store, Intake(store, index), clock=clock)
             services = Services(
                 Admission(settings, clock=clock),
                 receiver,
                 ledger=AssociationLedger(index),
-                answerers=Answerers(notices=NoticeScp(index), commitment=CommitmentScp(settings, index.commitments)),
+                answerers=Answerers(
+                    notices=NoticeScp(index),
+                    commitment=CommitmentScp(settings, index.commitments),
+                    audit=ListenerAudit(trail, own_party(settings), clock=clock),
+                ),
                 listen=settings.listen,
                 clock=clock,
             )
             reporter = CommitmentReporter(settings, index.commitments, services.answerers.commitment, clock=clock)
-            with _serving(settings, services) as ports, reporter.running():
+            with (
+                process_recorded(trail, settings, "listen"),
+                _serving(settings, services) as ports,
+                reporter.running(),
+            ):
                 _log_start(settings, ports, swept=swept)
                 on_ready(ports.open[0])
                 _beat_until(stop, lambda: _beat(settings, index, services.ledger, ports))

@@ -22,6 +22,7 @@ from dicom_node.audit.events import (
     Party,
     PatientRecordUsed,
     QueryIssued,
+    Searched,
     SecurityAlert,
     StudyDeleted,
 )
@@ -49,6 +50,7 @@ EVENTS: tuple[AuditEvent, ...] = (
     StudyDeleted(by=NODE, study=STUDY, what="received objects, older than 30 days"),
     PatientRecordUsed(user=JANE, action=Action.UPDATE, patient=PATIENT, what="patient merge"),
     QueryIssued(source=NODE, destination=CT, sop_class_uid="1.2", query=b"\x00\xff", transfer_syntax_uid="1.2.1"),
+    Searched(user=JANE, node=NODE, uri="dicom-node:study/list", query="Doe"),
     SecurityAlert(
         kind=AlertKind.NODE_AUTHENTICATION, reporter=NODE, performer=CT, subject="DICOMNODE", description="refused"
     ),
