@@ -19,6 +19,7 @@ from config.names import ae_title_problem, folder_problem, host_problem, path_pr
 from config.series import SeriesRuleSettings
 from config.table import Table
 from config.tls import CertificateName, FileOrNone, Fingerprints, ListenTlsSettings
+from config.watching import WatchingSettings
 
 GIBIBYTE = 1024**3
 
@@ -284,6 +285,7 @@ class Settings(Table):
     outbox: OutboxSettings = OutboxSettings()
     log: LogSettings = LogSettings()
     audit: AuditSettings = AuditSettings()
+    watching: WatchingSettings = WatchingSettings()
     peers: Annotated[tuple[Peer, ...], Field(strict=False)] = ()
 
     @field_validator("peers")

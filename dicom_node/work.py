@@ -25,6 +25,7 @@ from dicom_node.retrieve.count import count_images
 from dicom_node.retrieve.duty import fetchers
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.sweep import CompletenessSweep
+from dicom_node.watching.gpus import gpus_in_words, visible_gpus
 from storage.database import open_engine
 from storage.errors import StorageError
 from storage.files import ResultStore, lock_data_dir
@@ -136,7 +137,7 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
 
 def _beat(index: Index) -> None:
     """Say that the worker lives, after the index took a write."""
-    index.beat("work", "")
+    index.beat("work", gpus_in_words(visible_gpus()))
     notify_watchdog()
 
 
