@@ -119,6 +119,7 @@ class StorageSettings(Table):
 
     database_url: Annotated[str, Field(pattern=r"^$|^[a-z0-9+_]+://")] = Field(default="", repr=False)
     free_floor_bytes: Annotated[int, Field(ge=0)] = 5 * GIBIBYTE
+    association_margin_bytes: Annotated[int, Field(ge=0)] = GIBIBYTE
 
 
 class CompletenessSettings(Table):

@@ -171,7 +171,7 @@ def read_head(folder: Path) -> Head | None:
 
 def write_small_file(path: Path, content: Mapping[str, object]) -> None:
     """Replace a small file as a whole, also in a power cut."""
-    partial = path.with_name(f"{path.name}.part")
+    partial = path.with_name(f"{path.name}.new")
     descriptor = _open_private(partial, os.O_WRONLY | os.O_TRUNC)
     try:
         os.write(descriptor, json.dumps(dict(content)).encode())

@@ -8,6 +8,7 @@ from enum import Enum
 
 from config.settings import Peer, Settings
 from dicom_node.clock import Clock
+from dicom_node.listen.disk_floor import DiskFloor
 from dicom_node.listen.limits import AssociationPlaces, Shortage
 from dicom_node.listen.quiet import OncePerMinute
 from dicom_node.tls.certificates import Certificate
@@ -27,6 +28,8 @@ class Rejection(Enum):
         *(2, 3, 2),
         "too many associations from this address: see [listen].maximum_associations_per_address",
     )
+
+    FREE_FLOOR = (2, 3, 2, "the disk is nearly full: see [storage].free_floor_bytes and association_margin_bytes")
 
     @property
     def code(self) -> tuple[int, int, int]:
@@ -54,8 +57,9 @@ class Caller:
 class Admission:
     """Checks AE titles, certificates and places against the configuration."""
 
-    def __init__(self, settings: Settings, *, clock: Clock) -> None:
-        """Admit the configured senders, and everybody where the configuration says so."""
+    def __init__(self, settings: Settings, *, clock: Clock, disk: DiskFloor | None = None) -> None:
+        """Admit the configured senders, and everybody where the configuration says so, while the disk has room."""
+        self._disk = disk
         listen = settings.listen
         self._called_aet = settings.node.ae_title
         self._peers = {peer.ae_title: peer for peer in settings.peers}
@@ -85,7 +89,11 @@ class Admission:
         peer = self._peers.get(calling_aet)
         if not (self._is_open or (peer and peer.may_send) or calling_aet in self._reporters):
             return Rejection.CALLING_AE_TITLE
-        return _mistaken(self._known.get(calling_aet), caller) or self._without_place(caller.address, is_over)
+        if mistake := _mistaken(self._known.get(calling_aet), caller):
+            return mistake
+        if self._disk and self.may_store(calling_aet) and self._disk.is_low():
+            return Rejection.FREE_FLOOR
+        return self._without_place(caller.address, is_over)
 
     def _without_place(self, address: str, is_over: Callable[[], bool]) -> Rejection | None:
         shortage = self._places.take(address, is_over=is_over)

@@ -11,7 +11,7 @@ from dicom_node.listen.dimse import ReceivingDimse
 _MAXIMUM_ALERTS_A_MINUTE = 60
 """Of more refused callers only the number is written: who calls under ever new names must not fill the disk."""
 
-_PASSING = frozenset({Rejection.LOCAL_LIMIT, Rejection.ADDRESS_LIMIT})
+_PASSING = frozenset({Rejection.LOCAL_LIMIT, Rejection.ADDRESS_LIMIT, Rejection.FREE_FLOOR})
 """Shortages are no matter of security."""
 
 

@@ -19,6 +19,7 @@ from dicom_node.listen.association import Answerers, Services
 from dicom_node.listen.auditing import ListenerAudit
 from dicom_node.listen.carrying import AssociationLedger
 from dicom_node.listen.dimse import ReceivingDimse
+from dicom_node.listen.disk_floor import DiskFloor
 from dicom_node.listen.intake import Intake
 from dicom_node.listen.notices import NoticeScp
 from dicom_node.listen.ports import Ports, open_ports
@@ -65,7 +66,7 @@ def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], N
             trail = audit_trail(settings, clock=clock)
             receiver = Receiver(settings, store, Intake(store, index), clock=clock)
             services = Services(
-                Admission(settings, clock=clock),
+                Admission(settings, clock=clock, disk=DiskFloor(settings.storage, store.free_bytes)),
                 receiver,
                 ledger=AssociationLedger(index),
                 answerers=Answerers(
