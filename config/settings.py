@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from config.alerts import AlertsSettings
 from config.audit import AuditSettings
 from config.chest_words import CHEST_WORDS
 from config.names import ae_title_problem, folder_problem, host_problem, path_problem, pattern_problem
@@ -287,6 +288,7 @@ class Settings(Table):
     log: LogSettings = LogSettings()
     audit: AuditSettings = AuditSettings()
     watching: WatchingSettings = WatchingSettings()
+    alerts: AlertsSettings = AlertsSettings()
     peers: Annotated[tuple[Peer, ...], Field(strict=False)] = ()
 
     @field_validator("peers")

@@ -9,6 +9,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from config.settings import Settings
+from dicom_node.alerts.duty import AlertWatch
 from dicom_node.audit.deliveries import DeliveryAudit
 from dicom_node.audit.syslog import SyslogShipper
 from dicom_node.audit.trail import audit_trail, process_recorded, trail_folder
@@ -40,7 +41,8 @@ _REFUSED_WAIT_S = 10
 _HEARTBEAT_S = 5
 _ASK_INTERVAL_S = 0.5
 _SHIP_INTERVAL_S = 2
-_OWN_DUTIES = 8
+_ALERT_INTERVAL_S = 30
+_OWN_DUTIES = 10
 """Beside those for each peer; a few threads more harm nobody."""
 
 
@@ -114,9 +116,7 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
     scheduler.add_job(_beat, "interval", seconds=_HEARTBEAT_S, args=[index], id="heartbeat")
     for outbox in _outboxes(settings, index, clock):
         scheduler.add_job(outbox.send_due, "interval", seconds=1, id=f"outbox {outbox.destination}")
-    if settings.audit.syslog_host:
-        shipper = SyslogShipper(settings.audit, trail_folder(settings), clock=clock)
-        scheduler.add_job(shipper.ship_due, "interval", seconds=_SHIP_INTERVAL_S, id="audit")
+    _add_watching(scheduler, settings, clock)
     committing = _committing(settings, index, clock)
     for scu in committing:
         scheduler.add_job(scu.ask_due, "interval", seconds=1, id=f"commitment {scu.destination}")
@@ -133,6 +133,17 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
         for scu in committing:
             at_the_end.callback(scu.stop)
         yield
+
+
+def _add_watching(scheduler: BackgroundScheduler, settings: Settings, clock: Clock) -> None:
+    """Look for what an administrator should see, tell it; bring the audit trail to its server."""
+    watch = AlertWatch(settings, open_engine(settings.database_url), clock=clock)
+    scheduler.add_job(watch.look, "interval", seconds=_ALERT_INTERVAL_S, id="alerts")
+    for channel in settings.alerts.channels:
+        scheduler.add_job(watch.tell, "interval", seconds=_ALERT_INTERVAL_S, args=[channel], id=f"alerts {channel}")
+    if settings.audit.syslog_host:
+        shipper = SyslogShipper(settings.audit, trail_folder(settings), clock=clock)
+        scheduler.add_job(shipper.ship_due, "interval", seconds=_SHIP_INTERVAL_S, id="audit")
 
 
 def _beat(index: Index) -> None:
