@@ -6,19 +6,21 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     ValidationInfo,
     field_validator,
     model_validator,
 )
 
+from config.alerts import AlertsSettings
+from config.audit import AuditSettings
 from config.chest_words import CHEST_WORDS
 from config.names import ae_title_problem, folder_problem, host_problem, path_problem, pattern_problem
 from config.series import SeriesRuleSettings
+from config.table import Table
 from config.tls import CertificateName, FileOrNone, Fingerprints, ListenTlsSettings
+from config.watching import WatchingSettings
 
 GIBIBYTE = 1024**3
 
@@ -71,21 +73,14 @@ def _not_below(value: float, info: ValidationInfo, other: str) -> float:
     return value
 
 
-class _Table(BaseModel):
-    """One table of the file: immutable, and no key that is not here."""
-
-    # Defaults are validated too, so that a single value that contradicts a default of its table is found.
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
-
-
-class NodeSettings(_Table):
+class NodeSettings(Table):
     """Who the node is and where it keeps what it must not lose."""
 
     ae_title: AeTitle = "DICOMNODE"
     data_dir: AbsolutePath = Path("/var/lib/dicom-node")
 
 
-class ListenSettings(_Table):
+class ListenSettings(Table):
     """The listener."""
 
     host: Host = "127.0.0.1"
@@ -122,14 +117,15 @@ class ListenSettings(_Table):
         return self
 
 
-class StorageSettings(_Table):
+class StorageSettings(Table):
     """The index and the disk."""
 
     database_url: Annotated[str, Field(pattern=r"^$|^[a-z0-9+_]+://")] = Field(default="", repr=False)
     free_floor_bytes: Annotated[int, Field(ge=0)] = 5 * GIBIBYTE
+    association_margin_bytes: Annotated[int, Field(ge=0)] = GIBIBYTE
 
 
-class CompletenessSettings(_Table):
+class CompletenessSettings(Table):
     """When a study counts as complete."""
 
     quiet_period_s: Duration = 60.0
@@ -148,7 +144,7 @@ class CompletenessSettings(_Table):
         return _not_below(cap_s, info, "quiet_period_s")
 
 
-class CompletenessOverrides(_Table):
+class CompletenessOverrides(Table):
     """What is different in [completeness] for studies from one peer; None: as there."""
 
     quiet_period_s: Duration | None = None
@@ -160,7 +156,7 @@ class CompletenessOverrides(_Table):
     count_peer: NameOrNone | None = None
 
 
-class PriorsSettings(_Table):
+class PriorsSettings(Table):
     """Earlier studies that are compared with."""
 
     maximum_count: Annotated[int, Field(ge=0, le=16)] = 3
@@ -172,7 +168,7 @@ class PriorsSettings(_Table):
     rerun_when_late: bool = False
 
 
-class PipelineSettings(_Table):
+class PipelineSettings(Table):
     """The analysis."""
 
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
@@ -190,7 +186,7 @@ class PipelineSettings(_Table):
     threads: Annotated[int, Field(ge=0)] = 0
 
 
-class ResultsSettings(_Table):
+class ResultsSettings(Table):
     """What the node writes about a study."""
 
     sr_layout: Literal["viewers", "segments_only"] = "viewers"
@@ -198,7 +194,7 @@ class ResultsSettings(_Table):
     institution: LongString = ""
 
 
-class OutboxSettings(_Table):
+class OutboxSettings(Table):
     """Delivery of results."""
 
     first_retry_s: Duration = 5.0
@@ -215,7 +211,7 @@ class OutboxSettings(_Table):
         return _not_below(maximum_retry_s, info, "first_retry_s")
 
 
-class LogSettings(_Table):
+class LogSettings(Table):
     """What the node says about itself."""
 
     level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -226,7 +222,7 @@ ResultKind = Literal["sr", "seg", "pdf", "capture", "presentation_state", "key_o
 SrClassName = Literal["comprehensive", "comprehensive_3d", "enhanced", "basic_text"]
 
 
-class Peer(_Table):
+class Peer(Table):
     """Another application entity on the network."""
 
     name: Name
@@ -280,7 +276,7 @@ class Peer(_Table):
         return bool(self.caller_fingerprints or self.caller_name)
 
 
-class Settings(_Table):
+class Settings(Table):
     """Everything an administrator decides."""
 
     node: NodeSettings = NodeSettings()
@@ -292,6 +288,9 @@ class Settings(_Table):
     results: ResultsSettings = ResultsSettings()
     outbox: OutboxSettings = OutboxSettings()
     log: LogSettings = LogSettings()
+    audit: AuditSettings = AuditSettings()
+    watching: WatchingSettings = WatchingSettings()
+    alerts: AlertsSettings = AlertsSettings()
     peers: Annotated[tuple[Peer, ...], Field(strict=False)] = ()
 
     @field_validator("peers")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from config.settings import OutboxSettings, Peer
+from dicom_node.audit.deliveries import DeliveryAudit
+from dicom_node.audit.trail import NoTrail
 from dicom_node.calling import ANSWER_TIMEOUT_S, PeerUnreachableError
 from dicom_node.clock import Clock
 from dicom_node.destinations import classes_of
@@ -85,6 +87,8 @@ class Outbox:
         self._clock = clock
         self._answer_timeout_s = answer_timeout_s
         self._random = random.Random()  # spreads retries, hides nothing
+        self.audit = DeliveryAudit(NoTrail(), index, peer, own_aet=own_aet)
+        """Told of what goes out; the worker puts one in its place that writes."""
 
     def send_due(self) -> int:
         """Try what is due, unless the destination is to be left alone; returns how many objects the peer took."""
@@ -120,7 +124,11 @@ class Outbox:
             ) as connection:
                 reach("send.assoc_open")
                 self._remember(connection.answers)
-                return self._send_all(due, connection)
+                self.audit.begin(due)
+                try:
+                    return self._send_all(due, connection)
+                finally:
+                    self.audit.end()
         except PeerUnreachableError as error:
             self._give_up_old(due, str(error))
             return [], str(error)
@@ -154,6 +162,7 @@ class Outbox:
                 sent.append(answer.verdict)
                 words = f"{self._peer.name}: {answer.words}"
                 self._note(delivery, answer)
+                self.audit.note(delivery, was_taken=answer.verdict is Verdict.ACCEPTED)
                 reach("send.after_commit")
             verdicts += sent
             more = self._due() if Verdict.DECLINED in sent and not connection.has_ended else ()

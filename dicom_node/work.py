@@ -9,6 +9,10 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from config.settings import Settings
+from dicom_node.alerts.duty import AlertWatch
+from dicom_node.audit.deliveries import DeliveryAudit
+from dicom_node.audit.syslog import SyslogShipper
+from dicom_node.audit.trail import audit_trail, process_recorded, trail_folder
 from dicom_node.clock import Clock, SystemClock
 from dicom_node.commitment.scu import CommitmentScu, rules_from
 from dicom_node.counts import PeerCounts
@@ -17,10 +21,12 @@ from dicom_node.engine import EngineLimits, LocalEngine
 from dicom_node.evidence import SeriesCount
 from dicom_node.outbox import Outbox, back_off_from
 from dicom_node.retrieve.association import StopSwitch
+from dicom_node.retrieve.auditing import RetrieveAudit
 from dicom_node.retrieve.count import count_images
 from dicom_node.retrieve.duty import fetchers
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.sweep import CompletenessSweep
+from dicom_node.watching.gpus import gpus_in_words, visible_gpus
 from storage.database import open_engine
 from storage.errors import StorageError
 from storage.files import ResultStore, lock_data_dir
@@ -34,7 +40,9 @@ _LOOK_INTERVAL_S = 0.5
 _REFUSED_WAIT_S = 10
 _HEARTBEAT_S = 5
 _ASK_INTERVAL_S = 0.5
-_OWN_DUTIES = 5
+_SHIP_INTERVAL_S = 2
+_ALERT_INTERVAL_S = 30
+_OWN_DUTIES = 10
 """Beside those for each peer; a few threads more harm nobody."""
 
 
@@ -57,7 +65,8 @@ def run_worker(settings: Settings, *, stop: Event, on_ready: Callable[[], None])
         logger.info("worker started, %d attempts freed", len(freed))
         dispatcher = _dispatcher(settings, index)
         dispatcher.sweep()
-        with _duties(settings, index):
+        trail = audit_trail(settings)
+        with process_recorded(trail, settings, "work"), _duties(settings, index):
             on_ready()
             _dispatch_until(stop, dispatcher)
             notify_stopping()
@@ -107,6 +116,7 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
     scheduler.add_job(_beat, "interval", seconds=_HEARTBEAT_S, args=[index], id="heartbeat")
     for outbox in _outboxes(settings, index, clock):
         scheduler.add_job(outbox.send_due, "interval", seconds=1, id=f"outbox {outbox.destination}")
+    _add_watching(scheduler, settings, clock)
     committing = _committing(settings, index, clock)
     for scu in committing:
         scheduler.add_job(scu.ask_due, "interval", seconds=1, id=f"commitment {scu.destination}")
@@ -125,18 +135,32 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
         yield
 
 
+def _add_watching(scheduler: BackgroundScheduler, settings: Settings, clock: Clock) -> None:
+    """Look for what an administrator should see, tell it; bring the audit trail to its server."""
+    watch = AlertWatch(settings, open_engine(settings.database_url), clock=clock)
+    scheduler.add_job(watch.look, "interval", seconds=_ALERT_INTERVAL_S, id="alerts")
+    for channel in settings.alerts.channels:
+        scheduler.add_job(watch.tell, "interval", seconds=_ALERT_INTERVAL_S, args=[channel], id=f"alerts {channel}")
+    if settings.audit.syslog_host:
+        shipper = SyslogShipper(settings.audit, trail_folder(settings), clock=clock)
+        scheduler.add_job(shipper.ship_due, "interval", seconds=_SHIP_INTERVAL_S, id="audit")
+
+
 def _beat(index: Index) -> None:
     """Say that the worker lives, after the index took a write."""
-    index.beat("work", "")
+    index.beat("work", gpus_in_words(visible_gpus()))
     notify_watchdog()
 
 
 def _counts(settings: Settings, clock: Clock, switch: StopSwitch) -> PeerCounts:
     """What peers have of a study, asked by C-FIND."""
     peers = {peer.name: peer for peer in settings.peers}
+    trail = audit_trail(settings, clock=clock)
 
     def ask(name: str, study_instance_uid: str) -> tuple[SeriesCount, ...]:
-        return count_images(peers[name], study_instance_uid, own_aet=settings.node.ae_title, switch=switch)
+        own_aet = settings.node.ae_title
+        audit = RetrieveAudit(trail, peers[name], own_aet=own_aet)
+        return count_images(peers[name], study_instance_uid, own_aet=own_aet, switch=switch, audit=audit)
 
     return PeerCounts(ask, clock=clock)
 
@@ -144,7 +168,7 @@ def _counts(settings: Settings, clock: Clock, switch: StopSwitch) -> PeerCounts:
 def _outboxes(settings: Settings, index: Index, clock: Clock) -> tuple[Outbox, ...]:
     """One outbox for each peer that receives results."""
     back_off = back_off_from(settings.outbox)
-    return tuple(
+    made = tuple(
         Outbox(
             index,
             peer,
@@ -156,6 +180,10 @@ def _outboxes(settings: Settings, index: Index, clock: Clock) -> tuple[Outbox, .
         for peer in settings.peers
         if peer.receives_results
     )
+    trail = audit_trail(settings, clock=clock)
+    for outbox, peer in zip(made, settings.destinations, strict=True):
+        outbox.audit = DeliveryAudit(trail, index, peer, own_aet=settings.node.ae_title)
+    return made
 
 
 def _committing(settings: Settings, index: Index, clock: Clock) -> tuple[CommitmentScu, ...]:

@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import Engine, delete, insert
 
 from storage import attempts, carrying, deliveries, earlier, hold, holdings, life, negotiated, receiving, views
+from storage.alerts import AlertLedger
 from storage.commitment_ledger import CommitmentLedger
 from storage.database import reading, writing
 from storage.errors import IllegalTransitionError
@@ -55,6 +56,7 @@ class Index:
         """What is known about earlier studies at a PACS."""
         self.commitments = CommitmentLedger(engine, now=now)
         self.outages = OutageLedger(engine, now=now)
+        self.alerts = AlertLedger(engine, now=now)
 
     def close(self) -> None:
         """Close the connections; the index opens new ones when it is used again."""

@@ -7,6 +7,8 @@ import typer
 
 from dicom_node.cli import (
     ae,
+    alerts,
+    audit,
     check,
     demo,
     evaluate,
@@ -53,6 +55,8 @@ app.add_typer(patient.app, name="patient")
 app.add_typer(model.app, name="model")
 app.add_typer(ae.app, name="ae")
 app.add_typer(storage.app, name="storage")
+app.add_typer(audit.app, name="audit")
+app.add_typer(alerts.app, name="alerts")
 app.command("import")(import_data.import_data)
 app.command()(train.train)
 app.command()(evaluate.evaluate)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from dicom_node.audit.events import Action
+from dicom_node.cli.auditing import note_patient, note_study
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, print_json
 from dicom_node.errors import NodeError
@@ -36,6 +38,7 @@ def show(context: typer.Context, patient: _Patient, json: _Json = False) -> None
     """Show a patient: studies, who is the same person, who said so."""
     index = _index(context)
     view = index.patient(_known(index, patient))
+    note_patient(context, view.patient, Action.READ)
     if json:
         print_json(view)
         return
@@ -53,6 +56,8 @@ def merge(context: typer.Context, one: _Patient, other: _Other, although_contrad
     index, keys = _index(context), (patient_key(one), patient_key(other))
     _refuse(index.contradictions_of_merge(*keys), although_contradicting)
     index.merge(*keys, although_contradicting=although_contradicting)
+    for key in keys:
+        note_patient(context, key, Action.UPDATE)
     _say(
         f"{named(keys[0])} and {named(keys[1])} are one person. A study is compared anew by: dicom-node study retry UID"
     )
@@ -63,6 +68,8 @@ def unmerge(context: typer.Context, one: _Patient, other: _Other) -> None:
     """Take a merge back."""
     keys = (patient_key(one), patient_key(other))
     _index(context).unmerge(*keys)
+    for key in keys:
+        note_patient(context, key, Action.UPDATE)
     _say(f"{named(keys[0])} and {named(keys[1])} are no longer merged with each other.")
 
 
@@ -75,6 +82,8 @@ def assign(context: typer.Context, uid: _Uid, patient: _Patient, although_contra
     index, key = _index(context), patient_key(patient)
     _refuse(index.contradictions_of_assignment(uid, key), although_contradicting)
     index.assign(uid, key, although_contradicting=although_contradicting)
+    note_study(context, None, uid, Action.UPDATE)
+    note_patient(context, key, Action.UPDATE)
     _say(f"{uid} belongs to {named(key)}. It is compared anew by: dicom-node study retry {uid}")
 
 
@@ -82,6 +91,7 @@ def assign(context: typer.Context, uid: _Uid, patient: _Patient, although_contra
 def unassign(context: typer.Context, uid: _Uid) -> None:
     """Take an assignment back: the study belongs to the patient that its images name."""
     _index(context).unassign(uid)
+    note_study(context, None, uid, Action.UPDATE)
     _say(f"{uid} belongs to the patient that its images name.")
 
 

@@ -7,6 +7,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from dicom_node.audit.events import Action
+from dicom_node.cli.auditing import note_search, note_study
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, print_json
 from dicom_node.cli.patient import in_words, named
@@ -42,6 +44,7 @@ def list_studies(
 ) -> None:
     """List studies, newest first."""
     views = _index(context).find_studies(state=state, text=text, limit=limit)
+    note_search(context, f"state={state or ''} text={text} limit={limit}")
     if json:
         print_json(StudyList(studies=tuple(views)))
         return
@@ -110,8 +113,9 @@ def resend(context: typer.Context, uid: _Uid) -> None:
     """
     from dicom_node.destinations import destination_of
 
-    settings = settings_of(context)
-    state = _index(context).resend(uid, destinations=[destination_of(peer) for peer in settings.destinations])
+    settings, index = settings_of(context), _index(context)
+    state = index.resend(uid, destinations=[destination_of(peer) for peer in settings.destinations])
+    note_study(context, index.study(uid), uid, Action.UPDATE)
     _say(uid, state)
 
 
@@ -136,7 +140,9 @@ def release(
         message = "say either the NUMBER of the patient, or --all-of-one"
         raise typer.BadParameter(message)
     by, index = operator_name(), _index(context)
-    _say(uid, index.release_held_whole(uid, by=by) if patient is None else index.release_held(uid, patient, by=by))
+    state = index.release_held_whole(uid, by=by) if patient is None else index.release_held(uid, patient, by=by)
+    note_study(context, index.study(uid), uid, Action.UPDATE)
+    _say(uid, state)
 
 
 @app.command()
@@ -150,7 +156,10 @@ def discard(context: typer.Context, uid: _Uid) -> None:
 
 def _move(context: typer.Context, uid: str, event: Event) -> None:
     """Apply an operator's event, then say where the study stands."""
-    _say(uid, _index(context).apply(uid, event, why="by an operator on the command line"))
+    index = _index(context)
+    state = index.apply(uid, event, why="by an operator on the command line")
+    note_study(context, index.study(uid), uid, Action.UPDATE)
+    _say(uid, state)
 
 
 def _say(uid: str, state: State) -> None:
@@ -167,6 +176,7 @@ def _view(context: typer.Context, uid: str) -> StudyView:
     view = _index(context).study(uid)
     if view is None:
         raise UnknownStudyError(uid)
+    note_study(context, view, uid, Action.READ)
     return view
 
 

@@ -8,6 +8,7 @@ from enum import Enum
 
 from config.settings import Peer, Settings
 from dicom_node.clock import Clock
+from dicom_node.listen.disk_floor import DiskFloor
 from dicom_node.listen.limits import AssociationPlaces, Places, Shortage
 from dicom_node.listen.quiet import OncePerMinute
 from dicom_node.tls.certificates import Certificate
@@ -27,6 +28,8 @@ class Rejection(Enum):
         *(2, 3, 2),
         "too many associations from this address: see [listen].maximum_associations_per_address",
     )
+
+    FREE_FLOOR = (2, 3, 2, "the disk is nearly full: see [storage].free_floor_bytes and association_margin_bytes")
 
     @property
     def code(self) -> tuple[int, int, int]:
@@ -54,14 +57,18 @@ class Caller:
 class Admission:
     """Checks AE titles, certificates and places against the configuration."""
 
-    def __init__(self, settings: Settings, *, clock: Clock, places: Places | None = None) -> None:
-        """Admit the configured senders, and everybody where the configuration says so.
+    def __init__(
+        self, settings: Settings, *, clock: Clock, places: Places | None = None, disk: DiskFloor | None = None
+    ) -> None:
+        """Admit the configured senders, and everybody where the configuration says so, while the disk has room.
 
         Args:
             settings: Of the node.
             clock: For the log.
             places: For associations; None for as many as the configuration says.
+            disk: That objects go to; None where nobody looks at it.
         """
+        self._disk = disk
         listen = settings.listen
         self._called_aet = settings.node.ae_title
         self._peers = {peer.ae_title: peer for peer in settings.peers}
@@ -91,7 +98,11 @@ class Admission:
         peer = self._peers.get(calling_aet)
         if not (self._is_open or (peer and peer.may_send) or calling_aet in self._reporters):
             return Rejection.CALLING_AE_TITLE
-        return _mistaken(self._known.get(calling_aet), caller) or self._without_place(caller.address, is_over)
+        if mistake := _mistaken(self._known.get(calling_aet), caller):
+            return mistake
+        if self._disk and self.may_store(calling_aet) and self._disk.is_low():
+            return Rejection.FREE_FLOOR
+        return self._without_place(caller.address, is_over)
 
     def _without_place(self, address: str, is_over: Callable[[], bool]) -> Rejection | None:
         shortage = self.places.take(address, is_over=is_over)
@@ -103,11 +114,13 @@ class Admission:
         peer = self._peers.get(title)
         return self._is_open or title not in self._reporters or bool(peer and peer.may_send)
 
-    def log(self, rejection: Rejection, caller: Caller) -> None:
-        """Log a rejection, the same one not more than once a minute."""
-        if self._quiet.passes((rejection, caller.calling_aet, caller.address)):
-            titles = (caller.calling_aet, caller.called_aet)
-            logger.warning("rejected %r calling %r from %s: %s", *titles, caller.address, rejection.words)
+    def log(self, rejection: Rejection, caller: Caller) -> bool:
+        """Log a rejection, the same one not more than once a minute; whether it was logged."""
+        if not self._quiet.passes((rejection, caller.calling_aet, caller.address)):
+            return False
+        titles = (caller.calling_aet, caller.called_aet)
+        logger.warning("rejected %r calling %r from %s: %s", *titles, caller.address, rejection.words)
+        return True
 
 
 _SHORTAGES = {Shortage.TOTAL: Rejection.LOCAL_LIMIT, Shortage.ADDRESS: Rejection.ADDRESS_LIMIT}

@@ -13,8 +13,9 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from dicom_node.audit.events import Party
 from dicom_node.errors import NodeError
-from dicom_node.listen.admission import Admission, Caller, Rejection
+from dicom_node.listen.admission import Caller, Rejection
 from dicom_node.listen.contexts import build_report_contexts
 from dicom_node.listen.dimse import ReceivingDimse
 from dicom_node.listen.guard import GuardedAssociation
@@ -39,10 +40,11 @@ _CLOSE_WAIT_S = 1.0
 class AdmittingAcse(ACSE):
     """Association control that asks Admission before it negotiates."""
 
-    def __init__(self, association: Association, admission: Admission, *, handshake: Handshake) -> None:
+    def __init__(self, association: Association, services: "Services", *, handshake: Handshake) -> None:
         """Control an association over a connection."""
         super().__init__(association)
-        self._admission = admission
+        self._admission = services.admission
+        self._audit = services.audit
         self._handshake = handshake
 
     def _negotiate_as_acceptor(self) -> None:
@@ -62,8 +64,10 @@ class AdmittingAcse(ACSE):
             if caller.calling_aet != self._admission.probe_aet:
                 reach("assoc.accepted")
             return
-        self._admission.log(rejection, caller)
+        is_first = self._admission.log(rejection, caller)
         self._reject(rejection)
+        if is_first:
+            self._audit.note_refusal(rejection, caller)
 
     def _is_over(self) -> bool:
         association = self.assoc
@@ -182,6 +186,8 @@ class ConnectionHandler(RequestHandler):
         # pynetdicom leaves the descriptor to the garbage collector when the peer closed first.
         self.server.close_request(self.request)
         _log_end(association, dimse, duration_s=services.clock.monotonic() - started_at_s)
+        sender = Party(user_id=str(association.requestor.ae_title), address=str(self.client_address[0]))
+        services.audit.note_transfer(sender, dimse, was_released=association.is_released)
 
     def _opening(self) -> Opening | None:
         """Handshake and request; None, with a line in the log, if they do not come in time."""
@@ -205,7 +211,7 @@ class ConnectionHandler(RequestHandler):
         association._server = server
         # ApplicationEntity.active_associations finds acceptors by this name.
         association.name = f"AcceptorThread@{current_thread().name}"
-        association.acse = AdmittingAcse(association, server.services.admission, handshake=handshake)
+        association.acse = AdmittingAcse(association, server.services, handshake=handshake)
         acceptor = association.acceptor
         acceptor.maximum_length = self.ae.maximum_pdu_size
         acceptor.ae_title = server.ae_title

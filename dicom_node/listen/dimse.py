@@ -30,6 +30,7 @@ from dicom_node.listen.limits import AssociationBudget, BudgetExceededError
 from dicom_node.listen.notices import MAXIMUM_NOTICE_BYTES, NOTICE_CLASSES
 from dicom_node.listen.receive import Receiver, Reception, StoreRequest
 from dicom_node.listen.store_command import StoreCommand, store_response
+from dicom_node.listen.tally import TransferTally
 from storage.failpoints import reach
 
 logger = logging.getLogger(__name__)
@@ -124,6 +125,7 @@ class ReceivingDimse(DIMSEServiceProvider):
         """Whether an object is on its way, from its first byte until its answer is on its own way."""
         self.stored_count = 0
         self.refused_count = 0
+        self.tally = TransferTally()
 
     def receive_primitive(self, primitive: P_DATA) -> None:
         """Take a P-DATA; whatever is wrong with it ends in an abort of this association alone."""
@@ -294,6 +296,8 @@ class ReceivingDimse(DIMSEServiceProvider):
         finally:
             reception.discard()
         self.stored_count += 1
+        if reception.header:
+            self.tally.add(reception.header)
         logger.debug("object stored: %s", recorded)
         reach("store.before_rsp")
         return None

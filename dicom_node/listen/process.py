@@ -21,6 +21,7 @@ from typing import Any
 from pynetdicom import _config
 
 from config.settings import Settings
+from dicom_node.audit.trail import audit_trail
 from dicom_node.clock import SystemClock
 from dicom_node.commitment.open_questions import OpenQuestions
 from dicom_node.listen.association import Connection, ListenServer
@@ -198,7 +199,8 @@ def main() -> None:
         closing(ObjectStore(settings.data_dir)) as store,
         closing(Index(open_engine(settings.database_url), now=clock.now)) as index,
     ):
-        services = Services(settings, store, index, clock=clock, places=places)
+        trail = audit_trail(settings, clock=clock)
+        services = Services(settings, store, index, trail=trail, clock=clock, places=places)
         with OpenQuestions(settings, index.commitments, services.commitment, clock=clock).running():
             _Process(settings, services, places, channel=channel).run()
 

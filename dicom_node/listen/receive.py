@@ -62,6 +62,8 @@ class Reception:
         self._part: PartFile | None = None
         self._refusal: InstanceRefusedError | None = None
         self.received_bytes = 0
+        self.header: Header | None = None
+        """What the object says about itself, once it was read."""
         try:
             self._part = self._begin_file()
         except InstanceRefusedError as refusal:
@@ -96,6 +98,7 @@ class Reception:
             raise OutOfResourcesError
         header = self._header_in(self._part)
         self._check(header)
+        self.header = header
         describe = partial(self._receiver.describe, self._request, header)
         try:
             recorded = self._receiver.intake.keep(self._part, describe)

@@ -9,6 +9,7 @@ from threading import Event
 from pynetdicom import _config
 
 from config.settings import Settings
+from dicom_node.audit.trail import audit_trail, process_recorded
 from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import SystemClock
 from dicom_node.commitment.reporter import CommitmentReporter
@@ -58,9 +59,14 @@ def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], N
             swept = store.sweep()
             # What an earlier run left open has ended with it.
             index.end_all_associations()
-            services = Services(settings, store, index, clock=clock)
+            trail = audit_trail(settings, clock=clock)
+            services = Services(settings, store, index, trail=trail, clock=clock)
             reporter = CommitmentReporter(settings, index.commitments, services.commitment, clock=clock)
-            with _serving(settings, services, lock=lock) as (ports, others), reporter.running():
+            with (
+                process_recorded(trail, settings, "listen"),
+                _serving(settings, services, lock=lock) as (ports, others),
+                reporter.running(),
+            ):
                 _log_start(settings, ports, swept=swept)
                 on_ready(ports.open[0])
                 _beat_until(stop, lambda: _beat(settings, index, services.ledger, ports, others))

@@ -4,10 +4,13 @@ import logging
 from threading import Event, Lock
 
 from config.settings import ListenSettings, Settings
+from dicom_node.audit.trail import AuditTrail, own_party
 from dicom_node.clock import Clock
 from dicom_node.commitment.scp import CommitmentScp
 from dicom_node.listen.admission import Admission
+from dicom_node.listen.auditing import ListenerAudit
 from dicom_node.listen.carrying import AssociationLedger
+from dicom_node.listen.disk_floor import DiskFloor
 from dicom_node.listen.intake import Intake
 from dicom_node.listen.limits import Places, SilentConnections
 from dicom_node.listen.notices import NoticeScp
@@ -23,7 +26,14 @@ class Services:
     """Admission, receiver, answerers and counts of one process."""
 
     def __init__(
-        self, settings: Settings, store: ObjectStore, index: Index, *, clock: Clock, places: Places | None = None
+        self,
+        settings: Settings,
+        store: ObjectStore,
+        index: Index,
+        *,
+        trail: AuditTrail,
+        clock: Clock,
+        places: Places | None = None,
     ) -> None:
         """Hand these to every connection.
 
@@ -31,16 +41,20 @@ class Services:
             settings: Of the node.
             store: Takes what is received.
             index: Knows what is received.
+            trail: Takes what happens.
             clock: For limits and log.
             places: For associations; None where this process gives them out itself.
         """
         self.listen: ListenSettings = settings.listen
         self.clock = clock
-        self.admission = Admission(settings, clock=clock, places=places)
+        self.admission = Admission(
+            settings, clock=clock, places=places, disk=DiskFloor(settings.storage, store.free_bytes)
+        )
         self.receiver = Receiver(settings, store, Intake(store, index), clock=clock)
         self.ledger = AssociationLedger(index)
         self.notices = NoticeScp(index)
         self.commitment = CommitmentScp(settings, index.commitments)
+        self.audit = ListenerAudit(trail, own_party(settings), clock=clock)
         self.stopping = Event()
         self.silent = SilentConnections(settings.listen.maximum_silent_connections)
         self.connections = OpenConnections()

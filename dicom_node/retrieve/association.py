@@ -15,6 +15,7 @@ from pynetdicom.presentation import PresentationContext
 
 from config.settings import Peer
 from dicom_node.calling import CONNECT_TIMEOUT_S, Call, Line, PeerUnreachableError, called
+from dicom_node.retrieve.auditing import RetrieveAudit
 from dicom_node.retrieve.errors import ArchiveFailedError, ArchiveRefusesError, ArchiveSilentError
 
 _AFTER_THE_LIMIT_S = 5.0
@@ -68,6 +69,8 @@ class Conversation:
         self._sockets = sockets
         self.peer = peer
         self.limit_s = limit_s
+        self.audit: RetrieveAudit | None = None
+        """Told of every query."""
         self.is_over = False
         """The limit passed, or the worker stops: what still comes is refused."""
 
@@ -104,7 +107,13 @@ class Conversation:
 
 @contextmanager
 def conversation(
-    peer: Peer, offer: Offer, *, own_aet: str, limit_s: float, switch: StopSwitch
+    peer: Peer,
+    offer: Offer,
+    *,
+    own_aet: str,
+    limit_s: float,
+    switch: StopSwitch,
+    audit: RetrieveAudit | None = None,
 ) -> Iterator[Conversation]:
     """An association with the query/retrieve service of a PACS, ended after `limit_s` in any case.
 
@@ -126,6 +135,7 @@ def conversation(
     )
     with called(peer, call) as line:
         talk = Conversation(line.association, peer, limit_s=limit_s, sockets=line.sockets)
+        talk.audit = audit
         timer = Timer(limit_s, talk.cut)
         timer.daemon = True
         try:

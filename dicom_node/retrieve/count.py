@@ -8,6 +8,7 @@ from pydicom.multival import MultiValue
 from config.settings import Peer
 from dicom_node.evidence import WHOLE_STUDY, SeriesCount
 from dicom_node.retrieve.association import Conversation, StopSwitch, conversation
+from dicom_node.retrieve.auditing import RetrieveAudit
 from dicom_node.retrieve.errors import ArchiveFailedError
 from dicom_node.retrieve.find import FIND_OFFER, answers_of
 from storage.parents import CT
@@ -18,7 +19,9 @@ _MAXIMUM_ANSWERS = 50_000
 _PER_SERIES, _PER_STUDY = "NumberOfSeriesRelatedInstances", "NumberOfStudyRelatedInstances"
 
 
-def count_images(peer: Peer, study_instance_uid: str, *, own_aet: str, switch: StopSwitch) -> tuple[SeriesCount, ...]:
+def count_images(
+    peer: Peer, study_instance_uid: str, *, own_aet: str, switch: StopSwitch, audit: RetrieveAudit | None = None
+) -> tuple[SeriesCount, ...]:
     """How many instances a peer has of each series of a study; of CT series exactly, of others as it says.
 
     Series are counted by Number of Series Related Instances (0020,1209), by asking for each image where the peer does
@@ -28,7 +31,7 @@ def count_images(peer: Peer, study_instance_uid: str, *, own_aet: str, switch: S
         PeerUnreachableError: No association.
         RetrieveError: It does not offer queries, answered with a failure, with nonsense, or not in time.
     """
-    with conversation(peer, FIND_OFFER, own_aet=own_aet, limit_s=TIME_LIMIT_S, switch=switch) as talk:
+    with conversation(peer, FIND_OFFER, own_aet=own_aet, limit_s=TIME_LIMIT_S, switch=switch, audit=audit) as talk:
         try:
             return _counts(talk, study_instance_uid)
         except (AttributeError, TypeError, ValueError, RuntimeError) as exc:

@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from config.settings import Peer, Settings
+from dicom_node.audit.trail import audit_trail
 from dicom_node.clock import Clock
 from dicom_node.listen.intake import Intake
 from dicom_node.listen.receive import Receiver
 from dicom_node.retrieve.association import StopSwitch
+from dicom_node.retrieve.auditing import RetrieveAudit
 from dicom_node.retrieve.fetch import Fetcher, Retriever
 from dicom_node.retrieve.get import GetRetriever
 from dicom_node.retrieve.move import MoveRetriever
@@ -33,9 +35,10 @@ def fetcher_for(peer: Peer, settings: Settings, index: Index, *, receiver: Recei
     """The fetcher for one PACS, with a stop switch of its own."""
     switch = StopSwitch()
     own_aet = settings.node.ae_title
+    audit = RetrieveAudit(audit_trail(settings, clock=clock), peer, own_aet=own_aet)
     retriever: Retriever = (
         MoveRetriever(peer, own_aet=own_aet, switch=switch)
         if peer.query_retrieve == "move"
-        else GetRetriever(peer, receiver, own_aet=own_aet, switch=switch)
+        else GetRetriever(peer, receiver, own_aet=own_aet, switch=switch, audit=audit)
     )
     return Fetcher(settings, index, peer, retriever=retriever, clock=clock, switch=switch)

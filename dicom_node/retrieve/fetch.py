@@ -10,10 +10,12 @@ from datetime import timedelta
 from typing import Protocol
 
 from config.settings import Peer, Settings
+from dicom_node.audit.trail import audit_trail
 from dicom_node.clock import Clock
 from dicom_node.errors import NodeError
 from dicom_node.outbox import BackOff
 from dicom_node.retrieve.association import StopSwitch, conversation
+from dicom_node.retrieve.auditing import RetrieveAudit
 from dicom_node.retrieve.errors import ArchiveSilentError
 from dicom_node.retrieve.find import FIND_OFFER, find_series, find_studies
 from dicom_node.retrieve.judge import missing_series, verdict_on
@@ -67,6 +69,7 @@ class Fetcher:
         """Fetch from one peer until the switch stops it."""
         self.peer = peer
         self._own_aet = settings.node.ae_title
+        self._audit = RetrieveAudit(audit_trail(settings, clock=clock), peer, own_aet=self._own_aet)
         self._priors = settings.priors
         self._limits = Limits(
             maximum_count=settings.priors.maximum_count,
@@ -129,7 +132,9 @@ class Fetcher:
         """Ask what there is."""
         limit_s = self._priors.fetch_query_timeout_s
         age_days = self._limits.maximum_age_days
-        with conversation(self.peer, FIND_OFFER, own_aet=self._own_aet, limit_s=limit_s, switch=self._switch) as talk:
+        with conversation(
+            self.peer, FIND_OFFER, own_aet=self._own_aet, limit_s=limit_s, switch=self._switch, audit=self._audit
+        ) as talk:
             surveyor = Surveyor(
                 task,
                 self._limits,

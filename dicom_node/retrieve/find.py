@@ -84,6 +84,8 @@ def answers_of(talk: Conversation, query: Dataset, *, maximum: int) -> Iterator[
     Raises:
         RetrieveError: The PACS did not answer, failed, or lists more than `maximum`.
     """
+    if talk.audit:
+        talk.audit.note_query(query, FIND_MODEL)
     responses = talk.association.send_c_find(query, FIND_MODEL, msg_id=_MESSAGE_ID)
     count = 0
     for status, identifier in talk.answers(responses):

@@ -34,11 +34,13 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 )
 
 from config.settings import Peer
+from dicom_node.audit.events import AuditedStudy
 from dicom_node.listen.dimse import DataSetStream, NoticeBuffer, ProtocolError, ReceivingDimse
 from dicom_node.listen.errors import MismatchError
 from dicom_node.listen.header import Header
 from dicom_node.listen.receive import Receiver, Reception, StoreRequest
 from dicom_node.retrieve.association import Offer, StopSwitch, conversation
+from dicom_node.retrieve.auditing import RetrieveAudit
 from dicom_node.retrieve.transfer import SubOperations, end_of_transfer, series_identifier
 
 GET_MODEL = UID(StudyRootQueryRetrieveInformationModelGet)
@@ -73,8 +75,17 @@ GET_OFFER = Offer(
 class GetRetriever:
     """Fetches series over its own association; what comes is made durable as the listener does it."""
 
-    def __init__(self, peer: Peer, receiver: Receiver, *, own_aet: str, switch: StopSwitch) -> None:
+    def __init__(
+        self,
+        peer: Peer,
+        receiver: Receiver,
+        *,
+        own_aet: str,
+        switch: StopSwitch,
+        audit: RetrieveAudit | None = None,
+    ) -> None:
         """Ask one PACS, keep with the receiver."""
+        self._audit = audit
         self._peer = peer
         self._receiver = receiver
         self._own_aet = own_aet
@@ -96,12 +107,14 @@ class GetRetriever:
                     responses = talk.association.send_c_get(identifier, GET_MODEL)
                     total += end_of_transfer(talk, responses, own_aet=self._own_aet)
         finally:
-            end()
+            came = end()
+            if self._audit:
+                self._audit.note_transfer(came)
         return total
 
 
-def _offer(receiver: "_OneStudyReceiver") -> tuple[Offer, Callable[[], None]]:
-    """What the association is opened for, and what drops an object that did not arrive whole."""
+def _offer(receiver: "_OneStudyReceiver") -> tuple[Offer, Callable[[], tuple[AuditedStudy, ...]]]:
+    """What the association is opened for; what drops an object that did not arrive whole, and says what did."""
     providers: list[_GettingDimse] = []
 
     def take_over(event: Event) -> None:
@@ -113,9 +126,10 @@ def _offer(receiver: "_OneStudyReceiver") -> tuple[Offer, Callable[[], None]]:
     def handle_store(event: Event) -> int | Dataset:
         return providers[-1].handle_store(event)
 
-    def end() -> None:
+    def end() -> tuple[AuditedStudy, ...]:
         for provider in providers:
             provider.end()
+        return tuple(study for provider in providers for study in provider.tally.studies())
 
     handlers: list[EventHandlerType] = [(evt.EVT_CONN_OPEN, take_over), (evt.EVT_C_STORE, handle_store)]
     return replace(GET_OFFER, handlers=handlers), end

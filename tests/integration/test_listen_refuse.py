@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from errno import ENOSPC
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -194,13 +196,27 @@ def change_index(running: RunningListener, statement: str) -> None:
     engine.dispose()
 
 
+def with_room(free_bytes: int) -> Any:
+    """The disk says that so much room is left."""
+    return mock.patch("storage.files.shutil.disk_usage", return_value=SimpleNamespace(free=free_bytes))
+
+
+def is_rejected(running: RunningListener, *, free_bytes: int) -> bool:
+    """Whether an association is rejected while there is so much room."""
+    with with_room(free_bytes), association(running.port, CONTEXTS) as opened:
+        return opened.is_rejected
+
+
 def test_free_floor_is_kept(tmp_path: Path) -> None:
-    """0xA700 while less room is left than the site wants."""
+    """0xA700 in an association that was open when the room went; new ones are rejected until there is room again."""
     settings: Settings = listener_settings(tmp_path)
-    scarce = settings.model_copy(update={"storage": StorageSettings(free_floor_bytes=2**60)})
-    with running_listener(scarce) as running:
-        assert send(running.port, ct_instance()) == [0xA700]
+    floor = StorageSettings(free_floor_bytes=1000, association_margin_bytes=100)
+    scarce = settings.model_copy(update={"storage": floor})
+    with running_listener(scarce) as running, association(running.port, CONTEXTS) as opened:
+        with with_room(999):
+            assert opened.send_c_store(ct_instance()).Status == 0xA700
         assert running.partial_files() == []
+        assert [is_rejected(running, free_bytes=room) for room in (1099, 1199, 1200)] == [True, True, False]
 
 
 def test_full_disk_is_out_of_resources_until_there_is_room(listener: RunningListener) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.ae_test.send import PeerTest, SentImages, SentObject
+from dicom_node.audit.verifying import AuditFinding, AuditReport
 from dicom_node.check import CheckResult
 from dicom_node.cli.check import CheckReport
 from dicom_node.destinations import RoleChoice
@@ -74,6 +75,7 @@ SECTIONS = {
     "## `patient show --json`": (PatientView, PatientStudy, MergeView, AssignmentView),
     "## `ae test --json`": (PeerTest, SentImages, SentObject),
     "## `storage verify --json`": (VerifyReport, ReindexReport),
+    "## `audit verify --json`": (AuditReport, AuditFinding),
     "## `infer --json`": (InferredStudy,),
     "## `findings.json`": (
         Lesion,

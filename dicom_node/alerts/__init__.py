@@ -1,0 +1,1 @@
+"""Alerts that reach people: by mail and by webhook."""

@@ -1,0 +1,54 @@
+"""Brings alerts to people: SMTP over TLS with a login, a webhook with a signature."""
+
+import hashlib
+import hmac
+import json
+import smtplib
+import ssl
+import urllib.request
+from email.message import EmailMessage
+from pathlib import Path
+
+from config.alerts import AlertsSettings
+from storage.alerts import AlertMessage
+
+SIGNATURE = "X-Dicom-Node-Signature"
+"""Header with `sha256=` and the HMAC-SHA256 of the body under the secret."""
+_TIMEOUT_S = 15.0
+
+
+def send_mail(alerts: AlertsSettings, node: str, message: AlertMessage) -> None:
+    """Hand a message to the mail server; OSError or SMTPException, which is one, where it does not take it."""
+    context = ssl.create_default_context(cafile=alerts.mail_ca)
+    mail = EmailMessage()
+    mail["Subject"] = f"[dicom-node {node}] {'over: ' if message.is_over else ''}{message.subject}"
+    mail["From"], mail["To"] = alerts.mail_from, ", ".join(alerts.mail_to)
+    mail.set_content(f"{'Over: ' if message.is_over else ''}{message.words}\n\n{message.at:%Y-%m-%d %H:%M:%S} UTC\n")
+    if alerts.mail_security == "tls":
+        server: smtplib.SMTP = smtplib.SMTP_SSL(alerts.mail_host, alerts.mail_port, timeout=_TIMEOUT_S, context=context)
+    else:
+        server = smtplib.SMTP(alerts.mail_host, alerts.mail_port, timeout=_TIMEOUT_S)
+    with server:
+        if alerts.mail_security == "starttls":
+            server.starttls(context=context)
+        if alerts.mail_user:
+            server.login(alerts.mail_user, _secret(alerts.mail_password_file))
+        server.send_message(mail)
+
+
+def send_webhook(alerts: AlertsSettings, node: str, message: AlertMessage) -> None:
+    """Post a message as JSON; OSError where the address does not answer with success."""
+    fields = {"node": node, "subject": message.subject, "words": message.words, "at": message.at.isoformat()}
+    body = json.dumps(fields | {"id": message.message_id, "state": "over" if message.is_over else "begun"}).encode()
+    headers = {"Content-Type": "application/json"}
+    if alerts.webhook_key_file:
+        digest = hmac.new(_secret(alerts.webhook_key_file).encode(), body, hashlib.sha256).hexdigest()
+        headers[SIGNATURE] = f"sha256={digest}"
+    request = urllib.request.Request(alerts.webhook_url, data=body, headers=headers, method="POST")
+    context = ssl.create_default_context(cafile=alerts.webhook_ca)
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=context) as response:
+        response.read()
+
+
+def _secret(path: Path | None) -> str:
+    return path.read_text(encoding="utf-8").strip() if path else ""

@@ -1,0 +1,95 @@
+"""Numbers about the index for monitoring: no identifier of a patient or a study is among them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, func, select
+
+from storage.database import reading
+from storage.lifecycle import State
+from storage.models import Delivery, Instance, Progress, Study
+from storage.outages import outages
+
+WAITING_STATES = (State.WAITING_FOR_PRIORS, State.READY, State.PROCESSING, State.PROCESSED, State.SENDING)
+"""States that a study leaves by itself; one that stays there long is worth a look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Received:
+    """What came from one caller."""
+
+    calling_aet: str
+    objects: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """The index at one moment."""
+
+    waiting_since: dict[State, datetime]
+    """Since when the study waits that is in the state for longest; states without a study are left out."""
+    last_received_at: datetime | None
+    """None before the first object."""
+    deliveries: dict[tuple[str, Progress], int]
+    """By destination and state."""
+    down_since: dict[str, datetime]
+    """Destinations that cannot be reached."""
+
+
+def figures(engine: Engine) -> Figures:
+    """Count; takes a few hundredths of a second at 100,000 studies.
+
+    Raises:
+        StorageError: The index cannot be read.
+    """
+    with reading(engine) as connection:
+        return Figures(
+            waiting_since=_waiting_since(connection),
+            last_received_at=connection.execute(select(func.max(Study.last_instance_at))).scalar_one(),
+            deliveries=_deliveries(connection),
+            down_since={name: outage.since for name, outage in outages(connection).items()},
+        )
+
+
+def newest_instance(engine: Engine) -> int:
+    """Number of the newest instance, to count from; 0 where there is none."""
+    with reading(engine) as connection:
+        return connection.execute(select(func.max(Instance.id))).scalar_one() or 0
+
+
+def received_since(engine: Engine, instance_id: int) -> tuple[int, tuple[Received, ...]]:
+    """What came after an instance, by caller, and the number of the newest now."""
+    with reading(engine) as connection:
+        rows = connection.execute(
+            select(
+                Instance.calling_aet,
+                func.count().label("objects"),
+                func.sum(Instance.size_bytes).label("size_bytes"),
+                func.max(Instance.id).label("newest"),
+            )
+            .where(Instance.id > instance_id)
+            .group_by(Instance.calling_aet)
+        ).all()
+    newest = max([instance_id, *(row.newest for row in rows)])
+    return newest, tuple(
+        Received(calling_aet=row.calling_aet, objects=row.objects, size_bytes=int(row.size_bytes)) for row in rows
+    )
+
+
+def _waiting_since(connection: Connection) -> dict[State, datetime]:
+    rows = connection.execute(
+        select(Study.state, func.min(Study.state_since).label("since"))
+        .where(Study.state.in_(WAITING_STATES))
+        .group_by(Study.state)
+    )
+    return {row.state: row.since for row in rows}
+
+
+def _deliveries(connection: Connection) -> dict[tuple[str, Progress], int]:
+    rows = connection.execute(
+        select(Delivery.destination, Delivery.state, func.count().label("objects")).group_by(
+            Delivery.state, Delivery.destination
+        )
+    )
+    return {(row.destination, row.state): row.objects for row in rows}

@@ -1,0 +1,175 @@
+"""Metrics and probes, as monitoring asks for them."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
+
+from builders.certificates import Authority
+from builders.clock import FakeClock
+from builders.index import build_index, claimed_study, received, result_files, to
+from builders.web_server import Answer, web_server
+from config.audit import AuditSettings
+from config.settings import NodeSettings, Peer, Settings, StorageSettings
+from dicom_node.watching.endpoints import router_of
+from dicom_node.watching.gpus import gpus_from, gpus_in_words, visible_gpus
+from storage.index import Index
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+CANARY = "CANARY^PATIENT"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Stands at noon."""
+    return FakeClock()
+
+
+@pytest.fixture
+def index(tmp_path: Path, clock: FakeClock) -> Iterator[Index]:
+    """One study whose result waits for `pacs`."""
+    made = build_index(tmp_path, clock)
+    claim = claimed_study(made)
+    made.finish_succeeded(claim, result_files(), destinations=to("pacs"), why="analysed")
+    made.beat("listen", "127.0.0.1:11112")
+    made.beat("work", gpus_in_words(2))
+    yield made
+    made.close()
+
+
+def settings(folder: Path, **changes: object) -> Settings:
+    """A node with one sender, and one destination that is called by TLS."""
+    authority = Authority(folder / "ca").certificate
+    peers = (
+        Peer(name="ct", ae_title="CT1", host="127.0.0.1", port=104),
+        Peer(
+            name="pacs",
+            ae_title="PACS",
+            host="127.0.0.1",
+            port=105,
+            receives_results=True,
+            storage_commitment=True,
+            tls=True,
+            tls_ca=authority,
+        ),
+    )
+    return Settings(
+        node=NodeSettings(data_dir=folder),
+        storage=StorageSettings(free_floor_bytes=0),
+        audit=AuditSettings(syslog_host="localhost"),
+        peers=peers,
+    ).model_copy(update=changes)
+
+
+@contextmanager
+def client(one: Settings, clock: FakeClock) -> Iterator[Callable[[str], Answer]]:
+    """Asks the addresses of a node that runs for as long as the block lasts."""
+    app = FastAPI()
+    app.include_router(router_of(one, clock=clock))
+    with web_server(app) as get:
+        yield get
+
+
+def samples(text: str) -> dict[tuple[str, ...], float]:
+    """Each sample by name and label values."""
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_metrics_say_what_the_index_has(tmp_path: Path, clock: FakeClock, index: Index) -> None:
+    """Objects count from the first scrape on, a stranger's among `other`."""
+    with client(settings(tmp_path), clock) as get:
+        get("/metrics")
+        index.record_received([received("1.2.9"), replace(received("1.2.9", 2), calling_aet=CANARY)])
+        clock.advance(90)
+        found = samples(get("/metrics").text)
+    assert found["dicom_node_studies", "processed"] == 1
+    assert found["dicom_node_oldest_waiting_seconds", "processed"] == 90
+    assert found["dicom_node_received_objects_total", "ct"] == 1
+    assert found["dicom_node_received_bytes_total", "other"] == 1000
+    assert found["dicom_node_deliveries", "pacs", "waiting"] == 1
+    assert found["dicom_node_destination_up", "pacs"] == 1
+    assert found["dicom_node_heartbeat_age_seconds", "work"] == 90
+    assert found["dicom_node_gpus",] == 2
+    assert found["dicom_node_disk_free_bytes",] > 0
+    assert found["dicom_node_certificate_days_left", "authority", "pacs"] > 0
+    assert found["dicom_node_model_pack_info", "built-in"] == 1
+
+
+def test_an_outage_is_seen(tmp_path: Path, clock: FakeClock, index: Index) -> None:
+    """A destination that cannot be reached."""
+    index.outages.note("pacs", "down", next_try_at=clock.now())
+    with client(settings(tmp_path), clock) as get:
+        assert samples(get("/metrics").text)["dicom_node_destination_up", "pacs"] == 0
+
+
+def test_no_patient_is_in_any_answer(tmp_path: Path, clock: FakeClock, index: Index) -> None:
+    """Canaries in every text of an object are nowhere."""
+    texts = ("patient_name", "accession_number", "study_description", "series_description", "body_part", "calling_aet")
+    with client(settings(tmp_path), clock) as get:
+        get("/metrics")
+        index.record_received([replace(received("1.2.77"), **dict.fromkeys(texts, CANARY))])
+        answers = [get(address) for address in ("/metrics", "/health", "/ready")]
+    assert [answer.status for answer in answers] == [200, 200, 200]
+    assert not [answer.text for answer in answers if CANARY in answer.text or "4711" in answer.text]
+
+
+def test_ready_says_what_is_missing(tmp_path: Path, clock: FakeClock, index: Index) -> None:
+    """An old sign of life, a disk below the floor; alive it is all the same."""
+    clock.advance(31)
+    with client(settings(tmp_path, storage=StorageSettings(free_floor_bytes=2**62)), clock) as get:
+        answer = get("/ready")
+        assert (answer.status, len(json.loads(answer.text)["problems"])) == (503, 2)
+        assert get("/health").status == 200
+    index.beat("listen", "")
+    with client(settings(tmp_path), clock) as get:
+        answer = get("/ready")
+        assert (answer.status, json.loads(answer.text)) == (200, {"ready": True, "problems": []})
+
+
+def test_lost_index_is_told_not_raised(tmp_path: Path, clock: FakeClock) -> None:
+    """Metrics of the machine go on; it is not ready."""
+    with client(settings(tmp_path), clock) as get:
+        found = samples(get("/metrics").text)
+        assert get("/ready").status == 503
+    assert found["dicom_node_index_up",] == 0
+    assert ("dicom_node_disk_free_bytes",) in found
+
+
+def exported(tmp_path: Path, clock: FakeClock) -> set[str]:
+    """Names of the metrics of a node, also of those without a sample now."""
+    with client(settings(tmp_path), clock) as get:
+        return set(re.findall(r"^# TYPE (\S+)", get("/metrics").text, re.MULTILINE))
+
+
+def test_dashboard_asks_only_for_metrics_that_there_are(tmp_path: Path, clock: FakeClock, index: Index) -> None:
+    """And shows each of them, which docs/watching.md describes."""
+    panels = json.loads((DOCS / "grafana-dashboard.json").read_text())["panels"]
+    asked = {
+        name
+        for panel in panels
+        for target in panel["targets"]
+        for name in re.findall(r"dicom_node_\w+", target["expr"])
+    }
+    names = exported(tmp_path, clock)
+    assert len(asked) > 10
+    assert asked <= names
+    described = set(re.findall(r"`(dicom_node_\w+)`", (DOCS / "watching.md").read_text()))
+    assert described == asked == names
+
+
+def test_gpus_are_counted_by_their_devices(tmp_path: Path) -> None:
+    """Control devices are none."""
+    for name in ("nvidia0", "nvidia1", "nvidiactl", "nvidia-uvm"):
+        (tmp_path / name).touch()
+    assert visible_gpus(tmp_path) == 2
+    assert (gpus_from(gpus_in_words(2)), gpus_from("")) == (2, None)
