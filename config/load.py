@@ -13,7 +13,6 @@ from pydantic_core import ErrorDetails
 
 from config.cross_checks import problems_between, shown
 from config.errors import ConfigError, Problem
-from config.rules import RuleSettings
 from config.series import SeriesRuleSettings
 from config.settings import Peer, Settings
 from config.tls import ListenTlsSettings
@@ -21,7 +20,7 @@ from config.tls import ListenTlsSettings
 ENVIRONMENT_VARIABLE = "DICOM_NODE_CONFIG"
 DEFAULT_PATH = Path("/etc/dicom-node/node.toml")
 
-_BLOCKS = frozenset({"peers", "rules", "series"})
+_BLOCKS = frozenset({"peers", "series"})
 
 # Error types of pydantic (docs.pydantic.dev, "Validation Errors") in the words of this file.
 _WORDS = {
@@ -153,7 +152,7 @@ def _known_names(location: tuple[int | str, ...]) -> list[str]:
     annotation = (
         ListenTlsSettings if location == ("listen", "tls") else Settings.model_fields[str(location[0])].annotation
     )
-    model = next((block for block in (Peer, RuleSettings) if block in get_args(annotation)), annotation)
+    model = Peer if Peer in get_args(annotation) else annotation
     return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
 
 

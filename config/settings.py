@@ -17,7 +17,6 @@ from pydantic import (
 
 from config.chest_words import CHEST_WORDS
 from config.names import ae_title_problem, folder_problem, host_problem, path_problem, pattern_problem
-from config.rules import ResultKind, RuleSettings
 from config.series import SeriesRuleSettings
 from config.tls import CertificateName, FileOrNone, Fingerprints, ListenTlsSettings
 
@@ -221,6 +220,7 @@ class LogSettings(_Table):
     format: Literal["text", "json"] = "text"
 
 
+ResultKind = Literal["sr", "seg", "pdf", "capture", "presentation_state", "key_objects"]
 SrClassName = Literal["comprehensive", "comprehensive_3d", "enhanced", "basic_text"]
 
 
@@ -291,8 +291,6 @@ class Settings(_Table):
     outbox: OutboxSettings = OutboxSettings()
     log: LogSettings = LogSettings()
     peers: Annotated[tuple[Peer, ...], Field(strict=False)] = ()
-    rules: Annotated[tuple[RuleSettings, ...], Field(strict=False)] = ()
-    """The first that fits a study decides about it; none: every study runs."""
 
     @field_validator("peers")
     @classmethod

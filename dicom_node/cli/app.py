@@ -7,7 +7,9 @@ import typer
 
 from dicom_node.cli import (
     ae,
+    ae_edit,
     check,
+    config,
     demo,
     evaluate,
     import_data,
@@ -30,15 +32,16 @@ app = typer.Typer(
 @app.callback()
 def remember_configuration(
     context: typer.Context,
-    config: Annotated[
+    config_file: Annotated[
         Path | None,
         typer.Option(
-            help="Configuration file. Default: $DICOM_NODE_CONFIG, then /etc/dicom-node/node.toml, then the built-in one."
+            "--config",
+            help="Configuration file. Default: $DICOM_NODE_CONFIG, then /etc/dicom-node/node.toml, then the built-in one.",
         ),
     ] = None,
 ) -> None:
     """A DICOM node that finds COVID-19 lesions in chest CT and answers with SR and SEG. Not for diagnostic use."""
-    context.obj = config
+    context.obj = config_file
 
 
 app.command()(serve.run)
@@ -51,7 +54,11 @@ app.command()(status.status)
 app.add_typer(study.app, name="study")
 app.add_typer(patient.app, name="patient")
 app.add_typer(model.app, name="model")
+ae.app.command("list")(ae_edit.list_peers)
+for command in (ae_edit.add, ae_edit.change, ae_edit.remove, ae_edit.echo):
+    ae.app.command()(command)
 app.add_typer(ae.app, name="ae")
+app.add_typer(config.app, name="config")
 app.add_typer(storage.app, name="storage")
 app.command("import")(import_data.import_data)
 app.command()(train.train)

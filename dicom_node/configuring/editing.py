@@ -142,24 +142,6 @@ class Configuration:
 
         return self._edit(change, by=by, what=f"peer {name} removed", expected_sha256=expected_sha256)
 
-    def save_rules(self, rules: Sequence[Mapping[str, Any]], *, by: str, expected_sha256: str | None = None) -> Edit:
-        """Put these `[[rules]]` blocks, in their order, in the place of those that are there.
-
-        Raises:
-            ConfigError: As for `add_peer`, and the others too.
-        """
-
-        def change(text: str) -> str:
-            expected = document_from_text(text, name=str(self.path))
-            for _ in expected.get("rules", []):
-                text = _without_block(text, "rules", 0)
-            for rule in rules:
-                text = text_with(text, "rules", block_from("rules", rule))
-            expected["rules"] = [_as_read(rule) for rule in rules]
-            return self._checked(text, expected)
-
-        return self._edit(change, by=by, what=f"{len(rules)} rules saved", expected_sha256=expected_sha256)
-
     def history(self) -> tuple[ConfigVersion, ...]:
         """Every version that is kept, the newest first; a change by hand joins it with the next edit."""
         return self._history().versions(current_text=self.text())

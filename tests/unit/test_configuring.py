@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import stat
-import tomllib
 from importlib import resources
 from pathlib import Path
 
@@ -287,16 +286,6 @@ def test_editors_at_the_same_time_lose_nothing(tmp_path: Path) -> None:
     assert [editor.exitcode for editor in editors] == [0, 0, 0]
     assert len(edited.settings().peers) == 32
     assert len(edited.history()) == 31
-
-
-def test_rules_are_saved_as_a_whole(tmp_path: Path) -> None:
-    """Reading the file gives what was saved, in its order."""
-    edited = configuration(tmp_path)
-    thin = {"name": "thin", "action": "run", "thickest_mm": 1.5}
-    rest = {"name": "rest", "action": "skip", "reason": "not asked for"}
-    edited.save_rules([thin, rest], by="anna")
-    edited.save_rules([{**thin, "priority": 5}, rest], by="anna")
-    assert tomllib.loads(edited.text())["rules"] == [{**thin, "priority": 5}, rest]
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
