@@ -20,6 +20,20 @@ from config.tls import ListenTlsSettings
 ENVIRONMENT_VARIABLE = "DICOM_NODE_CONFIG"
 DEFAULT_PATH = Path("/etc/dicom-node/node.toml")
 
+# What a pattern of the settings asks for, by the key that it belongs to.
+_GRAMMAR = {
+    "database_url": "must be an address as postgresql+psycopg://user@host/name",
+    "device": 'must be "auto", "cpu", "cuda" or "cuda:0"',
+    "name": "must be letters, digits, space, dot, hyphen, underscore",
+    "count_peer": "must be letters, digits, space, dot, hyphen, underscore",
+    "institution": "must have no backslash and no control characters",
+    "device_serial_number": "must have no backslash and no control characters",
+    "lung_segmenter": "must be letters, digits, dot, hyphen, underscore",
+    "lesion_detector": "must be letters, digits, dot, hyphen, underscore",
+    "tls_server_name": "must have no control characters",
+    "caller_name": "must have no control characters",
+}
+
 _BLOCKS = frozenset({"peers", "series"})
 
 # Error types of pydantic (docs.pydantic.dev, "Validation Errors") in the words of this file.
@@ -38,6 +52,7 @@ _WORDS = {
     "string_too_long": "must have at most {max_length} characters",
     "string_too_short": "must not be empty",
     "string_pattern_mismatch": "must match {pattern}",
+    "too_short": "must not be empty",
     "value_error": "{error}",
     "model_type": "must be a table",
     "tuple_type": "must be a list",
@@ -88,7 +103,7 @@ def settings_from_document(document: Mapping[str, Any]) -> Settings:
     try:
         settings = Settings.model_validate(dict(document))
     except ValidationError as exc:
-        errors = exc.errors(include_url=False)
+        errors = [error for error in exc.errors(include_url=False) if not _follows_from_another(error)]
         raise ConfigError([_problem_from_error(error) for error in errors] + problems) from None
     if problems:
         raise ConfigError(problems)
@@ -120,11 +135,18 @@ def read_text(path: Path) -> str:
         raise ConfigError([Problem(key=str(path), problem=f"cannot be read: {exc.strerror}")]) from exc
 
 
+def _follows_from_another(error: ErrorDetails) -> bool:
+    """A list whose only values are wrong is also called empty; the values have problems of their own."""
+    return error["type"] == "too_short" and bool(error["input"])
+
+
 def _problem_from_error(error: ErrorDetails) -> Problem:
     location, value = error["loc"], error["input"]
     if error["type"] == "extra_forbidden":
         return _unknown(location, value)
     words = _WORDS.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+    if error["type"] == "string_pattern_mismatch":
+        words = _GRAMMAR.get(str(location[-1]), words)
     if error["type"] == "tuple_type" and location[-1] in _BLOCKS:
         words = f"must be written as [[{'.'.join(str(part) for part in location if not isinstance(part, int))}]] blocks"
     got = "" if error["type"] == "missing" or isinstance(value, BaseModel | Mapping) else shown(value)

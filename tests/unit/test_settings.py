@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from config import ConfigError, Peer, Settings, load_settings
 from config.names import ae_title_problem, host_problem
+from config.reference import reference_page
 from config.series import SeriesRuleSettings
 from config.tls import ListenTlsSettings
 
@@ -259,3 +260,12 @@ def test_completeness_differs_for_the_studies_of_a_peer_that_says_so(tmp_path: P
     own = settings.completeness_of(settings.peers[0].ae_title)
     assert (own.settle_s, own.association_release, own.slice_positions, own.cap_s) == (5.0, False, True, 1800.0)
     assert settings.completeness_of("STRANGER") == settings.completeness
+
+
+def test_reference_page_is_printed_from_the_settings() -> None:
+    """Every key of the settings is in docs/configuration.md, as node.toml explains it."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert page == reference_page()
+    rows = re.findall(r"^\| `(\w+)` \| `.+` \| .+ \|$", page, re.MULTILINE)
+    written = re.findall(r"^(?:# )?(\w+) = ", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows == written
