@@ -24,9 +24,7 @@ from dicom_node.cli import (
     train,
 )
 
-app = typer.Typer(
-    name="dicom-node", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-)
+app = typer.Typer(name="dicom-node", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.callback()

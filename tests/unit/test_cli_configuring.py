@@ -66,3 +66,15 @@ def test_what_is_shown_has_its_source_and_no_secret(file: Path) -> None:
     assert '+ae_title = "PACS"' in difference
     assert "hunter2" not in shown + difference
     assert "no problem" in run(file, "config", "check").stdout
+
+
+def test_the_shell_completes_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As bash asks for it."""
+    for name, value in {
+        "_DICOM_NODE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "dicom-node config re",
+        "COMP_CWORD": "2",
+    }.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, [], prog_name="dicom-node")
+    assert done.stdout.split() == ["restore"]
