@@ -14,6 +14,7 @@ from dicom_node.cli import (
     evaluate,
     import_data,
     infer,
+    init,
     model,
     patient,
     phantom,
@@ -47,6 +48,7 @@ app.command()(serve.listen)
 app.command()(serve.work)
 app.command()(demo.demo)
 app.command()(infer.infer)
+app.command()(init.init)
 app.command()(check.check)
 app.command()(status.status)
 app.add_typer(study.app, name="study")

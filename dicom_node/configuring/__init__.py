@@ -1,4 +1,4 @@
-"""Edits of the configuration file: checked before they are written, kept in a history, taken up by what runs."""
+"""Edits of the configuration file: checked before they are written, kept in a history."""
 
 from dicom_node.configuring.editing import Configuration, Edit
 from dicom_node.configuring.history import ConfigVersion

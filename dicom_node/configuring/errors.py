@@ -7,8 +7,7 @@ NodeError
     ├── ChangedMeanwhileError  somebody else changed the file since it was shown
     ├── CannotEditError        the file is written in a way that cannot be edited without harm to it
     ├── UnknownBlockError      the file has no such peer
-    ├── UnknownVersionError    the history has no such version
-    └── CannotAllowError       the call was refused for a reason that no peer block ends
+    └── UnknownVersionError    the history has no such version
 """
 
 from dicom_node.errors import NodeError
@@ -42,7 +41,3 @@ class UnknownBlockError(ConfiguringError):
 
 class UnknownVersionError(ConfiguringError):
     """The history has no version of this number; `dicom-node config history` shows them."""
-
-
-class CannotAllowError(ConfiguringError):
-    """No [[peers]] block lets this caller in."""

@@ -78,3 +78,30 @@ def test_the_shell_completes_commands(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
     done = CliRunner().invoke(app, [], prog_name="dicom-node")
     assert done.stdout.split() == ["restore"]
+
+
+def test_init_writes_a_configuration_that_works(tmp_path: Path) -> None:
+    """By options, or by answers; never over a file that is there, never with a mistake."""
+    path = tmp_path / "new.toml"
+    options = [
+        "--ae-title",
+        "OURS",
+        "--data-dir",
+        f"{tmp_path}/data",
+        "--listen",
+        "127.0.0.1:4104",
+        "--pacs",
+        "ARCHIVE",
+    ]
+    assert "[node].data_dir" in str(
+        run(path, "init", *options, "--data-dir", "x", "--pacs-address", "h:1", exit_code=2).exception
+    )
+    assert not path.exists()
+    run(path, "init", *options, "--pacs-address", "10.0.0.5:104")
+    assert json.loads(run(path, "ae", "list", "--json").stdout)["own_ae_title"] == "OURS"
+    run(path, "init", *options, "--pacs-address", "10.0.0.5:104", exit_code=2)
+    asked = tmp_path / "asked.toml"
+    answers = f"NODE\n{tmp_path}/d\n\nPACS\npacs.example.org:104\n"
+    done = CliRunner().invoke(app, ["--config", str(asked), "init"], input=answers)
+    assert done.exit_code == 0, done.output
+    assert 'host = "pacs.example.org"' in asked.read_text()
