@@ -1,17 +1,17 @@
 """Reads the settings from a TOML file."""
 
 import difflib
-import json
 import os
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from config.cross_checks import problems_between, shown
 from config.errors import ConfigError, Problem
 from config.series import SeriesRuleSettings
 from config.settings import Peer, Settings
@@ -20,9 +20,21 @@ from config.tls import ListenTlsSettings
 ENVIRONMENT_VARIABLE = "DICOM_NODE_CONFIG"
 DEFAULT_PATH = Path("/etc/dicom-node/node.toml")
 
-_SHOWN_CHARACTERS = 80
-# The password in the authority of a URL (RFC 3986 3.2.1).
-_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
+# What a pattern of the settings asks for, by the key that it belongs to.
+_GRAMMAR = {
+    "database_url": "must be an address as postgresql+psycopg://user@host/name",
+    "device": 'must be "auto", "cpu", "cuda" or "cuda:0"',
+    "name": "must be letters, digits, space, dot, hyphen, underscore",
+    "count_peer": "must be letters, digits, space, dot, hyphen, underscore",
+    "institution": "must have no backslash and no control characters",
+    "device_serial_number": "must have no backslash and no control characters",
+    "lung_segmenter": "must be letters, digits, dot, hyphen, underscore",
+    "lesion_detector": "must be letters, digits, dot, hyphen, underscore",
+    "tls_server_name": "must have no control characters",
+    "caller_name": "must have no control characters",
+}
+
+_BLOCKS = frozenset({"peers", "series"})
 
 # Error types of pydantic (docs.pydantic.dev, "Validation Errors") in the words of this file.
 _WORDS = {
@@ -40,9 +52,10 @@ _WORDS = {
     "string_too_long": "must have at most {max_length} characters",
     "string_too_short": "must not be empty",
     "string_pattern_mismatch": "must match {pattern}",
+    "too_short": "must not be empty",
     "value_error": "{error}",
     "model_type": "must be a table",
-    "tuple_type": "must be written as [[peers]] blocks",
+    "tuple_type": "must be a list",
 }
 
 
@@ -55,17 +68,42 @@ def load_settings(path: Path | None) -> Settings:
     Raises:
         ConfigError: With every problem of the file, not only the first.
     """
-    chosen = path or _path_from_environment()
+    chosen = configuration_file(path)
     return Settings() if chosen is None else settings_from_document(_read_document(chosen))
+
+
+def configuration_file(path: Path | None) -> Path | None:
+    """The file that settings are read from: as named, else as $DICOM_NODE_CONFIG says, else the one in /etc if it is there.
+
+    None where there is none: the defaults hold then.
+    """
+    return path or _path_from_environment()
+
+
+def settings_from_text(text: str, *, name: str) -> Settings:
+    """Settings from the text of a file; `name` stands in problems of the text as a whole.
+
+    Raises:
+        ConfigError: With every problem of the text.
+    """
+    return settings_from_document(document_from_text(text, name=name))
+
+
+def document_from_text(text: str, *, name: str) -> dict[str, Any]:
+    """The tables of a TOML text; ConfigError where it is not TOML."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError([Problem(key=name, problem=f"is not valid TOML: {exc}")]) from exc
 
 
 def settings_from_document(document: Mapping[str, Any]) -> Settings:
     """Settings from a parsed TOML document; ConfigError with every problem."""
-    problems = [*_duplicates(document.get("peers")), *_unknown_count_peers(document)]
+    problems = problems_between(document)
     try:
         settings = Settings.model_validate(dict(document))
     except ValidationError as exc:
-        errors = exc.errors(include_url=False)
+        errors = [error for error in exc.errors(include_url=False) if not _follows_from_another(error)]
         raise ConfigError([_problem_from_error(error) for error in errors] + problems) from None
     if problems:
         raise ConfigError(problems)
@@ -80,10 +118,17 @@ def _path_from_environment() -> Path | None:
 
 
 def _read_document(path: Path) -> dict[str, Any]:
+    return document_from_text(read_text(path), name=str(path))
+
+
+def read_text(path: Path) -> str:
+    """The text of a configuration file, its line ends as they are.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as exc:
-        raise ConfigError([Problem(key=str(path), problem=f"is not valid TOML: {exc}")]) from exc
+        return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as exc:
         raise ConfigError([Problem(key=str(path), problem="is not UTF-8 text")]) from exc
     except RecursionError as exc:
@@ -95,40 +140,9 @@ def _read_document(path: Path) -> dict[str, Any]:
         raise ConfigError([Problem(key=str(path), problem=f"cannot be read: {exc.strerror}")]) from exc
 
 
-def _duplicates(peers: object) -> list[Problem]:
-    """Peers that share a name or an AE title, looked for in the raw document so that other mistakes hide none."""
-    if not isinstance(peers, list):
-        return []
-    tables = [peer for peer in peers if isinstance(peer, dict)]
-    return [*_shared(tables, "name"), *_shared(tables, "ae_title")]
-
-
-def _shared(peers: Sequence[Mapping[str, Any]], key: str) -> Iterable[Problem]:
-    seen: dict[str, int] = {}
-    for position, peer in enumerate(peers, start=1):
-        value = peer.get(key)
-        if not isinstance(value, str) or not value.strip():
-            continue
-        first = seen.setdefault(value.strip(), position)
-        if first != position:
-            yield Problem(
-                key=f"[peers #{position}].{key}", problem=f"is also that of peer #{first}", value=_shown(value)
-            )
-
-
-def _unknown_count_peers(document: Mapping[str, Any]) -> Iterable[Problem]:
-    """Peers that are to be asked and are not there, looked for in the raw document as above."""
-    peers = document.get("peers")
-    tables = [peer for peer in peers if isinstance(peer, dict)] if isinstance(peers, list) else []
-    names = {peer.get("name") for peer in tables if isinstance(peer.get("name"), str)}
-    places = {"[completeness]": document.get("completeness")}
-    places |= {f"[peers #{number}].completeness": peer.get("completeness") for number, peer in enumerate(tables, 1)}
-    for place, table in places.items():
-        asked = table.get("count_peer") if isinstance(table, dict) else None
-        if isinstance(asked, str) and asked and asked not in names:
-            yield Problem(
-                key=f"{place}.count_peer", problem="is not the name of a [[peers]] block", value=_shown(asked)
-            )
+def _follows_from_another(error: ErrorDetails) -> bool:
+    """A list whose only values are wrong is also called empty; the values have problems of their own."""
+    return error["type"] == "too_short" and bool(error["input"])
 
 
 def _problem_from_error(error: ErrorDetails) -> Problem:
@@ -136,8 +150,12 @@ def _problem_from_error(error: ErrorDetails) -> Problem:
     if error["type"] == "extra_forbidden":
         return _unknown(location, value)
     words = _WORDS.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
-    shown = "" if error["type"] == "missing" or isinstance(value, BaseModel | Mapping) else _shown(value)
-    return Problem(key=_key(location), problem=words, value=shown)
+    if error["type"] == "string_pattern_mismatch":
+        words = _GRAMMAR.get(str(location[-1]), words)
+    if error["type"] == "tuple_type" and location[-1] in _BLOCKS:
+        words = f"must be written as [[{'.'.join(str(part) for part in location if not isinstance(part, int))}]] blocks"
+    got = "" if error["type"] == "missing" or isinstance(value, BaseModel | Mapping) else shown(value)
+    return Problem(key=_key(location), problem=words, value=got)
 
 
 def _unknown(location: tuple[int | str, ...], value: object) -> Problem:
@@ -146,11 +164,11 @@ def _unknown(location: tuple[int | str, ...], value: object) -> Problem:
     match = difflib.get_close_matches(name, _known_names(location[:-1]), n=1)
     if len(location) > 1:
         hint = f"; did you mean {match[0]}?" if match else ""
-        return Problem(key=_key(location), problem=f"is not a setting{hint}", value=_shown(value))
+        return Problem(key=_key(location), problem=f"is not a setting{hint}", value=shown(value))
     hint = f"; did you mean [{match[0]}]?" if match else ""
     if isinstance(value, Mapping | list):
         return Problem(key=f"[{name}]", problem=f"is not a table of this file{hint}")
-    return Problem(key=name, problem="stands outside of a table", value=_shown(value))
+    return Problem(key=name, problem="stands outside of a table", value=shown(value))
 
 
 def _known_names(location: tuple[int | str, ...]) -> list[str]:
@@ -174,10 +192,3 @@ def _key(location: tuple[int | str, ...]) -> str:
         table, rest = f"{table} #{rest[0] + 1}", rest[1:]
     named = ".".join([f"[{table}]", *(str(part) for part in rest if part != "nullable")])
     return re.sub(r"(?<=series)\.(\d+)", lambda match: f" #{int(match[1]) + 1}", named)
-
-
-def _shown(value: object) -> str:
-    """The value as TOML would write it, short and without a password."""
-    text = json.dumps(value, default=str)
-    text = _PASSWORD.sub(r"\1:***@", text)
-    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."

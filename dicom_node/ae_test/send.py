@@ -42,10 +42,6 @@ _ONE_TRY = BackOff(first_s=3600, maximum_s=3600, give_up_after_s=3600)
 _LEASE_S = 3600.0
 
 
-class UnknownPeerError(NodeError):
-    """The configuration has no peer of this name."""
-
-
 class LostTestSetError(NodeError):
     """The index of the test set does not know its study; report this, nothing was sent."""
 
@@ -93,20 +89,6 @@ class PeerTest:
     summary: tuple[str, ...]
     """What it got and what it declined, in words."""
     objects: tuple[SentObject, ...]
-
-
-def peer_named(settings: Settings, name: str) -> Peer:
-    """The peer of the configuration.
-
-    Raises:
-        UnknownPeerError: There is none of this name.
-    """
-    for peer in settings.peers:
-        if peer.name == name:
-            return peer
-    known = ", ".join(peer.name for peer in settings.peers) or "none"
-    reason = f"the configuration has no peer {name}; it has: {known}"
-    raise UnknownPeerError(reason)
 
 
 def send_test_set(settings: Settings, peer: Peer, *, with_images: bool, clock: Clock) -> PeerTest:

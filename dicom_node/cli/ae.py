@@ -38,8 +38,9 @@ def test(
     peer ask for. Delete it in the peer afterwards. Exit code 1 when a role, for instance the report, found no taker.
     """
     settings = settings_of(context)
-    from dicom_node.ae_test.send import UnknownPeerError, peer_named, send_test_set
+    from dicom_node.ae_test.send import send_test_set
     from dicom_node.clock import SystemClock
+    from dicom_node.peer_names import UnknownPeerError, peer_named
 
     silence_logs()
     try:

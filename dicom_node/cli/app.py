@@ -7,13 +7,16 @@ import typer
 
 from dicom_node.cli import (
     ae,
+    ae_edit,
     alerts,
     audit,
     check,
+    config,
     demo,
     evaluate,
     import_data,
     infer,
+    init,
     model,
     patient,
     phantom,
@@ -24,23 +27,22 @@ from dicom_node.cli import (
     train,
 )
 
-app = typer.Typer(
-    name="dicom-node", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-)
+app = typer.Typer(name="dicom-node", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.callback()
 def remember_configuration(
     context: typer.Context,
-    config: Annotated[
+    config_file: Annotated[
         Path | None,
         typer.Option(
-            help="Configuration file. Default: $DICOM_NODE_CONFIG, then /etc/dicom-node/node.toml, then the built-in one."
+            "--config",
+            help="Configuration file. Default: $DICOM_NODE_CONFIG, then /etc/dicom-node/node.toml, then the built-in one.",
         ),
     ] = None,
 ) -> None:
     """A DICOM node that finds COVID-19 lesions in chest CT and answers with SR and SEG. Not for diagnostic use."""
-    context.obj = config
+    context.obj = config_file
 
 
 app.command()(serve.run)
@@ -48,12 +50,17 @@ app.command()(serve.listen)
 app.command()(serve.work)
 app.command()(demo.demo)
 app.command()(infer.infer)
+app.command()(init.init)
 app.command()(check.check)
 app.command()(status.status)
 app.add_typer(study.app, name="study")
 app.add_typer(patient.app, name="patient")
 app.add_typer(model.app, name="model")
+ae.app.command("list")(ae_edit.list_peers)
+for command in (ae_edit.add, ae_edit.change, ae_edit.remove, ae_edit.echo):
+    ae.app.command()(command)
 app.add_typer(ae.app, name="ae")
+app.add_typer(config.app, name="config")
 app.add_typer(storage.app, name="storage")
 app.add_typer(audit.app, name="audit")
 app.add_typer(alerts.app, name="alerts")

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from config import ConfigError, Peer, Settings, load_settings
 from config.names import ae_title_problem, host_problem
+from config.reference import reference_page
 from config.series import SeriesRuleSettings
 from config.tls import ListenTlsSettings
 
@@ -273,3 +274,12 @@ def test_what_the_toml_parser_does_not_catch_is_a_problem_of_the_file(tmp_path: 
     """Fuzzing found that both ended in a traceback."""
     (line,) = problems_of(tmp_path, text)
     assert line.endswith(problem)
+
+
+def test_reference_page_is_printed_from_the_settings() -> None:
+    """Every key of the settings is in docs/configuration.md, as node.toml explains it."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    assert page == reference_page()
+    rows = re.findall(r"^\| `(\w+)` \| `.+` \| .+ \|$", page, re.MULTILINE)
+    written = re.findall(r"^(?:# )?(\w+) = ", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows == written

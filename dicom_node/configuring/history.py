@@ -1,0 +1,122 @@
+"""Earlier versions of the configuration file, kept in the data folder."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from dicom_node.configuring.errors import UnknownVersionError
+from dicom_node.configuring.file import sha256_of_text
+from storage.disk import FILE_MODE, disk_errors, make_folder, sync_folder
+
+KEPT_VERSIONS = 100
+"""Older ones are forgotten."""
+
+_FOLDER = "config-history"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigVersion:
+    """One version of the file; what it says is not in here, since it may hold secrets."""
+
+    number: int
+    """From 1; what `config restore` takes."""
+    at: datetime
+    """When it was written; of a change by hand, when the file says that it was."""
+    by: str
+    """Operator; empty for a change by hand."""
+    what: str
+    """What was changed, in words."""
+    sha256: str
+    """Of the file."""
+    is_current: bool = False
+    """Whether the file is as this version was."""
+
+
+class ConfigHistory:
+    """The versions of one file, in the data folder of its node."""
+
+    def __init__(self, data_dir: Path) -> None:
+        """Keep them below the data folder; it is made with the first version."""
+        self._data_dir = data_dir
+        self._folder = data_dir / _FOLDER
+
+    def versions(self, *, current_text: str = "") -> tuple[ConfigVersion, ...]:
+        """Every version that is kept, the newest first."""
+        current = sha256_of_text(current_text)
+        found = sorted(self._read(), key=lambda version: version.number, reverse=True)
+        newest_like_it = next((version.number for version in found if version.sha256 == current), 0)
+        return tuple(replace(version, is_current=version.number == newest_like_it) for version in found)
+
+    def text_of(self, number: int) -> str:
+        """The file as it was.
+
+        Raises:
+            UnknownVersionError: There is no version of this number, or no longer.
+        """
+        try:
+            return self._path(number, "toml").read_bytes().decode()
+        except FileNotFoundError:
+            reason = f"the history has no version {number}; `dicom-node config history` shows them"
+            raise UnknownVersionError(reason) from None
+
+    def keep(self, text: str, *, at: datetime, by: str, what: str) -> ConfigVersion | None:
+        """Keep a version, on disk when this returns; None where the newest is the same already.
+
+        Raises:
+            DiskError: The data folder cannot be written.
+        """
+        known = self.versions()
+        digest = sha256_of_text(text)
+        if known and known[0].sha256 == digest:
+            return None
+        number = known[0].number + 1 if known else 1
+        version = ConfigVersion(number=number, at=at, by=by, what=what, sha256=digest)
+        with disk_errors():
+            self._make_folder()
+            self._write(self._path(number, "toml"), text.encode())
+            record = {**asdict(version), "at": at.isoformat()}
+            del record["is_current"]
+            self._write(self._path(number, "json"), json.dumps(record).encode())
+            sync_folder(self._folder)
+            for old in known[KEPT_VERSIONS - 1 :]:
+                self._path(old.number, "json").unlink(missing_ok=True)
+                self._path(old.number, "toml").unlink(missing_ok=True)
+        return version
+
+    def _read(self) -> Iterator[ConfigVersion]:
+        """What is there whole; a version is complete once its record is."""
+        for path in self._folder.glob("*.json"):
+            try:
+                record = json.loads(path.read_bytes())
+                yield ConfigVersion(**{**record, "at": datetime.fromisoformat(record["at"])})
+            except (ValueError, KeyError, TypeError):
+                continue
+
+    def _path(self, number: int, kind: str) -> Path:
+        return self._folder / f"{number:06d}.{kind}"
+
+    def _make_folder(self) -> None:
+        is_new = not self._folder.exists()
+        make_folder(self._folder)
+        if is_new:
+            _give_to_owner_of(self._data_dir, self._folder)
+
+    def _write(self, path: Path, content: bytes) -> None:
+        part = path.with_suffix(".part")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        _give_to_owner_of(self._data_dir, part)
+        part.replace(path)
+
+
+def _give_to_owner_of(folder: Path, path: Path) -> None:
+    """What root makes in the data folder, the service must be able to go on with."""
+    if os.geteuid() == 0:
+        seen = folder.stat()
+        os.chown(path, seen.st_uid, seen.st_gid)

@@ -1,0 +1,107 @@
+"""The commands `ae` and `config` on a configuration file."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from dicom_node.cli.app import app
+from dicom_node.cli.failures import exit_code_of
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A configuration file with a comment, and a secret."""
+    path = tmp_path / "node.toml"
+    (tmp_path / "data").mkdir()
+    url = "postgresql://node:hunter2@db/index"
+    path.write_text(f'# ours\n[node]\ndata_dir = "{tmp_path}/data"\n[storage]\ndatabase_url = "{url}"\n')
+    return path
+
+
+def run(file: Path, *arguments: str, exit_code: int = 0) -> Result:
+    """One command, ended as expected; what is raised counts as `main` counts it."""
+    done = CliRunner().invoke(app, ["--config", str(file), *arguments])
+    raised = done.exception if isinstance(done.exception, Exception) else None
+    code = exit_code_of(raised) if raised else done.exit_code
+    assert code == exit_code, (done.output, done.exception)
+    return done
+
+
+def test_a_peer_is_added_changed_and_removed(file: Path) -> None:
+    """Values are read as in the file; each step is in the history and can be undone."""
+    run(file, "ae", "add", "pacs", "PACS", "10.0.0.5:104", "receives_results=true", 'results=["sr"]')
+    run(file, "ae", "change", "pacs", "host=pacs.example.org", "results=")
+    (peer,) = json.loads(run(file, "ae", "list", "--json").stdout)["peers"]
+    assert (peer["host"], peer["receives_results"], peer["results"]) == ("pacs.example.org", True, ["sr", "seg", "pdf"])
+    run(file, "ae", "remove", "pacs")
+    versions = json.loads(run(file, "config", "history", "--json").stdout)["versions"]
+    assert [version["number"] for version in versions] == [4, 3, 2, 1]
+    run(file, "config", "restore", "3")
+    assert "pacs.example.org" in run(file, "ae", "list", "--json").stdout
+    assert file.read_text().startswith("# ours\n")
+
+
+def test_mistakes_end_with_exit_code_2_and_change_nothing(file: Path) -> None:
+    """By the settings of the node itself."""
+    before = file.read_text()
+    done = run(file, "ae", "add", "pacs", "PA\\CS", "a b:104", exit_code=2)
+    assert "[peers #1].ae_title" in str(done.exception)
+    assert "[peers #1].host" in str(done.exception)
+    assert file.read_text() == before
+    run(file, "ae", "change", "pacs", "host", exit_code=2)
+    run(file, "ae", "add", "pacs", "PACS", "10.0.0.5", exit_code=2)
+    run(file, "ae", "echo", "nobody", exit_code=2)
+
+
+def test_what_is_shown_has_its_source_and_no_secret(file: Path) -> None:
+    """Neither the effective settings nor a difference names the password."""
+    run(file, "ae", "add", "pacs", "PACS", "10.0.0.5:104")
+    shown = run(file, "config", "show", "--sources").stdout
+    assert "[node].ae_title = DICOMNODE  (default)" in shown
+    assert "[peers #1].host = 10.0.0.5  (file)" in shown
+    assert "[listen.tls].port = 2762  (default)" in shown
+    difference = run(file, "config", "diff", "1").stdout
+    assert '+ae_title = "PACS"' in difference
+    assert "hunter2" not in shown + difference
+    assert "no problem" in run(file, "config", "check").stdout
+
+
+def test_the_shell_completes_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As bash asks for it."""
+    for name, value in {
+        "_DICOM_NODE_COMPLETE": "complete_bash",
+        "COMP_WORDS": "dicom-node config re",
+        "COMP_CWORD": "2",
+    }.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, [], prog_name="dicom-node")
+    assert done.stdout.split() == ["restore"]
+
+
+def test_init_writes_a_configuration_that_works(tmp_path: Path) -> None:
+    """By options, or by answers; never over a file that is there, never with a mistake."""
+    path = tmp_path / "new.toml"
+    options = [
+        "--ae-title",
+        "OURS",
+        "--data-dir",
+        f"{tmp_path}/data",
+        "--listen",
+        "127.0.0.1:4104",
+        "--pacs",
+        "ARCHIVE",
+    ]
+    assert "[node].data_dir" in str(
+        run(path, "init", *options, "--data-dir", "x", "--pacs-address", "h:1", exit_code=2).exception
+    )
+    assert not path.exists()
+    run(path, "init", *options, "--pacs-address", "10.0.0.5:104")
+    assert json.loads(run(path, "ae", "list", "--json").stdout)["own_ae_title"] == "OURS"
+    run(path, "init", *options, "--pacs-address", "10.0.0.5:104", exit_code=2)
+    asked = tmp_path / "asked.toml"
+    answers = f"NODE\n{tmp_path}/d\n\nPACS\npacs.example.org:104\n"
+    done = CliRunner().invoke(app, ["--config", str(asked), "init"], input=answers)
+    assert done.exit_code == 0, done.output
+    assert 'host = "pacs.example.org"' in asked.read_text()
