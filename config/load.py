@@ -55,7 +55,7 @@ def load_settings(path: Path | None) -> Settings:
     Raises:
         ConfigError: With every problem of the file, not only the first.
     """
-    chosen = path or _path_from_environment()
+    chosen = path or path_from_environment()
     return Settings() if chosen is None else settings_from_document(_read_document(chosen))
 
 
@@ -72,7 +72,8 @@ def settings_from_document(document: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _path_from_environment() -> Path | None:
+def path_from_environment() -> Path | None:
+    """The file that is taken where none is named; None when there is none."""
     named = os.environ.get(ENVIRONMENT_VARIABLE)
     if named:
         return Path(named)

@@ -19,6 +19,7 @@ from config.chest_words import CHEST_WORDS
 from config.names import ae_title_problem, folder_problem, host_problem, path_problem, pattern_problem
 from config.series import SeriesRuleSettings
 from config.tls import CertificateName, FileOrNone, Fingerprints, ListenTlsSettings
+from config.web import WebSettings
 
 GIBIBYTE = 1024**3
 
@@ -290,6 +291,7 @@ class Settings(_Table):
     results: ResultsSettings = ResultsSettings()
     outbox: OutboxSettings = OutboxSettings()
     log: LogSettings = LogSettings()
+    web: WebSettings = WebSettings()
     peers: Annotated[tuple[Peer, ...], Field(strict=False)] = ()
 
     @field_validator("peers")

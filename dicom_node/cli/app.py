@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dicom_node.cli import (
+    account,
     ae,
     check,
     demo,
@@ -44,6 +45,7 @@ def remember_configuration(
 app.command()(serve.run)
 app.command()(serve.listen)
 app.command()(serve.work)
+app.command()(serve.web)
 app.command()(demo.demo)
 app.command()(infer.infer)
 app.command()(check.check)
@@ -52,6 +54,7 @@ app.add_typer(study.app, name="study")
 app.add_typer(patient.app, name="patient")
 app.add_typer(model.app, name="model")
 app.add_typer(ae.app, name="ae")
+app.add_typer(account.app, name="account")
 app.add_typer(storage.app, name="storage")
 app.command("import")(import_data.import_data)
 app.command()(train.train)
