@@ -77,7 +77,7 @@ def configuration_file(path: Path | None) -> Path | None:
 
     None where there is none: the defaults hold then.
     """
-    return path or _path_from_environment()
+    return path or path_from_environment()
 
 
 def settings_from_text(text: str, *, name: str) -> Settings:
@@ -110,7 +110,8 @@ def settings_from_document(document: Mapping[str, Any]) -> Settings:
     return settings
 
 
-def _path_from_environment() -> Path | None:
+def path_from_environment() -> Path | None:
+    """The file that is taken where none is named; None when there is none."""
     named = os.environ.get(ENVIRONMENT_VARIABLE)
     if named:
         return Path(named)

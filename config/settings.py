@@ -21,6 +21,7 @@ from config.series import SeriesRuleSettings
 from config.table import Table
 from config.tls import CertificateName, FileOrNone, Fingerprints, ListenTlsSettings
 from config.watching import WatchingSettings
+from config.web import WebSettings
 
 GIBIBYTE = 1024**3
 
@@ -291,6 +292,7 @@ class Settings(Table):
     audit: AuditSettings = AuditSettings()
     watching: WatchingSettings = WatchingSettings()
     alerts: AlertsSettings = AlertsSettings()
+    web: WebSettings = WebSettings()
     peers: Annotated[tuple[Peer, ...], Field(strict=False)] = ()
 
     @field_validator("peers")

@@ -1,8 +1,8 @@
-"""Listener plus worker on one machine: two processes, started, watched, restarted."""
+"""The parts of a node on one machine: processes, started, watched, restarted."""
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
@@ -20,22 +20,23 @@ _GRACE_S = 20.0
 
 @dataclass(slots=True, kw_only=True)
 class _Part:
-    """One of the two processes."""
+    """One of the processes."""
 
     name: str
     child: Popen[bytes] | None = field(default=None)
     start_at_s: float = field(default=0.0)
 
 
-def run_node(config_path: Path | None, *, stop: Event, on_ready: Callable[[], None]) -> None:
-    """Run listener and worker until told to stop; one that ends is started again.
+def run_node(config_path: Path | None, names: Sequence[str], *, stop: Event, on_ready: Callable[[], None]) -> None:
+    """Run the parts of a node until told to stop; one that ends is started again.
 
     Args:
-        config_path: Configuration file for both; None lets each find its own.
-        stop: Set to end both.
-        on_ready: Called once both processes are started.
+        config_path: Configuration file for all; None lets each find its own.
+        names: Commands of the parts.
+        stop: Set to end all.
+        on_ready: Called once all processes are started.
     """
-    parts = [_Part(name="listen"), _Part(name="work")]
+    parts = [_Part(name=name) for name in names]
     try:
         for part in parts:
             _start(part, config_path)

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -82,6 +83,27 @@ def _affine(headers: Sequence[SliceHeader]) -> Float64Array:
     affine[:3, 2] = row * between_columns_mm
     affine[:3, 3] = first.image_position_mm
     return affine
+
+
+def read_slice(path: Path, frame_number: int | None) -> Int16Array:
+    """One slice in HU (j, i), for people who look at it.
+
+    Args:
+        path: A CT image.
+        frame_number: From 1; None for an image of one frame.
+
+    Raises:
+        UnreadableStudyError: The file is gone, damaged, or has fewer frames.
+    """
+    try:
+        with tolerant_pydicom():
+            stored, header = next(islice(_frames(path), (frame_number or 1) - 1, None), (None, None))
+            values = None if stored is None or header is None else _hounsfield(stored, header)
+    except FOREIGN_READ_ERRORS as exc:
+        raise _unreadable(path, "its pixels are damaged or cut off") from exc
+    if values is None:
+        raise _unreadable(path, "it holds fewer frames than its header says")
+    return values
 
 
 def _places_by_file(headers: Sequence[SliceHeader]) -> dict[Path, dict[int, int]]:

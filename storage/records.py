@@ -319,7 +319,7 @@ class Heartbeat:
     """The last sign of life of a process."""
 
     process: str
-    """listen or work."""
+    """listen, work or web."""
     pid: int
     at: datetime
     info: str

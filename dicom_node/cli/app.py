@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from dicom_node.cli import (
+    account,
     ae,
     ae_edit,
     alerts,
@@ -48,6 +49,7 @@ def remember_configuration(
 app.command()(serve.run)
 app.command()(serve.listen)
 app.command()(serve.work)
+app.command()(serve.web)
 app.command()(demo.demo)
 app.command()(infer.infer)
 app.command()(init.init)
@@ -61,6 +63,7 @@ for command in (ae_edit.add, ae_edit.change, ae_edit.remove, ae_edit.echo):
     ae.app.command()(command)
 app.add_typer(ae.app, name="ae")
 app.add_typer(config.app, name="config")
+app.add_typer(account.app, name="account")
 app.add_typer(storage.app, name="storage")
 app.add_typer(audit.app, name="audit")
 app.add_typer(alerts.app, name="alerts")

@@ -16,3 +16,10 @@ def configuration_path(context: typer.Context) -> Path | None:
     """The file named by `--config`; None when the option is absent."""
     path = context.find_root().obj
     return path if isinstance(path, Path) else None
+
+
+def configuration_in_use(context: typer.Context) -> Path | None:
+    """The file that the settings come from; None when there is none."""
+    from config.load import path_from_environment
+
+    return configuration_path(context) or path_from_environment()

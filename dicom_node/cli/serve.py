@@ -2,21 +2,24 @@
 
 import typer
 
-from dicom_node.cli.context import configuration_path, settings_of
+from dicom_node.cli.context import configuration_in_use, configuration_path, settings_of
 
 
 def run(context: typer.Context) -> None:
     """Run the whole node on this machine.
 
-    Listener and worker are processes of their own; one that dies is started again.
+    Listener, worker and, where the configuration says so, the pages are processes of their own; one that dies is started
+    again.
     """
     from dicom_node.log import setup_logging
     from dicom_node.node import run_node
     from dicom_node.service import StopSignal, notify_ready
 
-    setup_logging(settings_of(context).log)
+    settings = settings_of(context)
+    setup_logging(settings.log)
+    parts = ("listen", "work", "web") if settings.web.enabled else ("listen", "work")
     with StopSignal() as stop:
-        run_node(configuration_path(context), stop=stop, on_ready=notify_ready)
+        run_node(configuration_path(context), parts, stop=stop, on_ready=notify_ready)
 
 
 def listen(context: typer.Context) -> None:
@@ -45,3 +48,15 @@ def work(context: typer.Context) -> None:
     arm_from_environment()
     with StopSignal() as stop:
         run_worker(settings, stop=stop, on_ready=lambda: notify_ready("working"))
+
+
+def web(context: typer.Context) -> None:
+    """Serve the pages for people; never loads the networks."""
+    from dicom_node.log import setup_logging
+    from dicom_node.service import StopSignal, notify_ready
+    from dicom_node.web.server import run_web
+
+    settings = settings_of(context)
+    setup_logging(settings.log)
+    with StopSignal() as stop:
+        run_web(configuration_in_use(context), settings, stop=stop, on_ready=lambda address: notify_ready(address))

@@ -2,12 +2,15 @@
 
 from alembic import context
 
+from storage.account_models import Account
 from storage.link_models import PatientMerge
+
+TABLES = (Account, PatientMerge)
+"""One of each module that nothing else loads; those of storage.models are in the same metadata."""
 
 context.configure(
     connection=context.config.attributes["connection"],
-    # The tables of storage.models are in the same.
-    target_metadata=PatientMerge.metadata,
+    target_metadata=TABLES[0].metadata,
     # SQLite can roll back a change of tables; with our own BEGIN it does.
     transactional_ddl=True,
     render_as_batch=True,

@@ -1,0 +1,62 @@
+"""Where every view and every deed on the pages is told, so that an audit trail can be kept of them."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+logger = logging.getLogger(__name__)
+
+
+class Deed(StrEnum):
+    """What somebody did on the pages."""
+
+    LOGGED_IN = "logged in"
+    LOGIN_REFUSED = "login refused"
+    LOGGED_OUT = "logged out"
+    NODE_SEEN = "page of the node seen"
+    STUDIES_SEEN = "list of studies seen"
+    STUDY_SEEN = "study seen"
+    IMAGE_SEEN = "images of a study seen"
+    STUDY_CHANGED = "study moved on by an operator"
+    PEERS_SEEN = "peers seen"
+    PEER_TRIED = "peer tried out"
+    PEER_CHANGED = "peers changed"
+    SETTINGS_SEEN = "settings seen"
+    HEALTH_SEEN = "health seen"
+    REFUSED = "refused: not allowed to this visitor"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class About:
+    """Whose data a deed is about; empty for nobody's."""
+
+    study_instance_uid: str = ""
+    patient_id: str = ""
+    """For the audit trail alone, never for the log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebEvent:
+    """One view or deed."""
+
+    deed: Deed
+    by: str
+    """Name of the account; empty for a visitor of this machine who is not logged in."""
+    address: str
+    """Where the browser is."""
+    about: About
+    is_success: bool = True
+    words: str = ""
+    """What in particular, without patient data."""
+
+
+Recorder: TypeAlias = Callable[[WebEvent], None]
+
+
+def log_event(event: WebEvent) -> None:
+    """Put an event into the log, without the patient."""
+    outcome = "" if event.is_success else ": failed"
+    details = " ".join(part for part in (event.about.study_instance_uid, event.words) if part)
+    logger.info("%s%s by %r from %s %s", event.deed, outcome, event.by or "visitor", event.address, details)

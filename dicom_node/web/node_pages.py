@@ -1,0 +1,151 @@
+"""This node, its settings, its health."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
+from sqlalchemy.engine import make_url
+
+from config.settings import Settings
+from dicom_node.pack_store import PackStoreError, chosen_pack
+from dicom_node.status import NodeStatus, node_status
+from dicom_node.tls.survey import survey_certificates
+from dicom_node.web.audit_hook import Deed
+from dicom_node.web.door import Looking, record
+from dicom_node.web.rendering import render
+from dicom_node.web.site import Site, site_of
+
+router = APIRouter()
+
+_PARTS = {"listen": "Listener", "work": "Worker", "web": "Pages"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Component:
+    """One part of the node at a glance."""
+
+    name: str
+    colour: str
+    state: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownSetting:
+    """One setting."""
+
+    key: str
+    value: str
+    default: str
+    is_default: bool
+
+
+@router.get("/")
+def show_node(request: Request, visitor: Looking) -> HTMLResponse:
+    """What to type into the PACS, and how the node is."""
+    site = site_of(request)
+    status = node_status(site.settings, site.index, clock=site.clock)
+    record(request, visitor, Deed.NODE_SEEN)
+    components = components_of(site, status)
+    return render(request, visitor, "node.html", settings=site.settings, status=status, components=components)
+
+
+@router.get("/components")
+def show_health(request: Request, visitor: Looking) -> HTMLResponse:
+    """Components and alerts."""
+    site = site_of(request)
+    status = node_status(site.settings, site.index, clock=site.clock)
+    record(request, visitor, Deed.HEALTH_SEEN)
+    return render(
+        request,
+        visitor,
+        "health.html",
+        status=status,
+        components=components_of(site, status),
+        certificates=tuple(survey_certificates(site.settings, now=site.clock.now())),
+        problems=site.file.problems,
+    )
+
+
+@router.get("/settings")
+def show_settings(request: Request, visitor: Looking) -> HTMLResponse:
+    """Every setting, its default, and whether the file says it."""
+    site = site_of(request)
+    record(request, visitor, Deed.SETTINGS_SEEN)
+    tables = {name: tuple(_rows(site.settings, name)) for name in Settings.model_fields if name != "peers"}
+    return render(
+        request, visitor, "settings.html", tables=tables, file_path=site.file.path, problems=site.file.problems
+    )
+
+
+def components_of(site: Site, status: NodeStatus) -> tuple[Component, ...]:
+    """Processes, disk, database, weights."""
+    return (*_processes(status), _disk(status), _database(site), _weights(site))
+
+
+def _processes(status: NodeStatus) -> Iterator[Component]:
+    seen = {process.heartbeat.process: process for process in status.processes}
+    for name in dict.fromkeys(["listen", "work", *seen]):
+        title = _PARTS.get(name, name)
+        process = seen.get(name)
+        if process is None:
+            yield Component(name=title, colour="bad", state="never ran", detail="start it: dicom-node run")
+        elif process.is_alive:
+            yield Component(name=title, colour="good", state="running", detail=process.heartbeat.info)
+        else:
+            words = f"no sign of life for {process.silent_s:.0f} s: is it running?"
+            yield Component(name=title, colour="bad", state="silent", detail=words)
+
+
+def _disk(status: NodeStatus) -> Component:
+    disk = status.disk
+    gib = f"{disk.free_bytes / 2**30:.1f} of {disk.total_bytes / 2**30:.0f} GiB free"
+    if disk.free_bytes < disk.floor_bytes:
+        return Component(name="Disk", colour="bad", state="full", detail=f"{gib}: senders are refused")
+    return Component(name="Disk", colour="good", state="room", detail=gib)
+
+
+def _database(site: Site) -> Component:
+    backend = make_url(site.settings.database_url).get_backend_name()
+    return Component(name="Database", colour="good", state="answers", detail=backend)
+
+
+def _weights(site: Site) -> Component:
+    try:
+        pack = chosen_pack(site.settings)
+    except PackStoreError as error:
+        return Component(name="Weights", colour="bad", state="damaged", detail=error.reason)
+    device = f"device {site.settings.pipeline.device}"
+    if pack is None:
+        words = f"demo weights of the package, not for patients; {device}"
+        return Component(name="Weights", colour="busy", state="demo", detail=words)
+    return Component(name="Weights", colour="good", state="installed", detail=f"{pack.name}; {device}")
+
+
+def _rows(settings: Settings, table: str) -> Iterator[ShownSetting]:
+    """Each key of a table; those of a table inside it with its name before them."""
+    yield from _fields(getattr(settings, table), getattr(Settings(), table), prefix="")
+
+
+def _fields(now: BaseModel, default: BaseModel, *, prefix: str) -> Iterator[ShownSetting]:
+    for name in type(now).model_fields:
+        value, usual = getattr(now, name), getattr(default, name)
+        if isinstance(value, BaseModel):
+            yield from _fields(value, usual, prefix=f"{prefix}{name}.")
+        else:
+            yield ShownSetting(
+                key=prefix + name, value=_shown(name, value), default=_shown(name, usual), is_default=value == usual
+            )
+
+
+def _shown(name: str, value: object) -> str:
+    """The value as the file would have it, without the password of a database."""
+    if name == "database_url" and isinstance(value, str) and value:
+        return make_url(value).render_as_string(hide_password=True)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ", ".join(str(one) for one in value) or "none"
+    return "not set" if value is None or value == "" else str(value)

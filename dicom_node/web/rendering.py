@@ -1,0 +1,71 @@
+"""Pages from templates."""
+
+from datetime import datetime
+from importlib.metadata import version
+
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from dicom_node.commitment.words import commitment_in_words
+from dicom_node.destinations import class_name, role_in_words
+from dicom_node.web import words
+from dicom_node.web.door import Visitor, cookie_name
+from dicom_node.web.site import Site, site_of
+
+
+def build_templates() -> Environment:
+    """The templates of the package; every value is escaped, a missing one is an error."""
+    made = Environment(
+        loader=PackageLoader("dicom_node.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "instant": words.instant,
+        "acquired": words.acquired,
+        "span": words.span,
+        "size": _size,
+        "class_name": class_name,
+        "role": role_in_words,
+        "state": lambda state: words.STATE_WORDS[state],
+        "colour": lambda state: words.COLOUR_OF_STATE[state],
+        "spaced": lambda word: str(word).replace("_", " "),
+    }
+    made.globals |= {"commitment_in_words": commitment_in_words, "version": version("dicom-node")}
+    return made
+
+
+def render(
+    request: Request, visitor: Visitor, template: str, *, status_code: int = 200, **content: object
+) -> HTMLResponse:
+    """A page for a visitor; their browser gets its cookie with it."""
+    site = site_of(request)
+    text = site.templates.get_template(template).render(
+        visitor=visitor,
+        node=site.settings.node,
+        asks_login=site.started_with.web.login,
+        path=request.url.path,
+        zone=datetime.now().astimezone().tzname(),
+        **content,
+    )
+    answer = HTMLResponse(text, status_code=status_code)
+    if visitor.is_new:
+        put_cookie(site, answer, visitor.token)
+    return answer
+
+
+def put_cookie(site: Site, answer: Response, token: str) -> None:
+    """Give a browser its token; no script and no other site can use it."""
+    answer.set_cookie(cookie_name(site), token, httponly=True, samesite="strict", secure=site.is_secure, path="/")
+
+
+def _size(size_bytes: float) -> str:
+    """In powers of 1024 (IEC 80000-13)."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size_bytes) < 1024:
+            return f"{size_bytes:.4g} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.4g} TiB"

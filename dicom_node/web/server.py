@@ -1,0 +1,132 @@
+"""The pages as a process: starts, shows that it lives, stops."""
+
+import logging
+import socket
+from collections.abc import Callable
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from threading import Event, Thread
+
+import uvicorn
+
+from config.settings import Settings
+from config.tls import ListenTlsSettings
+from dicom_node.audit.trail import audit_trail, process_recorded
+from dicom_node.clock import SystemClock
+from dicom_node.errors import NodeError
+from dicom_node.service import notify_stopping, notify_watchdog
+from dicom_node.tls.contexts import server_context
+from dicom_node.web.app import build_app, build_site
+from dicom_node.web.auditing import PagesAudit
+from dicom_node.web.login_rules import REMEMBERED
+from dicom_node.web.settings_file import SettingsFile
+from dicom_node.web.site import Site
+from storage.database import open_engine
+from storage.errors import StorageError
+from storage.files import lock_data_dir
+from storage.lost_index import refuse_lost_index
+from storage.migrations import migrate
+
+logger = logging.getLogger(__name__)
+
+_HEARTBEAT_S = 5.0
+_GRACE_S = 5
+_AT_ONCE = 64
+_KEEP_ALIVE_S = 15
+
+
+class WebAddressError(NodeError):
+    """The pages cannot have their address: see [web] in the configuration."""
+
+
+def run_web(path: Path | None, settings: Settings, *, stop: Event, on_ready: Callable[[str], None]) -> None:
+    """Serve the pages until told to stop.
+
+    Args:
+        path: Of the configuration; None where there is none.
+        settings: What it says.
+        stop: Set to end.
+        on_ready: Called once with the address of the pages.
+
+    Raises:
+        WebAddressError: The address cannot be had.
+        CertificateError: The certificate cannot be used.
+        StorageError: The data folder is in use by other pages, or the index cannot be opened.
+    """
+    with lock_data_dir(settings.data_dir, "web"):
+        refuse_lost_index(settings.database_url, settings.data_dir)
+        migrate(settings.database_url)
+        engine = open_engine(settings.database_url)
+        try:
+            clock = SystemClock()
+            trail = audit_trail(settings, clock=clock)
+            record = PagesAudit(trail, settings, clock=clock)
+            site = build_site(SettingsFile(path, settings), engine, clock=clock, record=record)
+            with process_recorded(trail, settings, "web"), closing(_socket(settings)) as port:
+                _serve(site, port, stop=stop, on_ready=on_ready)
+        finally:
+            engine.dispose()
+    logger.info("pages stopped")
+
+
+def _socket(settings: Settings) -> socket.socket:
+    web = settings.web
+    family = socket.AF_INET6 if ":" in web.host else socket.AF_INET
+    try:
+        return socket.create_server((web.host, web.port), family=family)
+    except OSError as exc:
+        reason = f"[web]: {web.host}:{web.port} cannot be had: {exc.strerror}"
+        raise WebAddressError(reason) from exc
+
+
+def _serve(site: Site, port: socket.socket, *, stop: Event, on_ready: Callable[[str], None]) -> None:
+    server = uvicorn.Server(_configuration(site))
+    thread = Thread(target=server.run, kwargs={"sockets": [port]}, name="pages", daemon=True)
+    host, number, *_ = port.getsockname()
+    address = f"{'https' if site.is_secure else 'http'}://{f'[{host}]' if ':' in host else host}:{number}/"
+    thread.start()
+    try:
+        logger.info("pages at %s", address)
+        on_ready(address)
+        while True:
+            _beat(site, address)
+            if stop.wait(_HEARTBEAT_S) or not thread.is_alive():
+                break
+        notify_stopping()
+    finally:
+        server.should_exit = True
+        thread.join(timeout=2 * _GRACE_S)
+
+
+def _configuration(site: Site) -> uvicorn.Config:
+    web = site.started_with.web
+    made = uvicorn.Config(
+        build_app(site),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        lifespan="off",
+        limit_concurrency=_AT_ONCE,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+        ssl_certfile=web.certificate,
+        ssl_keyfile=web.key or web.certificate,
+    )
+    if site.is_secure:
+        tls = ListenTlsSettings(enabled=True, certificate=web.certificate, key=web.key, client_certificates="none")
+        made.load()
+        made.ssl = server_context(tls, now=site.clock.now())
+    return made
+
+
+def _beat(site: Site, address: str) -> None:
+    """Leave a sign of life, once the index took a write."""
+    try:
+        site.index.beat("web", address)
+        idle = timedelta(seconds=site.started_with.web.session_lifetime_s)
+        site.accounts.forget_old(idle=idle, failures=REMEMBERED)
+        notify_watchdog()
+    except StorageError:
+        logger.exception("no sign of life of the pages")

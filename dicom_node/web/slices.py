@@ -1,0 +1,102 @@
+"""The slices that a result was made of, with the contours of its lesions, for people who scroll."""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+from threading import Semaphore
+from zipfile import BadZipFile
+
+import contourpy
+import numpy as np
+from PIL import Image
+
+from dicom_node.web.limits import LARGEST_OBJECT_BYTES, LARGEST_VOXELS, TooLargeError
+from pipeline.volume import read_slice
+
+WINDOWS_HU = {"lung": (-1350.0, 150.0), "soft": (-160.0, 240.0)}
+"""Level -600 width 1500, level 40 width 400: the usual ones."""
+
+_AT_ONCE = 2
+_KEPT_SLICES = 600
+_KEPT_CONTOURS = 4
+_QUALITY = 88
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Which picture."""
+
+    path: Path
+    """Of the CT image; its name is the hash of its content, so what is kept is never stale."""
+    frame_number: int | None
+    window: str
+    """A key of `WINDOWS_HU`."""
+
+
+class SliceShelf:
+    """Draws slices on demand and keeps the last ones."""
+
+    def __init__(self) -> None:
+        """Nothing is drawn yet."""
+        self._places = Semaphore(_AT_ONCE)
+        self.picture = lru_cache(maxsize=_KEPT_SLICES)(self._picture)
+        self.contours = lru_cache(maxsize=_KEPT_CONTOURS)(self._contours)
+
+    def _picture(self, wanted: Slice) -> bytes:
+        """A JPEG as large as the slice.
+
+        Raises:
+            TooLargeError: The file is larger than what is shown here.
+            UnreadableStudyError: It is gone or damaged.
+            OSError: It cannot be read.
+        """
+        if wanted.path.stat().st_size > LARGEST_OBJECT_BYTES:
+            raise TooLargeError
+        low, high = WINDOWS_HU[wanted.window]
+        with self._places:
+            slice_hu = read_slice(wanted.path, wanted.frame_number)
+        grey = np.clip((slice_hu.astype(np.float32) - low) / (high - low), 0, 1) * 255
+        buffer = BytesIO()
+        Image.fromarray(grey.astype(np.uint8)).save(buffer, "JPEG", quality=_QUALITY)
+        return buffer.getvalue()
+
+    def _contours(self, masks_path: Path) -> bytes:
+        """JSON: for each slice that shows lesions, `{slice: [[lesion number, [[x, y], ...]], ...]}`, in pixels.
+
+        Raises:
+            TooLargeError: The masks are larger than what is shown here.
+            OSError: They cannot be read, or are damaged.
+        """
+        with self._places:
+            labels = _labels(masks_path)
+            found = {str(k): _lines(labels[k]) for k in np.flatnonzero(labels.any(axis=(1, 2))).tolist()}
+        document = {"height": labels.shape[1], "width": labels.shape[2], "slices": found}
+        return json.dumps(document, separators=(",", ":")).encode()
+
+
+def _labels(path: Path) -> np.ndarray:
+    """Number of the lesion at each voxel (k, j, i)."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            labels: np.ndarray = arrays["lesion_labels"]
+    except (ValueError, KeyError, EOFError, BadZipFile) as exc:
+        message = "the masks of the result are damaged"
+        raise OSError(message) from exc
+    if labels.size > LARGEST_VOXELS:
+        raise TooLargeError
+    return labels
+
+
+def _lines(labels: np.ndarray) -> list[tuple[int, list[list[float]]]]:
+    """Borders of each lesion of a slice, corners of pixels at whole numbers."""
+    lines = []
+    for number in np.unique(labels[labels > 0]).tolist():
+        mask = labels == number
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        cut = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        shift = np.array([columns[0] - 0.5, rows[0] - 0.5])
+        for line in contourpy.contour_generator(z=np.pad(cut.astype(np.float64), 1), name="serial").lines(0.5):
+            lines.append((int(number), np.round(np.asarray(line) + shift, 1).tolist()))
+    return lines

@@ -1,0 +1,51 @@
+"use strict";
+// Scrolls through the slices of a study: wheel, arrow keys, slider. Contours are drawn over them.
+(() => {
+  const viewer = document.getElementById("viewer");
+  if (!viewer) return;
+  const [stage, picture, outlines, place, where, drawn, windowed] =
+    ["stage", "slice", "outlines", "place", "where", "drawn", "window"].map((id) => document.getElementById(id));
+  const count = Number(viewer.dataset.count);
+  const kinds = {};
+  document.querySelectorAll("[data-lesion]").forEach((one) => { kinds[one.dataset.lesion] = one.dataset.kind; });
+  let current = Number(viewer.dataset.start);
+  let contours = { width: 1, height: 1, slices: {} };
+  const address = (k) => `${viewer.dataset.base}/slices/${k}.jpg?window=${windowed.value}`;
+
+  function draw() {
+    outlines.replaceChildren();
+    outlines.setAttribute("viewBox", `0 0 ${contours.width} ${contours.height}`);
+    if (!drawn.checked) return;
+    for (const [number, line] of contours.slices[current] || []) {
+      const shape = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
+      shape.setAttribute("points", line.map((point) => point.join(",")).join(" "));
+      shape.setAttribute("class", kinds[number] || "");
+      outlines.append(shape);
+    }
+  }
+
+  function show(k) {
+    current = Math.min(Math.max(k, 0), count - 1);
+    picture.src = address(current);
+    place.value = String(current + 1);
+    where.value = `${current + 1} of ${count}`;
+    draw();
+    for (const near of [current + 1, current - 1]) if (near >= 0 && near < count) new Image().src = address(near);
+  }
+
+  stage.addEventListener("wheel", (event) => { event.preventDefault(); show(current + Math.sign(event.deltaY)); }, { passive: false });
+  stage.addEventListener("keydown", (event) => {
+    const steps = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, PageDown: 10, PageUp: -10, Home: -count, End: count };
+    if (!(event.key in steps)) return;
+    event.preventDefault();
+    show(current + steps[event.key]);
+  });
+  place.addEventListener("input", () => show(Number(place.value) - 1));
+  drawn.addEventListener("change", draw);
+  windowed.addEventListener("change", () => show(current));
+  document.querySelectorAll(".goto").forEach((one) => one.addEventListener("click", () => { show(Number(one.dataset.slice)); stage.focus(); }));
+  show(current);
+  fetch(`${viewer.dataset.base}/contours.json`).then((answer) => (answer.ok ? answer.json() : null)).then((found) => {
+    if (found) { contours = found; draw(); }
+  });
+})();

@@ -1,0 +1,171 @@
+"""Studies: the list, one study, what an operator does to it."""
+
+from typing import Annotated
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, HTTPException, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from dicom_node.destinations import destination_of
+from dicom_node.retrieve.waiting import fetches_in_lines
+from dicom_node.web.audit_hook import About, Deed
+from dicom_node.web.door import Changing, Looking, Visitor, record
+from dicom_node.web.findings import file_of_kind, findings_of
+from dicom_node.web.limits import TooLargeError
+from dicom_node.web.rendering import render
+from dicom_node.web.site import Site, site_of
+from dicom_node.web.slices import WINDOWS_HU, Slice
+from dicom_node.web.trend import trend_of
+from dicom_node.web.words import STANDING_WORDS, STATE_WORDS, shown_patient, shown_text, steps_of
+from pipeline.errors import PipelineError
+from storage.errors import StorageError
+from storage.lifecycle import TRANSITIONS, Event, State
+from storage.records import StudyView
+from storage.study_lists import STANDING_OF, StudyQuery, place_from_text
+
+router = APIRouter()
+
+_LONGEST_SEARCH = 64
+_DEEDS = {
+    "complete": Event.COMPLETED_BY_OPERATOR,
+    "retry": Event.RETRIED,
+    "discard": Event.DISCARDED,
+    "resend": Event.RESENT,
+}
+
+
+@router.get("/studies")
+def list_studies(request: Request, visitor: Looking, text: str = "", state: str = "", after: str = "") -> HTMLResponse:
+    """The list, or with htmx the part of it that changes."""
+    site = site_of(request)
+    wanted = (State(state),) if state in set(State) else ()
+    text = text.strip()[:_LONGEST_SEARCH]
+    query = StudyQuery(
+        states=wanted, text=text, searches_patients=visitor.is_known, after=place_from_text(after), limit=50
+    )
+    page = site.lists.page(query)
+    now = site.clock.now()
+    rows = [
+        {
+            "line": line,
+            "patient": shown_patient(visitor, line.patient, line.demographics),
+            "description": shown_text(visitor, line.description),
+            "accession_number": shown_text(visitor, line.accession_number),
+            "steps": steps_of(line),
+            "standing": STANDING_WORDS[STANDING_OF[line.state]],
+            "for": now - line.state_since,
+        }
+        for line in page.lines
+    ]
+    kept = {"text": text, "state": state if wanted else ""}
+    following = urlencode(kept | {"after": str(page.next_place)}) if page.next_place else ""
+    record(request, visitor, Deed.STUDIES_SEEN)
+    return render(
+        request,
+        visitor,
+        "studies_part.html" if request.headers.get("hx-request") else "studies.html",
+        rows=rows,
+        counts=site.index.counts_by_state(),
+        states=STATE_WORDS,
+        query=kept,
+        is_first=not after,
+        following=following,
+    )
+
+
+@router.get("/studies/{uid}")
+def show_study(request: Request, visitor: Looking, uid: str) -> HTMLResponse:
+    """Everything about one study."""
+    view, site = _study(site_of(request), uid), site_of(request)
+    findings = findings_of(view.result)
+    record(request, visitor, Deed.STUDY_SEEN, about=_about(view))
+    return render(
+        request,
+        visitor,
+        "study.html",
+        view=view,
+        patient=shown_patient(visitor, view.patient, view.demographics),
+        description=shown_text(visitor, view.description),
+        accession_number=shown_text(visitor, view.accession_number),
+        findings=findings,
+        trend=trend_of(site, view, findings) if findings else None,
+        fetches=fetches_in_lines(view.prior_fetches),
+        may={name: (view.state, event) in TRANSITIONS for name, event in _DEEDS.items()},
+    )
+
+
+@router.post("/studies/{uid}/{deed}")
+def change_study(
+    request: Request, visitor: Changing, uid: str, deed: str, reason: Annotated[str, Form()] = ""
+) -> Response:
+    """What an operator asks for; the same as the commands of `dicom-node study`."""
+    site = site_of(request)
+    view = _study(site, uid)
+    if deed not in _DEEDS:
+        raise HTTPException(404)
+    reason = " ".join(reason.split())[:200]
+    if deed == "discard" and not reason:
+        raise HTTPException(400, "Say why the study is discarded.")
+    try:
+        _do(site, uid, deed, why=_why(visitor, reason))
+    except StorageError as error:
+        record(request, visitor, Deed.STUDY_CHANGED, about=_about(view), words=deed, is_success=False)
+        raise HTTPException(409, str(error)) from error
+    record(request, visitor, Deed.STUDY_CHANGED, about=_about(view), words=deed)
+    return RedirectResponse(f"/studies/{uid}", status_code=303)
+
+
+@router.get("/studies/{uid}/contours.json")
+def show_contours(request: Request, visitor: Looking, uid: str) -> Response:
+    """Where the lesions are."""
+    view = _study(site_of(request), uid)
+    path = file_of_kind(view.result, "masks") if view.result else None
+    if path is None:
+        raise HTTPException(404)
+    record(request, visitor, Deed.IMAGE_SEEN, about=_about(view))
+    try:
+        return Response(site_of(request).slices.contours(path), media_type="application/json")
+    except (OSError, TooLargeError) as error:
+        raise HTTPException(404) from error
+
+
+@router.get("/studies/{uid}/slices/{number}.jpg")
+def show_slice(request: Request, visitor: Looking, uid: str, number: int, window: str = "lung") -> Response:
+    """One slice, from 0, as the result counts them."""
+    site = site_of(request)
+    findings = findings_of(_study(site, uid).result)
+    if findings is None or window not in WINDOWS_HU or not 0 <= number < len(findings.sop_instance_uids):
+        raise HTTPException(404)
+    paths = site.lists.paths_of_series(uid, findings.series.series_instance_uid)
+    path = paths.get(findings.sop_instance_uids[number])
+    if path is None:
+        raise HTTPException(404)
+    frame = findings.frame_numbers[number] if findings.frame_numbers else None
+    try:
+        picture = site.slices.picture(Slice(site.settings.data_dir / path, frame, window))
+    except (OSError, TooLargeError, PipelineError) as error:
+        raise HTTPException(404) from error
+    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
+
+
+def _study(site: Site, uid: str) -> StudyView:
+    view = site.index.study(uid)
+    if view is None:
+        raise HTTPException(404, "The node has no study with this UID.")
+    return view
+
+
+def _about(view: StudyView) -> About:
+    return About(study_instance_uid=view.study_instance_uid, patient_id=view.patient.patient_id)
+
+
+def _why(visitor: Visitor, reason: str) -> str:
+    by = f"by {visitor.name} on the pages" if visitor.is_known else "by an operator on the pages of this machine"
+    return f"{by}: {reason}" if reason else by
+
+
+def _do(site: Site, uid: str, deed: str, *, why: str) -> None:
+    if deed == "resend":
+        site.index.resend(uid, destinations=[destination_of(peer) for peer in site.settings.destinations])
+    else:
+        site.index.apply(uid, _DEEDS[deed], why=why)

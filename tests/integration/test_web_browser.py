@@ -1,0 +1,105 @@
+"""The pages as a browser shows them: Debian's chromium against the process that serves them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from builders.analysis import STUDY_UID
+from builders.deadline import until
+from builders.ports import free_port
+from builders.site import PASSWORD, add_finished_study, pages_in
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (extra dev)")
+
+CHROMIUM = shutil.which("chromium")
+PAGES = {
+    "node": "/",
+    "studies": "/studies",
+    "study": f"/studies/{STUDY_UID}",
+    "peers": "/peers",
+    "settings": "/settings",
+}
+LOOKS = {"wide-light": (1280, 860, "light"), "narrow-dark": (390, 844, "dark")}
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)")
+
+
+@pytest.fixture
+def address(tmp_path: Path) -> Iterator[str]:
+    """Of the pages of a node with a finished study, in a process of their own."""
+    with pages_in(tmp_path) as pages:
+        add_finished_study(pages)
+    port = free_port()
+    config = tmp_path / "node.toml"
+    config.write_text(f'[node]\ndata_dir = "{tmp_path}"\n[web]\nport = {port}\n')
+    with (tmp_path / "web.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dicom_node", "--config", str(config), "web"], stdout=log, stderr=log
+        )
+    try:
+        until(lambda: _answers(port), within_s=60, what=f"the pages answer; see {tmp_path / 'web.log'}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        assert process.wait(timeout=30) == 0
+
+
+def _answers(port: int) -> bool:
+    try:
+        return bool(urlopen(f"http://127.0.0.1:{port}/login", timeout=2).status == 200)
+    except OSError:
+        return False
+
+
+def test_the_pages_work_in_a_browser_wide_and_narrow_light_and_dark(address: str) -> None:
+    """No page complains, scrolls sideways or asks another host; slices are scrolled by the keyboard."""
+    said: list[str] = []
+    hosts: set[str] = set()
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for look, (width, height, scheme) in LOOKS.items():
+            page = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme).new_page()
+            page.on("console", lambda message: said.append(message.text))
+            page.on("pageerror", lambda error: said.append(str(error)))
+            page.on("request", lambda request: hosts.add(request.url.split("/")[2]))
+            _log_in(page, address)
+            for name, path in PAGES.items():
+                page.goto(address + path, wait_until="networkidle")
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+                _picture(page, f"{name}-{look}")
+            _scroll_slices(page, address)
+        browser.close()
+    assert said == []
+    assert hosts == {address.removeprefix("http://")}
+
+
+def _log_in(page: "playwright.Page", address: str) -> None:
+    page.goto(f"{address}/login")
+    page.fill("[name=name]", "ann")
+    page.fill("[name=password]", PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"{address}/")
+
+
+def _scroll_slices(page: "playwright.Page", address: str) -> None:
+    page.goto(f"{address}/studies/{STUDY_UID}", wait_until="networkidle")
+    page.wait_for_selector("#outlines polyline", state="attached")
+    before = page.text_content("#where")
+    page.focus("#stage")
+    page.keyboard.press("ArrowDown")
+    assert page.text_content("#where") != before
+    page.uncheck("#drawn")
+    assert page.locator("#outlines polyline").count() == 0
+
+
+def _picture(page: "playwright.Page", name: str) -> None:
+    """Keep what it looks like, where $DICOM_NODE_SCREENSHOTS names a folder."""
+    folder = os.environ.get("DICOM_NODE_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.png")

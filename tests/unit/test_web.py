@@ -1,0 +1,173 @@
+"""The pages: who sees what, who may do what, and that every page is there."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from builders.analysis import STUDY_UID
+from builders.index import received, state_of
+from builders.site import PASSWORD, Pages, add_finished_study, form_token, log_in, pages_in
+from dicom_node.web.audit_hook import Deed
+from storage.lifecycle import State
+
+ALL_PAGES = ("/", "/studies", f"/studies/{STUDY_UID}", "/peers", "/settings", "/components")
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Iterator[Pages]:
+    """Pages on loopback that ask for no login, with a finished study."""
+    with pages_in(tmp_path) as made:
+        add_finished_study(made)
+        yield made
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Pages]:
+    """Pages that ask for a login, with a study that is being received."""
+    with pages_in(tmp_path, login=True) as made:
+        made.index.record_received([received("1.2.3")])
+        yield made
+
+
+@pytest.mark.parametrize("path", ALL_PAGES)
+def test_every_page_is_there_and_is_told_to_the_audit_trail(pages: Pages, path: str) -> None:
+    """Each page opens, forbids everything from elsewhere, is not kept by the browser."""
+    answer = pages.browser().get(path)
+    assert answer.status_code == 200, answer.text
+    assert "<h1>" in answer.text
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
+    assert len(pages.events) == 1
+
+
+@pytest.mark.parametrize("path", [*ALL_PAGES, "/login", f"/studies/{STUDY_UID}/contours.json"])
+def test_who_is_not_logged_in_sees_nothing_of_the_patient(pages: Pages, path: str) -> None:
+    """No text of the data set, and of the ID two characters."""
+    text = pages.browser().get(path).text
+    assert "ZQCANARY" not in text
+    assert path != "/studies" or "ZQ•••" in text
+
+
+def test_who_is_logged_in_sees_the_patient(pages: Pages) -> None:
+    """Name, ID, description."""
+    browser = pages.logged_in("vera")
+    text = browser.get("/studies").text + browser.get(f"/studies/{STUDY_UID}").text
+    for canary in ("ZQCANARYFAMILY, ZQCANARYGIVEN", "ZQCANARYID", "ZQCANARYSTUDY", "ZQCANARYACC"):
+        assert canary in text
+
+
+def test_the_search_tells_strangers_nothing_about_patients(pages: Pages) -> None:
+    """It looks at UIDs alone for them; else one could guess a name letter by letter."""
+    stranger, viewer = pages.browser(), pages.logged_in("vera")
+    for text, is_of_patient in (("zqcanaryfam", True), ("ZQCANARYID", True), ("canaryacc", True), ("25.1001", False)):
+        assert ("ZQ•••" in stranger.get("/studies", params={"text": text}).text) is not is_of_patient
+        assert "ZQCANARYFAMILY" in viewer.get("/studies", params={"text": text}).text
+    assert "No study fits" in viewer.get("/studies", params={"text": "nobody"}).text
+
+
+def test_a_study_shows_findings_deliveries_and_slices_with_contours(pages: Pages) -> None:
+    """What the radiologist asks about."""
+    browser = pages.logged_in("vera")
+    text = browser.get(f"/studies/{STUDY_UID}").text
+    for words in ("consolidation", "Slices are 9 mm apart", "Thinnest axial series", "pacs"):
+        assert words in text
+    picture = browser.get(f"/studies/{STUDY_UID}/slices/3.jpg")
+    assert picture.headers["content-type"] == "image/jpeg" and picture.content[:2] == b"\xff\xd8"
+    contours = browser.get(f"/studies/{STUDY_UID}/contours.json").json()
+    assert (contours["height"], contours["width"]) == (60, 64)
+    assert {number for lines in contours["slices"].values() for number, _ in lines} == {1, 2, 3}
+
+
+@pytest.mark.parametrize("path", ["slices/20.jpg", "slices/-1.jpg", "slices/0.jpg?window=other"])
+def test_a_slice_that_is_not_there_is_not_found(pages: Pages, path: str) -> None:
+    """Whatever the address says."""
+    assert pages.browser().get(f"/studies/{STUDY_UID}/{path}").status_code in {404, 400}
+
+
+@pytest.mark.parametrize("path", [path for path in ALL_PAGES if path != f"/studies/{STUDY_UID}"])
+def test_guarded_pages_lead_to_the_login_and_back(guarded: Pages, path: str) -> None:
+    """Nothing is shown before."""
+    answer = guarded.browser().get(path)
+    assert answer.status_code == 303
+    assert answer.headers["location"].startswith("/login?then=")
+    assert guarded.logged_in("vera").get(path).status_code == 200
+
+
+def test_a_wrong_password_lets_nobody_in_and_makes_guessers_wait(guarded: Pages) -> None:
+    """After a few tries even the right one is not looked at, until the wait is over."""
+    browser = guarded.browser()
+    assert [log_in(browser, "ann", "wrong").status_code for _ in range(6)] == [403, 403, 403, 403, 403, 429]
+    assert log_in(browser, "ann", PASSWORD).status_code == 429
+    guarded.clock.advance(5.1)
+    assert log_in(browser, "ann", PASSWORD).status_code == 303
+    assert [event.deed for event in guarded.events].count(Deed.LOGIN_REFUSED) == 7
+
+
+def test_an_unknown_account_is_refused_like_a_wrong_password(guarded: Pages) -> None:
+    """The page does not tell who has an account."""
+    unknown, wrong = (log_in(guarded.browser(), name, "wrong") for name in ("nobody", "ann"))
+    assert unknown.status_code == wrong.status_code == 403
+    assert "Name or password is wrong." in unknown.text and "Name or password is wrong." in wrong.text
+
+
+def test_a_session_ends_with_time_with_logging_out_and_with_a_new_password(guarded: Pages) -> None:
+    """Each alone is enough."""
+    idle, out, changed = (guarded.logged_in("vera") for _ in range(3))
+    out.post("/logout", data={"form_token": form_token(out)})
+    assert out.get("/").status_code == 303
+    guarded.site.accounts.set_password("vera", password_hash=guarded.site.gate.hash(PASSWORD))
+    assert changed.get("/").status_code == 303
+    idle = guarded.logged_in("vera")
+    guarded.clock.advance(1801)
+    assert idle.get("/").status_code == 303
+
+
+def test_the_login_leads_only_to_pages_of_the_node(guarded: Pages) -> None:
+    """An address of another site is not followed."""
+    for then in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"):
+        browser = guarded.browser()
+        form = {"name": "vera", "password": PASSWORD, "form_token": form_token(browser), "then": then}
+        assert browser.post("/login", data=form).headers["location"] == "/"
+
+
+def post(browser: TestClient, path: str, **form: str) -> int:
+    """Status of a form that a page of ours sends."""
+    return browser.post(path, data={"form_token": form_token(browser), **form}).status_code
+
+
+def test_a_viewer_looks_and_an_administrator_acts(guarded: Pages) -> None:
+    """The same form, two roles."""
+    assert post(guarded.logged_in("vera"), "/studies/1.2.3/discard", reason="test") == 403
+    assert state_of(guarded.index) is State.RECEIVING
+    assert "Discard" not in guarded.logged_in("vera").get("/studies/1.2.3").text
+    ann = guarded.logged_in("ann")
+    assert post(ann, "/studies/1.2.3/discard") == 400
+    assert post(ann, "/studies/1.2.3/discard", reason="sent by mistake") == 303
+    assert state_of(guarded.index) is State.SKIPPED
+    assert "by ann on the pages: sent by mistake" in ann.get("/studies/1.2.3").text
+    assert post(ann, "/studies/1.2.3/complete") == 409
+
+
+def test_a_form_of_another_site_changes_nothing(guarded: Pages) -> None:
+    """Without the token of the page, with a wrong one, or as the browser says itself."""
+    ann = guarded.logged_in("ann")
+    token = form_token(ann)
+    path, form = "/studies/1.2.3/complete", {"form_token": token}
+    assert ann.post(path).status_code in {403, 411}
+    assert ann.post(path, data={"form_token": "0" * 64}).status_code == 403
+    assert ann.post(path, data=form, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
+    assert state_of(guarded.index) is State.RECEIVING
+    assert ann.post(path, data=form).status_code == 303
+
+
+def test_a_name_that_is_not_ours_is_refused(pages: Pages) -> None:
+    """A page elsewhere whose name is resolved to this machine reads nothing (DNS rebinding)."""
+    assert pages.browser().get("/studies", headers={"Host": "evil.example"}).status_code == 421
+    assert pages.browser().get("/studies", headers={"Host": "127.0.0.1:8085"}).status_code == 200
+
+
+def test_a_large_form_is_refused_before_it_is_read(pages: Pages) -> None:
+    """Memory is not the sender's to fill."""
+    assert pages.browser().post("/login", data={"name": "x" * 70_000}).status_code == 413

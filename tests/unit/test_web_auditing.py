@@ -1,0 +1,68 @@
+"""What of the pages is in the audit trail."""
+
+import pytest
+
+from builders.clock import FakeClock
+from config.settings import Settings
+from dicom_node.audit.events import AuditEvent, InstancesAccessed, LoggedIn, Outcome, Searched, SecurityAlert
+from dicom_node.web.audit_hook import About, Deed, WebEvent
+from dicom_node.web.auditing import PagesAudit
+
+
+class KeptTrail:
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        """Nothing so far."""
+        self.told: list[tuple[AuditEvent, Outcome]] = []
+
+    def record(self, event: AuditEvent, *, outcome: Outcome = Outcome.SUCCESS, words: str = "") -> None:
+        """Remember an event."""
+        self.told.append((event, outcome))
+
+
+def told(*events: WebEvent) -> list[tuple[AuditEvent, Outcome]]:
+    """What the trail hears of events."""
+    trail = KeptTrail()
+    audit = PagesAudit(trail, Settings(), clock=FakeClock())
+    for event in events:
+        audit(event)
+    return trail.told
+
+
+def event(deed: Deed, **changes: object) -> WebEvent:
+    """A deed of one radiologist with one study."""
+    about = About(study_instance_uid="1.2.3", patient_id="P1")
+    return WebEvent(**{"deed": deed, "by": "ada", "address": "10.0.0.7", "about": about, **changes})
+
+
+@pytest.mark.parametrize("deed", list(Deed))
+def test_every_deed_leaves_an_entry(deed: Deed) -> None:
+    """Under the name of who did it."""
+    ((entry, outcome),) = told(event(deed))
+    assert outcome is Outcome.SUCCESS
+    assert "ada" in repr(entry)
+
+
+def test_study_that_was_seen_is_named_with_its_patient() -> None:
+    """A.5.3.4."""
+    ((entry, _),) = told(event(Deed.STUDY_SEEN))
+    assert isinstance(entry, InstancesAccessed)
+    assert entry.study.study_instance_uid == "1.2.3"
+    assert entry.study.patient is not None
+    assert entry.study.patient.patient_id == "P1"
+
+
+def test_failures_are_failures() -> None:
+    """A login that was refused, a page that somebody may not see."""
+    events = told(event(Deed.LOGIN_REFUSED, is_success=False), event(Deed.REFUSED, is_success=False))
+    assert [type(entry) for entry, _ in events] == [LoggedIn, SecurityAlert]
+    assert {outcome for _, outcome in events} == {Outcome.SERIOUS_FAILURE}
+
+
+def test_scrolling_through_a_study_is_one_entry_a_minute() -> None:
+    """Another study, or another reader, is another entry."""
+    seen = [event(Deed.IMAGE_SEEN), event(Deed.IMAGE_SEEN), event(Deed.IMAGE_SEEN, by="bob")]
+    assert len(told(*seen)) == 2
+    assert len(told(*[event(Deed.STUDIES_SEEN)] * 2)) == 2
+    assert isinstance(told(event(Deed.STUDIES_SEEN))[0][0], Searched)
