@@ -100,7 +100,7 @@ def receivers(programs: Path) -> list[Receiver]:
         return lambda folder, port: _installed("storescp", *options, "-od", str(folder), str(port))
 
     return [
-        Receiver(name="node", share=1, is_durable=True, command=_node),
+        Receiver(name="node", share=1, is_durable=True, command=node_command),
         Receiver(name="c_write", share=1, is_durable=False, command=c_program("write")),
         Receiver(name="c_fsync", share=1, is_durable=True, command=c_program("fsync")),
         Receiver(name="c_durable", share=1, is_durable=True, command=c_program("durable")),
@@ -124,7 +124,7 @@ def _nodelay(receiver: Receiver) -> Receiver:
 _TUNED = {"StoreMD5ForAttachments": False, "SyncStorageArea": False, "StorageCompression": False}
 
 
-def _node(folder: Path, port: int) -> list[str]:
+def node_command(folder: Path, port: int) -> list[str]:
     configuration = folder / "node.toml"
     configuration.write_text(NODE_CONFIGURATION.format(aet=AE_TITLE, folder=folder, port=port), encoding="utf-8")
     return [sys.executable, "-m", "dicom_node", "--config", str(configuration), "listen"]
