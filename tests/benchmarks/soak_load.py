@@ -81,7 +81,8 @@ class Load:
 
     def _new_uid(self) -> str:
         with self._lock:
-            return f"1.2.826.0.1.7.{next(self._numbers)}"
+            # What follows is the number of an image: 7.1 and 12 is not to be 7.11 and 2.
+            return f"1.2.826.0.1.7.{next(self._numbers)}.0"
 
     def repeat(self, work: Callable[[], None], pause_s: float, stop: Event) -> None:
         """Do one thing again and again."""
