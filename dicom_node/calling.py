@@ -13,6 +13,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from config.settings import Peer
+from dicom_node.checkpoint import guard_answers
 from dicom_node.errors import NodeError
 from dicom_node.tls.calling import tls_arguments, tls_problem
 from dicom_node.tls.errors import CertificateError
@@ -83,8 +84,14 @@ def called(peer: Peer, call: Call) -> Iterator[Line]:
     except CertificateError as error:
         reason = f"{peer.name}: {error.reason}"
         raise PeerUnreachableError(reason) from error
-    # pynetdicom 3.0.4 forgets a socket that the peer closed first without closing it.
-    keep_socket = (evt.EVT_CONN_OPEN, lambda event: sockets.append(event.assoc.dul.socket.socket))
+
+    def handle_open(event: evt.Event) -> None:
+        opened = event.assoc.dul.socket
+        if opened and opened.socket:
+            # pynetdicom 3.0.4 forgets a socket that the peer closed first without closing it.
+            sockets.append(opened.socket)
+        guard_answers(event.assoc)
+
     association = ae.associate(
         peer.host,
         call.port or peer.port,
@@ -93,7 +100,7 @@ def called(peer: Peer, call: Call) -> Iterator[Line]:
         max_pdu=call.maximum_pdu_bytes,
         ext_neg=list(call.roles),
         tls_args=tls,
-        evt_handlers=[keep_socket, *call.handlers],
+        evt_handlers=[(evt.EVT_CONN_OPEN, handle_open), *call.handlers],
     )
     try:
         yield Line(association=association, sockets=sockets, tls_problem=tls_problem(tls))

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from pydicom import dcmread
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from config.settings import Peer
+from dicom_node.checkpoint import guard_answers
 from dicom_node.errors import NodeError
 
 _CONNECT_TIMEOUT_S = 10
@@ -48,7 +49,13 @@ def _associate(paths: Sequence[Path], receiver: Peer, *, own_aet: str) -> Associ
     contexts = [build_context(sop_class_uid, syntax_uid) for sop_class_uid, syntax_uid in pairs]
     ae = AE(ae_title=own_aet)
     ae.connection_timeout = _CONNECT_TIMEOUT_S
-    association = ae.associate(receiver.host, receiver.port, contexts[:_CONTEXT_LIMIT], ae_title=receiver.ae_title)
+    association = ae.associate(
+        receiver.host,
+        receiver.port,
+        contexts[:_CONTEXT_LIMIT],
+        ae_title=receiver.ae_title,
+        evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: guard_answers(event.assoc))],
+    )
     if not association.is_established:
         reason = f"{receiver.ae_title} at port {receiver.port} did not accept the association; see node.log"
         raise SendError(reason)

@@ -125,8 +125,8 @@ def receivers(programs: Path) -> list[Receiver]:
         return lambda folder, port: _installed("storescp", *options, "-od", str(folder), str(port))
 
     return [
-        Receiver(name="node", share=1, is_durable=True, command=partial(_node, processes=1)),
-        Receiver(name="node_two_processes", share=1, is_durable=True, command=partial(_node, processes=2)),
+        Receiver(name="node", share=1, is_durable=True, command=node_command),
+        Receiver(name="node_two_processes", share=1, is_durable=True, command=partial(node_command, processes=2)),
         Receiver(name="c_write", share=1, is_durable=False, command=c_program("write")),
         Receiver(name="c_fsync", share=1, is_durable=True, command=c_program("fsync")),
         Receiver(name="c_durable", share=1, is_durable=True, command=c_program("durable")),
@@ -150,7 +150,8 @@ def _nodelay(receiver: Receiver) -> Receiver:
 _TUNED = {"StoreMD5ForAttachments": False, "SyncStorageArea": False, "StorageCompression": False}
 
 
-def _node(folder: Path, port: int, *, processes: int) -> list[str]:
+def node_command(folder: Path, port: int, *, processes: int = 1) -> list[str]:
+    """What starts the node in a folder on a port."""
     configuration = folder / "node.toml"
     configuration.write_text(
         NODE_CONFIGURATION.format(aet=AE_TITLE, folder=folder, port=port, processes=processes), encoding="utf-8"

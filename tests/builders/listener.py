@@ -16,6 +16,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
 from config.settings import ListenSettings, NodeSettings, Peer, Settings, StorageSettings
+from dicom_node.checkpoint import guard_answers
 from dicom_node.clock import SystemClock
 from dicom_node.listen import run_listener
 from storage.database import open_engine
@@ -94,19 +95,24 @@ def association(
     for sop_class, syntaxes in contexts:
         ae.add_requested_context(sop_class, list(syntaxes))
     sockets: list[socket.socket] = []
+
+    def handle_open(event: evt.Event) -> None:
+        # pynetdicom leaves its socket to the garbage collector, with a warning, where the peer closed first.
+        sockets.append(event.assoc.dul.socket.socket)
+        guard_answers(event.assoc)
+
     opened = ae.associate(
         "127.0.0.1",
         port,
         ae_title=called_aet,
         max_pdu=maximum_pdu_bytes,
-        evt_handlers=[(evt.EVT_CONN_OPEN, lambda event: sockets.append(event.assoc.dul.socket.socket))],
+        evt_handlers=[(evt.EVT_CONN_OPEN, handle_open)],
     )
     try:
         yield opened
     finally:
         if opened.is_established:
             opened.release()
-        # pynetdicom leaves its socket to the garbage collector, with a warning, where the peer closed first.
         for connection in sockets:
             connection.close()
 
