@@ -1,5 +1,6 @@
 """A listener whose data folder, or whose index, lies on a small disk of its own."""
 
+import errno
 import os
 import shutil
 import signal
@@ -66,9 +67,8 @@ class SmallDisk:
     def fill(self, disk: Path, *, leave_bytes: int = 0) -> Path:
         """Take the room that is left, but for some; the file that takes it."""
         ballast = disk / "ballast"
-        size = shutil.disk_usage(disk).free - leave_bytes
-        with ballast.open("wb", buffering=0) as file:
-            os.posix_fallocate(file.fileno(), 0, max(size, 1))
+        # The listener may write between the question how much is left and the answer to it.
+        until(lambda: _is_taken(ballast, disk, leave_bytes), within_s=10, what="the room is taken")
         return ballast
 
     @contextmanager
@@ -92,6 +92,18 @@ class SmallDisk:
     @property
     def _seen(self) -> Path:
         return Path(f"/proc/{self.pid}/root") / self.folder.relative_to("/")
+
+
+def _is_taken(ballast: Path, disk: Path, leave_bytes: int) -> bool:
+    with ballast.open("wb", buffering=0) as file:
+        size = shutil.disk_usage(disk).free - leave_bytes
+        try:
+            os.posix_fallocate(file.fileno(), 0, max(size, 1))
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            return False
+    return True
 
 
 @contextmanager
