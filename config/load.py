@@ -95,6 +95,11 @@ def document_from_text(text: str, *, name: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError([Problem(key=name, problem=f"is not valid TOML: {exc}")]) from exc
+    except RecursionError as exc:
+        raise ConfigError([Problem(key=name, problem="nests arrays or tables beyond all reason")]) from exc
+    except ValueError as exc:
+        # tomllib lets pass what int() says about a number of thousands of digits.
+        raise ConfigError([Problem(key=name, problem="holds a number that is too long")]) from exc
 
 
 def settings_from_document(document: Mapping[str, Any]) -> Settings:
@@ -132,11 +137,6 @@ def read_text(path: Path) -> str:
         return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as exc:
         raise ConfigError([Problem(key=str(path), problem="is not UTF-8 text")]) from exc
-    except RecursionError as exc:
-        raise ConfigError([Problem(key=str(path), problem="nests arrays or tables beyond all reason")]) from exc
-    except ValueError as exc:
-        # tomllib lets pass what int() says about a number of thousands of digits.
-        raise ConfigError([Problem(key=str(path), problem="holds a number that is too long")]) from exc
     except OSError as exc:
         raise ConfigError([Problem(key=str(path), problem=f"cannot be read: {exc.strerror}")]) from exc
 

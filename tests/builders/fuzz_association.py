@@ -104,6 +104,7 @@ class _Reception:
 
     def __init__(self) -> None:
         self.received_bytes = 0
+        self.header = None
 
     def write(self, fragment: bytes | memoryview) -> None:
         """Count."""
