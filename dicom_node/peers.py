@@ -125,12 +125,18 @@ class StoreConnection:
         self._peer = peer
         self.answers = tuple(_answer(association, str(uid)) for uid in dict.fromkeys(sop_class_uids))
         """What the peer negotiated for each class, in the order of the offer."""
+        # pynetdicom says only a moment later that the peer aborted; another request would wait for its whole time-out.
+        self._is_unanswered = False
 
     @property
     def has_ended(self) -> bool:
         """Whether the peer ended the association; one of which it accepted no class never began."""
         accepts_some = any(answer.transfer_syntax_uids for answer in self.answers)
-        return accepts_some and not self._association.is_established
+        return accepts_some and not self._is_usable
+
+    @property
+    def _is_usable(self) -> bool:
+        return self._association.is_established and not self._is_unanswered
 
     def store(self, path: Path) -> StoreAnswer:
         """Send one file; every outcome is an answer, none an exception.
@@ -142,7 +148,7 @@ class StoreConnection:
         negotiated = _answer(self._association, str(dataset.SOPClassUID))
         if not negotiated.transfer_syntax_uids:
             return self._declined(dataset.SOPClassUID, negotiated.refusal)
-        if not self._association.is_established:
+        if not self._is_usable:
             return StoreAnswer(verdict=Verdict.TRY_AGAIN, words="the association ended early", has_ended=True)
         if DeflatedExplicitVRLittleEndian in negotiated.transfer_syntax_uids:
             # pynetdicom takes the context of this syntax, and deflates what it encodes for it.
@@ -154,6 +160,7 @@ class StoreConnection:
         except RuntimeError:
             return StoreAnswer(verdict=Verdict.TRY_AGAIN, words="the association ended while sending", has_ended=True)
         if "Status" not in status:
+            self._is_unanswered = True
             return StoreAnswer(verdict=Verdict.TRY_AGAIN, words="no answer: aborted or timed out", has_ended=True)
         answer = answer_from_status(int(status.Status))
         return self._declined(dataset.SOPClassUID, answer.words) if answer.verdict is Verdict.DECLINED else answer

@@ -48,6 +48,25 @@ def test_nobody_passes_while_a_request_is_under_way() -> None:
     assert not association._is_paused
 
 
+def test_a_thread_that_was_let_go_passes_although_the_next_request_begins_at_once() -> None:
+    """And is not believed to be paused before it has come round."""
+    association, passed = guarded_association(), threading.Event()
+    checkpoint = association._reactor_checkpoint
+    for _ in range(200):
+        passed.clear()
+        checkpoint.clear()
+        association._is_paused = True
+        thread = threading.Thread(target=lambda: (checkpoint.wait(), passed.set()))
+        thread.start()
+        while not checkpoint._waits:  # type: ignore[attr-defined]  # of CallerCheckpoint
+            pass
+        checkpoint.set()
+        checkpoint.clear()
+        assert not association._is_paused
+        thread.join(WITHIN_S)
+        assert passed.is_set()
+
+
 def test_every_association_that_we_open_is_guarded() -> None:
     """From before its first request on."""
     with ledger_scp() as pacs:
