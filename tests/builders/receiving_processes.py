@@ -1,6 +1,7 @@
 """Listeners of several processes, and what those processes hold."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from config.settings import Settings
 
 CONTEXTS = [(CTImageStorage, [ExplicitVRLittleEndian])]
 _WITHIN_S = 30.0
+_REST_S = 1.5
 
 
 def children_of(pid: int) -> list[int]:
@@ -45,7 +47,13 @@ def listener_of_two(settings: Settings) -> Iterator[tuple[RunningListener, int]]
     with running_listener(settings.model_copy(update={"listen": listen})) as running:
         (child,) = set(children_of(os.getpid())) - set(before)
         until(lambda: serves(running.port, child), within_s=_WITHIN_S, what="the further process serves")
+        rest()
         yield running, child
+
+
+def rest() -> None:
+    """Let the processes count the connections off that were closed a moment ago."""
+    time.sleep(_REST_S)
 
 
 def serves(port: int, child: int) -> bool:

@@ -24,7 +24,7 @@ from builders.delivered import BACK_OFF, add_result
 from builders.instances import ct_instance
 from builders.listener import AE_TITLE, SENDER, listener_settings, running_listener, send
 from builders.ports import free_port
-from builders.receiving_processes import listener_of_two, sockets_of
+from builders.receiving_processes import listener_of_two, rest, sockets_of
 from config.settings import Peer, Settings
 from dicom_node.clock import SystemClock
 from dicom_node.commitment.scu import CommitmentScu, rules_from
@@ -150,6 +150,7 @@ def test_a_caller_of_a_further_process_gets_its_report_on_the_same_association(t
     first, second = Modality(), Modality()
     with listener_of_two(settings_of(tmp_path, sender())) as (listener, child):
         images = sent(listener.port)
+        rest()
         with asking(listener.port, first) as one, asking(listener.port, second) as other:
             assert sockets_of(child) == 1
             assert [ask(one, "2.25.11", images[0]), ask(other, "2.25.12", images[1])] == [0x0000] * 2
