@@ -31,3 +31,12 @@ def result_in_words(lesion_count: int, involvement_percent: float, stage: "Stage
 def counted(count: int, what: str) -> str:
     """`1 image`, `2 images`."""
     return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def readable_size(size_bytes: float) -> str:
+    """A size for people, in powers of 1024 (IEC 80000-13)."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if abs(size_bytes) < 1024:
+            return f"{size_bytes:.4g} {unit}"
+        size_bytes /= 1024
+    return f"{size_bytes:.4g} TiB"

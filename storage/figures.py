@@ -38,7 +38,7 @@ class Figures:
 
 
 def figures(engine: Engine) -> Figures:
-    """Count; takes a few hundredths of a second at 100,000 studies.
+    """Count.
 
     Raises:
         StorageError: The index cannot be read.

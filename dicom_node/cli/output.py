@@ -37,15 +37,6 @@ def print_json(record: object) -> None:
     sys.stdout.write(to_json(record, indent=2).decode() + "\n")
 
 
-def readable_size(size_bytes: float) -> str:
-    """A size for people, in powers of 1024 (IEC 80000-13)."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(size_bytes) < 1024:
-            return f"{size_bytes:.4g} {unit}"
-        size_bytes /= 1024
-    return f"{size_bytes:.4g} TiB"
-
-
 def paths_in_short(paths: Sequence[Path]) -> list[str]:
     """A line for each file, one for all previews of lesions together."""
     pictures = [path for path in paths if path.name.startswith(_LESION_PREVIEW)]

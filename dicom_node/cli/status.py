@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from dicom_node.cli.context import settings_of
-from dicom_node.cli.output import console, print_json, readable_size
+from dicom_node.cli.output import console, print_json
+from dicom_node.wording import readable_size
 
 if TYPE_CHECKING:
     from dicom_node.status import DestinationStatus, NodeStatus, ProcessStatus

@@ -21,7 +21,6 @@ from dicom_node.clock import Clock
 from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.watching.certificates import certificate_files
 from dicom_node.watching.gpus import gpus_from
-from storage.database import open_engine
 from storage.errors import StorageError
 from storage.figures import Figures, figures, newest_instance, received_since
 from storage.index import Index
@@ -183,15 +182,11 @@ class NodeCollector(Collector):
         return info
 
 
-def registry_of(settings: Settings, *, clock: Clock) -> CollectorRegistry:
-    """The metrics of a node.
-
-    Raises:
-        StorageError: The index cannot be opened.
-    """
+def registry_of(settings: Settings, engine: Engine, *, clock: Clock) -> CollectorRegistry:
+    """The metrics of a node."""
     registry = CollectorRegistry()
     # Without a look at the index: it may not be there yet.
-    registry.register(_Undescribed(NodeCollector(settings, open_engine(settings.database_url), clock=clock)))
+    registry.register(_Undescribed(NodeCollector(settings, engine, clock=clock)))
     return registry
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from dicom_node.audit.events import AuditedStudy
+
 logger = logging.getLogger(__name__)
 
 
@@ -29,15 +31,6 @@ class Deed(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class About:
-    """Whose data a deed is about; empty for nobody's."""
-
-    study_instance_uid: str = ""
-    patient_id: str = ""
-    """For the audit trail alone, never for the log."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class WebEvent:
     """One view or deed."""
 
@@ -46,7 +39,10 @@ class WebEvent:
     """Name of the account; empty for a visitor of this machine who is not logged in."""
     address: str
     """Where the browser is."""
-    about: About
+    study: AuditedStudy | None = None
+    """That was seen or changed; its patient is for the audit trail alone, never for the log."""
+    query: str = ""
+    """What was looked for; for the audit trail alone."""
     is_success: bool = True
     words: str = ""
     """What in particular, without patient data."""
@@ -58,5 +54,6 @@ Recorder: TypeAlias = Callable[[WebEvent], None]
 def log_event(event: WebEvent) -> None:
     """Put an event into the log, without the patient."""
     outcome = "" if event.is_success else ": failed"
-    details = " ".join(part for part in (event.about.study_instance_uid, event.words) if part)
+    uid = event.study.study_instance_uid if event.study else ""
+    details = " ".join(part for part in (uid, event.words) if part)
     logger.info("%s%s by %r from %s %s", event.deed, outcome, event.by or "visitor", event.address, details)

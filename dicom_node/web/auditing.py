@@ -4,8 +4,6 @@ from config.settings import Settings
 from dicom_node.audit.events import (
     Action,
     AlertKind,
-    AuditedPatient,
-    AuditedStudy,
     AuditEvent,
     InstancesAccessed,
     LoggedIn,
@@ -41,7 +39,7 @@ class PagesAudit:
     def __call__(self, event: WebEvent) -> None:
         """Write an event down; that somebody scrolls through the images of a study once a minute."""
         log_event(event)
-        key = (event.by, event.address, event.about.study_instance_uid)
+        key = (event.by, event.address, event.study and event.study.study_instance_uid)
         if event.deed is Deed.IMAGE_SEEN and not self._quiet.passes(key):
             return
         outcome = Outcome.SUCCESS if event.is_success else Outcome.SERIOUS_FAILURE
@@ -53,17 +51,12 @@ class PagesAudit:
             return LoggedIn(user=user, node=self._node)
         if event.deed is Deed.LOGGED_OUT:
             return LoggedOut(user=user, node=self._node)
-        if action := _ACTIONS.get(event.deed):
-            return InstancesAccessed(user=user, action=action, study=_study(event), what=event.words or event.deed)
+        action = _ACTIONS.get(event.deed)
+        if action and event.study:
+            return InstancesAccessed(user=user, action=action, study=event.study, what=event.words or event.deed)
         if kind := _ALERTS.get(event.deed):
             subject = event.words or "the pages"
             return SecurityAlert(
                 kind=kind, reporter=self._node, performer=user, subject=subject, description=event.deed
             )
-        return Searched(user=user, node=self._node, uri=event.deed, query="")
-
-
-def _study(event: WebEvent) -> AuditedStudy:
-    about = event.about
-    patient = AuditedPatient(patient_id=about.patient_id) if about.patient_id else None
-    return AuditedStudy(study_instance_uid=about.study_instance_uid, patient=patient)
+        return Searched(user=user, node=self._node, uri=event.deed, query=event.query)

@@ -8,7 +8,8 @@ from typing import Annotated
 
 from fastapi import Depends, Form, Header, Request
 
-from dicom_node.web.audit_hook import About, Deed, WebEvent
+from dicom_node.audit.events import AuditedStudy
+from dicom_node.web.audit_hook import Deed, WebEvent
 from dicom_node.web.site import Site, site_of
 from storage.account_records import AccountRole
 
@@ -137,14 +138,25 @@ def record(
     visitor: Visitor,
     deed: Deed,
     *,
-    about: About | None = None,
+    study: AuditedStudy | None = None,
     words: str = "",
     is_success: bool = True,
 ) -> None:
     """Tell the audit trail what a visitor saw or did."""
     event = WebEvent(
-        deed=deed, by=visitor.name, address=visitor.address, about=about or About(), words=words, is_success=is_success
+        deed=deed,
+        by=visitor.name,
+        address=visitor.address,
+        study=study,
+        words=words,
+        is_success=is_success,
     )
+    site_of(request).record(event)
+
+
+def record_search(request: Request, visitor: Visitor, query: str) -> None:
+    """Tell the audit trail what a visitor looked for."""
+    event = WebEvent(deed=Deed.STUDIES_SEEN, by=visitor.name, address=visitor.address, query=query)
     site_of(request).record(event)
 
 

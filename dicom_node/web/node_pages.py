@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 from sqlalchemy.engine import make_url
 
+from config.secrets import shown_value
 from config.settings import Settings
 from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.status import NodeStatus, node_status
@@ -141,9 +142,8 @@ def _fields(now: BaseModel, default: BaseModel, *, prefix: str) -> Iterator[Show
 
 
 def _shown(name: str, value: object) -> str:
-    """The value as the file would have it, without the password of a database."""
-    if name == "database_url" and isinstance(value, str) and value:
-        return make_url(value).render_as_string(hide_password=True)
+    """The value as the file would have it, without secrets."""
+    value = shown_value(name, value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):

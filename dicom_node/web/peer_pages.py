@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from config.settings import Peer
 from dicom_node.calling import PeerUnreachableError
+from dicom_node.peer_names import UnknownPeerError, peer_named
 from dicom_node.peers import echo
 from dicom_node.web.audit_hook import Deed
 from dicom_node.web.door import Changing, Looking, Visitor, record
@@ -83,7 +84,7 @@ def _page(request: Request, visitor: Visitor, tried: Tried | None) -> HTMLRespon
 
 
 def _peer(request: Request, name: str) -> Peer:
-    peer = next((peer for peer in site_of(request).settings.peers if peer.name == name), None)
-    if peer is None:
-        raise HTTPException(404, "The configuration has no peer of this name.")
-    return peer
+    try:
+        return peer_named(site_of(request).settings, name)
+    except UnknownPeerError as error:
+        raise HTTPException(404, error.reason) from error

@@ -12,6 +12,7 @@ from dicom_node.destinations import class_name, role_in_words
 from dicom_node.web import words
 from dicom_node.web.door import Visitor, cookie_name
 from dicom_node.web.site import Site, site_of
+from dicom_node.wording import readable_size
 
 
 def build_templates() -> Environment:
@@ -27,7 +28,7 @@ def build_templates() -> Environment:
         "instant": words.instant,
         "acquired": words.acquired,
         "span": words.span,
-        "size": _size,
+        "size": readable_size,
         "class_name": class_name,
         "role": role_in_words,
         "state": lambda state: words.STATE_WORDS[state],
@@ -60,12 +61,3 @@ def render(
 def put_cookie(site: Site, answer: Response, token: str) -> None:
     """Give a browser its token; no script and no other site can use it."""
     answer.set_cookie(cookie_name(site), token, httponly=True, samesite="strict", secure=site.is_secure, path="/")
-
-
-def _size(size_bytes: float) -> str:
-    """In powers of 1024 (IEC 80000-13)."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if abs(size_bytes) < 1024:
-            return f"{size_bytes:.4g} {unit}"
-        size_bytes /= 1024
-    return f"{size_bytes:.4g} TiB"

@@ -6,10 +6,11 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
+from dicom_node.audit.deliveries import study_from
 from dicom_node.destinations import destination_of
 from dicom_node.retrieve.waiting import fetches_in_lines
-from dicom_node.web.audit_hook import About, Deed
-from dicom_node.web.door import Changing, Looking, Visitor, record
+from dicom_node.web.audit_hook import Deed
+from dicom_node.web.door import Changing, Looking, Visitor, record, record_search
 from dicom_node.web.findings import file_of_kind, findings_of
 from dicom_node.web.limits import TooLargeError
 from dicom_node.web.rendering import render
@@ -59,7 +60,7 @@ def list_studies(request: Request, visitor: Looking, text: str = "", state: str 
     ]
     kept = {"text": text, "state": state if wanted else ""}
     following = urlencode(kept | {"after": str(page.next_place)}) if page.next_place else ""
-    record(request, visitor, Deed.STUDIES_SEEN)
+    record_search(request, visitor, text)
     return render(
         request,
         visitor,
@@ -78,7 +79,7 @@ def show_study(request: Request, visitor: Looking, uid: str) -> HTMLResponse:
     """Everything about one study."""
     view, site = _study(site_of(request), uid), site_of(request)
     findings = findings_of(view.result)
-    record(request, visitor, Deed.STUDY_SEEN, about=_about(view))
+    record(request, visitor, Deed.STUDY_SEEN, study=study_from(view, uid))
     return render(
         request,
         visitor,
@@ -109,9 +110,9 @@ def change_study(
     try:
         _do(site, uid, deed, why=_why(visitor, reason))
     except StorageError as error:
-        record(request, visitor, Deed.STUDY_CHANGED, about=_about(view), words=deed, is_success=False)
+        record(request, visitor, Deed.STUDY_CHANGED, study=study_from(view, uid), words=deed, is_success=False)
         raise HTTPException(409, str(error)) from error
-    record(request, visitor, Deed.STUDY_CHANGED, about=_about(view), words=deed)
+    record(request, visitor, Deed.STUDY_CHANGED, study=study_from(view, uid), words=deed)
     return RedirectResponse(f"/studies/{uid}", status_code=303)
 
 
@@ -122,7 +123,7 @@ def show_contours(request: Request, visitor: Looking, uid: str) -> Response:
     path = file_of_kind(view.result, "masks") if view.result else None
     if path is None:
         raise HTTPException(404)
-    record(request, visitor, Deed.IMAGE_SEEN, about=_about(view))
+    record(request, visitor, Deed.IMAGE_SEEN, study=study_from(view, uid))
     try:
         return Response(site_of(request).slices.contours(path), media_type="application/json")
     except (OSError, TooLargeError) as error:
@@ -153,10 +154,6 @@ def _study(site: Site, uid: str) -> StudyView:
     if view is None:
         raise HTTPException(404, "The node has no study with this UID.")
     return view
-
-
-def _about(view: StudyView) -> About:
-    return About(study_instance_uid=view.study_instance_uid, patient_id=view.patient.patient_id)
 
 
 def _why(visitor: Visitor, reason: str) -> str:

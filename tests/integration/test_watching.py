@@ -19,6 +19,7 @@ from config.audit import AuditSettings
 from config.settings import NodeSettings, Peer, Settings, StorageSettings
 from dicom_node.watching.endpoints import router_of
 from dicom_node.watching.gpus import gpus_from, gpus_in_words, visible_gpus
+from storage.database import open_engine
 from storage.index import Index
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -71,7 +72,7 @@ def settings(folder: Path, **changes: object) -> Settings:
 def client(one: Settings, clock: FakeClock) -> Iterator[Callable[[str], Answer]]:
     """Asks the addresses of a node that runs for as long as the block lasts."""
     app = FastAPI()
-    app.include_router(router_of(one, clock=clock))
+    app.include_router(router_of(one, open_engine(one.database_url), clock=clock))
     with web_server(app) as get:
         yield get
 

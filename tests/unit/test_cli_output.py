@@ -6,9 +6,10 @@ import pytest
 
 from config.errors import ConfigError, Problem
 from dicom_node.cli.failures import exit_code_of, tell
-from dicom_node.cli.output import paths_in_short, readable_size
+from dicom_node.cli.output import paths_in_short
 from dicom_node.cli.progress import PhaseProgress
 from dicom_node.errors import NodeError
+from dicom_node.wording import readable_size
 from storage.errors import DiskFullError
 
 

@@ -4,8 +4,17 @@ import pytest
 
 from builders.clock import FakeClock
 from config.settings import Settings
-from dicom_node.audit.events import AuditEvent, InstancesAccessed, LoggedIn, Outcome, Searched, SecurityAlert
-from dicom_node.web.audit_hook import About, Deed, WebEvent
+from dicom_node.audit.events import (
+    AuditedPatient,
+    AuditedStudy,
+    AuditEvent,
+    InstancesAccessed,
+    LoggedIn,
+    Outcome,
+    Searched,
+    SecurityAlert,
+)
+from dicom_node.web.audit_hook import Deed, WebEvent
 from dicom_node.web.auditing import PagesAudit
 
 
@@ -32,8 +41,8 @@ def told(*events: WebEvent) -> list[tuple[AuditEvent, Outcome]]:
 
 def event(deed: Deed, **changes: object) -> WebEvent:
     """A deed of one radiologist with one study."""
-    about = About(study_instance_uid="1.2.3", patient_id="P1")
-    return WebEvent(**{"deed": deed, "by": "ada", "address": "10.0.0.7", "about": about, **changes})
+    study = AuditedStudy(study_instance_uid="1.2.3", patient=AuditedPatient(patient_id="P1"))
+    return WebEvent(**{"deed": deed, "by": "ada", "address": "10.0.0.7", "study": study, **changes})
 
 
 @pytest.mark.parametrize("deed", list(Deed))
@@ -66,3 +75,12 @@ def test_scrolling_through_a_study_is_one_entry_a_minute() -> None:
     assert len(told(*seen)) == 2
     assert len(told(*[event(Deed.STUDIES_SEEN)] * 2)) == 2
     assert isinstance(told(event(Deed.STUDIES_SEEN))[0][0], Searched)
+
+
+def test_what_somebody_looked_for_is_in_the_trail_and_not_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """It may be a patient's name."""
+    with caplog.at_level("INFO"):
+        ((entry, _),) = told(event(Deed.STUDIES_SEEN, query="Canary"))
+    assert isinstance(entry, Searched)
+    assert entry.query == "Canary"
+    assert "Canary" not in caplog.text
