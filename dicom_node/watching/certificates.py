@@ -15,7 +15,7 @@ class CertificateFile:
     """A file of certificates that the configuration names."""
 
     subject: str
-    """`listen`, `audit`, or the name of a peer."""
+    """`listen`, `audit`, `web`, `mail`, `webhook`, or the name of a peer."""
     kind: str
     """`certificate` or `authority`."""
     not_after: datetime
@@ -30,6 +30,11 @@ def certificate_files(settings: Settings) -> Iterator[CertificateFile]:
         named += [("listen", "certificate", tls.certificate), ("listen", "authority", tls.client_ca)]
     if audit.syslog_host:
         named += [("audit", "certificate", audit.syslog_certificate), ("audit", "authority", audit.syslog_ca)]
+    named.append(("web", "certificate", settings.web.certificate))
+    if settings.alerts.mail_host:
+        named.append(("mail", "authority", settings.alerts.mail_ca))
+    if settings.alerts.webhook_url:
+        named.append(("webhook", "authority", settings.alerts.webhook_ca))
     for peer in settings.peers:
         if peer.tls:
             named += [(peer.name, "certificate", peer.tls_certificate), (peer.name, "authority", peer.tls_ca)]
