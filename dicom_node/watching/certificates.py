@@ -10,6 +10,10 @@ from cryptography import x509
 from config.settings import Settings
 
 
+Named = tuple[str, str, Path | None]
+"""Subject, kind, and the file that the configuration names."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateFile:
     """A file of certificates that the configuration names."""
@@ -24,24 +28,32 @@ class CertificateFile:
 
 def certificate_files(settings: Settings) -> Iterator[CertificateFile]:
     """Every file that can be read; `dicom-node check` names those that cannot."""
-    tls, audit = settings.listen.tls, settings.audit
-    named: list[tuple[str, str, Path | None]] = []
-    if tls.enabled:
-        named += [("listen", "certificate", tls.certificate), ("listen", "authority", tls.client_ca)]
-    if audit.syslog_host:
-        named += [("audit", "certificate", audit.syslog_certificate), ("audit", "authority", audit.syslog_ca)]
-    named.append(("web", "certificate", settings.web.certificate))
-    if settings.alerts.mail_host:
-        named.append(("mail", "authority", settings.alerts.mail_ca))
-    if settings.alerts.webhook_url:
-        named.append(("webhook", "authority", settings.alerts.webhook_ca))
-    for peer in settings.peers:
-        if peer.tls:
-            named += [(peer.name, "certificate", peer.tls_certificate), (peer.name, "authority", peer.tls_ca)]
-    for subject, kind, path in named:
+    for subject, kind, path in (*_of_node(settings), *_of_peers(settings)):
         not_after = _end_of(path) if path else None
         if not_after:
             yield CertificateFile(subject=subject, kind=kind, not_after=not_after)
+
+
+def _of_node(settings: Settings) -> Iterator[Named]:
+    tls, audit, alerts = settings.listen.tls, settings.audit, settings.alerts
+    yield "web", "certificate", settings.web.certificate
+    if tls.enabled:
+        yield "listen", "certificate", tls.certificate
+        yield "listen", "authority", tls.client_ca
+    if audit.syslog_host:
+        yield "audit", "certificate", audit.syslog_certificate
+        yield "audit", "authority", audit.syslog_ca
+    if alerts.mail_host:
+        yield "mail", "authority", alerts.mail_ca
+    if alerts.webhook_url:
+        yield "webhook", "authority", alerts.webhook_ca
+
+
+def _of_peers(settings: Settings) -> Iterator[Named]:
+    for peer in settings.peers:
+        if peer.tls:
+            yield peer.name, "certificate", peer.tls_certificate
+            yield peer.name, "authority", peer.tls_ca
 
 
 def _end_of(path: Path) -> datetime | None:
