@@ -9,7 +9,6 @@ from cryptography import x509
 
 from config.settings import Settings
 
-
 Named = tuple[str, str, Path | None]
 """Subject, kind, and the file that the configuration names."""
 
