@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
@@ -19,8 +19,12 @@ _REST_S = 1.5
 
 def children_of(pid: int) -> list[int]:
     """Processes that a process started, by any of its threads."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return sorted(int(child) for task in tasks for child in task.read_text(encoding="ascii").split())
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        # A thread may end between being listed and being read.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += (int(child) for child in task.read_text(encoding="ascii").split())
+    return sorted(found)
 
 
 def sockets_of(pid: int) -> int:
