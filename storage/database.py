@@ -72,7 +72,10 @@ def open_engine(url: str) -> Engine:
     require_safe_sqlite(pysqlite3.dbapi2.sqlite_version_info)
     _require_local_folder(parsed)
     arguments = {"timeout": BUSY_TIMEOUT_S}
-    engine = create_engine(parsed, module=pysqlite3.dbapi2, connect_args=arguments, hide_parameters=True)
+    # The connection that was used last is used next: one whose page cache is warm, and the others need not fill theirs.
+    engine = create_engine(
+        parsed, module=pysqlite3.dbapi2, connect_args=arguments, hide_parameters=True, pool_use_lifo=True
+    )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
