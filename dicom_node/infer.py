@@ -13,7 +13,9 @@ from dicom_node.folders import FolderStudy, folder_name_from_uid
 from dicom_node.pack_store import chosen_pack
 from dicom_node.priors import choose_priors, contradiction
 from dicom_node.result_plan import result_plan
-from dicom_node.results import ResultContext, ResultsError, read_known_lesions, write_result_set
+from dicom_node.results.context import ResultContext
+from dicom_node.results.errors import ResultsError
+from dicom_node.results.write import read_known_lesions, write_result_set
 from pipeline.align import Alignment
 from pipeline.device import choose_device, limit_threads
 from pipeline.engine import EngineParts, build_engine

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from dicom_node.job_records import JobOutcome, JobProgress, JobSpec, OutcomeKind, PriorSpec, StudySpec
 from dicom_node.log import quieten_libraries
-from dicom_node.results import ResultContext, read_known_lesions, write_result_set
-from dicom_node.results.context import predecessor_from_folder
+from dicom_node.results.context import ResultContext, predecessor_from_folder
 from dicom_node.results.errors import ResultsError, UnreadableResultError
+from dicom_node.results.write import read_known_lesions, write_result_set
 from dicom_node.wording import compared_in_words, lesions_in_words, read_in_words
 from pipeline.align import Alignment
 from pipeline.device import choose_device, limit_threads

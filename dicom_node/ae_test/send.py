@@ -27,7 +27,8 @@ from dicom_node.errors import NodeError
 from dicom_node.outbox import BackOff, Outbox
 from dicom_node.peers import StoreAnswer, Verdict, accepted_classes, store_connection
 from dicom_node.result_plan import result_plan
-from dicom_node.results import ResultContext, write_result_set
+from dicom_node.results.context import ResultContext
+from dicom_node.results.write import write_result_set
 from storage.database import open_engine
 from storage.disk import sha256_of
 from storage.index import Index

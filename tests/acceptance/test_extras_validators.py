@@ -11,7 +11,7 @@ import pytest
 from builders.analysis import StudyPlan
 from builders.result_plans import STUDIES
 from builders.results import ResultShelf
-from dicom_node.results import ResultPlan
+from dicom_node.results.plan import ResultPlan
 
 EVERYTHING = ResultPlan(pdf=True, capture=True, presentation_state=True, key_objects=True)
 OBJECTS = ("report.dcm", "capture-*.dcm", "presentation-state.dcm", "key-objects.dcm")

@@ -20,7 +20,7 @@ from builders.ct_series import (
     write_images,
 )
 from builders.fake_engine import shape_engine
-from dicom_node.results import write_result_set
+from dicom_node.results.write import write_result_set
 from pipeline.findings import Analysis, Side
 from pipeline.run import analyse_with
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Float64Array, Grid, StudyFiles

@@ -12,7 +12,7 @@ from builders.analysis import StudyPlan
 from builders.programs import run_dcmqi
 from builders.result_plans import STUDIES
 from builders.results import ResultShelf
-from dicom_node.results import ResultPlan, SrClass, SrLayout
+from dicom_node.results.plan import ResultPlan, SrClass, SrLayout
 
 MEASURED = (SrClass.COMPREHENSIVE, SrClass.COMPREHENSIVE_3D, SrClass.ENHANCED)
 """The classes that hold numbers."""

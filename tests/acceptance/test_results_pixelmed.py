@@ -11,7 +11,7 @@ from builders.programs import pixelmed_lines
 from builders.report import groups
 from builders.result_plans import NO_FINDING, WITH_PRIORS
 from builders.results import ResultShelf
-from dicom_node.results import ResultPlan, SrClass, SrLayout
+from dicom_node.results.plan import ResultPlan, SrClass, SrLayout
 
 PLACE = re.compile(r"Template (?P<guessed>\d+) .*within 1\.\d+\.(?P<group>\d+): .*\"Measurement Group\"\)")
 

@@ -8,7 +8,7 @@ from builders.analysis import StudyPlan
 from builders.programs import complaints
 from builders.result_plans import NO_FINDING, STUDIES, WITH_PRIORS
 from builders.results import ResultShelf
-from dicom_node.results import ResultPlan, SrClass, SrLayout
+from dicom_node.results.plan import ResultPlan, SrClass, SrLayout
 
 
 @pytest.fixture(scope="module")

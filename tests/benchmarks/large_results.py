@@ -11,7 +11,8 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
-from dicom_node.results import ResultContext, ResultPlan
+from dicom_node.results.context import ResultContext
+from dicom_node.results.plan import ResultPlan
 from pipeline.findings import Algorithm, Analysis, Change, Findings, Lesion, LesionKind, LungFigures, Side, Stage
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Grid, SliceHeader, UInt8Array, UInt16Array, Volume
 

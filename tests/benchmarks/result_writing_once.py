@@ -13,9 +13,9 @@ from typing import Any
 from large_results import large_context, read_analysis
 
 from builders.plain_highdicom import plain_results
-from dicom_node.results import ResultPlan, SrClass
 from dicom_node.results.encode import dicom_bytes
 from dicom_node.results.masks import masks_bytes
+from dicom_node.results.plan import ResultPlan, SrClass
 from dicom_node.results.preview import MOST_LESION_PICTURES, draw_lesion, draw_overview
 from dicom_node.results.write import check_analysis, dicom_contents
 from pipeline.findings import Analysis

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from builders.enhanced_ct import merge_files
-from dicom_node.results import ResultContext
+from dicom_node.results.context import ResultContext
 from pipeline.findings import (
     Algorithm,
     Analysis,

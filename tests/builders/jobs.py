@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from dicom_node.job_records import JobSpec, PriorSpec, StudySpec
-from dicom_node.results import ResultPlan
+from dicom_node.results.plan import ResultPlan
 
 
 def job(current: StudySpec, *priors: StudySpec) -> JobSpec:

@@ -4,8 +4,9 @@ import numpy as np
 from highdicom.seg import Segmentation
 from pydicom.dataset import Dataset
 
-from dicom_node.results import ResultContext, SrClass
+from dicom_node.results.context import ResultContext
 from dicom_node.results.encode import make_reproducible, stamp_for
+from dicom_node.results.plan import SrClass
 from dicom_node.results.seg import SegmentPlan, plan_lesions, plan_lungs, segmentation_arguments
 from dicom_node.results.source import SourceImages, read_source_images
 from dicom_node.results.sr import SR_DOCUMENT, build_content, report_arguments

@@ -6,7 +6,7 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from builders.analysis import StudyPlan, build_analysis, build_context
-from dicom_node.results import write_result_set
+from dicom_node.results.write import write_result_set
 
 
 class ResultShelf:

@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 
 from builders.analysis import STUDY_UID, build_analysis, build_context
-from dicom_node.results import write_result_set
+from dicom_node.results.write import write_result_set
 from storage.records import ResultFile
 
 

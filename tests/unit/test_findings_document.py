@@ -10,8 +10,9 @@ import pytest
 
 from builders.analysis import StudyPlan, build_analysis, build_context, used_prior
 from builders.results import ResultShelf
-from dicom_node.results import InconsistentAnalysisError, UnreadableResultError, read_known_lesions, write_result_set
+from dicom_node.results.errors import InconsistentAnalysisError, UnreadableResultError
 from dicom_node.results.findings_document import findings_bytes
+from dicom_node.results.write import read_known_lesions, write_result_set
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pydicom import dcmread
 from builders.analysis import build_context
 from builders.ct_series import LESION_CENTRE, CtSeries, chest_hu, ct_images, write_images
 from builders.fake_engine import shape_engine
-from dicom_node.results import write_result_set
+from dicom_node.results.write import write_result_set
 from pipeline.choose import choose_series
 from pipeline.errors import WrongVolumeError
 from pipeline.findings import Analysis

@@ -23,8 +23,9 @@ from builders.analysis import (
 from builders.report import walk
 from builders.results import ResultShelf
 from builders.segments import centroid_lps_mm
-from dicom_node.results import InconsistentAnalysisError, write_result_set
+from dicom_node.results.errors import InconsistentAnalysisError
 from dicom_node.results.source import read_source_images
+from dicom_node.results.write import write_result_set
 
 INSTANCE_UID = f"{SERIES_UID}.9.1"
 LAYOUTS = {"head first": HEAD_FIRST, "feet first": FEET_FIRST, "tilted": TILTED}

@@ -9,8 +9,9 @@ from pydicom.dataset import Dataset
 
 from builders.analysis import SERIES_UID, STUDY_UID, StudyPlan, build_analysis, build_context
 from builders.results import ResultShelf
-from dicom_node.results import ResultPlan, write_result_set
 from dicom_node.results.colours import LESION_RGB
+from dicom_node.results.plan import ResultPlan
+from dicom_node.results.write import write_result_set
 from pipeline.findings import LesionKind
 
 EVERYTHING = ResultPlan(pdf=True, capture=True, presentation_state=True, key_objects=True)

@@ -12,10 +12,11 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
 from builders.analysis import CREATED_AT, StudyPlan, build_analysis, build_context, used_prior
-from dicom_node.results import InconsistentAnalysisError, SourceImageError, write_result_set
 from dicom_node.results.contour import LEAST_POINTS, convex_outline, enclosed_area, outer_contour
+from dicom_node.results.errors import InconsistentAnalysisError, SourceImageError
 from dicom_node.results.source import read_source_images
 from dicom_node.results.uids import derive_uid, result_uids
+from dicom_node.results.write import write_result_set
 from storage.records import ResultFile
 
 JAPANESE_NAME = "Yamada^Tarou=山田^太郎=やまだ^たろう"

@@ -14,9 +14,11 @@ from pydicom.dataset import Dataset
 
 from builders.analysis import ALL_LAYOUTS, StudyPlan, build_analysis, build_context, used_prior
 from builders.plain_highdicom import plain_results
-from dicom_node.results import Predecessor, ResultPlan, SrClass, write_result_set
+from dicom_node.results.context import Predecessor
 from dicom_node.results.encode import dicom_bytes
+from dicom_node.results.plan import ResultPlan, SrClass
 from dicom_node.results.seg_frames import Segments, frames_of, packed_pixels
+from dicom_node.results.write import write_result_set
 from pipeline.findings import Analysis
 
 PEER_KINDS = ("sr", "seg-lungs", "seg-lesions")

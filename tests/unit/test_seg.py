@@ -19,7 +19,7 @@ from builders.analysis import (
 )
 from builders.results import ResultShelf
 from builders.segments import centroid_lps_mm, segments_by_label, voxels_by_source
-from dicom_node.results import write_result_set
+from dicom_node.results.write import write_result_set
 
 CLOSE_MM = 4.0
 """Less than a voxel of the built study."""

@@ -17,8 +17,10 @@ from builders.analysis import (
 from builders.report import children, code, contour, groups, groups_of, numbers, text, uid, walk
 from builders.results import ResultShelf
 from builders.segments import voxel_count
-from dicom_node.results import Predecessor, ResultPlan, SrClass, UnreadableResultError, predecessor_from_folder
+from dicom_node.results.context import Predecessor, predecessor_from_folder
 from dicom_node.results.contour import enclosed_area
+from dicom_node.results.errors import UnreadableResultError
+from dicom_node.results.plan import ResultPlan, SrClass
 from pipeline.findings import DroppedPrior, GoneLesion, LesionKind, Side
 
 TRACKING_UID = "Tracking Unique Identifier"

@@ -6,7 +6,7 @@ from pydicom.dataset import Dataset
 from builders.analysis import StudyPlan
 from builders.report import children, code, groups, text, uid, walk
 from builders.results import ResultShelf
-from dicom_node.results import ResultPlan, SrLayout
+from dicom_node.results.plan import ResultPlan, SrLayout
 
 SEGMENTS_ONLY = ResultPlan(sr_layout=SrLayout.SEGMENTS_ONLY)
 

@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 from builders.analysis import StudyPlan, used_prior
 from builders.report import children, code, walk
 from builders.results import ResultShelf
-from dicom_node.results import ResultPlan, SrClass
+from dicom_node.results.plan import ResultPlan, SrClass
 from pipeline.findings import DroppedPrior, GoneLesion, LesionKind, Side
 
 TEXT_ONLY = ResultPlan(sr_classes=(SrClass.BASIC_TEXT,))
