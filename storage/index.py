@@ -32,6 +32,7 @@ from storage.records import (
     StudyActivity,
     StudyView,
 )
+from storage.refused_callers import RefusedCallers
 
 MAXIMUM_ATTEMPTS = 3
 """Attempts that a crashing worker may take of one study, where the caller sets no other limit."""
@@ -57,6 +58,7 @@ class Index:
         self.commitments = CommitmentLedger(engine, now=now)
         self.outages = OutageLedger(engine, now=now)
         self.alerts = AlertLedger(engine, now=now)
+        self.refused_callers = RefusedCallers(engine)
 
     def close(self) -> None:
         """Close the connections; the index opens new ones when it is used again."""
@@ -281,10 +283,7 @@ class Index:
             deliveries.note_given_up(connection, delivery_id, status=status, at=self._now())
 
     def delivery_declined(self, delivery_id: int, status: str) -> None:
-        """The destination takes no objects of this class; what stands by for it is due now.
-
-        Where nothing does, the delivery failed and the study stands as delivery_failed.
-        """
+        """The destination takes no such objects: what stands by is due now; else the study stands as delivery_failed."""
         with writing(self._engine) as connection:
             deliveries.note_declined(connection, delivery_id, status=status, at=self._now())
 

@@ -33,7 +33,12 @@ def listen(context: typer.Context) -> None:
     setup_logging(settings.log)
     arm_from_environment()
     with StopSignal() as stop:
-        run_listener(settings, stop=stop, on_ready=lambda port: notify_ready(f"listening on port {port}"))
+        run_listener(
+            settings,
+            stop=stop,
+            on_ready=lambda port: notify_ready(f"listening on port {port}"),
+            path=configuration_in_use(context),
+        )
 
 
 def work(context: typer.Context) -> None:
@@ -47,7 +52,7 @@ def work(context: typer.Context) -> None:
     setup_logging(settings.log)
     arm_from_environment()
     with StopSignal() as stop:
-        run_worker(settings, stop=stop, on_ready=lambda: notify_ready("working"))
+        run_worker(settings, stop=stop, on_ready=lambda: notify_ready("working"), path=configuration_in_use(context))
 
 
 def web(context: typer.Context) -> None:

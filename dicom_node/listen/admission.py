@@ -42,6 +42,10 @@ class Rejection(Enum):
         return self.value[3]
 
 
+PASSING = frozenset({Rejection.LOCAL_LIMIT, Rejection.ADDRESS_LIMIT, Rejection.FREE_FLOOR})
+"""Shortages: they say nothing about the caller."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who asks for an association."""
@@ -71,17 +75,25 @@ class Admission:
         self._disk = disk
         listen = settings.listen
         self._called_aet = settings.node.ae_title
-        self._peers = {peer.ae_title: peer for peer in settings.peers}
-        self._reporters = settings.commitment_titles
-        reporting = {peer.commitment_ae_title: peer for peer in settings.peers if peer.commitment_ae_title}
-        self._known = reporting | self._peers
-        self._is_open = listen.accept_unknown_callers
         self.places = places or AssociationPlaces(
             total=listen.maximum_associations, per_address=listen.maximum_associations_per_address
         )
+        self.take_up(settings)
         self._quiet = OncePerMinute(clock)
         # The listener calls itself to see whether it still answers; nobody can guess under which title.
         self.probe_aet = "PROBE" + secrets.token_hex(5).upper()
+
+    def take_up(self, settings: Settings) -> None:
+        """Admit by these settings from now on; associations that are open stay."""
+        peers = {peer.ae_title: peer for peer in settings.peers}
+        reporting = {peer.commitment_ae_title: peer for peer in settings.peers if peer.commitment_ae_title}
+        self._reporters = settings.commitment_titles
+        self._known = reporting | peers
+        self._is_open = settings.listen.accept_unknown_callers
+        self._peers = peers
+        if isinstance(self.places, AssociationPlaces):
+            listen = settings.listen
+            self.places.change(total=listen.maximum_associations, per_address=listen.maximum_associations_per_address)
 
     def rejection_of(self, caller: Caller, *, is_over: Callable[[], bool]) -> Rejection | None:
         """Why an association is rejected; None if it is admitted, and has a place.

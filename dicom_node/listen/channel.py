@@ -28,6 +28,8 @@ class Said(StrEnum):
     """Process: the place is free again; number of the question."""
     ALIVE = "alive"
     """Process: it is."""
+    SETTINGS = "settings"
+    """Listener: the file of settings is another one."""
     STOP = "stop"
     """Listener: finish the objects that are arriving, end."""
 

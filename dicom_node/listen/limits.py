@@ -49,6 +49,11 @@ class AssociationPlaces:
         self._taken: list[_Place] = []
         self._lock = Lock()
 
+    def change(self, *, total: int, per_address: int) -> None:
+        """Give out so many from now on; nobody loses one."""
+        with self._lock:
+            self._total, self._per_address = total, per_address
+
     def take(self, address: str, *, is_over: Callable[[], bool]) -> Shortage | None:
         """See Places."""
         with self._lock:

@@ -84,6 +84,11 @@ class Ports:
         """On every port."""
         return [association for server in self._servers for association in server.active_associations]
 
+    def take_up(self, settings: Settings) -> None:
+        """Negotiate by these settings from now on."""
+        for server in self._servers:
+            server.contexts = contexts_of(settings)
+
     def look_at_certificates(self) -> None:
         """Read those that have changed again."""
         if self.tls:

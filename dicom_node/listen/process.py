@@ -117,7 +117,10 @@ class _GivenServer(ListenServer):
 class _Process:
     """The process at work."""
 
-    def __init__(self, settings: Settings, services: Services, places: _PlacesOfListener, *, channel: Channel) -> None:
+    def __init__(
+        self, settings_path: Path, settings: Settings, services: Services, places: _PlacesOfListener, channel: Channel
+    ) -> None:
+        self._settings_path = settings_path
         self._services = services
         self._places = places
         self._channel = channel
@@ -160,6 +163,11 @@ class _Process:
         elif message.said is Said.CONNECTION and message.connection:
             has_tls, *address = message.values
             self._servers[has_tls].process_request(message.connection, tuple(address))
+        elif message.said is Said.SETTINGS:
+            settings = _settings_in(self._settings_path)
+            self._services.take_up(settings)
+            for server in self._servers.values():
+                server.contexts = contexts_of(settings)
 
     def _hear_answers(self) -> None:
         with suppress(ChannelClosedError):
@@ -178,6 +186,7 @@ class _Process:
         if now_s >= self._next_beat_s:
             self._next_beat_s = now_s + _BEAT_S
             self._services.ledger.beat()
+            self._services.refusals.write()
             if self._tls:
                 self._tls.look()
 
@@ -185,7 +194,7 @@ class _Process:
 def main() -> None:
     """Serve what comes over the descriptor."""
     descriptor, settings_path = sys.argv[1:]
-    settings = _shared(Settings.model_validate_json(Path(settings_path).read_bytes()))
+    settings = _settings_in(Path(settings_path))
     setup_logging(settings.log)
     arm_from_environment()
     _config.LOG_HANDLER_LEVEL = "none"
@@ -202,7 +211,11 @@ def main() -> None:
         trail = audit_trail(settings, clock=clock)
         services = Services(settings, store, index, trail=trail, clock=clock, places=places)
         with OpenQuestions(settings, index.commitments, services.commitment, clock=clock).running():
-            _Process(settings, services, places, channel=channel).run()
+            _Process(Path(settings_path), settings, services, places, channel).run()
+
+
+def _settings_in(path: Path) -> Settings:
+    return _shared(Settings.model_validate_json(path.read_bytes()))
 
 
 def _shared(settings: Settings) -> Settings:

@@ -72,8 +72,7 @@ class ReceivingProcesses:
         self._clock = clock
         self._descriptors = tuple(descriptors)
         self._settings_path = folder / "settings.json"
-        self._settings_path.touch(mode=0o600)
-        self._settings_path.write_text(settings.model_dump_json(), encoding="utf-8")
+        self._write(settings)
         self._are_held = False
         self._processes: list[_Process] = []
         self._numbers = count(2)
@@ -98,6 +97,14 @@ class ReceivingProcesses:
             return False
         chosen.open_count += 1
         return True
+
+    def take_up(self, settings: Settings) -> None:
+        """Have them go by these settings; one that is started later begins with them."""
+        self._write(settings)
+        for process in self._processes:
+            # One that cannot be told is lost, and started again.
+            with suppress(ChannelClosedError, BlockingIOError):
+                process.channel.send(Said.SETTINGS)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -135,6 +142,13 @@ class ReceivingProcesses:
         for process in self._processes:
             end_child(process.child, grace_s=max(0.0, ends_at_s - self._clock.monotonic()))
             process.channel.close()
+
+    def _write(self, settings: Settings) -> None:
+        """Leave the settings where the processes read them, whole at any time."""
+        new = self._settings_path.with_suffix(".new")
+        new.touch(mode=0o600)
+        new.write_text(settings.model_dump_json(), encoding="utf-8")
+        new.replace(self._settings_path)
 
     def _started(self) -> _Process:
         channel, theirs = Channel.pair()

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from pathlib import Path
 from threading import Event
 
 from pynetdicom import _config
@@ -13,12 +14,13 @@ from dicom_node.audit.trail import audit_trail, process_recorded
 from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import SystemClock
 from dicom_node.commitment.reporter import CommitmentReporter
-from dicom_node.listen.carrying import AssociationLedger
 from dicom_node.listen.finishing import FINISH_OBJECTS_S, finish_objects
 from dicom_node.listen.ports import Ports, open_ports
 from dicom_node.listen.processes import ReceivingProcesses
-from dicom_node.listen.services import Services
+from dicom_node.listen.services import LISTENER, Services
+from dicom_node.reloading import Reloading
 from dicom_node.service import notify_stopping, notify_watchdog
+from dicom_node.settings_file import SettingsFile
 from storage.database import open_engine
 from storage.errors import StorageError
 from storage.files import ObjectStore, lock_data_dir
@@ -33,13 +35,14 @@ _ENDING_S = 3.0
 """That a further process may take beyond the time for its objects."""
 
 
-def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], None]) -> None:
+def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], None], path: Path | None = None) -> None:
     """Receive until told to stop.
 
     Args:
         settings: Of the node.
         stop: Set to end: the objects that are arriving are finished, at most 10 s, then associations are aborted.
         on_ready: Called once with the port, the one without TLS where there are two, when associations are accepted.
+        path: File that the settings come from, which is followed; None where there is none.
 
     Raises:
         ListenError: An address cannot be had.
@@ -49,6 +52,7 @@ def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], N
     # pynetdicom's own log handlers render every message with its identifiers, even where nobody reads it.
     _config.LOG_HANDLER_LEVEL = "none"
     clock = SystemClock()
+    reloading = Reloading(SettingsFile(path, settings), LISTENER)
     with lock_data_dir(settings.data_dir, "listen") as lock:
         refuse_lost_index(settings.database_url, settings.data_dir)
         migrate(settings.database_url)
@@ -69,7 +73,8 @@ def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], N
             ):
                 _log_start(settings, ports, swept=swept)
                 on_ready(ports.open[0])
-                _beat_until(stop, lambda: _beat(settings, index, services.ledger, ports, others))
+                node = _Node(reloading, index, services, reporter, ports, others)
+                _beat_until(stop, node.beat)
                 notify_stopping("finishing the objects that are arriving")
     logger.info("listener stopped")
 
@@ -98,21 +103,52 @@ def _beat_until(stop: Event, beat: Callable[[], None]) -> None:
             return
 
 
-def _beat(
-    settings: Settings, index: Index, ledger: AssociationLedger, ports: Ports, others: ReceivingProcesses
-) -> None:
-    """Leave a sign of life, once the listener answered itself and the index took a write."""
-    ledger.beat()
-    others.look_after()
-    ports.look_at_certificates()
-    try:
-        ports.probe()
-        index.beat("listen", f"{settings.listen.host}:{settings.listen.port}")
-        notify_watchdog()
-    except PeerUnreachableError:
-        logger.exception("the listener does not answer itself")
-    except StorageError as error:
-        logger.exception("no sign of life: %s", error.detail)
+class _Node:
+    """What the listener looks after, every few seconds."""
+
+    def __init__(
+        self,
+        reloading: Reloading,
+        index: Index,
+        services: Services,
+        reporter: CommitmentReporter,
+        ports: Ports,
+        others: ReceivingProcesses,
+    ) -> None:
+        self._reloading = reloading
+        self._index = index
+        self._services = services
+        self._reporter = reporter
+        self._ports = ports
+        self._others = others
+
+    def beat(self) -> None:
+        """Leave a sign of life, once the listener answered itself and the index took a write."""
+        if self._reloading.look():
+            self._take_up(self._reloading.settings)
+        self._services.ledger.beat()
+        self._services.refusals.write()
+        self._others.look_after()
+        self._ports.look_at_certificates()
+        try:
+            self._ports.probe()
+            self._index.beat("listen", self._words())
+            notify_watchdog()
+        except PeerUnreachableError:
+            logger.exception("the listener does not answer itself")
+        except StorageError as error:
+            logger.exception("no sign of life: %s", error.detail)
+
+    def _take_up(self, settings: Settings) -> None:
+        """Associations that are open go on as they began."""
+        self._services.take_up(settings)
+        self._reporter.settings = settings
+        self._ports.take_up(settings)
+        self._others.take_up(settings)
+
+    def _words(self) -> str:
+        listen = self._reloading.settings.listen
+        return "; ".join(part for part in (f"{listen.host}:{listen.port}", self._reloading.note) if part)
 
 
 def _log_start(settings: Settings, ports: Ports, *, swept: int) -> None:

@@ -16,11 +16,11 @@ from dicom_node.audit.trail import audit_trail, process_recorded
 from dicom_node.clock import SystemClock
 from dicom_node.errors import NodeError
 from dicom_node.service import notify_stopping, notify_watchdog
+from dicom_node.settings_file import SettingsFile
 from dicom_node.tls.contexts import server_context
 from dicom_node.web.app import build_app, build_site
 from dicom_node.web.auditing import PagesAudit
 from dicom_node.web.login_rules import REMEMBERED
-from dicom_node.web.settings_file import SettingsFile
 from dicom_node.web.site import Site
 from storage.database import open_engine
 from storage.errors import StorageError

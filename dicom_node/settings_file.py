@@ -1,10 +1,14 @@
-"""The settings as the file has them now: a change takes effect without a restart of the pages."""
+"""The settings as the file has them now: a change takes effect without a restart."""
 
+import logging
 from pathlib import Path
 from threading import Lock
 
 from config import ConfigError, load_settings
 from config.settings import Settings
+from dicom_node.stamps import stamp_of
+
+logger = logging.getLogger(__name__)
 
 
 class SettingsFile:
@@ -20,14 +24,14 @@ class SettingsFile:
         self.path = path
         self._settings = settings
         self._lock = Lock()
-        self._stamp = _stamp(path)
+        self._stamp = stamp_of(path)
         self.problems: tuple[str, ...] = ()
         """Of the file as it is now; the settings before them stay in force."""
 
     def current(self) -> Settings:
         """The newest settings without mistakes."""
         with self._lock:
-            stamp = _stamp(self.path)
+            stamp = stamp_of(self.path)
             if stamp != self._stamp:
                 self._stamp = stamp
                 self._read()
@@ -38,14 +42,4 @@ class SettingsFile:
             self._settings, self.problems = load_settings(self.path), ()
         except ConfigError as error:
             self.problems = tuple(str(problem) for problem in error.problems)
-
-
-def _stamp(path: Path | None) -> tuple[int, int, int] | None:
-    """Changes whenever the file is written or replaced."""
-    if path is None:
-        return None
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return (found.st_ino, found.st_mtime_ns, found.st_size)
+            logger.error("the changed configuration is not taken up: %s", "; ".join(self.problems))  # noqa: TRY400  # said whole
