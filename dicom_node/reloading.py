@@ -39,7 +39,7 @@ class Reloading:
 
     def look(self) -> bool:
         """Look at the file; True where `settings` are others than before."""
-        newest = self._file.current()
+        newest = self._file.current(is_settled=True)
         if newest is self._seen:
             return False
         self._seen = newest
