@@ -10,6 +10,7 @@ from config.alerts import AlertsSettings
 from config.audit import AuditSettings
 from config.chest_words import CHEST_WORDS
 from config.names import ae_title_problem, folder_problem, host_problem, path_problem, pattern_problem
+from config.retention import RetentionSettings
 from config.series import SeriesRuleSettings
 from config.table import Table
 from config.tls import CertificateName, FileOrNone, Fingerprints, ListenTlsSettings
@@ -276,6 +277,7 @@ class Settings(Table):
     node: NodeSettings = NodeSettings()
     listen: ListenSettings = ListenSettings()
     storage: StorageSettings = StorageSettings()
+    retention: RetentionSettings = RetentionSettings()
     completeness: CompletenessSettings = CompletenessSettings()
     priors: PriorsSettings = PriorsSettings()
     pipeline: PipelineSettings = PipelineSettings()

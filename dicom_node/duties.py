@@ -13,12 +13,13 @@ from config.settings import Settings
 from dicom_node.alerts.duty import AlertWatch
 from dicom_node.audit.deliveries import DeliveryAudit
 from dicom_node.audit.syslog import SyslogShipper
-from dicom_node.audit.trail import audit_trail, trail_folder
+from dicom_node.audit.trail import audit_trail, process_party, trail_folder
 from dicom_node.clock import Clock
 from dicom_node.commitment.scu import CommitmentScu, rules_from
 from dicom_node.counts import PeerCounts
 from dicom_node.evidence import SeriesCount
 from dicom_node.outbox import Outbox, back_off_from
+from dicom_node.retention import Retention
 from dicom_node.retrieve.association import StopSwitch
 from dicom_node.retrieve.auditing import RetrieveAudit
 from dicom_node.retrieve.count import count_images
@@ -99,6 +100,7 @@ class _DutiesOfSettings:
             self._add(f"fetch {fetcher.peer.name}", fetcher.fetch_due, 1)
             self._interrupts.append(fetcher.stop)
         self._add_watching(settings, clock)
+        self._add_retention(settings, clock)
 
     def start(self) -> None:
         """Do them from now on."""
@@ -126,6 +128,14 @@ class _DutiesOfSettings:
                     turn.release()
 
         self._scheduler.add_job(take_turn, "interval", seconds=interval_s, id=name, name=name)
+
+    def _add_retention(self, settings: Settings, clock: Clock) -> None:
+        """Delete what need not be kept."""
+        engine = open_engine(settings.database_url)
+        self._at_the_end.callback(engine.dispose)
+        trail = audit_trail(settings, clock=clock)
+        retention = Retention(settings, engine, clock=clock, trail=trail, by=process_party(settings, "work"))
+        self._add("retention", retention.look, settings.retention.sweep_interval_s)
 
     def _add_watching(self, settings: Settings, clock: Clock) -> None:
         """Look for what an administrator should see, tell it; bring the audit trail to its server."""

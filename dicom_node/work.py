@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 WORKER = Reach(
     takes_up=frozenset(
-        {"peers", "completeness", "priors", "pipeline", "results", "outbox", "alerts", "watching"},
+        {"peers", "completeness", "priors", "pipeline", "results", "outbox", "alerts", "watching", "retention"},
     ),
     waits_for=frozenset({"node", "storage", "log", "audit"}),
 )

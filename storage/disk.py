@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,3 +75,13 @@ def sha256_of(path: Path) -> str:
     """Of the bytes of a file, in hexadecimal; OSError where it cannot be read."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def free_bytes_of(folder: Path) -> int:
+    """Room that is left for the node on the disk of a folder.
+
+    Raises:
+        DiskError: It cannot be told.
+    """
+    with disk_errors():
+        return shutil.disk_usage(folder).free

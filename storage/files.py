@@ -12,7 +12,6 @@ import hashlib
 import os
 import re
 import secrets
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
@@ -21,7 +20,7 @@ from itertools import count
 from pathlib import Path
 from typing import TypeVar
 
-from storage.disk import FILE_MODE, FOLDER_MODE, disk_errors, make_folder, sync_file, sync_folder
+from storage.disk import FILE_MODE, FOLDER_MODE, disk_errors, free_bytes_of, make_folder, sync_file, sync_folder
 from storage.errors import DataFolderInUseError
 from storage.failpoints import reach
 from storage.records import ResultFile
@@ -189,8 +188,7 @@ class ObjectStore:
 
     def free_bytes(self) -> int:
         """Room that is left for the node on the disk of the data folder."""
-        with disk_errors():
-            return shutil.disk_usage(self._data_dir).free
+        return free_bytes_of(self._data_dir)
 
 
 class ResultStore:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, select
 from storage.database import reading
 from storage.disk import sha256_of
 from storage.models import Instance, ResultObject
+from storage.removal_models import Removal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +65,14 @@ def verify(engine: Engine, data_dir: Path) -> VerifyReport:
 def unindexed_files(engine: Engine, data_dir: Path) -> tuple[str, ...]:
     """Received files without a row, oldest name first; the files are listed before the rows are read."""
     on_disk = {str(path.relative_to(data_dir)) for path in data_dir.glob("objects/*/*.dcm")}
-    suspects = on_disk - {expected.path for expected in _objects(engine)}
+    suspects = on_disk - {expected.path for expected in _objects(engine)} - _to_be_removed(engine)
     # A file lies in its place for a moment before its row is committed.
     return tuple(sorted(suspects - {expected.path for expected in _objects(engine)})) if suspects else ()
+
+
+def _to_be_removed(engine: Engine) -> set[str]:
+    with reading(engine) as connection:
+        return set(connection.execute(select(Removal.path)).scalars())
 
 
 def _objects(engine: Engine) -> Sequence[_Expected]:

@@ -22,6 +22,7 @@ from dicom_node.cli import (
     model,
     patient,
     phantom,
+    retention,
     serve,
     status,
     storage,
@@ -66,6 +67,7 @@ app.add_typer(ae.app, name="ae")
 app.add_typer(config.app, name="config")
 app.add_typer(account.app, name="account")
 app.add_typer(storage.app, name="storage")
+app.add_typer(retention.app, name="retention")
 app.add_typer(audit.app, name="audit")
 app.add_typer(alerts.app, name="alerts")
 app.command("import")(import_data.import_data)

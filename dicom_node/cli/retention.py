@@ -1,0 +1,112 @@
+"""The commands of the group `retention`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from dicom_node.cli.context import settings_of
+from dicom_node.cli.output import console, print_json, silence_logs
+from dicom_node.wording import readable_size
+
+if TYPE_CHECKING:
+    from dicom_node.retention import Decision, Retention
+
+app = typer.Typer(help="Delete what need not be kept any longer, by the rules of [retention].", no_args_is_help=True)
+
+_Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStudy:
+    """One study in `retention plan --json`."""
+
+    study_instance_uid: str
+    state: str
+    was_fetched: bool
+    """Whether it is an earlier study that the node got from a PACS itself."""
+    last_at: datetime
+    """When the last thing happened to it."""
+    size_bytes: int
+    is_deleted: bool
+    """Whether the rules delete it now."""
+    why: str
+    """Why it is deleted, or why it is kept."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionPlan:
+    """What `retention plan --json` prints."""
+
+    deleted_studies: int
+    deleted_bytes: int
+    studies: tuple[PlannedStudy, ...]
+    """The oldest first; those that something still happens to, and the youngest, are not listed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionDone:
+    """What `retention run --json` prints."""
+
+    deleted_studies: int
+
+
+@app.command()
+def plan(
+    context: typer.Context,
+    kept: Annotated[bool, typer.Option("--kept", help="List those that are kept too.")] = False,
+    json: _Json = False,
+) -> None:
+    """Show what the rules would delete now, and why; nothing is deleted."""
+    decisions = tuple(_retention(context).decisions())
+    deleted = [decision for decision in decisions if decision.is_deleted]
+    size_bytes = sum(decision.study.size_bytes for decision in deleted)
+    if json:
+        studies = tuple(_planned(decision) for decision in decisions if kept or decision.is_deleted)
+        print_json(RetentionPlan(deleted_studies=len(deleted), deleted_bytes=size_bytes, studies=studies))
+        return
+    table = Table("study", "state", "last", "size", "", "why")
+    for decision in decisions:
+        if kept or decision.is_deleted:
+            study, fate = decision.study, "deleted" if decision.is_deleted else "kept"
+            last, size = f"{study.last_at:%Y-%m-%d %H:%M}", readable_size(study.size_bytes)
+            table.add_row(study.study_instance_uid, study.state, last, size, fate, decision.why)
+    console().print(table)
+    console().print(f"to be deleted: {len(deleted)} of {len(decisions)} studies, {readable_size(size_bytes)}")
+
+
+@app.command()
+def run(context: typer.Context, json: _Json = False) -> None:
+    """Delete now what the rules say; the worker does the same by itself, every sweep_interval_s."""
+    count = _retention(context).run()
+    if json:
+        print_json(RetentionDone(deleted_studies=count))
+    else:
+        console().print(f"studies deleted: {count}")
+
+
+def _retention(context: typer.Context) -> "Retention":
+    from dicom_node.audit.trail import audit_trail, operator_party
+    from dicom_node.clock import SystemClock
+    from dicom_node.index import open_index_engine
+    from dicom_node.retention import Retention
+
+    settings, clock = settings_of(context), SystemClock()
+    silence_logs()
+    trail = audit_trail(settings, clock=clock)
+    return Retention(settings, open_index_engine(settings), clock=clock, trail=trail, by=operator_party())
+
+
+def _planned(decision: "Decision") -> PlannedStudy:
+    study = decision.study
+    return PlannedStudy(
+        study_instance_uid=study.study_instance_uid,
+        state=study.state,
+        was_fetched=study.was_fetched,
+        last_at=study.last_at,
+        size_bytes=study.size_bytes,
+        is_deleted=decision.is_deleted,
+        why=decision.why,
+    )

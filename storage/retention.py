@@ -1,0 +1,173 @@
+"""Which studies may be deleted, and how one is deleted so that no crash leaves half of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import ColumnElement, Connection, Engine, Table, case, delete, exists, func, or_, select
+
+from storage.commitment_models import Commitment
+from storage.commitment_records import CommitmentState
+from storage.database import AnyRow, reading, writing
+from storage.fetch_models import PriorFetch
+from storage.lifecycle import State
+from storage.link_models import StudyAssignment
+from storage.models import Base, Delivery, Instance, Notice, Origin, Patient, Progress, Result, Series, Study
+from storage.patient_links import person_of
+from storage.removals import note_removal
+
+DONE = frozenset({State.DELIVERED, State.PROCESSED, State.SKIPPED})
+"""Nothing more happens to a study by itself."""
+FAILED = frozenset({State.PIPELINE_FAILED, State.DELIVERY_FAILED})
+"""Somebody may want to look at it."""
+
+
+_ENDED = DONE | FAILED
+_LAST_AT = case((Study.last_instance_at > Study.state_since, Study.last_instance_at), else_=Study.state_since)
+_SIZE = (
+    select(func.coalesce(func.sum(Instance.size_bytes), 0))
+    .join(Series, Series.id == Instance.series_id)
+    .where(Series.study_id == Study.id)
+    .correlate(Study)
+    .scalar_subquery()
+)
+_IS_UNSENT = exists().where(Delivery.study_id == Study.id, Delivery.state == Progress.WAITING)
+_IS_UNCOMMITTED = exists().where(
+    Result.study_id == Study.id, Commitment.result_id == Result.id, Commitment.state != CommitmentState.SETTLED
+)
+_IS_FETCHING = exists().where(
+    PriorFetch.study_id == Study.id, or_(PriorFetch.settled_at.is_(None), PriorFetch.rerun_due.is_(True))
+)
+_ASSIGNED_KEY = (
+    select(func.max(StudyAssignment.patient_key))
+    .where(StudyAssignment.study_id == Study.id, StudyAssignment.undone_at.is_(None))
+    .correlate(Study)
+    .scalar_subquery()
+)
+_CANDIDATES = select(
+    Study.id,
+    Study.study_instance_uid,
+    Study.patient_key,
+    _ASSIGNED_KEY.label("assigned_key"),
+    Study.state,
+    Study.origin,
+    _LAST_AT.label("last_at"),
+    _SIZE.label("size_bytes"),
+    _IS_UNSENT.label("is_unsent"),
+    _IS_UNCOMMITTED.label("is_uncommitted"),
+    _IS_FETCHING.label("is_fetching"),
+).where(Study.state.in_(_ENDED), Study.origin != Origin.FETCHING)
+_UNSENT = "not everything that was made of it was taken by its destinations"
+_UNCOMMITTED = "a destination did not say yet whether it keeps the results"
+_FETCHING = "earlier studies are still fetched for it"
+_NEEDED = "another study of the same person is on its way and may be compared with it"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OldStudy:
+    """A study that could be deleted."""
+
+    study_id: int
+    study_instance_uid: str
+    state: State
+    was_fetched: bool
+    """Whether it is an earlier study that the node got from a PACS itself."""
+    last_at: datetime
+    """When the last thing happened to it: an instance, a step, the end of a delivery."""
+    size_bytes: int
+    """Of its received objects."""
+    kept_because: str
+    """Why it is not deleted whatever its age; empty where nothing speaks against it."""
+
+
+def old_studies(engine: Engine, *, before: datetime) -> tuple[OldStudy, ...]:
+    """Studies that are done or failed, to which nothing happened since, the oldest first."""
+    with reading(engine) as connection:
+        waiting = _patients_with_work(connection)
+        rows = connection.execute(_CANDIDATES.where(before > _LAST_AT).order_by(_LAST_AT, Study.id)).all()
+        return tuple(_old_study(row, waiting) for row in rows)
+
+
+def delete_study(
+    engine: Engine, old: OldStudy, *, data_dir: Path, results_folder: Callable[[str], Path], at: datetime
+) -> bool:
+    """Delete the rows of a study, and note its files; `remove_files` removes those.
+
+    Args:
+        engine: Of the index.
+        old: As it was listed.
+        data_dir: That holds the files.
+        results_folder: Where the result sets of a study lie, by its UID.
+        at: Now, aware UTC.
+
+    Returns:
+        False where something happened to the study since it was listed: nothing is deleted then.
+    """
+    with writing(engine) as connection:
+        row = connection.execute(_CANDIDATES.where(Study.id == old.study_id)).one_or_none()
+        if row is None or _old_study(row, _patients_with_work(connection)) != old or old.kept_because:
+            return False
+        own = select(Instance.relative_path).join(Series).where(Series.study_id == old.study_id).distinct()
+        paths = [data_dir / path for path in connection.execute(own).scalars()]
+        patients = _patients_of(connection, old.study_id)
+        for path in (*paths, results_folder(old.study_instance_uid)):
+            note_removal(connection, path, data_dir=data_dir, at=at)
+        connection.execute(delete(Notice).where(Notice.study_instance_uid == old.study_instance_uid))
+        _delete_with_dependents(connection, Base.metadata.tables[Study.__tablename__], Study.id == old.study_id)
+        _forget_patients(connection, patients)
+    return True
+
+
+def _old_study(row: AnyRow, waiting: frozenset[int]) -> OldStudy:
+    reasons = (
+        (row.is_unsent, _UNSENT),
+        (row.is_uncommitted, _UNCOMMITTED),
+        (row.is_fetching, _FETCHING),
+        (not waiting.isdisjoint({row.patient_key, row.assigned_key}), _NEEDED),
+    )
+    return OldStudy(
+        study_id=row.id,
+        study_instance_uid=row.study_instance_uid,
+        state=row.state,
+        was_fetched=row.origin is Origin.FETCHED,
+        last_at=row.last_at,
+        size_bytes=int(row.size_bytes),
+        kept_because=next((words for holds, words in reasons if holds), ""),
+    )
+
+
+def _patients_with_work(connection: Connection) -> frozenset[int]:
+    """Patients of whom a study is on its way, with all that they were merged with."""
+    rows = connection.execute(select(Study.patient_key, _ASSIGNED_KEY).where(Study.state.not_in(_ENDED)).distinct())
+    named = {key for row in rows for key in row if key is not None}
+    return frozenset(key for one in named for key in person_of(connection, one).keys)
+
+
+def _patients_of(connection: Connection, study_id: int) -> set[int]:
+    """That the study, or any instance of it, names."""
+    own = connection.execute(select(Study.patient_key).where(Study.id == study_id)).scalars()
+    named = select(Instance.patient_key).join(Series).where(Series.study_id == study_id).distinct()
+    return {*own, *connection.execute(named).scalars()}
+
+
+def _delete_with_dependents(connection: Connection, table: Table, condition: ColumnElement[bool]) -> None:
+    """Delete rows, and before them whatever refers to them, by the foreign keys of the index."""
+    for other in Base.metadata.tables.values():
+        for key in other.foreign_keys:
+            if key.column.table is table:
+                referring = key.parent.in_(select(key.column).where(condition))
+                _delete_with_dependents(connection, other, referring)
+    connection.execute(delete(table).where(condition))
+
+
+def _forget_patients(connection: Connection, keys: set[int]) -> None:
+    """Delete patients that nothing refers to any more."""
+    own = Base.metadata.tables[Patient.__tablename__]
+    referring = [
+        exists().where(key.parent == own.c.id)
+        for other in Base.metadata.tables.values()
+        for key in other.foreign_keys
+        if key.column.table is own
+    ]
+    connection.execute(delete(own).where(own.c.id.in_(keys), ~or_(*referring)))
