@@ -32,6 +32,7 @@ from storage.records import (
     StudyActivity,
     StudyView,
 )
+from storage.refused_callers import RefusedCallers
 
 MAXIMUM_ATTEMPTS = 3
 """Attempts that a crashing worker may take of one study, where the caller sets no other limit."""
@@ -57,6 +58,7 @@ class Index:
         self.commitments = CommitmentLedger(engine, now=now)
         self.outages = OutageLedger(engine, now=now)
         self.alerts = AlertLedger(engine, now=now)
+        self.refused_callers = RefusedCallers(engine)
 
     def close(self) -> None:
         """Close the connections; the index opens new ones when it is used again."""
@@ -337,12 +339,13 @@ class Index:
         with reading(self._engine) as connection:
             return views.counts_by_state(connection)
 
-    def beat(self, process: str, info: str) -> None:
-        """Leave a sign of life of this process."""
+    def beat(self, process: str, info: str, *, needs_restart: Sequence[str] = ()) -> None:
+        """Leave a sign of life of this process; what of the configuration changed that it takes up at its next start."""
         with writing(self._engine) as connection:
             connection.execute(delete(ProcessBeat).where(ProcessBeat.process == process))
             values = {"process": process, "pid": os.getpid(), "at": self._now(), "info": info}
-            connection.execute(insert(ProcessBeat).values(**values))
+            waiting = "\n".join(needs_restart)
+            connection.execute(insert(ProcessBeat).values(**values, needs_restart=waiting))
 
     def heartbeats(self) -> tuple[Heartbeat, ...]:
         """Last sign of life of each process, by name."""

@@ -168,7 +168,16 @@ def counts_by_state(connection: Connection) -> dict[State, int]:
 def heartbeats(connection: Connection) -> tuple[Heartbeat, ...]:
     """Last sign of life of each process, by name."""
     rows = connection.execute(select(ProcessBeat).order_by(ProcessBeat.process))
-    return tuple(Heartbeat(process=row.process, pid=row.pid, at=row.at, info=row.info) for row in rows)
+    return tuple(
+        Heartbeat(
+            process=row.process,
+            pid=row.pid,
+            at=row.at,
+            info=row.info,
+            needs_restart=tuple(row.needs_restart.splitlines()),
+        )
+        for row in rows
+    )
 
 
 def _study_row(connection: Connection, study_instance_uid: str) -> AnyRow:

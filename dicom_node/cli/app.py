@@ -9,6 +9,7 @@ from dicom_node.cli import (
     account,
     ae,
     ae_edit,
+    ae_refused,
     alerts,
     audit,
     check,
@@ -59,7 +60,7 @@ app.add_typer(study.app, name="study")
 app.add_typer(patient.app, name="patient")
 app.add_typer(model.app, name="model")
 ae.app.command("list")(ae_edit.list_peers)
-for command in (ae_edit.add, ae_edit.change, ae_edit.remove, ae_edit.echo):
+for command in (ae_edit.add, ae_edit.change, ae_edit.remove, ae_edit.echo, ae_refused.refused, ae_refused.allow):
     ae.app.command()(command)
 app.add_typer(ae.app, name="ae")
 app.add_typer(config.app, name="config")

@@ -37,6 +37,11 @@ class Rejection(Enum):
         return self.value[:3]
 
     @property
+    def is_shortage(self) -> bool:
+        """Whether it will pass: it says nothing about the caller."""
+        return self in {Rejection.LOCAL_LIMIT, Rejection.ADDRESS_LIMIT, Rejection.FREE_FLOOR}
+
+    @property
     def words(self) -> str:
         """Why, and what an administrator can do."""
         return self.value[3]

@@ -45,6 +45,7 @@ class AdmittingAcse(ACSE):
         super().__init__(association)
         self._admission = services.admission
         self._audit = services.audit
+        self._refused = services.refused
         self._handshake = handshake
 
     def _negotiate_as_acceptor(self) -> None:
@@ -66,6 +67,7 @@ class AdmittingAcse(ACSE):
             return
         is_first = self._admission.log(rejection, caller)
         self._reject(rejection)
+        self._refused.note(rejection, caller)
         if is_first:
             self._audit.note_refusal(rejection, caller)
 

@@ -11,9 +11,6 @@ from dicom_node.listen.dimse import ReceivingDimse
 _MAXIMUM_ALERTS_A_MINUTE = 60
 """Of more refused callers only the number is written: who calls under ever new names must not fill the disk."""
 
-_PASSING = frozenset({Rejection.LOCAL_LIMIT, Rejection.ADDRESS_LIMIT, Rejection.FREE_FLOOR})
-"""Shortages are no matter of security."""
-
 
 class ListenerAudit:
     """Writes one event for each association that carried something, and for each caller that was refused."""
@@ -42,7 +39,7 @@ class ListenerAudit:
 
     def note_refusal(self, rejection: Rejection, caller: Caller) -> None:
         """A caller was refused; a shortage of places is none."""
-        if rejection in _PASSING or not self._may_write():
+        if rejection.is_shortage or not self._may_write():
             return
         with self._lock:
             unwritten, self._unwritten = self._unwritten, 0

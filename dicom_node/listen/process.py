@@ -178,6 +178,7 @@ class _Process:
         if now_s >= self._next_beat_s:
             self._next_beat_s = now_s + _BEAT_S
             self._services.ledger.beat()
+            self._services.refused.write()
             if self._tls:
                 self._tls.look()
 

@@ -13,7 +13,6 @@ from dicom_node.audit.trail import audit_trail, process_recorded
 from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import SystemClock
 from dicom_node.commitment.reporter import CommitmentReporter
-from dicom_node.listen.carrying import AssociationLedger
 from dicom_node.listen.finishing import FINISH_OBJECTS_S, finish_objects
 from dicom_node.listen.ports import Ports, open_ports
 from dicom_node.listen.processes import ReceivingProcesses
@@ -69,8 +68,9 @@ def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], N
             ):
                 _log_start(settings, ports, swept=swept)
                 on_ready(ports.open[0])
-                _beat_until(stop, lambda: _beat(settings, index, services.ledger, ports, others))
+                _beat_until(stop, lambda: _beat(settings, index, services, ports, others))
                 notify_stopping("finishing the objects that are arriving")
+            services.refused.write()
     logger.info("listener stopped")
 
 
@@ -98,11 +98,10 @@ def _beat_until(stop: Event, beat: Callable[[], None]) -> None:
             return
 
 
-def _beat(
-    settings: Settings, index: Index, ledger: AssociationLedger, ports: Ports, others: ReceivingProcesses
-) -> None:
+def _beat(settings: Settings, index: Index, services: Services, ports: Ports, others: ReceivingProcesses) -> None:
     """Leave a sign of life, once the listener answered itself and the index took a write."""
-    ledger.beat()
+    services.ledger.beat()
+    services.refused.write()
     others.look_after()
     ports.look_at_certificates()
     try:

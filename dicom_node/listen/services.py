@@ -16,6 +16,7 @@ from dicom_node.listen.limits import Places, SilentConnections
 from dicom_node.listen.notices import NoticeScp
 from dicom_node.listen.quiet import OncePerMinute
 from dicom_node.listen.receive import Receiver
+from dicom_node.listen.refused import RefusedCallerNotes
 from storage.files import ObjectStore
 from storage.index import Index
 
@@ -55,6 +56,7 @@ class Services:
         self.notices = NoticeScp(index)
         self.commitment = CommitmentScp(settings, index.commitments)
         self.audit = ListenerAudit(trail, own_party(settings), clock=clock)
+        self.refused = RefusedCallerNotes(index.refused_callers, clock=clock)
         self.stopping = Event()
         self.silent = SilentConnections(settings.listen.maximum_silent_connections)
         self.connections = OpenConnections()
