@@ -43,11 +43,15 @@ class CommitmentReporter:
 
     def __init__(self, settings: Settings, ledger: CommitmentLedger, scp: CommitmentScp, *, clock: Clock) -> None:
         """Answer for the data folder of the settings."""
-        self._settings = settings
         self._ledger = ledger
         self._scp = scp
         self._clock = clock
         self._random = random.Random()  # spreads retries, hides nothing
+        self.follow(settings)
+
+    def follow(self, settings: Settings) -> None:
+        """Go by these settings from now on."""
+        self._settings = settings
         self._back_off = back_off_from(settings.outbox)
 
     @contextmanager

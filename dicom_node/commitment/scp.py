@@ -30,11 +30,15 @@ class CommitmentScp:
 
     def __init__(self, settings: Settings, ledger: CommitmentLedger) -> None:
         """Keep questions and reports in the index."""
-        self._settings = settings
         self._ledger = ledger
-        self._reports = ReportTaker(ledger, maximum_resends=settings.outbox.commitment_resends)
+        self.follow(settings)
         self._open: dict[tuple[str, str], weakref.ref[Association]] = {}
         self._lock = Lock()
+
+    def follow(self, settings: Settings) -> None:
+        """Go by these settings from now on."""
+        self._settings = settings
+        self._reports = ReportTaker(self._ledger, maximum_resends=settings.outbox.commitment_resends)
 
     def handle_report(self, event: Event) -> answers.Answer:
         """Take what a destination says about our results."""

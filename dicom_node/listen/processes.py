@@ -72,12 +72,18 @@ class ReceivingProcesses:
         self._clock = clock
         self._descriptors = tuple(descriptors)
         self._settings_path = folder / "settings.json"
-        self._settings_path.touch(mode=0o600)
-        self._settings_path.write_text(settings.model_dump_json(), encoding="utf-8")
+        self.follow(settings)
         self._are_held = False
         self._processes: list[_Process] = []
         self._numbers = count(2)
         self._count = count_of(settings) - 1
+
+    def follow(self, settings: Settings) -> None:
+        """Let the processes, and those started later, go by these settings."""
+        part = self._settings_path.with_suffix(".part")
+        part.touch(mode=0o600)
+        part.write_text(settings.model_dump_json(), encoding="utf-8")
+        part.replace(self._settings_path)
 
     def start(self) -> None:
         """Start as many as the configuration says."""

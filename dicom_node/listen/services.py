@@ -62,6 +62,15 @@ class Services:
         self.connections = OpenConnections()
         self._quiet = OncePerMinute(clock)
 
+    def follow(self, settings: Settings) -> None:
+        """Go by these settings from now on; associations that are open go on."""
+        self.listen = settings.listen
+        self.silent.maximum = settings.listen.maximum_silent_connections
+        self.receiver.follow(settings)
+        self.commitment.follow(settings)
+        # Last: who is admitted by them finds the rest in force.
+        self.admission.follow(settings)
+
     def log_cut(self, address: tuple[str, int], why: str) -> None:
         """Log a connection that became no association, once a minute for each address and reason."""
         if self._quiet.passes((address[0], why)):

@@ -3,10 +3,10 @@
 import logging
 import socket
 import ssl
-from pathlib import Path
 
 from config.tls import ListenTlsSettings
 from dicom_node.clock import Clock
+from dicom_node.file_stamp import FileStamp, stamp_of
 from dicom_node.listen.self_call import SelfCall
 from dicom_node.tls.certificates import WARNING_DAYS, Certificate
 from dicom_node.tls.contexts import own_certificate, server_context
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 _REMINDER_S = 86_400.0
 
-State = tuple[tuple[int, int, int] | None, ...]
+State = tuple[FileStamp, ...]
 """Of the files: what changes when one of them does."""
 
 
@@ -81,19 +81,10 @@ class TlsPort:
 
     def _state(self) -> State:
         paths = (self._tls.certificate, self._tls.key, self._tls.client_ca)
-        return tuple(_state_of(path) for path in paths if path is not None)
+        return tuple(stamp_of(path) for path in paths if path is not None)
 
     def _log_end(self) -> None:
         """Warn in time."""
         days = self.certificate.left(self._clock.now()).days
         if days < WARNING_DAYS:
             logger.warning("the certificate of the TLS port ends in %d days: renew it", days)
-
-
-def _state_of(path: Path) -> tuple[int, int, int] | None:
-    """What changes with a file; None where there is none. A link is followed: certbot replaces links."""
-    try:
-        seen = path.stat()
-    except OSError:
-        return None
-    return seen.st_mtime_ns, seen.st_size, seen.st_ino

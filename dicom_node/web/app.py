@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from config.settings import Settings
 from dicom_node.clock import Clock
+from dicom_node.settings_file import SettingsFile
 from dicom_node.watching.endpoints import router_of
 from dicom_node.web import login_pages, node_pages, peer_pages, study_pages
 from dicom_node.web.audit_hook import Recorder, log_event
@@ -22,7 +23,6 @@ from dicom_node.web.door import ForgedRequestError, NotAllowedError, NotLoggedIn
 from dicom_node.web.headers import Guard
 from dicom_node.web.login_rules import Gate
 from dicom_node.web.rendering import build_templates, render
-from dicom_node.web.settings_file import SettingsFile
 from dicom_node.web.site import Site
 from dicom_node.web.slices import SliceShelf
 from storage.accounts import AccountBook

@@ -9,9 +9,9 @@ from sqlalchemy import Engine
 
 from config.settings import Settings
 from dicom_node.clock import Clock
+from dicom_node.settings_file import SettingsFile
 from dicom_node.web.audit_hook import Recorder
 from dicom_node.web.login_rules import Gate
-from dicom_node.web.settings_file import SettingsFile
 from dicom_node.web.slices import SliceShelf
 from storage.accounts import AccountBook
 from storage.index import Index

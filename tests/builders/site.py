@@ -12,9 +12,9 @@ from builders.clock import FakeClock
 from builders.index import build_index, claim, database_url, make_ready, received, to
 from config.settings import Settings
 from dicom_node.results import write_result_set
+from dicom_node.settings_file import SettingsFile
 from dicom_node.web.app import build_app, build_site
 from dicom_node.web.audit_hook import WebEvent
-from dicom_node.web.settings_file import SettingsFile
 from dicom_node.web.site import Site
 from storage.account_records import AccountRole
 from storage.database import open_engine
