@@ -29,13 +29,17 @@ class CompletenessCheck:
 
     def __init__(self, settings: Settings, index: Index, *, counts: PeerCounts, clock: Clock) -> None:
         """Look at the studies of the index."""
-        self._settings = settings
+        self.follow(settings)
         self._index = index
         self._counts = counts
         self._clock = clock
         self._watch = ActivityWatch()
         self._carried = CarriedStudies()
         self._holdings: dict[str, _Known] = {}
+
+    def follow(self, settings: Settings) -> None:
+        """Go by these settings from now on."""
+        self._settings = settings
 
     def completed(self) -> tuple[tuple[str, str], ...]:
         """Study Instance UIDs of what is complete now, each with the reason in words."""

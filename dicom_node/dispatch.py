@@ -49,12 +49,16 @@ class Dispatcher:
 
     def __init__(self, settings: Settings, index: Index, *, results: ResultStore, engine: LocalEngine) -> None:
         """Work on the studies of the index."""
-        self._settings = settings
+        self.follow(settings)
         self._index = index
         self._results = results
-        self._engine = engine
+        self.engine = engine
         self._owner = f"{socket.gethostname()}:{os.getpid()}"
         self._jobs = settings.node.data_dir / "jobs"
+
+    def follow(self, settings: Settings) -> None:
+        """Go by these settings from the next step on; an attempt that runs keeps what it was given."""
+        self._settings = settings
 
     def sweep(self) -> None:
         """Remove the folders that attempts of an earlier process left."""
@@ -98,7 +102,7 @@ class Dispatcher:
         except PackStoreError as error:
             return JobOutcome(kind=OutcomeKind.FAILED, reason=error.reason, retryable=True)
         lease = _Lease(self._index, claim, lease_s=self._settings.pipeline.lease_s)
-        return self._engine.run(spec, folder, keep_going=lease.hold, stop=stop)
+        return self.engine.run(spec, folder, keep_going=lease.hold, stop=stop)
 
     def _finish(self, claim: Claim, folder: Path, outcome: JobOutcome | None) -> None:
         """Put the end of an attempt into the index; said in the log only then."""

@@ -34,7 +34,7 @@ class LocalEngine:
 
     def __init__(self, limits: EngineLimits, *, command: tuple[str, ...] = ("-m", "dicom_node.job")) -> None:
         """Use the interpreter that runs the worker; `command` is what it runs, followed by the folder."""
-        self._limits = limits
+        self.limits = limits
         self._command = command
 
     def run(self, spec: JobSpec, folder: Path, *, keep_going: Callable[[], bool], stop: Event) -> JobOutcome | None:
@@ -55,7 +55,7 @@ class LocalEngine:
                 [sys.executable, *self._command, str(folder)],
                 log=log,
                 environment=_environment(spec.threads),
-                memory_limit_bytes=self._limits.memory_limit_bytes,
+                memory_limit_bytes=self.limits.memory_limit_bytes,
             )
             try:
                 return self._wait(child, folder, keep_going=keep_going, stop=stop)
@@ -66,7 +66,7 @@ class LocalEngine:
         self, child: Popen[bytes], folder: Path, *, keep_going: Callable[[], bool], stop: Event
     ) -> JobOutcome | None:
         """Look after the process until it ends, is too slow, or is no longer wanted."""
-        deadline_s = time.monotonic() + self._limits.time_limit_s
+        deadline_s = time.monotonic() + self.limits.time_limit_s
         while True:
             try:
                 code = child.wait(_LOOK_INTERVAL_S)
@@ -74,7 +74,7 @@ class LocalEngine:
                 if stop.is_set() or not keep_going():
                     return None
                 if time.monotonic() > deadline_s:
-                    return _too_slow(self._limits.time_limit_s)
+                    return _too_slow(self.limits.time_limit_s)
             else:
                 return _crash(code) if code else JobOutcome.read(folder) or _no_outcome()
 

@@ -16,6 +16,7 @@ NodeError
 ├── MissingOnnxError             the export to ONNX lacks packages (dicom_node.cli.model)
 ├── ConfiguringError             the configuration file was not edited (dicom_node.configuring.errors)
 ├── UnknownPeerError             the configuration has no peer of a name (dicom_node.peer_names)
+├── NotAllowableError            a refused caller cannot be let in so (dicom_node.refused)
 ├── LostTestSetError             a defect: the test set is not in its own index (dicom_node.ae_test.send)
 ├── ContradictingPatientsError   patients that contradict were to be merged (dicom_node.cli.patient)
 ├── OtherPatientError            an earlier study is of somebody else (dicom_node.infer)

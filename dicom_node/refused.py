@@ -1,97 +1,122 @@
-"""What is made of refused callers: words for people, and peers that may send from now on."""
+"""Refused callers, as an administrator reads of them and lets them in."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import count
+from typing import Any
 
-from config.settings import Settings
+from config.settings import Peer, Settings
 from dicom_node.configuring import Configuration, Edit
-from dicom_node.configuring.errors import ConfiguringError
+from dicom_node.errors import NodeError
 from dicom_node.listen.admission import Rejection
-from storage.refused_callers import RefusedCaller
+from storage.refused_callers import RefusalKey, RefusedCaller
 
-DEFAULT_PORT = 104
-"""The port of DICOM (PS3.8 9.1.1); an address from which somebody called says nothing of where it listens."""
-
-
-class CannotAllowError(ConfiguringError):
-    """This caller cannot be let in by its AE title alone."""
+GUESSED_PORT = 104
+"""Who only sends is never called; the port is asked for by the configuration all the same (104: PS3.8 9.1.1)."""
+_CAN_BE_ALLOWED = Rejection.CALLING_AE_TITLE.name.lower()
 
 
-def words_of(caller: RefusedCaller) -> str:
-    """Why a caller was refused, and what an administrator can do."""
-    known = {rejection.name: rejection.words for rejection in Rejection}
-    return known.get(caller.reason, caller.reason)
+class NotAllowableError(NodeError):
+    """This caller cannot be let in so: `dicom-node ae refused` shows who was refused, and why."""
 
 
-def can_be_allowed(caller: RefusedCaller) -> bool:
-    """Whether it was refused because nobody knows its AE title, or it may not send."""
-    return caller.reason == Rejection.CALLING_AE_TITLE.name
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedLine:
+    """One line of `ae refused --json`."""
+
+    calling_aet: str
+    called_aet: str
+    address: str
+    reason: str
+    """Why, and what an administrator can do."""
+    can_be_allowed: bool
+    """Whether `ae allow` lets it in."""
+    first_at: datetime
+    last_at: datetime
+    count: int
 
 
-def standing(callers: Sequence[RefusedCaller], settings: Settings) -> tuple[RefusedCaller, ...]:
-    """Those that the configuration does not let in by now: it is taken up a few seconds after it was changed."""
-    may_send = {peer.ae_title for peer in settings.peers if peer.may_send}
-    is_open = settings.listen.accept_unknown_callers
-    return tuple(
-        caller for caller in callers if not (can_be_allowed(caller) and (is_open or caller.calling_aet in may_send))
+def refused_lines(settings: Settings, refused: Iterable[RefusedCaller]) -> tuple[RefusedLine, ...]:
+    """Who was refused, without those that were let in since; in the order given."""
+    return tuple(_line(one) for one in refused if not _is_let_in(settings, one.key))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome:
+    """Whom to let in."""
+
+    calling_aet: str
+    address: str = ""
+    """Of several that called under this title; empty: the newest."""
+    values: Mapping[str, Any] = field(default_factory=dict)
+    """Keys of the block that the administrator knows better, for instance `port`, `name`."""
+
+
+def allow(configuration: Configuration, refused: Iterable[RefusedCaller], welcome: Welcome, *, by: str) -> Edit:
+    """Let a caller in that was refused: a `[[peers]]` block with the address that it called from.
+
+    Args:
+        configuration: That gets the block; a peer of this title that may not send, may from now on.
+        refused: Who was, the newest first.
+        welcome: Whom.
+        by: Operator.
+
+    Raises:
+        NotAllowableError: Nobody of this title was refused for want of a block.
+        ConfigError: The configuration would have problems: all of them.
+        ConfiguringError: It cannot be written.
+    """
+    title, values = welcome.calling_aet, welcome.values
+    wanted = [one for one in refused if one.key.calling_aet == title and welcome.address in {"", one.key.address}]
+    chosen = next((one for one in wanted if one.key.reason == _CAN_BE_ALLOWED), None)
+    if chosen is None:
+        raise NotAllowableError(_why_not(title, wanted))
+    peers = configuration.settings().peers
+    known = next((peer for peer in peers if peer.ae_title == title), None)
+    if known:
+        return configuration.change_peer(known.name, {"may_send": True, **values}, by=by)
+    where = {"host": chosen.key.address, "port": GUESSED_PORT}
+    block = {"name": name_from(title, peers), "ae_title": title, **where, **values}
+    guessed = "" if "port" in values else "; the port is a guess"
+    return configuration.add_peer(block, by=by, comment=f"Let in after it was refused{guessed}.")
+
+
+def name_from(title: str, peers: Iterable[Peer]) -> str:
+    """A name that no peer has yet."""
+    taken = {peer.name for peer in peers}
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", title).strip("-._").lower() or "caller"
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(one for one in names if one not in taken)
+
+
+def reason_in_words(reason: str) -> str:
+    """Why, and what an administrator can do."""
+    return Rejection[reason.upper()].words if reason.upper() in Rejection.__members__ else reason
+
+
+def _line(one: RefusedCaller) -> RefusedLine:
+    key = one.key
+    return RefusedLine(
+        calling_aet=key.calling_aet,
+        called_aet=key.called_aet,
+        address=key.address,
+        reason=reason_in_words(key.reason),
+        can_be_allowed=key.reason == _CAN_BE_ALLOWED,
+        first_at=one.first_at,
+        last_at=one.last_at,
+        count=one.count,
     )
 
 
-def allow(
-    configuration: Configuration,
-    callers: Sequence[RefusedCaller],
-    calling_aet: str,
-    *,
-    by: str,
-    name: str = "",
-    port: int = DEFAULT_PORT,
-) -> Edit:
-    """Let a refused caller send: a peer of its AE title that the file has already, else a new one.
-
-    Args:
-        configuration: That is changed.
-        callers: All that were refused.
-        calling_aet: AE title that it calls itself.
-        by: Operator.
-        name: Of a new peer; empty takes one from the AE title.
-        port: Where a new peer listens.
-
-    Raises:
-        CannotAllowError: Nobody called by this title, or it was refused for something else.
-        ConfigError: The configuration would have problems.
-        ConfiguringError: It cannot be written.
-    """
-    caller = _caller(callers, calling_aet)
-    peers = configuration.settings().peers
-    for peer in peers:
-        if peer.ae_title == calling_aet:
-            return configuration.change_peer(peer.name, {"may_send": True}, by=by)
-    values = {
-        "name": name or _free_name(calling_aet, {peer.name for peer in peers}),
-        "ae_title": calling_aet,
-        "host": caller.address,
-        "port": port,
-        "may_send": True,
-    }
-    comment = f"Called from {caller.address} on {caller.last_at:%Y-%m-%d} and was refused; allowed since."
-    return configuration.add_peer(values, by=by, comment=comment)
+def _is_let_in(settings: Settings, key: RefusalKey) -> bool:
+    return key.reason == _CAN_BE_ALLOWED and key.calling_aet in {peer.ae_title for peer in settings.senders}
 
 
-def _caller(callers: Sequence[RefusedCaller], calling_aet: str) -> RefusedCaller:
-    """The newest refusal of a title that allowing it would end."""
-    of_title = [caller for caller in callers if caller.calling_aet == calling_aet]
-    if not of_title:
-        reason = f"nobody was refused as {calling_aet!r}: `dicom-node ae refused` lists who was"
-        raise CannotAllowError(reason)
-    allowed = [caller for caller in of_title if can_be_allowed(caller)]
-    if not allowed:
-        reason = f"{calling_aet!r} was refused for another reason: {words_of(of_title[0])}"
-        raise CannotAllowError(reason)
-    return allowed[0]
-
-
-def _free_name(calling_aet: str, taken: set[str]) -> str:
-    """A name of a peer made from an AE title."""
-    stem = re.sub(r"[^a-z0-9._-]+", "-", calling_aet.lower()).strip("-._") or "sender"
-    names = (stem if number == 1 else f"{stem}-{number}" for number in range(1, len(taken) + 2))
-    return next(name for name in names if name not in taken)
+def _why_not(title: str, refused: list[RefusedCaller]) -> str:
+    if not refused:
+        return (
+            f"no {title} was refused lately: `dicom-node ae refused` shows who was; `dicom-node ae add` adds any peer"
+        )
+    return f"{title} was refused for another reason: {reason_in_words(refused[0].key.reason)}"

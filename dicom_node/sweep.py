@@ -22,12 +22,17 @@ class CompletenessSweep:
     def __init__(self, settings: Settings, index: Index, *, counts: PeerCounts, clock: Clock) -> None:
         """Watch the studies of the index; `counts` knows what peers have."""
         self._check = CompletenessCheck(settings, index, counts=counts, clock=clock)
-        self._maximum_wait_s = settings.priors.maximum_wait_s
-        self._maximum_age_days = settings.priors.maximum_age_days
-        self._fetches = FetchWatch(settings, index)
         self._index = index
         self._clock = clock
         self._waiting_since_s: dict[str, float] = {}
+        self.follow(settings)
+
+    def follow(self, settings: Settings) -> None:
+        """Go by these settings from now on; how long a study waits already is not forgotten."""
+        self._check.follow(settings)
+        self._maximum_wait_s = settings.priors.maximum_wait_s
+        self._maximum_age_days = settings.priors.maximum_age_days
+        self._fetches = FetchWatch(settings, self._index)
 
     def run(self) -> None:
         """Look once at every study that waits for something."""

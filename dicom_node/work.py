@@ -2,10 +2,10 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import closing, contextmanager
 from threading import Event
 
+from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from config.settings import Settings
@@ -14,10 +14,10 @@ from dicom_node.clock import SystemClock
 from dicom_node.dispatch import Dispatcher
 from dicom_node.duties import Duties
 from dicom_node.engine import EngineLimits, LocalEngine
-from dicom_node.reloading import Reach, Reloading
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.settings_file import SettingsFile
 from dicom_node.watching.gpus import gpus_in_words, visible_gpus
+from dicom_node.worker_duties import WorkerDuties
 from storage.database import open_engine
 from storage.errors import StorageError
 from storage.files import ResultStore, lock_data_dir
@@ -27,63 +27,57 @@ from storage.migrations import migrate
 
 logger = logging.getLogger(__name__)
 
-WORKER = Reach(
-    takes_up=frozenset(
-        {"peers", "completeness", "priors", "pipeline", "results", "outbox", "alerts", "watching", "retention"},
-    ),
-    waits_for=frozenset({"node", "storage", "log", "audit"}),
-)
-"""What the worker lives by."""
-
 _LOOK_INTERVAL_S = 0.5
 _REFUSED_WAIT_S = 10
 _HEARTBEAT_S = 5
-_RELOAD_INTERVAL_S = 2
+_LOOK_AT_SETTINGS_S = 1
+_OWN_DUTIES = 10
+"""Beside those for each peer; a few threads more harm nobody."""
+_PEERS_TO_COME = 32
+"""That may be added while the worker runs; threads are made when they are needed."""
 
 
-def run_worker(settings: Settings, *, stop: Event, on_ready: Callable[[], None], path: Path | None = None) -> None:
+def run_worker(file: SettingsFile, *, stop: Event, on_ready: Callable[[], None]) -> None:
     """Work until told to stop.
 
     Args:
-        settings: Of the node.
+        file: The configuration of the node; it is followed.
         stop: Set to end; a running attempt goes back to the queue.
         on_ready: Called once, when everything is up.
-        path: File that the settings come from, which is followed; None where there is none.
 
     Raises:
         StorageError: The data folder is in use by another worker, or the index cannot be opened.
     """
+    settings = file.settings
     with lock_data_dir(settings.node.data_dir, "work"):
         refuse_lost_index(settings.database_url, settings.data_dir)
         migrate(settings.database_url)
         index = Index(open_engine(settings.database_url), now=SystemClock().now)
         freed = index.release_all(why="the worker was started anew", maximum_attempts=settings.pipeline.attempts)
         logger.info("worker started, %d attempts freed", len(freed))
-        reloading = Reloading(SettingsFile(path, settings), WORKER)
-        _dispatcher(settings, index).sweep()
+        dispatcher = _dispatcher(settings, index)
+        dispatcher.sweep()
         trail = audit_trail(settings)
-        with process_recorded(trail, settings, "work"), _duties(reloading, index):
+        with process_recorded(trail, settings, "work"), _duties(file, index, dispatcher):
             on_ready()
-            _dispatch_until(stop, reloading, index)
+            _dispatch_until(stop, dispatcher)
             notify_stopping()
 
 
 def _dispatcher(settings: Settings, index: Index) -> Dispatcher:
     """The dispatcher with the engine that the settings name."""
-    limits = EngineLimits(
-        time_limit_s=settings.pipeline.time_limit_s, memory_limit_bytes=settings.pipeline.memory_limit_bytes
-    )
-    return Dispatcher(settings, index, results=ResultStore(settings.node.data_dir), engine=LocalEngine(limits))
+    engine = LocalEngine(_limits_from(settings))
+    return Dispatcher(settings, index, results=ResultStore(settings.node.data_dir), engine=engine)
 
 
-def _dispatch_until(stop: Event, reloading: Reloading, index: Index) -> None:
-    """Run attempts one after the other, each by the newest settings; wait while disk or index refuse."""
-    settings = reloading.settings
-    dispatcher = _dispatcher(settings, index)
+def _limits_from(settings: Settings) -> EngineLimits:
+    pipeline = settings.pipeline
+    return EngineLimits(time_limit_s=pipeline.time_limit_s, memory_limit_bytes=pipeline.memory_limit_bytes)
+
+
+def _dispatch_until(stop: Event, dispatcher: Dispatcher) -> None:
+    """Run attempts one after the other; wait while disk or index refuse."""
     while not stop.is_set():
-        if settings is not reloading.settings:
-            settings = reloading.settings
-            dispatcher = _dispatcher(settings, index)
         try:
             is_idle = not dispatcher.run_next(stop)
         except StorageError as error:
@@ -95,34 +89,38 @@ def _dispatch_until(stop: Event, reloading: Reloading, index: Index) -> None:
 
 
 @contextmanager
-def _duties(reloading: Reloading, index: Index) -> Iterator[None]:
-    """The periodic duties by the newest settings, and those that need none: signs of life, leases, the settings."""
-    duties = Duties(index, clock=SystemClock())
-    scheduler = BackgroundScheduler(job_defaults={"max_instances": 1, "coalesce": True, "misfire_grace_time": None})
+def _duties(file: SettingsFile, index: Index, dispatcher: Dispatcher) -> Iterator[None]:
+    """The periodic duties, each in its own thread, none overlapping itself; they follow the configuration."""
+    settings = file.settings
+    # A peer that keeps its thread waiting keeps no other duty waiting.
+    threads = ThreadPoolExecutor(_OWN_DUTIES + 3 * (len(settings.peers) + _PEERS_TO_COME))
+    defaults = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
+    scheduler = BackgroundScheduler(executors={"default": threads}, job_defaults=defaults)
+    with closing(WorkerDuties(settings, index, clock=SystemClock())) as made:
+        duties = Duties(scheduler)
+        duties.follow(made.wanted())
 
-    def release_expired() -> None:
-        index.release_expired(maximum_attempts=reloading.settings.pipeline.attempts)
+        def look() -> None:
+            if file.look():
+                dispatcher.follow(file.settings)
+                dispatcher.engine.limits = _limits_from(file.settings)
+                made.follow(file.settings)
+                duties.follow(made.wanted())
 
-    def reload() -> None:
-        if reloading.look():
-            duties.go_by(reloading.settings)
-
-    lease_s = reloading.settings.pipeline.lease_s
-    scheduler.add_job(release_expired, "interval", seconds=lease_s / 2, id="leases")
-    scheduler.add_job(_beat, "interval", seconds=_HEARTBEAT_S, args=[index, reloading], id="heartbeat")
-    scheduler.add_job(reload, "interval", seconds=_RELOAD_INTERVAL_S, id="configuration")
-    _beat(index, reloading)
-    duties.go_by(reloading.settings)
-    scheduler.start()
-    try:
-        yield
-    finally:
-        scheduler.shutdown(wait=True)
-        duties.end()
+        scheduler.add_job(look, "interval", seconds=_LOOK_AT_SETTINGS_S, id="configuration")
+        scheduler.add_job(_beat, "interval", seconds=_HEARTBEAT_S, args=[index, file], id="heartbeat")
+        _beat(index, file)
+        scheduler.start()
+        try:
+            yield
+        finally:
+            # Else one that is made meanwhile would not be stopped.
+            scheduler.pause()
+            duties.stop()
+            scheduler.shutdown(wait=True)
 
 
-def _beat(index: Index, reloading: Reloading) -> None:
+def _beat(index: Index, file: SettingsFile) -> None:
     """Say that the worker lives, after the index took a write."""
-    words = (gpus_in_words(visible_gpus()), reloading.note)
-    index.beat("work", "; ".join(part for part in words if part))
+    index.beat("work", gpus_in_words(visible_gpus()), needs_restart=file.needs_restart)
     notify_watchdog()

@@ -1,12 +1,11 @@
 """The index: one object for everything that the node knows about its studies."""
 
-import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Engine, delete, insert
+from sqlalchemy import Engine
 
-from storage import attempts, carrying, deliveries, earlier, hold, holdings, life, negotiated, receiving, views
+from storage import attempts, beats, carrying, deliveries, earlier, hold, holdings, life, negotiated, receiving, views
 from storage.alerts import AlertLedger
 from storage.commitment_ledger import CommitmentLedger
 from storage.database import reading, writing
@@ -14,7 +13,7 @@ from storage.errors import IllegalTransitionError
 from storage.evidence_records import CarryingAssociation, NoticeHoldings, SeriesHoldings, StudyNotice
 from storage.fetch_ledger import FetchLedger
 from storage.lifecycle import COMES_ALONE, Event, State
-from storage.models import Outcome, ProcessBeat
+from storage.models import Outcome
 from storage.outages import OutageLedger
 from storage.records import (
     Claim,
@@ -283,7 +282,10 @@ class Index:
             deliveries.note_given_up(connection, delivery_id, status=status, at=self._now())
 
     def delivery_declined(self, delivery_id: int, status: str) -> None:
-        """The destination takes no such objects: what stands by is due now; else the study stands as delivery_failed."""
+        """The destination takes no objects of this class; what stands by for it is due now.
+
+        Where nothing does, the delivery failed and the study stands as delivery_failed.
+        """
         with writing(self._engine) as connection:
             deliveries.note_declined(connection, delivery_id, status=status, at=self._now())
 
@@ -336,14 +338,12 @@ class Index:
         with reading(self._engine) as connection:
             return views.counts_by_state(connection)
 
-    def beat(self, process: str, info: str) -> None:
-        """Leave a sign of life of this process."""
+    def beat(self, process: str, info: str, *, needs_restart: Sequence[str] = ()) -> None:
+        """Leave a sign of life of this process; what of the configuration changed that it takes up at its next start."""
         with writing(self._engine) as connection:
-            connection.execute(delete(ProcessBeat).where(ProcessBeat.process == process))
-            values = {"process": process, "pid": os.getpid(), "at": self._now(), "info": info}
-            connection.execute(insert(ProcessBeat).values(**values))
+            beats.leave(connection, process, info, needs_restart=needs_restart, at=self._now())
 
     def heartbeats(self) -> tuple[Heartbeat, ...]:
         """Last sign of life of each process, by name."""
         with reading(self._engine) as connection:
-            return views.heartbeats(connection)
+            return beats.all_of(connection)

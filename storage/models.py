@@ -316,3 +316,5 @@ class ProcessBeat(Base):
     pid: Mapped[int]
     at: Mapped[datetime] = mapped_column(UtcInstant)
     info: Mapped[str] = mapped_column(Text)
+    needs_restart: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    """Keys of the configuration that changed since it started, one a line."""

@@ -323,3 +323,5 @@ class Heartbeat:
     pid: int
     at: datetime
     info: str
+    needs_restart: tuple[str, ...] = ()
+    """Keys of the configuration that changed since it started and that it takes up at its next start."""

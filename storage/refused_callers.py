@@ -1,94 +1,153 @@
-"""Callers that the listener refused: who they are, so that an administrator can let them in."""
+"""Who was refused an association lately: what an administrator looks at who wonders why nothing arrives."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, Integer, Text, UniqueConstraint, delete, insert, select, update
+from sqlalchemy import BigInteger, Connection, Engine, RowMapping, Text, delete, insert, select, tuple_
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.columns import UtcInstant
-from storage.database import AnyRow, reading, writing
+from storage.database import reading, writing
 from storage.models import Base
 
-MAXIMUM_CALLERS = 200
-"""Those that called last are kept: who calls under ever new titles must not fill the index."""
+KEPT = 200
+"""Distinct refusals that are kept, the newest."""
+KEPT_OF_AN_ADDRESS = 25
+"""Who calls from one address under ever new titles pushes nobody else out."""
 
 
-class RefusedCallerRow(Base):
-    """One caller that was refused for one reason."""
-
-    __tablename__ = "refused_caller"
-    __table_args__ = (UniqueConstraint("calling_aet", "called_aet", "address", "reason"),)
-
-    id: Mapped[int] = mapped_column(Integer, primary_key=True)
-    calling_aet: Mapped[str] = mapped_column(Text)
-    called_aet: Mapped[str] = mapped_column(Text)
-    address: Mapped[str] = mapped_column(Text)
-    reason: Mapped[str] = mapped_column(Text)
-    count: Mapped[int] = mapped_column(Integer)
-    first_at: Mapped[datetime] = mapped_column(UtcInstant)
-    last_at: Mapped[datetime] = mapped_column(UtcInstant)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedCaller:
-    """One caller that was refused for one reason."""
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class RefusalKey:
+    """What makes two refusals the same."""
 
     calling_aet: str
     called_aet: str
     address: str
     reason: str
-    """Name of the rejection."""
-    count: int
+    """A word for why, as the listener names it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedCaller:
+    """A caller that was refused, once or many times."""
+
+    key: RefusalKey
     first_at: datetime
     last_at: datetime
+    count: int
+
+    def joined(self, other: "RefusedCaller") -> "RefusedCaller":
+        """This one and another one of the same key as one."""
+        return RefusedCaller(
+            key=self.key,
+            first_at=min(self.first_at, other.first_at),
+            last_at=max(self.last_at, other.last_at),
+            count=self.count + other.count,
+        )
+
+
+class RefusedCallerRow(Base):
+    """A caller that was refused."""
+
+    __tablename__ = "refused_caller"
+
+    calling_aet: Mapped[str] = mapped_column(Text, primary_key=True)
+    called_aet: Mapped[str] = mapped_column(Text, primary_key=True)
+    address: Mapped[str] = mapped_column(Text, primary_key=True)
+    reason: Mapped[str] = mapped_column(Text, primary_key=True)
+    first_at: Mapped[datetime] = mapped_column(UtcInstant)
+    last_at: Mapped[datetime] = mapped_column(UtcInstant)
+    count: Mapped[int] = mapped_column(BigInteger)
 
 
 class RefusedCallers:
-    """The refused callers in the index; every method is one transaction."""
+    """Refused callers in the index; every method is one transaction."""
 
     def __init__(self, engine: Engine) -> None:
         """Use the database of the engine."""
         self._engine = engine
 
-    def add(self, callers: Sequence[RefusedCaller]) -> None:
-        """Count callers on; those that called last stay, MAXIMUM_CALLERS of them."""
-        if not callers:
-            return
-        with writing(self._engine) as connection:
-            for caller in callers:
-                same = _is_same(caller)
-                changes = {"count": RefusedCallerRow.count + caller.count, "last_at": caller.last_at}
-                if not connection.execute(update(RefusedCallerRow).where(*same).values(**changes)).rowcount:
-                    values = {name: getattr(caller, name) for name in RefusedCaller.__slots__}
-                    connection.execute(insert(RefusedCallerRow).values(**values))
-            order = (RefusedCallerRow.last_at.desc(), RefusedCallerRow.id.desc())
-            newest = select(RefusedCallerRow.id).order_by(*order).limit(MAXIMUM_CALLERS)
-            connection.execute(delete(RefusedCallerRow).where(RefusedCallerRow.id.not_in(newest)))
-
-    def all(self) -> tuple[RefusedCaller, ...]:
-        """Every one that is kept, the one that called last first."""
+    def newest(self) -> tuple[RefusedCaller, ...]:
+        """Who was refused, the newest first."""
         with reading(self._engine) as connection:
-            rows = connection.execute(select(RefusedCallerRow.__table__).order_by(RefusedCallerRow.last_at.desc()))
-            return tuple(_view(row) for row in rows)
+            return _newest_first(_all(connection))
 
-    def forget(self, calling_aet: str) -> int:
-        """Forget a caller that may call now, or that is of no interest; returns how many rows that were."""
+    def add(self, refused: Iterable[RefusedCaller]) -> None:
+        """Join these with what is known; the newest are kept."""
         with writing(self._engine) as connection:
-            done = connection.execute(delete(RefusedCallerRow).where(RefusedCallerRow.calling_aet == calling_aet))
-            return int(done.rowcount)
+            known = {one.key: one for one in _all(connection)}
+            joined = joined_with(known, refused)
+            kept = {one.key: one for one in newest_of(joined.values())}
+            gone = [key for key, one in known.items() if kept.get(key) != one]
+            new = [one for key, one in kept.items() if known.get(key) != one]
+            _delete(connection, gone)
+            if new:
+                connection.execute(insert(RefusedCallerRow), [_values(one) for one in new])
+
+    def forget(self, keys: Iterable[RefusalKey]) -> None:
+        """An administrator dealt with these."""
+        with writing(self._engine) as connection:
+            _delete(connection, list(keys))
 
 
-def _is_same(caller: RefusedCaller) -> tuple[ColumnElement[bool], ...]:
-    row = RefusedCallerRow
-    return (
-        row.calling_aet == caller.calling_aet,
-        row.called_aet == caller.called_aet,
-        row.address == caller.address,
-        row.reason == caller.reason,
+def joined_with(
+    known: dict[RefusalKey, RefusedCaller], refused: Iterable[RefusedCaller]
+) -> dict[RefusalKey, RefusedCaller]:
+    """Both together, each key once."""
+    joined = dict(known)
+    for one in refused:
+        joined[one.key] = joined[one.key].joined(one) if one.key in joined else one
+    return joined
+
+
+def newest_of(refused: Iterable[RefusedCaller]) -> tuple[RefusedCaller, ...]:
+    """Those that are kept, the newest first: not more than KEPT, and of one address not more than KEPT_OF_AN_ADDRESS."""
+    of_address: Counter[str] = Counter()
+    kept: list[RefusedCaller] = []
+    for one in _newest_first(refused):
+        of_address[one.key.address] += 1
+        if of_address[one.key.address] <= KEPT_OF_AN_ADDRESS:
+            kept.append(one)
+    return tuple(kept[:KEPT])
+
+
+def _newest_first(refused: Iterable[RefusedCaller]) -> tuple[RefusedCaller, ...]:
+    in_order = sorted(refused, key=lambda one: one.key)
+    return tuple(sorted(in_order, key=lambda one: one.last_at, reverse=True))
+
+
+def _all(connection: Connection) -> tuple[RefusedCaller, ...]:
+    # A row is a tuple with a method named count: the number of refusals has to be asked for by its key.
+    rows = connection.execute(select(RefusedCallerRow)).mappings()
+    return tuple(_refused_caller(row) for row in rows)
+
+
+def _refused_caller(row: RowMapping) -> RefusedCaller:
+    key = RefusalKey(
+        calling_aet=row["calling_aet"], called_aet=row["called_aet"], address=row["address"], reason=row["reason"]
     )
+    return RefusedCaller(key=key, first_at=row["first_at"], last_at=row["last_at"], count=row["count"])
 
 
-def _view(row: AnyRow) -> RefusedCaller:
-    return RefusedCaller(**{name: getattr(row, name) for name in RefusedCaller.__slots__})
+def _delete(connection: Connection, keys: list[RefusalKey]) -> None:
+    if not keys:
+        return
+    row = RefusedCallerRow
+    named = tuple_(row.calling_aet, row.called_aet, row.address, row.reason)
+    values = [(key.calling_aet, key.called_aet, key.address, key.reason) for key in keys]
+    connection.execute(delete(row).where(named.in_(values)))
+
+
+def _values(one: RefusedCaller) -> dict[str, object]:
+    key = one.key
+    return {
+        "calling_aet": key.calling_aet,
+        "called_aet": key.called_aet,
+        "address": key.address,
+        "reason": key.reason,
+        "first_at": one.first_at,
+        "last_at": one.last_at,
+        "count": one.count,
+    }

@@ -20,7 +20,6 @@ from storage.models import (
     Instance,
     Origin,
     Patient,
-    ProcessBeat,
     Progress,
     Result,
     ResultObject,
@@ -32,7 +31,6 @@ from storage.outages import Outage, outages
 from storage.records import (
     DeliveryView,
     Demographics,
-    Heartbeat,
     HistoryEntry,
     NamedPatient,
     PatientKey,
@@ -163,12 +161,6 @@ def counts_by_state(connection: Connection) -> dict[State, int]:
     """How many studies are in each state; every state is named."""
     rows = connection.execute(select(Study.state, func.count().label("studies")).group_by(Study.state))
     return dict.fromkeys(State, 0) | {row.state: row.studies for row in rows}
-
-
-def heartbeats(connection: Connection) -> tuple[Heartbeat, ...]:
-    """Last sign of life of each process, by name."""
-    rows = connection.execute(select(ProcessBeat).order_by(ProcessBeat.process))
-    return tuple(Heartbeat(process=row.process, pid=row.pid, at=row.at, info=row.info) for row in rows)
 
 
 def _study_row(connection: Connection, study_instance_uid: str) -> AnyRow:

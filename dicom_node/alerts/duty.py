@@ -28,11 +28,15 @@ class AlertWatch:
 
     def __init__(self, settings: Settings, engine: Engine, *, clock: Clock) -> None:
         """Nothing is looked at yet."""
-        self._settings = settings
+        self.follow(settings)
         self._engine = engine
         self._clock = clock
         self._index = Index(engine, now=clock.now)
         self.ledger = self._index.alerts
+
+    def follow(self, settings: Settings) -> None:
+        """Go by these settings from now on."""
+        self._settings = settings
 
     def look(self) -> None:
         """Compare what is wrong now with what was.

@@ -1,103 +1,70 @@
-"""Commands of the group `ae` about callers that were refused."""
+"""The commands of the group `ae` about callers that were refused."""
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from dicom_node.cli.configuring import configuration_of, report
+from dicom_node.cli.configuring import configuration_of, print_lines, report, values_from
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, print_json
 
 if TYPE_CHECKING:
-    from storage.refused_callers import RefusedCaller
+    from dicom_node.refused import RefusedLine
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedLine:
-    """One caller in `ae refused --json`."""
-
-    calling_aet: str
-    called_aet: str
-    address: str
-    reason: str
-    """What was wrong, and what an administrator can do."""
-    can_be_allowed: bool
-    """Whether `ae allow` lets it in."""
-    count: int
-    first_at: datetime
-    last_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RefusedList:
+class RefusedReport:
     """What `ae refused --json` prints."""
 
-    callers: tuple[RefusedLine, ...]
+    refused: "tuple[RefusedLine, ...]"
+    """The newest first."""
 
 
 def refused(context: typer.Context, json: _Json = False) -> None:
-    """List who called and was refused, the newest first."""
-    from dicom_node.refused import standing
+    """List who was refused an association lately, the newest first.
 
-    lines = tuple(_line(caller) for caller in standing(_callers(context), settings_of(context)))
+    Who was refused for want of a [[peers]] block is let in by `ae allow`; whoever was let in since is not listed.
+    """
+    from dicom_node.index import open_index
+    from dicom_node.refused import refused_lines
+
+    settings = settings_of(context)
+    lines = refused_lines(settings, open_index(settings).refused_callers.newest())
     if json:
-        print_json(RefusedList(callers=lines))
+        print_json(RefusedReport(refused=lines))
         return
-    table = Table("calls itself", "called", "from", "times", "last", "why")
+    if not lines:
+        print_lines(["nobody was refused"])
+        return
+    table = Table("calling", "called", "address", "times", "first (UTC)", "last (UTC)", "why")
     for line in lines:
-        titles = (escape(line.calling_aet), escape(line.called_aet), escape(line.address))
-        table.add_row(*titles, str(line.count), f"{line.last_at:%Y-%m-%d %H:%M:%S}", line.reason)
+        said = [escape(line.calling_aet), escape(line.called_aet), escape(line.address), str(line.count)]
+        instants = [f"{at:%Y-%m-%d %H:%M:%S}" for at in (line.first_at, line.last_at)]
+        table.add_row(*said, *instants, escape(line.reason))
     console().print(table)
 
 
 def allow(
     context: typer.Context,
-    title: Annotated[str, typer.Argument(metavar="AE_TITLE", help="What the caller calls itself.")],
-    name: Annotated[str, typer.Option(help="Name of the new peer; made from the AE title otherwise.")] = "",
-    port: Annotated[int, typer.Option(help="Where it listens, if results go there one day.", min=1, max=65535)] = 104,
+    title: Annotated[str, typer.Argument(help="Calling AE title, as `ae refused` shows it.")],
+    values: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Keys of its [[peers]] block, as in node.toml.")
+    ] = None,
+    address: Annotated[str, typer.Option("--from", help="Address, where several called under this title.")] = "",
     json: _Json = False,
 ) -> None:
-    """Let a caller that was refused send from now on.
-
-    A peer of this AE title gets may_send = true; where there is none, one is added with the address that called.
-    """
+    """Let a caller in that was refused: adds a peer with the address that it called from."""
+    from dicom_node.index import open_index
     from dicom_node.operators import operator_name
-    from dicom_node.refused import allow as allow_caller
+    from dicom_node.refused import Welcome
+    from dicom_node.refused import allow as let_in
 
-    configuration, callers = configuration_of(context), _callers(context)
-    edit = allow_caller(configuration, callers, title, by=operator_name(), name=name, port=port)
-    _forget(context, title)
-    report(edit, as_json=json)
-
-
-def _callers(context: typer.Context) -> "tuple[RefusedCaller, ...]":
-    from dicom_node.index import open_index
-
-    return open_index(settings_of(context)).refused_callers.all()
-
-
-def _forget(context: typer.Context, title: str) -> None:
-    from dicom_node.index import open_index
-
-    open_index(settings_of(context)).refused_callers.forget(title)
-
-
-def _line(caller: "RefusedCaller") -> RefusedLine:
-    from dicom_node.refused import can_be_allowed, words_of
-
-    return RefusedLine(
-        calling_aet=caller.calling_aet,
-        called_aet=caller.called_aet,
-        address=caller.address,
-        reason=words_of(caller),
-        can_be_allowed=can_be_allowed(caller),
-        count=caller.count,
-        first_at=caller.first_at,
-        last_at=caller.last_at,
-    )
+    callers = open_index(settings_of(context)).refused_callers.newest()
+    given = {key: value for key, value in values_from(values or []).items() if value is not None}
+    welcome = Welcome(calling_aet=title, address=address, values=given)
+    report(let_in(configuration_of(context), callers, welcome, by=operator_name()), as_json=json)

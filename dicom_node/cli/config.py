@@ -74,9 +74,14 @@ def show(
 
 @app.command()
 def check(context: typer.Context) -> None:
-    """Check the configuration file alone: every problem on a line of its own, exit code 2; nothing is started."""
+    """Check the configuration file alone: every problem on a line of its own, exit code 2; nothing is started.
+
+    Of a node that runs it also says what a process takes up only at its next start.
+    """
+    from dicom_node.waiting_keys import waiting_lines
+
     settings = settings_of(context)
-    print_lines([f"the configuration has no problem: {len(settings.peers)} peers"])
+    print_lines([f"the configuration has no problem: {len(settings.peers)} peers", *waiting_lines(settings)])
 
 
 @app.command()

@@ -27,17 +27,15 @@ def listen(context: typer.Context) -> None:
     from dicom_node.listen import run_listener
     from dicom_node.log import setup_logging
     from dicom_node.service import StopSignal, notify_ready
+    from dicom_node.settings_file import SettingsFile
     from storage.failpoints import arm_from_environment
 
-    settings = settings_of(context)
-    setup_logging(settings.log)
+    file = SettingsFile.opened(configuration_in_use(context), "listen")
+    setup_logging(file.settings.log)
     arm_from_environment()
     with StopSignal() as stop:
         run_listener(
-            settings,
-            stop=stop,
-            on_ready=lambda port: notify_ready(f"listening on port {port}"),
-            path=configuration_in_use(context),
+            file.settings, stop=stop, on_ready=lambda port: notify_ready(f"listening on port {port}"), file=file
         )
 
 
@@ -45,23 +43,25 @@ def work(context: typer.Context) -> None:
     """Analyse complete studies and deliver their results."""
     from dicom_node.log import setup_logging
     from dicom_node.service import StopSignal, notify_ready
+    from dicom_node.settings_file import SettingsFile
     from dicom_node.work import run_worker
     from storage.failpoints import arm_from_environment
 
-    settings = settings_of(context)
-    setup_logging(settings.log)
+    file = SettingsFile.opened(configuration_in_use(context), "work")
+    setup_logging(file.settings.log)
     arm_from_environment()
     with StopSignal() as stop:
-        run_worker(settings, stop=stop, on_ready=lambda: notify_ready("working"), path=configuration_in_use(context))
+        run_worker(file, stop=stop, on_ready=lambda: notify_ready("working"))
 
 
 def web(context: typer.Context) -> None:
     """Serve the pages for people; never loads the networks."""
     from dicom_node.log import setup_logging
     from dicom_node.service import StopSignal, notify_ready
+    from dicom_node.settings_file import SettingsFile
     from dicom_node.web.server import run_web
 
-    settings = settings_of(context)
-    setup_logging(settings.log)
+    file = SettingsFile.opened(configuration_in_use(context), "web")
+    setup_logging(file.settings.log)
     with StopSignal() as stop:
-        run_web(configuration_in_use(context), settings, stop=stop, on_ready=lambda address: notify_ready(address))
+        run_web(file, stop=stop, on_ready=lambda address: notify_ready(address))

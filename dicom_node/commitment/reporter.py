@@ -43,12 +43,15 @@ class CommitmentReporter:
 
     def __init__(self, settings: Settings, ledger: CommitmentLedger, scp: CommitmentScp, *, clock: Clock) -> None:
         """Answer for the data folder of the settings."""
-        self.settings = settings
-        """In force; others may be set while it runs."""
         self._ledger = ledger
         self._scp = scp
         self._clock = clock
         self._random = random.Random()  # spreads retries, hides nothing
+        self.follow(settings)
+
+    def follow(self, settings: Settings) -> None:
+        """Go by these settings from now on."""
+        self._settings = settings
         self._back_off = back_off_from(settings.outbox)
 
     @contextmanager
@@ -68,7 +71,7 @@ class CommitmentReporter:
         inquiry = self._ledger.next_inquiry()
         if inquiry is None:
             return False
-        holding = holding_of(inquiry.references, self._ledger, data_dir=self.settings.data_dir)
+        holding = holding_of(inquiry.references, self._ledger, data_dir=self._settings.data_dir)
         if self._is_brought(inquiry, holding):
             self._ledger.end_inquiry(inquiry.inquiry_id, InquiryState.REPORTED)
             kept, asked = len(holding.kept), len(inquiry.references)
@@ -115,14 +118,14 @@ class CommitmentReporter:
                 )
             return None
         try:
-            with commitment_association(peer, own_aet=self.settings.node.ae_title, roles=AS_SCP) as association:
+            with commitment_association(peer, own_aet=self._settings.node.ae_title, roles=AS_SCP) as association:
                 return _status_of_report(association, content, event_type)
         except (PeerUnreachableError, CommitmentRefusedError, RuntimeError, ValueError) as error:
             logger.warning("no commitment report to %s for now: %s", peer.name, error)
             return None
 
     def _peer_of(self, calling_aet: str) -> Peer | None:
-        peers = self.settings.peers
+        peers = self._settings.peers
         return next((peer for peer in peers if calling_aet in {peer.ae_title, peer.commitment_ae_title}), None)
 
     def _put_off(self, inquiry: Inquiry) -> None:

@@ -30,18 +30,21 @@ class CommitmentScp:
 
     def __init__(self, settings: Settings, ledger: CommitmentLedger) -> None:
         """Keep questions and reports in the index."""
-        self.settings = settings
-        """In force; others may be set while it runs."""
         self._ledger = ledger
-        self._reports = ReportTaker(ledger, maximum_resends=settings.outbox.commitment_resends)
+        self.follow(settings)
         self._open: dict[tuple[str, str], weakref.ref[Association]] = {}
         self._lock = Lock()
+
+    def follow(self, settings: Settings) -> None:
+        """Go by these settings from now on."""
+        self._settings = settings
+        self._reports = ReportTaker(self._ledger, maximum_resends=settings.outbox.commitment_resends)
 
     def handle_report(self, event: Event) -> answers.Answer:
         """Take what a destination says about our results."""
         calling_aet = event.assoc.requestor.ae_title
         destinations = {
-            peer.name for peer in self.settings.committers if calling_aet in {peer.ae_title, peer.commitment_ae_title}
+            peer.name for peer in self._settings.committers if calling_aet in {peer.ae_title, peer.commitment_ae_title}
         }
         return self._reports.take(event, destinations)
 
@@ -67,7 +70,7 @@ class CommitmentScp:
             self._open.pop((calling_aet, transaction_uid), None)
 
     def _status_of(self, event: Event) -> int:
-        if not self.settings.listen.answer_storage_commitment:
+        if not self._settings.listen.answer_storage_commitment:
             return answers.NOT_AUTHORISED
         if getattr(event.request, "RequestedSOPClassUID", None) != COMMITMENT_CLASS_UID:
             return answers.NO_SUCH_CLASS

@@ -37,13 +37,14 @@ class Rejection(Enum):
         return self.value[:3]
 
     @property
+    def is_shortage(self) -> bool:
+        """Whether it will pass: it says nothing about the caller."""
+        return self in {Rejection.LOCAL_LIMIT, Rejection.ADDRESS_LIMIT, Rejection.FREE_FLOOR}
+
+    @property
     def words(self) -> str:
         """Why, and what an administrator can do."""
         return self.value[3]
-
-
-PASSING = frozenset({Rejection.LOCAL_LIMIT, Rejection.ADDRESS_LIMIT, Rejection.FREE_FLOOR})
-"""Shortages: they say nothing about the caller."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,22 @@ class Caller:
     has_tls: bool = False
     certificate: Certificate | None = None
     """What it showed in the TLS handshake, which verified it; None: nothing."""
+
+
+class _Rules:
+    """What the settings say about callers; replaced as a whole, so that each decision is by one version of the file."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.called_aet = settings.node.ae_title
+        self.reporters = settings.commitment_titles
+        reporting = {peer.commitment_ae_title: peer for peer in settings.peers if peer.commitment_ae_title}
+        self.known = reporting | {peer.ae_title: peer for peer in settings.peers}
+        self._senders = frozenset(peer.ae_title for peer in settings.senders)
+        self._is_open = settings.listen.accept_unknown_callers
+
+    def may_store(self, title: str) -> bool:
+        """Whether the configuration lets this caller send objects."""
+        return self._is_open or title in self._senders
 
 
 class Admission:
@@ -74,26 +91,22 @@ class Admission:
         """
         self._disk = disk
         listen = settings.listen
-        self._called_aet = settings.node.ae_title
+        self._rules = _Rules(settings)
         self.places = places or AssociationPlaces(
             total=listen.maximum_associations, per_address=listen.maximum_associations_per_address
         )
-        self.take_up(settings)
         self._quiet = OncePerMinute(clock)
         # The listener calls itself to see whether it still answers; nobody can guess under which title.
         self.probe_aet = "PROBE" + secrets.token_hex(5).upper()
 
-    def take_up(self, settings: Settings) -> None:
-        """Admit by these settings from now on; associations that are open stay."""
-        peers = {peer.ae_title: peer for peer in settings.peers}
-        reporting = {peer.commitment_ae_title: peer for peer in settings.peers if peer.commitment_ae_title}
-        self._reporters = settings.commitment_titles
-        self._known = reporting | peers
-        self._is_open = settings.listen.accept_unknown_callers
-        self._peers = peers
+    def follow(self, settings: Settings) -> None:
+        """Admit by these settings from now on; who was admitted stays."""
+        self._rules = _Rules(settings)
+        if self._disk:
+            self._disk.follow(settings.storage)
         if isinstance(self.places, AssociationPlaces):
             listen = settings.listen
-            self.places.change(total=listen.maximum_associations, per_address=listen.maximum_associations_per_address)
+            self.places.limit(total=listen.maximum_associations, per_address=listen.maximum_associations_per_address)
 
     def rejection_of(self, caller: Caller, *, is_over: Callable[[], bool]) -> Rejection | None:
         """Why an association is rejected; None if it is admitted, and has a place.
@@ -102,15 +115,14 @@ class Admission:
             caller: As in the request and in the handshake.
             is_over: Whether the association has ended and its place is free.
         """
-        calling_aet = caller.calling_aet.strip(" ")
-        if caller.called_aet.strip(" ") != self._called_aet:
+        rules, calling_aet = self._rules, caller.calling_aet.strip(" ")
+        if caller.called_aet.strip(" ") != rules.called_aet:
             return Rejection.CALLED_AE_TITLE
         if secrets.compare_digest(calling_aet.encode(), self.probe_aet.encode()):
             return None
-        peer = self._peers.get(calling_aet)
-        if not (self._is_open or (peer and peer.may_send) or calling_aet in self._reporters):
+        if not (rules.may_store(calling_aet) or calling_aet in rules.reporters):
             return Rejection.CALLING_AE_TITLE
-        if mistake := _mistaken(self._known.get(calling_aet), caller):
+        if mistake := _mistaken(rules.known.get(calling_aet), caller):
             return mistake
         if self._disk and self.may_store(calling_aet) and self._disk.is_low():
             return Rejection.FREE_FLOOR
@@ -123,8 +135,7 @@ class Admission:
     def may_store(self, calling_aet: str) -> bool:
         """Whether a caller that is admitted may send objects; else it may only echo, ask and report."""
         title = calling_aet.strip(" ")
-        peer = self._peers.get(title)
-        return self._is_open or title not in self._reporters or bool(peer and peer.may_send)
+        return title not in self._rules.reporters or self._rules.may_store(title)
 
     def log(self, rejection: Rejection, caller: Caller) -> bool:
         """Log a rejection, the same one not more than once a minute; whether it was logged."""

@@ -13,10 +13,11 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from config.settings import Settings
 from dicom_node.audit.events import Party
 from dicom_node.errors import NodeError
 from dicom_node.listen.admission import Caller, Rejection
-from dicom_node.listen.contexts import build_report_contexts
+from dicom_node.listen.contexts import build_report_contexts, contexts_of
 from dicom_node.listen.dimse import ReceivingDimse
 from dicom_node.listen.guard import GuardedAssociation
 from dicom_node.listen.opening import Handshake, Opening, open_connection
@@ -45,7 +46,7 @@ class AdmittingAcse(ACSE):
         super().__init__(association)
         self._admission = services.admission
         self._audit = services.audit
-        self._refusals = services.refusals
+        self._refused = services.refused
         self._handshake = handshake
 
     def _negotiate_as_acceptor(self) -> None:
@@ -67,7 +68,7 @@ class AdmittingAcse(ACSE):
             return
         is_first = self._admission.log(rejection, caller)
         self._reject(rejection)
-        self._refusals.note(rejection, caller)
+        self._refused.note(rejection, caller)
         if is_first:
             self._audit.note_refusal(rejection, caller)
 
@@ -104,6 +105,11 @@ class ListenServer(ThreadedAssociationServer):
         super().__init__(ae, address, ae.ae_title, contexts, request_handler=ConnectionHandler)
         # AssociationServer.shutdown takes it out again.
         ae._servers.append(self)
+
+    def follow(self, settings: Settings) -> None:
+        """Offer new associations what these settings say; open ones keep what they negotiated."""
+        self.contexts = contexts_of(settings)
+        set_limits(self.ae, settings)
 
     def get_request(self) -> tuple[socket.socket, tuple[str, int]]:
         """Accept a connection; where that fails for want of descriptors, not again and again without a pause."""
@@ -223,6 +229,12 @@ class ConnectionHandler(RequestHandler):
         acceptor.supported_contexts = server.contexts
         association.requestor.address_info = self.remote
         return association
+
+
+def set_limits(ae: ApplicationEntity, settings: Settings) -> None:
+    """Limits that the application entity hands to each new association."""
+    ae.maximum_pdu_size = settings.listen.maximum_pdu_bytes
+    ae.network_timeout = settings.listen.network_timeout_s
 
 
 def _log_end(association: Association, dimse: ReceivingDimse, *, duration_s: float) -> None:

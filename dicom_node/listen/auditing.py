@@ -5,7 +5,7 @@ from threading import Lock
 from dicom_node.audit.events import AlertKind, InstancesTransferred, Outcome, Party, SecurityAlert
 from dicom_node.audit.trail import Recorder
 from dicom_node.clock import Clock
-from dicom_node.listen.admission import PASSING, Caller, Rejection
+from dicom_node.listen.admission import Caller, Rejection
 from dicom_node.listen.dimse import ReceivingDimse
 
 _MAXIMUM_ALERTS_A_MINUTE = 60
@@ -39,7 +39,7 @@ class ListenerAudit:
 
     def note_refusal(self, rejection: Rejection, caller: Caller) -> None:
         """A caller was refused; a shortage of places is none."""
-        if rejection in PASSING or not self._may_write():
+        if rejection.is_shortage or not self._may_write():
             return
         with self._lock:
             unwritten, self._unwritten = self._unwritten, 0

@@ -16,11 +16,15 @@ class DiskFloor:
     def __init__(self, storage: StorageSettings, free_bytes: Callable[[], int]) -> None:
         """Look at the disk with `free_bytes`; without a floor there is always room."""
         self._free_bytes = free_bytes
+        self._is_low = False
+        self._lock = Lock()
+        self.follow(storage)
+
+    def follow(self, storage: StorageSettings) -> None:
+        """Go by these limits from now on."""
         floor, margin = storage.free_floor_bytes, storage.association_margin_bytes
         self._low_below = floor + margin if floor else 0
         self._free_from = floor + 2 * margin if floor else 0
-        self._is_low = False
-        self._lock = Lock()
 
     def is_low(self) -> bool:
         """Whether to refuse: from floor and margin on, until there is twice the margin."""

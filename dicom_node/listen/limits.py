@@ -44,15 +44,14 @@ class AssociationPlaces:
 
     def __init__(self, *, total: int, per_address: int) -> None:
         """All places are free."""
-        self._total = total
-        self._per_address = per_address
+        self.limit(total=total, per_address=per_address)
         self._taken: list[_Place] = []
         self._lock = Lock()
 
-    def change(self, *, total: int, per_address: int) -> None:
-        """Give out so many from now on; nobody loses one."""
-        with self._lock:
-            self._total, self._per_address = total, per_address
+    def limit(self, *, total: int, per_address: int) -> None:
+        """Give out so many from now on; who has a place keeps it."""
+        self._total = total
+        self._per_address = per_address
 
     def take(self, address: str, *, is_over: Callable[[], bool]) -> Shortage | None:
         """See Places."""
@@ -75,14 +74,14 @@ class SilentConnections:
 
     def __init__(self, maximum: int) -> None:
         """There are none."""
-        self._maximum = maximum
+        self.maximum = maximum
         self._open: dict[socket.socket, str] = {}
         self._lock = Lock()
 
     def add(self, connection: socket.socket, address: str) -> str:
         """Count a connection; the address that lost one for it, empty where there was room."""
         with self._lock:
-            given_up = self._to_give_up() if len(self._open) >= self._maximum else None
+            given_up = self._to_give_up() if len(self._open) >= self.maximum else None
             loser = self._open.pop(given_up, "") if given_up else ""
             self._open[connection] = address
             if given_up:

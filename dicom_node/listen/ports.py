@@ -10,7 +10,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from config.settings import Settings
-from dicom_node.listen.association import ListenServer
+from dicom_node.listen.association import ListenServer, set_limits
 from dicom_node.listen.contexts import contexts_of
 from dicom_node.listen.errors import ListenError
 from dicom_node.listen.file_meta import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -84,15 +84,15 @@ class Ports:
         """On every port."""
         return [association for server in self._servers for association in server.active_associations]
 
-    def take_up(self, settings: Settings) -> None:
-        """Negotiate by these settings from now on."""
-        for server in self._servers:
-            server.contexts = contexts_of(settings)
-
     def look_at_certificates(self) -> None:
         """Read those that have changed again."""
         if self.tls:
             self.tls.look()
+
+    def follow(self, settings: Settings) -> None:
+        """Go by these settings from now on; ports and certificates stay."""
+        for server in self._servers:
+            server.follow(settings)
 
     def probe(self) -> None:
         """Call each port.
@@ -137,8 +137,7 @@ def open_ports(
 def application_entity(settings: Settings) -> AE:
     """The node as pynetdicom sees it."""
     ae = AE(ae_title=settings.node.ae_title)
-    ae.maximum_pdu_size = settings.listen.maximum_pdu_bytes
-    ae.network_timeout = settings.listen.network_timeout_s
+    set_limits(ae, settings)
     ae.acse_timeout = _ACSE_TIMEOUT_S
     ae.maximum_associations = _NO_LIMIT
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID

@@ -24,6 +24,7 @@ from config.settings import Settings
 from dicom_node.audit.trail import audit_trail
 from dicom_node.clock import SystemClock
 from dicom_node.commitment.open_questions import OpenQuestions
+from dicom_node.file_stamp import FileStamp, stamp_of
 from dicom_node.listen.association import Connection, ListenServer
 from dicom_node.listen.channel import Channel, ChannelClosedError, Message, Said
 from dicom_node.listen.contexts import contexts_of
@@ -118,9 +119,10 @@ class _Process:
     """The process at work."""
 
     def __init__(
-        self, settings_path: Path, settings: Settings, services: Services, places: _PlacesOfListener, channel: Channel
+        self, shared: "_SharedSettings", services: Services, places: _PlacesOfListener, *, channel: Channel
     ) -> None:
-        self._settings_path = settings_path
+        settings = shared.settings
+        self._shared = shared
         self._services = services
         self._places = places
         self._channel = channel
@@ -163,11 +165,11 @@ class _Process:
         elif message.said is Said.CONNECTION and message.connection:
             has_tls, *address = message.values
             self._servers[has_tls].process_request(message.connection, tuple(address))
-        elif message.said is Said.SETTINGS:
-            settings = _settings_in(self._settings_path)
-            self._services.take_up(settings)
-            for server in self._servers.values():
-                server.contexts = contexts_of(settings)
+
+    def _follow(self, settings: Settings) -> None:
+        self._services.follow(settings)
+        for server in self._servers.values():
+            server.follow(settings)
 
     def _hear_answers(self) -> None:
         with suppress(ChannelClosedError):
@@ -181,20 +183,41 @@ class _Process:
             self._next_alive_s = now_s + _ALIVE_S
             self._places.give_back()
             self._channel.send(Said.ALIVE)
+            if self._shared.look():
+                self._follow(self._shared.settings)
             for server in self._servers.values():
                 server.service_actions()
         if now_s >= self._next_beat_s:
             self._next_beat_s = now_s + _BEAT_S
             self._services.ledger.beat()
-            self._services.refusals.write()
+            self._services.refused.write()
             if self._tls:
                 self._tls.look()
+
+
+class _SharedSettings:
+    """The settings that the listener wrote for its processes."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stamp: FileStamp = None
+        self.look()
+
+    def look(self) -> bool:
+        """Whether the listener wrote other ones since the last look; it replaces the file as a whole."""
+        stamp = stamp_of(self._path)
+        if stamp == self._stamp or stamp is None:
+            return False
+        self._stamp = stamp
+        self.settings = _shared(Settings.model_validate_json(self._path.read_bytes()))
+        return True
 
 
 def main() -> None:
     """Serve what comes over the descriptor."""
     descriptor, settings_path = sys.argv[1:]
-    settings = _settings_in(Path(settings_path))
+    shared = _SharedSettings(Path(settings_path))
+    settings = shared.settings
     setup_logging(settings.log)
     arm_from_environment()
     _config.LOG_HANDLER_LEVEL = "none"
@@ -211,11 +234,7 @@ def main() -> None:
         trail = audit_trail(settings, clock=clock)
         services = Services(settings, store, index, trail=trail, clock=clock, places=places)
         with OpenQuestions(settings, index.commitments, services.commitment, clock=clock).running():
-            _Process(Path(settings_path), settings, services, places, channel).run()
-
-
-def _settings_in(path: Path) -> Settings:
-    return _shared(Settings.model_validate_json(path.read_bytes()))
+            _Process(shared, services, places, channel=channel).run()
 
 
 def _shared(settings: Settings) -> Settings:

@@ -72,11 +72,18 @@ class ReceivingProcesses:
         self._clock = clock
         self._descriptors = tuple(descriptors)
         self._settings_path = folder / "settings.json"
-        self._write(settings)
+        self.follow(settings)
         self._are_held = False
         self._processes: list[_Process] = []
         self._numbers = count(2)
         self._count = count_of(settings) - 1
+
+    def follow(self, settings: Settings) -> None:
+        """Let the processes, and those started later, go by these settings."""
+        part = self._settings_path.with_suffix(".part")
+        part.touch(mode=0o600)
+        part.write_text(settings.model_dump_json(), encoding="utf-8")
+        part.replace(self._settings_path)
 
     def start(self) -> None:
         """Start as many as the configuration says."""
@@ -97,14 +104,6 @@ class ReceivingProcesses:
             return False
         chosen.open_count += 1
         return True
-
-    def take_up(self, settings: Settings) -> None:
-        """Have them go by these settings; one that is started later begins with them."""
-        self._write(settings)
-        for process in self._processes:
-            # One that cannot be told is lost, and started again.
-            with suppress(ChannelClosedError, BlockingIOError):
-                process.channel.send(Said.SETTINGS)
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -142,13 +141,6 @@ class ReceivingProcesses:
         for process in self._processes:
             end_child(process.child, grace_s=max(0.0, ends_at_s - self._clock.monotonic()))
             process.channel.close()
-
-    def _write(self, settings: Settings) -> None:
-        """Leave the settings where the processes read them, whole at any time."""
-        new = self._settings_path.with_suffix(".new")
-        new.touch(mode=0o600)
-        new.write_text(settings.model_dump_json(), encoding="utf-8")
-        new.replace(self._settings_path)
 
     def _started(self) -> _Process:
         channel, theirs = Channel.pair()

@@ -160,12 +160,16 @@ class Receiver:
 
     def __init__(self, settings: Settings, store: ObjectStore, intake: Intake, *, clock: Clock) -> None:
         """Receive into the store, through the intake."""
-        self.maximum_object_bytes = settings.listen.maximum_object_bytes
-        self.listen = settings.listen
-        self.free_floor_bytes = settings.storage.free_floor_bytes
+        self.follow(settings)
         self.store = store
         self.intake = intake
         self._clock = clock
+
+    def follow(self, settings: Settings) -> None:
+        """Go by the limits of these settings from now on."""
+        self.maximum_object_bytes = settings.listen.maximum_object_bytes
+        self.listen = settings.listen
+        self.free_floor_bytes = settings.storage.free_floor_bytes
 
     def begin(self, request: StoreRequest) -> Reception:
         """Get ready for one object."""

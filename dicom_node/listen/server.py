@@ -1,11 +1,11 @@
 """The listener as a process: starts, shows that it lives, stops without losing an object."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from pathlib import Path
 from threading import Event
+from typing import Protocol
 
 from pynetdicom import _config
 
@@ -17,8 +17,7 @@ from dicom_node.commitment.reporter import CommitmentReporter
 from dicom_node.listen.finishing import FINISH_OBJECTS_S, finish_objects
 from dicom_node.listen.ports import Ports, open_ports
 from dicom_node.listen.processes import ReceivingProcesses
-from dicom_node.listen.services import LISTENER, Services
-from dicom_node.reloading import Reloading
+from dicom_node.listen.services import Services
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.settings_file import SettingsFile
 from storage.database import open_engine
@@ -31,28 +30,38 @@ from storage.migrations import migrate
 logger = logging.getLogger(__name__)
 
 _HEARTBEAT_S = 5.0
+_LOOKS_A_BEAT = 5
 _ENDING_S = 3.0
 """That a further process may take beyond the time for its objects."""
 
 
-def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], None], path: Path | None = None) -> None:
+class _Follower(Protocol):
+    """Goes by the configuration, and by another one when it changes."""
+
+    def follow(self, settings: Settings) -> None:
+        """Go by these settings from now on."""
+
+
+def run_listener(
+    settings: Settings, *, stop: Event, on_ready: Callable[[int], None], file: SettingsFile | None = None
+) -> None:
     """Receive until told to stop.
 
     Args:
         settings: Of the node.
         stop: Set to end: the objects that are arriving are finished, at most 10 s, then associations are aborted.
         on_ready: Called once with the port, the one without TLS where there are two, when associations are accepted.
-        path: File that the settings come from, which is followed; None where there is none.
+        file: That the settings are from: it is followed; None: they stay as they are.
 
     Raises:
         ListenError: An address cannot be had.
         CertificateError: The certificates of the TLS port cannot be used.
         StorageError: The data folder is in use by another listener, or the index cannot be opened.
     """
+    file = file or SettingsFile(None, settings, process="listen")
     # pynetdicom's own log handlers render every message with its identifiers, even where nobody reads it.
     _config.LOG_HANDLER_LEVEL = "none"
     clock = SystemClock()
-    reloading = Reloading(SettingsFile(path, settings), LISTENER)
     with lock_data_dir(settings.data_dir, "listen") as lock:
         refuse_lost_index(settings.database_url, settings.data_dir)
         migrate(settings.database_url)
@@ -73,9 +82,14 @@ def run_listener(settings: Settings, *, stop: Event, on_ready: Callable[[int], N
             ):
                 _log_start(settings, ports, swept=swept)
                 on_ready(ports.open[0])
-                node = _Node(reloading, index, services, reporter, ports, others)
-                _beat_until(stop, node.beat)
+                followers = (services, ports, others, reporter)
+                _beat_until(
+                    stop,
+                    lambda: _beat(file, index, services, ports, others),
+                    look=lambda: _look_at_settings(file, followers),
+                )
                 notify_stopping("finishing the objects that are arriving")
+            services.refused.write()
     logger.info("listener stopped")
 
 
@@ -95,60 +109,38 @@ def _serving(settings: Settings, services: Services, *, lock: int) -> Iterator[t
                 association.abort()
 
 
-def _beat_until(stop: Event, beat: Callable[[], None]) -> None:
-    """Leave a sign of life every few seconds."""
+def _beat_until(stop: Event, beat: Callable[[], None], *, look: Callable[[], None]) -> None:
+    """Leave a sign of life every few seconds; look at the configuration more often."""
     while True:
         beat()
-        if stop.wait(_HEARTBEAT_S):
-            return
+        for _ in range(_LOOKS_A_BEAT):
+            if stop.wait(_HEARTBEAT_S / _LOOKS_A_BEAT):
+                return
+            look()
 
 
-class _Node:
-    """What the listener looks after, every few seconds."""
+def _look_at_settings(file: SettingsFile, followers: Sequence[_Follower]) -> None:
+    """Let everybody go by the settings that the file has now."""
+    if file.look():
+        for follower in followers:
+            follower.follow(file.settings)
 
-    def __init__(
-        self,
-        reloading: Reloading,
-        index: Index,
-        services: Services,
-        reporter: CommitmentReporter,
-        ports: Ports,
-        others: ReceivingProcesses,
-    ) -> None:
-        self._reloading = reloading
-        self._index = index
-        self._services = services
-        self._reporter = reporter
-        self._ports = ports
-        self._others = others
 
-    def beat(self) -> None:
-        """Leave a sign of life, once the listener answered itself and the index took a write."""
-        if self._reloading.look():
-            self._take_up(self._reloading.settings)
-        self._services.ledger.beat()
-        self._services.refusals.write()
-        self._others.look_after()
-        self._ports.look_at_certificates()
-        try:
-            self._ports.probe()
-            self._index.beat("listen", self._words())
-            notify_watchdog()
-        except PeerUnreachableError:
-            logger.exception("the listener does not answer itself")
-        except StorageError as error:
-            logger.exception("no sign of life: %s", error.detail)
-
-    def _take_up(self, settings: Settings) -> None:
-        """Associations that are open go on as they began."""
-        self._services.take_up(settings)
-        self._reporter.settings = settings
-        self._ports.take_up(settings)
-        self._others.take_up(settings)
-
-    def _words(self) -> str:
-        listen = self._reloading.settings.listen
-        return "; ".join(part for part in (f"{listen.host}:{listen.port}", self._reloading.note) if part)
+def _beat(file: SettingsFile, index: Index, services: Services, ports: Ports, others: ReceivingProcesses) -> None:
+    """Leave a sign of life, once the listener answered itself and the index took a write."""
+    services.ledger.beat()
+    services.refused.write()
+    others.look_after()
+    ports.look_at_certificates()
+    try:
+        ports.probe()
+        listen = file.started_with.listen
+        index.beat("listen", f"{listen.host}:{listen.port}", needs_restart=file.needs_restart)
+        notify_watchdog()
+    except PeerUnreachableError:
+        logger.exception("the listener does not answer itself")
+    except StorageError as error:
+        logger.exception("no sign of life: %s", error.detail)
 
 
 def _log_start(settings: Settings, ports: Ports, *, swept: int) -> None:

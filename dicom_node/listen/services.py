@@ -16,26 +16,11 @@ from dicom_node.listen.limits import Places, SilentConnections
 from dicom_node.listen.notices import NoticeScp
 from dicom_node.listen.quiet import OncePerMinute
 from dicom_node.listen.receive import Receiver
-from dicom_node.listen.refused import RefusalNotes
-from dicom_node.reloading import Reach
+from dicom_node.listen.refused import RefusedCallerNotes
 from storage.files import ObjectStore
 from storage.index import Index
 
 logger = logging.getLogger(__name__)
-
-LISTENER = Reach(
-    takes_up=frozenset(
-        {
-            "peers",
-            "listen.accept_unknown_callers",
-            "listen.answer_storage_commitment",
-            "listen.maximum_associations",
-            "listen.maximum_associations_per_address",
-        }
-    ),
-    waits_for=frozenset({"node", "listen", "storage", "log", "audit"}),
-)
-"""What the listener lives by."""
 
 
 class Services:
@@ -71,16 +56,20 @@ class Services:
         self.notices = NoticeScp(index)
         self.commitment = CommitmentScp(settings, index.commitments)
         self.audit = ListenerAudit(trail, own_party(settings), clock=clock)
-        self.refusals = RefusalNotes(index.refused_callers, clock=clock)
+        self.refused = RefusedCallerNotes(index.refused_callers, clock=clock)
         self.stopping = Event()
         self.silent = SilentConnections(settings.listen.maximum_silent_connections)
         self.connections = OpenConnections()
         self._quiet = OncePerMinute(clock)
 
-    def take_up(self, settings: Settings) -> None:
-        """Go by these settings from now on, as far as LISTENER says."""
-        self.admission.take_up(settings)
-        self.commitment.settings = settings
+    def follow(self, settings: Settings) -> None:
+        """Go by these settings from now on; associations that are open go on."""
+        self.listen = settings.listen
+        self.silent.maximum = settings.listen.maximum_silent_connections
+        self.receiver.follow(settings)
+        self.commitment.follow(settings)
+        # Last: who is admitted by them finds the rest in force.
+        self.admission.follow(settings)
 
     def log_cut(self, address: tuple[str, int], why: str) -> None:
         """Log a connection that became no association, once a minute for each address and reason."""

@@ -6,8 +6,8 @@ import ssl
 
 from config.tls import ListenTlsSettings
 from dicom_node.clock import Clock
+from dicom_node.file_stamp import FileStamp, stamp_of
 from dicom_node.listen.self_call import SelfCall
-from dicom_node.stamps import Stamp, stamp_of
 from dicom_node.tls.certificates import WARNING_DAYS, Certificate
 from dicom_node.tls.contexts import own_certificate, server_context
 from dicom_node.tls.errors import CertificateError
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 _REMINDER_S = 86_400.0
 
-State = tuple[Stamp | None, ...]
+State = tuple[FileStamp, ...]
 """Of the files: what changes when one of them does."""
 
 

@@ -1,7 +1,6 @@
 """The fetchers of a worker, one for each PACS that is asked for earlier studies."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 
 from config.settings import Peer, Settings
 from dicom_node.audit.trail import audit_trail
@@ -17,18 +16,27 @@ from storage.files import ObjectStore
 from storage.index import Index
 
 
-@contextmanager
-def fetchers(settings: Settings, index: Index, *, clock: Clock) -> Iterator[tuple[Fetcher, ...]]:
-    """A fetcher for each peer with `query_retrieve`; the store that C-GET writes to is closed at the end."""
-    if not settings.archives or not settings.priors.maximum_count:
-        yield ()
-        return
-    store = ObjectStore(settings.data_dir)
-    receiver = Receiver(settings, store, Intake(store, index), clock=clock)
-    try:
-        yield tuple(fetcher_for(peer, settings, index, receiver=receiver, clock=clock) for peer in settings.archives)
-    finally:
-        store.close()
+class FetchStore:
+    """What C-GET writes to; opened when the first peer is asked for earlier studies."""
+
+    def __init__(self, data_dir: Path, index: Index) -> None:
+        """Nothing is open yet."""
+        self._data_dir = data_dir
+        self._index = index
+        self._store: ObjectStore | None = None
+        self._intake: Intake | None = None
+
+    def receiver(self, settings: Settings, *, clock: Clock) -> Receiver:
+        """Takes objects into the store, by the limits of these settings."""
+        if self._store is None or self._intake is None:
+            self._store = ObjectStore(self._data_dir)
+            self._intake = Intake(self._store, self._index)
+        return Receiver(settings, self._store, self._intake, clock=clock)
+
+    def close(self) -> None:
+        """Close it; nothing is fetched any more."""
+        if self._store:
+            self._store.close()
 
 
 def fetcher_for(peer: Peer, settings: Settings, index: Index, *, receiver: Receiver, clock: Clock) -> Fetcher:

@@ -5,7 +5,6 @@ import socket
 from collections.abc import Callable
 from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 from threading import Event, Thread
 
 import uvicorn
@@ -40,12 +39,11 @@ class WebAddressError(NodeError):
     """The pages cannot have their address: see [web] in the configuration."""
 
 
-def run_web(path: Path | None, settings: Settings, *, stop: Event, on_ready: Callable[[str], None]) -> None:
+def run_web(file: SettingsFile, *, stop: Event, on_ready: Callable[[str], None]) -> None:
     """Serve the pages until told to stop.
 
     Args:
-        path: Of the configuration; None where there is none.
-        settings: What it says.
+        file: The configuration; it is followed.
         stop: Set to end.
         on_ready: Called once with the address of the pages.
 
@@ -54,6 +52,7 @@ def run_web(path: Path | None, settings: Settings, *, stop: Event, on_ready: Cal
         CertificateError: The certificate cannot be used.
         StorageError: The data folder is in use by other pages, or the index cannot be opened.
     """
+    settings = file.settings
     with lock_data_dir(settings.data_dir, "web"):
         refuse_lost_index(settings.database_url, settings.data_dir)
         migrate(settings.database_url)
@@ -62,7 +61,7 @@ def run_web(path: Path | None, settings: Settings, *, stop: Event, on_ready: Cal
             clock = SystemClock()
             trail = audit_trail(settings, clock=clock)
             record = PagesAudit(trail, settings, clock=clock)
-            site = build_site(SettingsFile(path, settings), engine, clock=clock, record=record)
+            site = build_site(file, engine, clock=clock, record=record)
             with process_recorded(trail, settings, "web"), closing(_socket(settings)) as port:
                 _serve(site, port, stop=stop, on_ready=on_ready)
         finally:
@@ -124,7 +123,8 @@ def _configuration(site: Site) -> uvicorn.Config:
 def _beat(site: Site, address: str) -> None:
     """Leave a sign of life, once the index took a write."""
     try:
-        site.index.beat("web", address)
+        site.file.current()
+        site.index.beat("web", address, needs_restart=site.file.needs_restart)
         idle = timedelta(seconds=site.started_with.web.session_lifetime_s)
         site.accounts.forget_old(idle=idle, failures=REMEMBERED)
         notify_watchdog()

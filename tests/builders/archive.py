@@ -12,7 +12,7 @@ from builders.listener import AE_TITLE, RunningListener, running_listener, send
 from config.settings import CompletenessSettings, ListenSettings, NodeSettings, Peer, PriorsSettings, Settings
 from config.settings import StorageSettings as Disk
 from dicom_node.clock import SystemClock
-from dicom_node.retrieve.duty import fetchers
+from dicom_node.retrieve.duty import FetchStore, fetcher_for
 from dicom_node.retrieve.fetch import Fetcher
 from dicom_node.retrieve.waiting import FetchWatch
 from storage.database import open_engine
@@ -72,12 +72,15 @@ def fetching_node(
     with (
         running_listener(settings) as listener,
         closing(Index(open_engine(settings.database_url), now=SystemClock().now)) as index,
-        fetchers(settings, index, clock=SystemClock()) as asked,
+        closing(FetchStore(settings.data_dir, index)) as store,
     ):
         sent = list(current) or [ct_instance(number) for number in range(1, 4)]
         assert set(send(listener.port, *sent, calling_aet=peer.ae_title)) == {0}
         index.apply(CURRENT, Event.COMPLETED, why="all here")
-        yield FetchingNode(listener=listener, index=index, settings=settings, fetcher=asked[0])
+        clock = SystemClock()
+        receiver = store.receiver(settings, clock=clock)
+        fetcher = fetcher_for(peer, settings, index, receiver=receiver, clock=clock)
+        yield FetchingNode(listener=listener, index=index, settings=settings, fetcher=fetcher)
 
 
 def fetching_settings(folder: Path, peer: Peer, *, port: int = 0, **priors: object) -> Settings:

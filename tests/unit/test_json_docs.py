@@ -9,7 +9,7 @@ from dicom_node.ae_test.send import PeerTest, SentImages, SentObject
 from dicom_node.audit.verifying import AuditFinding, AuditReport
 from dicom_node.check import CheckResult
 from dicom_node.cli.ae_edit import EchoReport, PeerLine, PeerList
-from dicom_node.cli.ae_refused import RefusedLine, RefusedList
+from dicom_node.cli.ae_refused import RefusedReport
 from dicom_node.cli.check import CheckReport
 from dicom_node.cli.config import ConfigHistoryReport, ConfigReport, EffectiveValue
 from dicom_node.cli.configuring import EditReport
@@ -17,6 +17,7 @@ from dicom_node.cli.retention import PlannedStudy, RetentionDone, RetentionPlan
 from dicom_node.configuring import ConfigVersion
 from dicom_node.destinations import RoleChoice
 from dicom_node.infer import InferredStudy
+from dicom_node.refused import RefusedLine
 from dicom_node.reindex import ReindexReport
 from dicom_node.series_choice import SeriesChoiceReport
 from dicom_node.status import DestinationStatus, DiskStatus, NodeStatus, ProcessStatus
@@ -81,9 +82,9 @@ SECTIONS = {
     "## `patient show --json`": (PatientView, PatientStudy, MergeView, AssignmentView),
     "## `ae test --json`": (PeerTest, SentImages, SentObject),
     "## `ae list --json`, `ae echo --json`": (PeerList, PeerLine, EchoReport),
-    "## `ae add --json`, `ae allow --json`, `ae change --json`": (EditReport,),
-    "## `ae refused --json`": (RefusedList, RefusedLine),
     "## `retention plan --json`, `retention run --json`": (RetentionPlan, PlannedStudy, RetentionDone),
+    "## `ae refused --json`": (RefusedReport, RefusedLine),
+    "## `ae add --json`, `ae change --json`": (EditReport,),
     "## `config history --json`": (ConfigHistoryReport, ConfigVersion, ConfigReport, EffectiveValue),
     "## `storage verify --json`": (VerifyReport, ReindexReport),
     "## `audit verify --json`": (AuditReport, AuditFinding),

@@ -1,4 +1,4 @@
-"""Callers that the listener refused."""
+"""Who was refused an association; what of the configuration waits for a restart of a process."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,23 +8,16 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Make the table, and the column beside the signs of life."""
     op.create_table(
         "refused_caller",
-        sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("calling_aet", sa.Text(), nullable=False),
         sa.Column("called_aet", sa.Text(), nullable=False),
         sa.Column("address", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("first_at", sa.BigInteger(), nullable=False),
         sa.Column("last_at", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_refused_caller"),
-        sa.UniqueConstraint(
-            "calling_aet",
-            "called_aet",
-            "address",
-            "reason",
-            name="uq_refused_caller_calling_aet_called_aet_address_reason",
-        ),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("calling_aet", "called_aet", "address", "reason", name="pk_refused_caller"),
     )
+    op.add_column("heartbeat", sa.Column("needs_restart", sa.Text(), nullable=False, server_default=sa.text("''")))
