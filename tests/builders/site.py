@@ -11,7 +11,7 @@ from builders.analysis import SERIES_UID, STUDY_UID, build_analysis, build_conte
 from builders.clock import FakeClock
 from builders.index import build_index, claim, database_url, make_ready, received, to
 from config.settings import Settings
-from dicom_node.results import write_result_set
+from dicom_node.results.write import write_result_set
 from dicom_node.settings_file import SettingsFile
 from dicom_node.web.app import build_app, build_site
 from dicom_node.web.audit_hook import WebEvent
