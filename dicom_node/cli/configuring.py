@@ -57,7 +57,12 @@ def report(edit: "Edit", *, as_json: bool) -> None:
         print_lines(["nothing changed: the file says so already"])
         return
     undo = f"undo: dicom-node config restore {edit.version - 1}"
-    print_lines([f"{edit.what}; {undo}", "a running node takes it up when it is restarted"])
+    print_lines(
+        [
+            f"{edit.what}; {undo}",
+            "a running node takes it up within a few seconds; `dicom-node status` names what needs a restart",
+        ]
+    )
 
 
 def print_lines(lines: Iterable[str]) -> None:
