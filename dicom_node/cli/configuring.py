@@ -60,7 +60,7 @@ def report(edit: "Edit", *, as_json: bool) -> None:
     print_lines(
         [
             f"{edit.what}; {undo}",
-            "a running node takes it up within seconds; `dicom-node status` names what waits for a restart",
+            "a running node takes it up within a few seconds; `dicom-node status` names what needs a restart",
         ]
     )
 

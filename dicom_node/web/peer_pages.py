@@ -13,9 +13,8 @@ from dicom_node.peer_names import UnknownPeerError, peer_named
 from dicom_node.peers import echo
 from dicom_node.web.audit_hook import Deed
 from dicom_node.web.door import Changing, Looking, Visitor, record
-from dicom_node.web.rendering import render
+from dicom_node.web.peer_view import Notice, show
 from dicom_node.web.site import site_of
-from storage.records import ClassAnswer
 
 router = APIRouter()
 
@@ -36,7 +35,7 @@ class Tried:
 def show_peers(request: Request, visitor: Looking) -> HTMLResponse:
     """Every peer of the configuration."""
     record(request, visitor, Deed.PEERS_SEEN)
-    return _page(request, visitor, None)
+    return show(request, visitor)
 
 
 @router.post("/peers/{name}/echo")
@@ -70,17 +69,11 @@ def send_test(request: Request, visitor: Changing, name: str) -> HTMLResponse:
 
 def _tried(request: Request, visitor: Visitor, tried: Tried) -> HTMLResponse:
     record(request, visitor, Deed.PEER_TRIED, words=f"{tried.peer}: {tried.title.lower()}", is_success=tried.is_success)
-    return _page(request, visitor, tried)
-
-
-def _page(request: Request, visitor: Visitor, tried: Tried | None) -> HTMLResponse:
-    site = site_of(request)
-    settings = site.settings
-    answers: dict[str, tuple[ClassAnswer, ...]] = {
-        peer.name: site.index.answers_of(peer.name) for peer in settings.peers
-    }
-    outages = {peer.name: site.index.outages.of(peer.name) for peer in settings.peers}
-    return render(request, visitor, "peers.html", peers=settings.peers, answers=answers, outages=outages, tried=tried)
+    return show(
+        request,
+        visitor,
+        notice=Notice(title=f"{tried.peer}: {tried.title}", words=tried.words, is_success=tried.is_success),
+    )
 
 
 def _peer(request: Request, name: str) -> Peer:

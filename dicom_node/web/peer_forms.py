@@ -1,0 +1,106 @@
+"""What an administrator typed about a peer, as keys of its `[[peers]]` block."""
+
+import shlex
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import tomlkit
+from fastapi import Form
+
+from config.errors import ConfigError, Problem
+from config.settings import Peer
+
+SWITCHES = ("may_send", "receives_results", "tls")
+_TYPED = ("ae_title", "host", "port")
+_LONGEST = 4000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerForm:
+    """One form, as it was sent."""
+
+    name: str = ""
+    ae_title: str = ""
+    host: str = ""
+    port: str = ""
+    switches: tuple[str, ...] = ("may_send",)
+    """Which of SWITCHES are on."""
+    more: str = ""
+    """Further keys as in the file, one a line."""
+
+    def values(self) -> dict[str, Any]:
+        """Every key of the block.
+
+        Raises:
+            ConfigError: The further keys cannot be read; what is wrong with values, the settings say.
+        """
+        typed = {
+            "ae_title": self.ae_title,
+            "host": self.host,
+            "port": int(self.port) if self.port.isdecimal() else self.port,
+        }
+        switches = {key: key in self.switches for key in SWITCHES}
+        return {**typed, **switches, **self._further()}
+
+    def _further(self) -> dict[str, Any]:
+        try:
+            return tomllib.loads(self.more)
+        except (ValueError, RecursionError) as exc:
+            problem = f"is not written as in node.toml, one `key = value` a line: {exc}"
+            raise ConfigError([Problem(key="further keys", problem=problem)]) from exc
+
+
+def form_sent(
+    ae_title: Annotated[str, Form()] = "",
+    host: Annotated[str, Form()] = "",
+    port: Annotated[str, Form()] = "",
+    switch: Annotated[list[str] | None, Form()] = None,
+    more: Annotated[str, Form()] = "",
+    new_name: Annotated[str, Form()] = "",
+) -> PeerForm:
+    """The form that came with a request."""
+    return PeerForm(
+        name=new_name.strip(),
+        ae_title=ae_title.strip(),
+        host=host.strip(),
+        port=port.strip(),
+        switches=tuple(switch or ()),
+        more=more[:_LONGEST].replace("\r\n", "\n"),
+    )
+
+
+def form_of(peer: Peer, block: Mapping[str, Any]) -> PeerForm:
+    """The form with what the file says now."""
+    further = {key: value for key, value in block.items() if key not in {"name", *_TYPED, *SWITCHES}}
+    return PeerForm(
+        name=peer.name,
+        ae_title=peer.ae_title,
+        host=peer.host,
+        port=str(peer.port),
+        switches=tuple(key for key in SWITCHES if getattr(peer, key)),
+        more=tomlkit.dumps(further).strip(),
+    )
+
+
+def changes_from(form: PeerForm, peer: Peer, block: Mapping[str, Any]) -> dict[str, Any]:
+    """Keys that the form has otherwise than the file; None for one that is no longer there. ConfigError as `values`."""
+    values = form.values()
+    said = {key: block.get(key, getattr(peer, key, None)) for key in values}
+    changed = {key: value for key, value in values.items() if value != said[key]}
+    gone = block.keys() - values.keys() - {"name"}
+    return changed | dict.fromkeys(sorted(gone))
+
+
+def command_for(path: Path, *words: str, values: Mapping[str, Any] | None = None) -> str:
+    """The command that does the same, for who may write the file."""
+    assignments = [f"{key}={_as_toml(value)}" for key, value in (values or {}).items()]
+    return "sudo " + shlex.join(["dicom-node", "--config", str(path), "ae", *words, *assignments])
+
+
+def _as_toml(value: object) -> str:
+    if value is None:
+        return ""
+    return tomlkit.item(value).as_string() if not isinstance(value, str) else value
