@@ -17,9 +17,10 @@ def init(
     pacs: Annotated[str, typer.Option(prompt="AE title of the PACS that gets the results")] = "PACS",
     pacs_address: Annotated[str, typer.Option(prompt="Its address and port, HOST:PORT")] = "",
 ) -> None:
-    """Write a configuration file that works: five questions, or the same as options.
+    """Write a configuration file that works: six questions, or all but the last as options.
 
-    Every problem is reported, and nothing is written then; a file that is there is never overwritten.
+    The PACS may send studies and gets the results; `dicom-node ae` and the pages let others in. The last question is
+    whether to serve the pages; where all options are given nothing is asked, and they stay off. Every problem is reported, and nothing is written then; a file that is there is never overwritten.
     """
     from dicom_node.configuring.blocks import block_from
     from dicom_node.configuring.file import replace_text
@@ -30,13 +31,26 @@ def init(
         raise typer.BadParameter(problem, param_hint="--config")
     host, port = _split(listen, "--listen")
     pacs_host, pacs_port = _split(pacs_address, "--pacs-address")
-    peer = {"name": "pacs", "ae_title": pacs, "host": pacs_host, "port": pacs_port, "receives_results": True}
+    peer = {"name": "pacs", "ae_title": pacs, "host": pacs_host, "port": pacs_port}
+    peer |= {"may_send": True, "receives_results": True}
+    pages = _are_pages_wanted(context)
     text = "# Every key is explained in docs/configuration.md; what is not written keeps its default.\n\n"
     text += _table("node", {"ae_title": ae_title, "data_dir": data_dir}) + "\n"
-    text += _table("listen", {"host": host, "port": port}) + "\n" + block_from("peers", peer)
+    text += _table("listen", {"host": host, "port": port}) + "\n"
+    text += _table("web", {"enabled": True, "login": True}) + "\n" if pages else ""
+    text += block_from("peers", peer)
     settings_from_text(text, name=str(path))
     replace_text(path, text)
     print_lines([f"{path} written; next: dicom-node check, then start the node", _to_type(ae_title, port)])
+    if pages:
+        print_lines(["for the pages, once it runs: dicom-node account add NAME --role administrator"])
+
+
+def _are_pages_wanted(context: typer.Context) -> bool:
+    """The last question, for who was asked the others."""
+    sources = {context.get_parameter_source(name) for name in context.params}
+    is_asked = any(source is not None and source.name == "PROMPT" for source in sources)
+    return is_asked and typer.confirm("Serve pages, with a login, to browsers on this machine", default=True)
 
 
 def _to_type(ae_title: str, port: int) -> str:
@@ -51,7 +65,7 @@ def _split(address: str, option: str) -> tuple[str, int]:
     raise typer.BadParameter(problem, param_hint=option)
 
 
-def _table(name: str, values: dict[str, str | int]) -> str:
+def _table(name: str, values: dict[str, str | int | bool]) -> str:
     import tomlkit
 
     return f"[{name}]\n{tomlkit.dumps(values)}"
