@@ -93,6 +93,7 @@ def test_init_writes_a_configuration_that_works(tmp_path: Path) -> None:
         "127.0.0.1:4104",
         "--pacs",
         "ARCHIVE",
+        "--no-pages",
     ]
     assert "[node].data_dir" in str(
         run(path, "init", *options, "--data-dir", "x", "--pacs-address", "h:1", exit_code=2).exception
