@@ -22,7 +22,7 @@ from builders.ports import free_port
 from builders.site import PASSWORD
 from builders.small_patient import SmallPatient, SmallStudy
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 DONE_WITHIN_S = 600
 _SOON_MS = 60_000
@@ -159,7 +159,7 @@ def _scroll(watched: Watched, page: Page) -> None:
     assert page.text_content("#where") != before and page.get_attribute("#slice", "src") != shown
     page.keyboard.press("ArrowUp")
     page.wait_for_function("document.getElementById('slice').complete")
-    _shown(watched, page, "7-study", at="#findings")
+    _shown(watched, page, "7-study", at="#stage")
 
 
 def _run_again(page: Page, study: SmallStudy, *, times: int) -> None:
@@ -189,7 +189,7 @@ def _shown(watched: Watched, page: Page, name: str, *, at: str = "") -> None:
     narrow.context.add_cookies(page.context.cookies())
     narrow.goto("/peers" if path.startswith("/peers") else path)
     if at:
-        narrow.locator(at).scroll_into_view_if_needed()
+        narrow.locator(at).evaluate("element => element.scrollIntoView({block: 'start'})")
     assert narrow.evaluate("document.documentElement.scrollWidth") <= 390, name
     keep_picture(narrow, f"first-hour-{name}-narrow-dark")
     narrow.context.close()
