@@ -93,6 +93,9 @@ def _processes(status: NodeStatus) -> Iterator[Component]:
         process = seen.get(name)
         if process is None:
             yield Component(name=title, colour="bad", state="never ran", detail="start it: dicom-node run")
+        elif process.is_alive and process.heartbeat.needs_restart:
+            words = f"changed since its start: {', '.join(process.heartbeat.needs_restart)}"
+            yield Component(name=title, colour="busy", state="needs a restart", detail=words)
         elif process.is_alive:
             yield Component(name=title, colour="good", state="running", detail=process.heartbeat.info)
         else:

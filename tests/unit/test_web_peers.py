@@ -193,3 +193,11 @@ def test_without_a_file_the_page_says_what_to_do(tmp_path: Path) -> None:
     """`init` writes one."""
     with pages_in(tmp_path) as pages:
         assert "dicom-node init" in pages.browser().get("/peers").text
+
+
+def test_what_waits_for_a_restart_is_named(pages: Pages) -> None:
+    """Beside the process that it concerns."""
+    pages.index.beat("listen", "127.0.0.1:11112", needs_restart=["[listen].port"])
+    for path in ("/", "/components"):
+        text = pages.browser().get(path).text
+        assert "needs a restart" in text and "[listen].port" in text
