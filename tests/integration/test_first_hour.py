@@ -105,7 +105,7 @@ def _add_and_echo(watched: Watched, page: Page, orthanc: Orthanc) -> None:
         form.locator(f"[name={name}]").fill(value)
     form.locator("[name=port]").fill(str(orthanc.dicom_port))
     form.get_by_label("receives results").check()
-    keep_picture(page, "first-hour-2-add")
+    keep_picture(page, "first-hour-2-add-wide-light")
     form.get_by_role("button", name="Add").click()
     page.get_by_role("button", name="C-ECHO").click()
     expect(page.get_by_text("orthanc: C-ECHO succeeded")).to_be_visible(timeout=_SOON_MS)

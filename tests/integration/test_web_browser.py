@@ -10,6 +10,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from builders.accessibility import grave_faults
 from builders.analysis import STUDY_UID
 from builders.deadline import until
 from builders.ports import free_port
@@ -25,6 +26,7 @@ PAGES = {
     "peers": "/peers",
     "settings": "/settings",
 }
+ALL_PAGES = PAGES | {"health": "/components", "nowhere": "/nothing-here"}
 LOOKS = {"wide-light": (1280, 860, "light"), "narrow-dark": (390, 844, "dark")}
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)")
@@ -77,6 +79,29 @@ def test_the_pages_work_in_a_browser_wide_and_narrow_light_and_dark(address: str
         browser.close()
     assert said == []
     assert hosts == {address.removeprefix("http://")}
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_core_finds_no_serious_fault(address: str, scheme: str) -> None:
+    """On every page, wide and narrow, as an administrator sees it; the login as everybody does."""
+    faults: dict[str, list[str]] = {}
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        for width in (1280, 390):
+            viewport = {"width": width, "height": 860}
+            page = browser.new_context(viewport=viewport, color_scheme=scheme).new_page()
+            page.goto(f"{address}/login")
+            faults[f"login {width}"] = list(grave_faults(page))
+            _log_in(page, address)
+            faults |= {f"{name} {width}": _faults_of(page, address + path) for name, path in ALL_PAGES.items()}
+        browser.close()
+    assert {name: found for name, found in faults.items() if found} == {}
+
+
+def _faults_of(page: "playwright.Page", url: str) -> list[str]:
+    page.goto(url)
+    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    return list(grave_faults(page))
 
 
 def _log_in(page: "playwright.Page", address: str) -> None:
