@@ -75,4 +75,6 @@ def keep_picture(page: Page, name: str) -> None:
     folder = os.environ.get("DICOM_NODE_SCREENSHOTS")
     if folder:
         shown = Image.open(BytesIO(page.screenshot())).convert("RGB")
-        shown.quantize(colors=64, dither=Image.Dither.NONE).save(Path(folder) / f"{name}.png", optimize=True)
+        shown.quantize(colors=128, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            Path(folder) / f"{name}.png", optimize=True
+        )
