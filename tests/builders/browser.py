@@ -75,6 +75,11 @@ def keep_picture(page: Page, name: str) -> None:
     folder = os.environ.get("DICOM_NODE_SCREENSHOTS")
     if folder:
         shown = Image.open(BytesIO(page.screenshot())).convert("RGB")
-        shown.quantize(colors=128, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
-            Path(folder) / f"{name}.png", optimize=True
-        )
+        shown.quantize(colors=128).save(Path(folder) / f"{name}.png", optimize=True)
+
+
+def keep_photograph(page: Page, name: str) -> None:
+    """The same for a window with a slice, whose greys and colours are too many for a palette."""
+    folder = os.environ.get("DICOM_NODE_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.jpg", quality=85)

@@ -14,7 +14,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed (
 
 from playwright.sync_api import Page, expect
 
-from builders.browser import Watched, keep_picture, log_in_by_keyboard, watched_browser
+from builders.browser import Watched, keep_photograph, keep_picture, log_in_by_keyboard, watched_browser
 from builders.deadline import until
 from builders.orthanc import AE_TITLE as ORTHANC_AE_TITLE
 from builders.orthanc import Orthanc, running_orthanc
@@ -184,14 +184,15 @@ def _see_an_alert(watched: Watched, page: Page, study: SmallStudy) -> None:
 def _shown(watched: Watched, page: Page, name: str, *, at: str = "") -> None:
     """Nothing is cut off, wide and narrow; both looks are kept as pictures."""
     path = page.url.removeprefix(watched.address)
-    keep_picture(page, f"first-hour-{name}-wide-light")
+    keep = keep_photograph if at == "#stage" else keep_picture
+    keep(page, f"first-hour-{name}-wide-light")
     narrow = watched.page("narrow-dark")
     narrow.context.add_cookies(page.context.cookies())
     narrow.goto("/peers" if path.startswith("/peers") else path)
     if at:
         narrow.locator(at).evaluate("element => element.scrollIntoView({block: 'start'})")
     assert narrow.evaluate("document.documentElement.scrollWidth") <= 390, name
-    keep_picture(narrow, f"first-hour-{name}-narrow-dark")
+    keep(narrow, f"first-hour-{name}-narrow-dark")
     narrow.context.close()
 
 
