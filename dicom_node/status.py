@@ -86,7 +86,7 @@ def node_status(settings: Settings, index: Index, *, clock: Clock) -> NodeStatus
     destinations = tuple(_destination(index, peer) for peer in settings.destinations)
     return NodeStatus(
         at=now,
-        alerts=(*_alerts(studies), *_commitment_alerts(destinations)),
+        alerts=(*_alerts(studies), *_commitment_alerts(destinations), *_standing(index)),
         studies=studies,
         processes=tuple(_process(heartbeat, now) for heartbeat in index.heartbeats()),
         destinations=destinations,
@@ -101,6 +101,11 @@ def _alerts(studies: dict[State, int]) -> tuple[str, ...]:
         return ()
     subject = "1 study names" if held == 1 else f"{held} studies name"
     return (f"{subject} two patients, nothing of it is run: dicom-node study list --state held",)
+
+
+def _standing(index: Index) -> Iterator[str]:
+    """What the worker found wrong when it last looked."""
+    return (f"{alert.words} (since {alert.since:%Y-%m-%d %H:%M} UTC)" for alert in index.alerts.standing())
 
 
 def _commitment_alerts(destinations: Iterable[DestinationStatus]) -> Iterator[str]:

@@ -1,6 +1,8 @@
 """The command `init`."""
 
-from typing import Annotated
+import inspect
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import typer
 
@@ -9,38 +11,65 @@ from dicom_node.cli.configuring import print_lines
 from dicom_node.cli.context import configuration_path
 
 
-def init(
-    context: typer.Context,
-    ae_title: Annotated[str, typer.Option(prompt="AE title of this node")] = "DICOMNODE",
-    data_dir: Annotated[str, typer.Option(prompt="Folder for images, index and results")] = "/var/lib/dicom-node",
-    listen: Annotated[str, typer.Option(prompt="Address and port to listen on")] = "0.0.0.0:11112",
-    pacs: Annotated[str, typer.Option(prompt="AE title of the PACS that gets the results")] = "PACS",
-    pacs_address: Annotated[str, typer.Option(prompt="Its address and port, HOST:PORT")] = "",
-) -> None:
-    """Write a configuration file that works: five questions, or the same as options.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitAnswers:
+    """The questions and their answers."""
+
+    context: typer.Context
+    ae_title: Annotated[str, typer.Option(prompt="AE title of this node")] = "DICOMNODE"
+    data_dir: Annotated[str, typer.Option(prompt="Folder for images, index and results")] = "/var/lib/dicom-node"
+    listen: Annotated[str, typer.Option(prompt="Address and port to listen on")] = "0.0.0.0:11112"
+    pacs: Annotated[str, typer.Option(prompt="AE title of the PACS that sends studies and gets the results")] = "PACS"
+    pacs_address: Annotated[str, typer.Option(prompt="Its address and port, HOST:PORT")] = ""
+    pages: Annotated[
+        bool, typer.Option("--pages/--no-pages", prompt="Serve pages, with a login, to browsers on this machine")
+    ] = True
+
+
+def init(**answers: Any) -> None:
+    """Write a configuration file that works: six questions, or the same as options.
 
     Every problem is reported, and nothing is written then; a file that is there is never overwritten.
     """
-    from dicom_node.configuring.blocks import block_from
     from dicom_node.configuring.file import replace_text
 
-    path = configuration_file(configuration_path(context)) or DEFAULT_PATH
+    given = InitAnswers(**answers)
+    path = configuration_file(configuration_path(given.context)) or DEFAULT_PATH
     if path.exists():
         problem = f"{path} is there already: `dicom-node ae add` and an editor change it"
         raise typer.BadParameter(problem, param_hint="--config")
-    host, port = _split(listen, "--listen")
-    pacs_host, pacs_port = _split(pacs_address, "--pacs-address")
-    peer = {"name": "pacs", "ae_title": pacs, "host": pacs_host, "port": pacs_port, "receives_results": True}
-    text = "# Every key is explained in docs/configuration.md; what is not written keeps its default.\n\n"
-    text += _table("node", {"ae_title": ae_title, "data_dir": data_dir}) + "\n"
-    text += _table("listen", {"host": host, "port": port}) + "\n" + block_from("peers", peer)
+    text = _text(given)
     settings_from_text(text, name=str(path))
     replace_text(path, text)
-    print_lines([f"{path} written; next: dicom-node check, then start the node", _to_type(ae_title, port)])
+    print_lines([f"{path} written; next: dicom-node check, then start the node", _to_type(given)])
+    if given.pages:
+        print_lines(["for the pages, once it runs: dicom-node account add NAME --role administrator"])
 
 
-def _to_type(ae_title: str, port: int) -> str:
-    return f"type into the PACS: AE title {ae_title}, port {port}, the address of this machine"
+# Typer reads the options from here: they are one record, because they are more than a function has room for.
+init.__signature__ = inspect.signature(InitAnswers)  # type: ignore[attr-defined]
+
+
+def _text(given: InitAnswers) -> str:
+    """The configuration."""
+    from dicom_node.configuring.blocks import block_from
+
+    host, port = _split(given.listen, "--listen")
+    pacs_host, pacs_port = _split(given.pacs_address, "--pacs-address")
+    peer = {"name": "pacs", "ae_title": given.pacs, "host": pacs_host, "port": pacs_port}
+    tables = [
+        "# Every key is explained in docs/configuration.md; what is not written keeps its default.\n",
+        _table("node", {"ae_title": given.ae_title, "data_dir": given.data_dir}),
+        _table("listen", {"host": host, "port": port}),
+        *([_table("web", {"enabled": True, "login": True})] if given.pages else []),
+        block_from("peers", peer | {"may_send": True, "receives_results": True}),
+    ]
+    return "\n".join(tables)
+
+
+def _to_type(given: InitAnswers) -> str:
+    _, port = _split(given.listen, "--listen")
+    return f"type into the PACS: AE title {given.ae_title}, port {port}, the address of this machine"
 
 
 def _split(address: str, option: str) -> tuple[str, int]:

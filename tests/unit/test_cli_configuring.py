@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from config import load_settings
 from dicom_node.cli.app import app
 from dicom_node.cli.failures import exit_code_of
 
@@ -92,6 +93,7 @@ def test_init_writes_a_configuration_that_works(tmp_path: Path) -> None:
         "127.0.0.1:4104",
         "--pacs",
         "ARCHIVE",
+        "--no-pages",
     ]
     assert "[node].data_dir" in str(
         run(path, "init", *options, "--data-dir", "x", "--pacs-address", "h:1", exit_code=2).exception
@@ -101,7 +103,10 @@ def test_init_writes_a_configuration_that_works(tmp_path: Path) -> None:
     assert json.loads(run(path, "ae", "list", "--json").stdout)["own_ae_title"] == "OURS"
     run(path, "init", *options, "--pacs-address", "10.0.0.5:104", exit_code=2)
     asked = tmp_path / "asked.toml"
-    answers = f"NODE\n{tmp_path}/d\n\nPACS\npacs.example.org:104\n"
+    answers = f"NODE\n{tmp_path}/d\n\nPACS\npacs.example.org:104\n\n"
     done = CliRunner().invoke(app, ["--config", str(asked), "init"], input=answers)
     assert done.exit_code == 0, done.output
-    assert 'host = "pacs.example.org"' in asked.read_text()
+    made = load_settings(asked)
+    assert [peer.host for peer in made.senders] == [peer.host for peer in made.destinations] == ["pacs.example.org"]
+    assert made.web.enabled and made.web.login and "account add" in done.stdout
+    assert not load_settings(path).web.enabled

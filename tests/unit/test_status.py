@@ -87,3 +87,16 @@ def test_a_held_study_is_an_alert_until_somebody_decides(tmp_path: Path) -> None
 
     assert held == ("1 study names two patients, nothing of it is run: dicom-node study list --state held",)
     assert node_status(_settings(tmp_path), index, clock=clock).alerts == ()
+
+
+def test_an_alert_that_stands_is_told_until_it_is_over(tmp_path: Path) -> None:
+    """With the time since when; mail and webhook tell the same."""
+    clock = FakeClock()
+    index = build_index(tmp_path, clock)
+    index.alerts.settle({"destination down: pacs": "pacs cannot be reached"}, channels=())
+
+    (alert,) = node_status(_settings(tmp_path), index, clock=clock).alerts
+    index.alerts.settle({}, channels=())
+
+    assert alert == f"pacs cannot be reached (since {clock.now():%Y-%m-%d %H:%M} UTC)"
+    assert node_status(_settings(tmp_path), index, clock=clock).alerts == ()
