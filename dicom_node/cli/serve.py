@@ -25,6 +25,7 @@ def run(context: typer.Context) -> None:
 def listen(context: typer.Context) -> None:
     """Receive studies; never loads the pipeline."""
     from dicom_node.listen import run_listener
+    from dicom_node.listen.garbage import leave_out_what_stays
     from dicom_node.log import setup_logging
     from dicom_node.service import StopSignal, notify_ready
     from storage.failpoints import arm_from_environment
@@ -33,7 +34,12 @@ def listen(context: typer.Context) -> None:
     setup_logging(settings.log)
     arm_from_environment()
     with StopSignal() as stop:
-        run_listener(settings, stop=stop, on_ready=lambda port: notify_ready(f"listening on port {port}"))
+
+        def say_ready(port: int) -> None:
+            leave_out_what_stays()
+            notify_ready(f"listening on port {port}")
+
+        run_listener(settings, stop=stop, on_ready=say_ready)
 
 
 def work(context: typer.Context) -> None:
