@@ -25,6 +25,7 @@ def run(context: typer.Context) -> None:
 def listen(context: typer.Context) -> None:
     """Receive studies; never loads the pipeline."""
     from dicom_node.listen import run_listener
+    from dicom_node.listen.garbage import leave_out_what_stays
     from dicom_node.log import setup_logging
     from dicom_node.service import StopSignal, notify_ready
     from dicom_node.settings_file import SettingsFile
@@ -34,9 +35,12 @@ def listen(context: typer.Context) -> None:
     setup_logging(file.settings.log)
     arm_from_environment()
     with StopSignal() as stop:
-        run_listener(
-            file.settings, stop=stop, on_ready=lambda port: notify_ready(f"listening on port {port}"), file=file
-        )
+
+        def say_ready(port: int) -> None:
+            leave_out_what_stays()
+            notify_ready(f"listening on port {port}")
+
+        run_listener(file.settings, stop=stop, on_ready=say_ready, file=file)
 
 
 def work(context: typer.Context) -> None:

@@ -19,6 +19,7 @@ from dicom_node.errors import NodeError
 from dicom_node.listen.admission import Caller, Rejection
 from dicom_node.listen.contexts import build_report_contexts, contexts_of
 from dicom_node.listen.dimse import ReceivingDimse
+from dicom_node.listen.garbage import TimedCollection
 from dicom_node.listen.guard import GuardedAssociation
 from dicom_node.listen.opening import Handshake, Opening, open_connection
 from dicom_node.listen.processes import ReceivingProcesses
@@ -101,6 +102,7 @@ class ListenServer(ThreadedAssociationServer):
         self.tls = tls
         self.others: ReceivingProcesses | None = None
         """Further processes, which take connections off this one."""
+        self._collection = TimedCollection()
         self.request_queue_size = services.listen.backlog
         super().__init__(ae, address, ae.ae_title, contexts, request_handler=ConnectionHandler)
         # AssociationServer.shutdown takes it out again.
@@ -118,6 +120,10 @@ class ListenServer(ThreadedAssociationServer):
         except OSError:
             self.services.stopping.wait(_ACCEPT_PAUSE_S)
             raise
+
+    def service_actions(self) -> None:
+        """Called after each connection, and while none comes; pynetdicom's would collect garbage by their number."""
+        self._collection.collect_when_due()
 
     def process_request(self, request: Connection, client_address: Any) -> None:
         """Give the connection to the process that serves the fewest; here it gets a thread of its own."""

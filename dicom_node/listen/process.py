@@ -29,6 +29,7 @@ from dicom_node.listen.association import Connection, ListenServer
 from dicom_node.listen.channel import Channel, ChannelClosedError, Message, Said
 from dicom_node.listen.contexts import contexts_of
 from dicom_node.listen.finishing import finish_objects
+from dicom_node.listen.garbage import leave_out_what_stays
 from dicom_node.listen.limits import Shortage
 from dicom_node.listen.ports import application_entity
 from dicom_node.listen.processes import count_of
@@ -234,7 +235,9 @@ def main() -> None:
         trail = audit_trail(settings, clock=clock)
         services = Services(settings, store, index, trail=trail, clock=clock, places=places)
         with OpenQuestions(settings, index.commitments, services.commitment, clock=clock).running():
-            _Process(shared, services, places, channel=channel).run()
+            process = _Process(shared, services, places, channel=channel)
+            leave_out_what_stays()
+            process.run()
 
 
 def _shared(settings: Settings) -> Settings:

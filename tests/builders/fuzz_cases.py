@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from builders import fuzz_association, fuzz_parsers
+from builders import fuzz_association, fuzz_parsers, fuzz_requests
 from builders.byte_mutations import mutated
 
 _MOST_FINDINGS = 20
@@ -27,6 +27,9 @@ class Target:
 
 TARGETS: dict[str, Target] = {
     "association": Target(take=fuzz_association.take_pdus, corpus=fuzz_association.conversations, weight=5),
+    "association_request": Target(
+        take=fuzz_requests.take_association_request, corpus=fuzz_requests.association_requests, weight=10
+    ),
     "store_command": Target(take=fuzz_parsers.take_store_command, corpus=fuzz_parsers.store_commands, weight=30),
     "header": Target(take=fuzz_parsers.take_header, corpus=fuzz_parsers.heads, weight=30),
     "commitment": Target(take=fuzz_parsers.take_commitment, corpus=fuzz_parsers.commitments, weight=15),
