@@ -10,6 +10,7 @@ from config.alerts import AlertsSettings
 from config.audit import AuditSettings
 from config.chest_words import CHEST_WORDS
 from config.names import ae_title_problem, folder_problem, host_problem, path_problem, pattern_problem
+from config.rules import ResultKind, RuleSettings
 from config.series import SeriesRuleSettings
 from config.table import Table
 from config.tls import CertificateName, FileOrNone, Fingerprints, ListenTlsSettings
@@ -212,7 +213,6 @@ class LogSettings(Table):
     format: Literal["text", "json"] = "text"
 
 
-ResultKind = Literal["sr", "seg", "pdf", "capture", "presentation_state", "key_objects"]
 SrClassName = Literal["comprehensive", "comprehensive_3d", "enhanced", "basic_text"]
 
 
@@ -287,6 +287,8 @@ class Settings(Table):
     alerts: AlertsSettings = AlertsSettings()
     web: WebSettings = WebSettings()
     peers: Annotated[tuple[Peer, ...], Field(strict=False)] = ()
+    rule: Annotated[tuple[RuleSettings, ...], Field(strict=False)] = ()
+    """The first that fits a study decides about it; where none fits, it runs and goes where the peers say."""
 
     @field_validator("peers")
     @classmethod
