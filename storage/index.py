@@ -67,10 +67,7 @@ class Index:
     def record_received(self, batch: Sequence[ReceivedInstance]) -> tuple[Recorded, ...]:
         """Put instances into the index, on disk when this returns; their studies move or reopen.
 
-        The same instance may come any number of times, also twice in one batch.
-
-        Returns:
-            One answer for each instance, in the order of the batch.
+        The same instance may come any number of times, also twice in one batch. Returns one answer for each instance.
         """
         if not batch:
             return ()
@@ -223,7 +220,8 @@ class Index:
     ) -> bool:
         """Store the result of an attempt and plan its deliveries.
 
-        Each destination gets what it wants; what was not delivered of older results is superseded. When instances came while the attempt ran, the study reopens and this result is not sent.
+        What was not delivered of older results is superseded. When instances came while the attempt ran, the study
+        reopens and this result is not sent.
 
         Args:
             claim: Of the attempt.

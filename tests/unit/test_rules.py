@@ -6,10 +6,12 @@ from datetime import UTC, timedelta
 from pathlib import Path
 
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from builders.rules import MONDAY_NOON, fits, rule, ruled_series, ruled_study, settings_with
 from config.rules import RuleSettings
-from dicom_node.rules import ImageFacts, is_like, trials
+from dicom_node.rules import ImageFacts, image_reader, is_like, trials
 from dicom_node.rules_decision import decision_by, destinations_by, text_of
 
 PEERS = [
@@ -173,3 +175,18 @@ def test_a_rule_for_everything_says_so() -> None:
     """Rules behind it would never be reached."""
     assert RuleSettings(name="all").fits_everything
     assert not rule(match={"modality": "CT"}).fits_everything
+
+
+def test_the_stored_image_says_kernel_and_slice_thickness(tmp_path: Path) -> None:
+    """By its file; one that is gone or damaged says nothing, and stops nobody."""
+    image = Dataset()
+    image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, "1.2.3.1.1"
+    image.StudyInstanceUID, image.SeriesInstanceUID, image.Modality = "1.2.3", "1.2.3.1", "CT"
+    image.ConvolutionKernel, image.SliceThickness = ["Br64d", "3"], "1.5"
+    image.file_meta = FileMetaDataset()
+    image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    image.save_as(tmp_path / "1.dcm", enforce_file_format=True)
+    (tmp_path / "2.dcm").write_bytes((tmp_path / "1.dcm").read_bytes()[:200])
+    read = image_reader(tmp_path)
+    assert read(Path("1.dcm")) == ImageFacts(kernel="Br64d", slice_thickness_mm=1.5)
+    assert read(Path("2.dcm")) == read(Path("gone.dcm")) == ImageFacts()
