@@ -1,6 +1,7 @@
 """Which rule of a site fits a received study."""
 
 import time
+import tomllib
 from dataclasses import replace
 from datetime import UTC, timedelta
 from pathlib import Path
@@ -10,10 +11,12 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from builders.rules import MONDAY_NOON, fits, rule, ruled_series, ruled_study, settings_with
+from config.load import settings_from_document
 from config.rules import RuleSettings
 from dicom_node.rules import ImageFacts, image_reader, is_like, trials
 from dicom_node.rules_decision import decision_by, destinations_by, text_of
 
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
 PEERS = [
     {"name": name, "ae_title": name.upper(), "host": "localhost", "port": 104, "receives_results": True}
     for name in ("pacs", "teaching")
@@ -160,6 +163,21 @@ def test_the_text_of_a_rule_changes_with_what_it_says() -> None:
     """It tells which version of a rule decided; a default that is written out changes nothing."""
     assert text_of(rule(priority="low")) != text_of(rule(priority="urgent"))
     assert text_of(rule(run=True)) == text_of(rule())
+
+
+def test_the_examples_of_the_document_are_rules(tmp_path: Path) -> None:
+    """They load as they stand there, with the peers that they name."""
+    text = DOCUMENT.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
+    document = tomllib.loads(text)
+    rules = settings_from_document({"peers": PEERS, **document}).rule
+    assert [one.name for one in rules] == ["phantoms", "emergency at night", "thin chest", "everything else"]
+    night = ruled_series(calling_ae_titles=("CT_ER1",))
+    at = MONDAY_NOON.replace(hour=23)
+    found = [
+        trial.fits
+        for trial in trials(rules, ruled_study(night, last_instance_at=at), read=lambda _: ImageFacts(), zone=UTC)
+    ]
+    assert found == [False, True, False, True]
 
 
 def test_hours_and_days_are_those_of_the_zone() -> None:
