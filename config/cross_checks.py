@@ -8,7 +8,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from config.errors import Problem
+from config.rules import RuleSettings
 
 _SHOWN_CHARACTERS = 80
 # The password in the authority of a URL (RFC 3986 3.2.1).
@@ -22,6 +25,7 @@ def problems_between(document: Mapping[str, Any]) -> list[Problem]:
         *_shared(peers, "peers", "name"),
         *_shared(peers, "peers", "ae_title"),
         *_unknown_count_peers(document, peers),
+        *_rule_problems(_blocks(document.get("rule")), peers),
     ]
 
 
@@ -57,3 +61,28 @@ def _unknown_count_peers(document: Mapping[str, Any], peers: Sequence[Mapping[st
         asked = table.get("count_peer") if isinstance(table, dict) else None
         if isinstance(asked, str) and asked and asked not in names:
             yield Problem(key=f"{place}.count_peer", problem="is not the name of a [[peers]] block", value=shown(asked))
+
+
+def _rule_problems(rules: Sequence[Mapping[str, Any]], peers: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    """Rules that share a name, send to nobody, or are never reached."""
+    yield from _shared(rules, "rule", "name")
+    receivers = {peer.get("name") for peer in peers if peer.get("receives_results") is True}
+    catch_all = 0
+    for number, rule in enumerate(rules, start=1):
+        results = rule.get("results")
+        for name in results if isinstance(results, dict) else ():
+            if name not in receivers:
+                problem = "names no [[peers]] block with receives_results = true"
+                yield Problem(key=f"[rule #{number}].results", problem=problem, value=shown(name))
+        if catch_all:
+            problem = f"is never reached: rule #{catch_all} fits every study; put that one last"
+            yield Problem(key=f"[rule #{number}]", problem=problem)
+        elif _fits_everything(rule):
+            catch_all = number
+
+
+def _fits_everything(rule: Mapping[str, Any]) -> bool:
+    try:
+        return RuleSettings.model_validate(dict(rule)).fits_everything
+    except ValidationError:
+        return False

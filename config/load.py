@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 
 from config.cross_checks import problems_between, shown
 from config.errors import ConfigError, Problem
+from config.rules import MatchSettings, RuleSettings
 from config.series import SeriesRuleSettings
 from config.settings import Peer, Settings
 from config.tls import ListenTlsSettings
@@ -32,9 +33,10 @@ _GRAMMAR = {
     "lesion_detector": "must be letters, digits, dot, hyphen, underscore",
     "tls_server_name": "must have no control characters",
     "caller_name": "must have no control characters",
+    "reason": "must have no control characters",
 }
 
-_BLOCKS = frozenset({"peers", "series"})
+_BLOCKS = frozenset({"peers", "series", "rule"})
 
 # Error types of pydantic (docs.pydantic.dev, "Validation Errors") in the words of this file.
 _WORDS = {
@@ -177,6 +179,8 @@ def _known_names(location: tuple[int | str, ...]) -> list[str]:
         return list(Settings.model_fields)
     if "series" in location:
         return list(SeriesRuleSettings.model_fields)
+    if location[0] == "rule":
+        return list((MatchSettings if "match" in location else RuleSettings).model_fields)
     annotation = (
         ListenTlsSettings if location == ("listen", "tls") else Settings.model_fields[str(location[0])].annotation
     )

@@ -11,6 +11,7 @@ from config.audit import AuditSettings
 from config.chest_words import CHEST_WORDS
 from config.names import ae_title_problem, folder_problem, host_problem, path_problem, pattern_problem
 from config.retention import RetentionSettings
+from config.rules import ResultKind, RuleSettings
 from config.series import SeriesRuleSettings
 from config.table import Table
 from config.tls import CertificateName, FileOrNone, Fingerprints, ListenTlsSettings
@@ -213,7 +214,6 @@ class LogSettings(Table):
     format: Literal["text", "json"] = "text"
 
 
-ResultKind = Literal["sr", "seg", "pdf", "capture", "presentation_state", "key_objects"]
 SrClassName = Literal["comprehensive", "comprehensive_3d", "enhanced", "basic_text"]
 
 
@@ -289,6 +289,8 @@ class Settings(Table):
     alerts: AlertsSettings = AlertsSettings()
     web: WebSettings = WebSettings()
     peers: Annotated[tuple[Peer, ...], Field(strict=False)] = ()
+    rule: Annotated[tuple[RuleSettings, ...], Field(strict=False)] = ()
+    """The first that fits a study decides about it; where none fits, it runs and goes where the peers say."""
 
     @field_validator("peers")
     @classmethod

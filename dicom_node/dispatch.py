@@ -27,6 +27,7 @@ from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.priors import select_priors
 from dicom_node.result_plan import result_plan
 from dicom_node.retrieve.waiting import not_fetched, unfinished
+from dicom_node.rules_decision import decision_for, destinations_of_study
 from dicom_node.series_choice import rules_for_study
 from dicom_node.unread import without_ct_images
 from storage.disk import disk_errors
@@ -91,9 +92,12 @@ class Dispatcher:
         return True
 
     def _run(self, claim: Claim, folder: Path, stop: Event) -> JobOutcome | None:
-        """Run the attempt under its lease; a study of two patients is not run, nor one without images to read."""
+        """Run the attempt under its lease; not run: a study of two patients, one that a rule excludes, one without images."""
         if self._index.study_has_identity_conflict(claim.study_instance_uid):
             return JobOutcome(kind=OutcomeKind.REFUSED, reason=_TWO_PATIENTS)
+        decision = decision_for(self._settings, self._index, claim.study_instance_uid)
+        if not decision.runs:
+            return JobOutcome(kind=OutcomeKind.REFUSED, reason=decision.why)
         without_images = without_ct_images(self._index.stored_instances(claim.study_instance_uid))
         if without_images:
             return JobOutcome(kind=OutcomeKind.REFUSED, reason=without_images)
@@ -126,7 +130,8 @@ class Dispatcher:
         files = self._results.keep(
             folder / "out", outcome.files, study_instance_uid=claim.study_instance_uid, revision=claim.revision
         )
-        destinations = [destination_of(peer) for peer in self._settings.destinations]
+        peers = destinations_of_study(self._settings, self._index, claim.study_instance_uid)
+        destinations = [destination_of(peer) for peer in peers]
         kept = self._index.finish_succeeded(claim, files, destinations=destinations, why=outcome.reason)
         reach("result.registered")
         return kept
@@ -167,7 +172,7 @@ class Dispatcher:
             lung_segmenter=settings.pipeline.lung_segmenter,
             lesion_detector=settings.pipeline.lesion_detector,
             alignment=settings.pipeline.alignment,
-            results=result_plan(settings),
+            results=result_plan(settings, destinations_of_study(settings, self._index, uid)),
             device_serial_number=settings.results.device_serial_number,
             institution=settings.results.institution,
             predecessor_folder=self._predecessor_folder(uid),

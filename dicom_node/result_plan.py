@@ -1,12 +1,19 @@
 """What the destinations want, as a plan of the result objects to make."""
 
+from collections.abc import Sequence
+
 from config.settings import Peer, Settings
 from dicom_node.results.plan import ResultPlan, SrClass, SrLayout
 
 
-def result_plan(settings: Settings) -> ResultPlan:
-    """Everything that some destination may be sent; without destinations, what the defaults of one would be."""
-    destinations = settings.destinations or (_ANYBODY,)
+def result_plan(settings: Settings, receivers: Sequence[Peer] | None = None) -> ResultPlan:
+    """Everything that some destination may be sent; without destinations, what the defaults of one would be.
+
+    Args:
+        settings: Of the node.
+        receivers: Who is sent it; None is every peer that receives results.
+    """
+    destinations = (settings.destinations if receivers is None else receivers) or (_ANYBODY,)
     wanted = {kind for peer in destinations for kind in peer.results}
     classes = [SrClass(name) for peer in destinations for name in peer.sr_classes]
     return ResultPlan(

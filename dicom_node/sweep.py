@@ -8,6 +8,7 @@ from dicom_node.completeness import CompletenessCheck
 from dicom_node.counts import PeerCounts
 from dicom_node.priors import candidates_in_words
 from dicom_node.retrieve.waiting import FetchWatch, searches_in_words
+from dicom_node.rules_decision import decision_for
 from storage.errors import IllegalTransitionError
 from storage.failpoints import reach
 from storage.index import Index
@@ -21,6 +22,7 @@ class CompletenessSweep:
 
     def __init__(self, settings: Settings, index: Index, *, counts: PeerCounts, clock: Clock) -> None:
         """Watch the studies of the index; `counts` knows what peers have."""
+        self._settings = settings
         self._check = CompletenessCheck(settings, index, counts=counts, clock=clock)
         self._index = index
         self._clock = clock
@@ -46,10 +48,20 @@ class CompletenessSweep:
         waiting = {activity.study_instance_uid for activity in self._index.studies_in(State.WAITING_FOR_PRIORS)}
         self._waiting_since_s = {uid: at for uid, at in self._waiting_since_s.items() if uid in waiting}
         for study_instance_uid in sorted(waiting):
+            if self._is_ruled_out(study_instance_uid):
+                continue
             why = self._settled(study_instance_uid)
             if why:
                 self._apply(study_instance_uid, Event.PRIORS_SETTLED, why=why)
                 reach("trigger.after_job_commit")
+
+    def _is_ruled_out(self, study_instance_uid: str) -> bool:
+        """Whether the rules of the site, asked once, say that the study is not run; it is skipped then."""
+        try:
+            return not decision_for(self._settings, self._index, study_instance_uid).runs
+        except IllegalTransitionError:
+            logger.info("a study moved on by itself before the rules were asked")
+            return True
 
     def _apply(self, study_instance_uid: str, event: Event, *, why: str) -> None:
         """Move a study on, unless it went elsewhere since it was looked at."""

@@ -9,6 +9,7 @@ from storage.life import Standing, move, standing_by_id
 from storage.lifecycle import Event, State
 from storage.models import Attempt, Outcome, Study
 from storage.records import Claim
+from storage.rule_rows import urgency_of_study
 
 EVENT_OF_OUTCOME = {
     Outcome.SUCCEEDED: Event.ATTEMPT_SUCCEEDED,
@@ -25,13 +26,13 @@ LATE = "instances arrived while the attempt ran"
 
 
 def claim_next(connection: Connection, *, owner: str, lease_s: float, at: datetime) -> Claim | None:
-    """The study that is ready for longest, now held by the owner; None when none is ready."""
+    """The most urgent study, of these the one that is ready for longest, now held by the owner; None when none is ready."""
     row = connection.execute(
         select(Study.id, Study.study_instance_uid)
         .where(Study.state == State.READY)
-        .order_by(Study.state_since, Study.id)
+        .order_by(urgency_of_study().desc(), Study.state_since, Study.id)
         .limit(1)
-        .with_for_update()
+        .with_for_update(of=Study)
     ).one_or_none()
     if row is None:
         return None

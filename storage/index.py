@@ -32,6 +32,7 @@ from storage.records import (
     StudyView,
 )
 from storage.refused_callers import RefusedCallers
+from storage.rule_ledger import RuleLedger
 
 MAXIMUM_ATTEMPTS = 3
 """Attempts that a crashing worker may take of one study, where the caller sets no other limit."""
@@ -55,6 +56,7 @@ class Index:
         self.fetches = FetchLedger(engine, now=now)
         """What is known about earlier studies at a PACS."""
         self.commitments = CommitmentLedger(engine, now=now)
+        self.rules = RuleLedger(engine, now=now)
         self.outages = OutageLedger(engine, now=now)
         self.alerts = AlertLedger(engine, now=now)
         self.refused_callers = RefusedCallers(engine)
@@ -66,10 +68,7 @@ class Index:
     def record_received(self, batch: Sequence[ReceivedInstance]) -> tuple[Recorded, ...]:
         """Put instances into the index, on disk when this returns; their studies move or reopen.
 
-        The same instance may come any number of times, also twice in one batch.
-
-        Returns:
-            One answer for each instance, in the order of the batch.
+        The same instance may come any number of times, also twice in one batch. Returns one answer for each instance.
         """
         if not batch:
             return ()
@@ -187,7 +186,7 @@ class Index:
             return views.stored_instances(connection, study_instance_uid)
 
     def claim_next(self, *, owner: str, lease_s: float) -> Claim | None:
-        """Take the study that is ready for longest; None when none is ready."""
+        """Take the most urgent study that is ready, of these the one for longest; None when none is ready."""
         with writing(self._engine) as connection:
             return attempts.claim_next(connection, owner=owner, lease_s=lease_s, at=self._now())
 
@@ -222,8 +221,8 @@ class Index:
     ) -> bool:
         """Store the result of an attempt and plan its deliveries.
 
-        Each destination gets deliveries of what it wants; what was not delivered of older results is superseded.
-        When instances came while the attempt ran, the study reopens and this result is not sent.
+        What was not delivered of older results is superseded. When instances came while the attempt ran, the study
+        reopens and this result is not sent.
 
         Args:
             claim: Of the attempt.
@@ -253,8 +252,7 @@ class Index:
     def finish_failed(self, claim: Claim, reason: str, *, retryable: bool, maximum_attempts: int) -> bool:
         """End a failed attempt; the study is tried again if that may help and attempts are left.
 
-        Returns:
-            False when the claim was taken away.
+        Returns False when the claim was taken away.
         """
         is_last = not retryable or claim.attempt_number >= maximum_attempts
         outcome = Outcome.FAILED if is_last else Outcome.FAILED_FOR_NOW

@@ -10,6 +10,7 @@ from storage.errors import UnknownStudyError
 from storage.failpoints import reach
 from storage.lifecycle import INITIAL, Event, State, next_state
 from storage.models import Attempt, Delivery, History, Origin, Outcome, Progress, Study
+from storage.rule_rows import void_decision
 
 RUNS_ANEW = frozenset({Event.INSTANCE_ARRIVED, Event.RETRIED, Event.RELEASED})
 """Events after which the whole study runs again: what was made before is superseded."""
@@ -98,6 +99,8 @@ def _leave_behind(connection: Connection, study: Standing, event: Event, *, why:
         supersede_deliveries(connection, study.study_id, at=at)
     if event in STOPS_WORK:
         _close_open_attempt(connection, study.study_id, why=why, at=at)
+    if event in RUNS_ANEW:
+        void_decision(connection, study.study_id)
     if event in RUNS_ANEW and _was_tried(connection, study):
         return replace(study, revision=study.revision + 1)
     return study

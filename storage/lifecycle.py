@@ -54,6 +54,8 @@ class Event(_Sentenced):
     COMPLETED = "completed", "The rule of completeness holds."
     COMPLETED_BY_OPERATOR = "completed_by_operator", "An operator said that there is nothing to wait for."
     FETCH_ENDED = "fetch_ended", "No more of an earlier study comes from the PACS; it is compared with, not analysed."
+    RULED = "ruled", "The rules of the site decided how soon the study is analysed, and which results go where."
+    RULED_OUT = "ruled_out", "A rule of the site says that the study is not to be analysed; it is kept."
     PRIORS_SETTLED = "priors_settled", "The earlier studies are here, or there is no more waiting for them."
     CLAIMED = "claimed", "A worker took the study and holds a lease."
     ATTEMPT_SUCCEEDED = "attempt_succeeded", "The pipeline ended and its result is stored."
@@ -94,6 +96,8 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.WAITING_FOR_PRIORS, Event.INSTANCE_ARRIVED): State.RECEIVING,
     (State.WAITING_FOR_PRIORS, Event.CONFLICT_FOUND): State.WAITING_FOR_PRIORS,
     (State.WAITING_FOR_PRIORS, Event.PATIENT_CONTRADICTED): State.HELD,
+    (State.WAITING_FOR_PRIORS, Event.RULED): State.WAITING_FOR_PRIORS,
+    (State.WAITING_FOR_PRIORS, Event.RULED_OUT): State.SKIPPED,
     (State.WAITING_FOR_PRIORS, Event.PRIORS_SETTLED): State.READY,
     (State.WAITING_FOR_PRIORS, Event.COMPLETED_BY_OPERATOR): State.READY,
     (State.WAITING_FOR_PRIORS, Event.DISCARDED): State.SKIPPED,
@@ -105,6 +109,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PROCESSING, Event.INSTANCE_ARRIVED): State.PROCESSING,
     (State.PROCESSING, Event.CONFLICT_FOUND): State.PROCESSING,
     (State.PROCESSING, Event.PATIENT_CONTRADICTED): State.HELD,
+    (State.PROCESSING, Event.RULED): State.PROCESSING,
     (State.PROCESSING, Event.ATTEMPT_SUCCEEDED): State.PROCESSED,
     (State.PROCESSING, Event.ATTEMPT_REFUSED): State.SKIPPED,
     (State.PROCESSING, Event.ATTEMPT_FAILED_FOR_NOW): State.READY,

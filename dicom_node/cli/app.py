@@ -23,6 +23,7 @@ from dicom_node.cli import (
     patient,
     phantom,
     retention,
+    rules,
     serve,
     status,
     storage,
@@ -65,6 +66,7 @@ for command in (ae_edit.add, ae_edit.change, ae_edit.remove, ae_edit.echo, ae_re
     ae.app.command()(command)
 app.add_typer(ae.app, name="ae")
 app.add_typer(config.app, name="config")
+app.add_typer(rules.app, name="rules")
 app.add_typer(account.app, name="account")
 app.add_typer(storage.app, name="storage")
 app.add_typer(retention.app, name="retention")

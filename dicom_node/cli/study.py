@@ -112,9 +112,11 @@ def resend(context: typer.Context, uid: _Uid) -> None:
     To every peer that received it, and to every one that receives results now.
     """
     from dicom_node.destinations import destination_of
+    from dicom_node.rules_decision import destinations_of_study
 
     settings, index = settings_of(context), _index(context)
-    state = index.resend(uid, destinations=[destination_of(peer) for peer in settings.destinations])
+    peers = destinations_of_study(settings, index, uid)
+    state = index.resend(uid, destinations=[destination_of(peer) for peer in peers])
     note_study(context, index.study(uid), uid, Action.UPDATE)
     _say(uid, state)
 

@@ -61,6 +61,27 @@ def text_with(text: str, array: str, block: str) -> str:
     return newline.join(parts) + (newline + after if after else "")
 
 
+def text_of_blocks(text: str, array: str) -> str:
+    """The blocks of an array alone, with their comments; lines end in a line feed."""
+    lines = text.splitlines(keepends=True)
+    found = ["".join(lines[block.start : block.end]).strip("\r\n") for block in blocks_in(text, array)]
+    return "\n\n".join(part.replace("\r\n", "\n") for part in found) + ("\n" if found else "")
+
+
+def text_with_blocks(text: str, array: str, blocks: str) -> str:
+    """The text with other blocks in the place of those of an array, at the end where there are none."""
+    known = blocks_in(text, array)
+    before = "".join(text.splitlines(keepends=True)[: known[0].start]) if known else text
+    rest = text
+    for block in reversed(known):
+        rest = text_without(rest, block)
+    after = rest[len(before) :] if known else ""
+    newline = "\r\n" if "\r\n" in text else "\n"
+    new = blocks.replace("\r\n", "\n").strip("\n").replace("\n", newline)
+    parts = [part for part in (before.strip("\r\n"), new, after.strip("\r\n")) if part]
+    return (newline * 2).join(parts) + newline
+
+
 def block_from(array: str, values: Mapping[str, Any], *, comment: str = "") -> str:
     """A block with these values, in their order."""
     table = tomlkit.table()

@@ -13,7 +13,14 @@ from config.load import document_from_text, read_text, settings_from_text
 from config.secrets import without_secrets
 from config.settings import Settings
 from dicom_node.clock import Clock
-from dicom_node.configuring.blocks import block_from, blocks_in, text_with, text_with_values, text_without
+from dicom_node.configuring.blocks import (
+    block_from,
+    blocks_in,
+    text_with,
+    text_with_blocks,
+    text_with_values,
+    text_without,
+)
 from dicom_node.configuring.errors import (
     CannotEditError,
     ChangedMeanwhileError,
@@ -141,6 +148,26 @@ class Configuration:
             return self._checked(_without_block(text, "peers", number), expected)
 
         return self._edit(change, by=by, what=f"peer {name} removed", expected_sha256=expected_sha256)
+
+    def replace_blocks(self, array: str, blocks: str, *, by: str, expected_sha256: str | None = None) -> Edit:
+        """Put other blocks, with their comments, in the place of those of an array.
+
+        Args:
+            array: Name of the array of tables.
+            blocks: TOML of its blocks alone.
+            by: Operator.
+            expected_sha256: As for `add_peer`.
+
+        Raises:
+            ConfigError: As for `add_peer`, and the others too.
+        """
+
+        def change(text: str) -> str:
+            expected = document_from_text(text, name=str(self.path))
+            expected[array] = document_from_text(blocks, name=f"[[{array}]]").get(array, [])
+            return self._checked(text_with_blocks(text, array, blocks), expected)
+
+        return self._edit(change, by=by, what=f"[[{array}]] replaced", expected_sha256=expected_sha256)
 
     def history(self) -> tuple[ConfigVersion, ...]:
         """Every version that is kept, the newest first; a change by hand joins it with the next edit."""

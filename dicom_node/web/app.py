@@ -17,7 +17,7 @@ from config.settings import Settings
 from dicom_node.clock import Clock
 from dicom_node.settings_file import SettingsFile
 from dicom_node.watching.endpoints import router_of
-from dicom_node.web import login_pages, node_pages, peer_edits, peer_pages, study_pages
+from dicom_node.web import login_pages, node_pages, peer_edits, peer_pages, rule_pages, study_pages
 from dicom_node.web.audit_hook import Recorder, log_event
 from dicom_node.web.door import ForgedRequestError, NotAllowedError, NotLoggedInError, visitor_of
 from dicom_node.web.headers import Guard
@@ -56,7 +56,7 @@ def build_app(site: Site) -> FastAPI:
     app = FastAPI(title="dicom-node", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.site = site
     app.add_middleware(Guard, hosts=_hosts(site.started_with), is_secure=site.is_secure)
-    for pages in (login_pages, node_pages, study_pages, peer_pages, peer_edits):
+    for pages in (login_pages, node_pages, study_pages, peer_pages, peer_edits, rule_pages):
         app.include_router(pages.router)
     app.include_router(router_of(site.started_with, site.engine, clock=site.clock))
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")

@@ -25,6 +25,8 @@ class Deed(StrEnum):
     PEERS_SEEN = "peers seen"
     PEER_TRIED = "peer tried out"
     PEER_CHANGED = "peers changed"
+    RULES_SEEN = "rules seen"
+    RULES_CHANGED = "rules changed"
     SETTINGS_SEEN = "settings seen"
     HEALTH_SEEN = "health seen"
     REFUSED = "refused: not allowed to this visitor"

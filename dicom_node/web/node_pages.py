@@ -20,6 +20,8 @@ from dicom_node.web.site import Site, site_of
 
 router = APIRouter()
 
+_BLOCKS = frozenset({"peers", "rule"})
+"""Shown on pages of their own."""
 _PARTS = {"listen": "Listener", "work": "Worker", "web": "Pages"}
 
 
@@ -75,7 +77,7 @@ def show_settings(request: Request, visitor: Looking) -> HTMLResponse:
     """Every setting, its default, and whether the file says it."""
     site = site_of(request)
     record(request, visitor, Deed.SETTINGS_SEEN)
-    tables = {name: tuple(_rows(site.settings, name)) for name in Settings.model_fields if name != "peers"}
+    tables = {name: tuple(_rows(site.settings, name)) for name in Settings.model_fields if name not in _BLOCKS}
     return render(
         request, visitor, "settings.html", tables=tables, file_path=site.file.path, problems=site.file.problems
     )

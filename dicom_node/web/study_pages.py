@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from dicom_node.audit.deliveries import study_from
 from dicom_node.destinations import destination_of
 from dicom_node.retrieve.waiting import fetches_in_lines
+from dicom_node.rules_decision import destinations_of_study
 from dicom_node.web.audit_hook import Deed
 from dicom_node.web.door import Changing, Looking, Visitor, record, record_search
 from dicom_node.web.findings import file_of_kind, findings_of
@@ -163,6 +164,7 @@ def _why(visitor: Visitor, reason: str) -> str:
 
 def _do(site: Site, uid: str, deed: str, *, why: str) -> None:
     if deed == "resend":
-        site.index.resend(uid, destinations=[destination_of(peer) for peer in site.settings.destinations])
+        peers = destinations_of_study(site.settings, site.index, uid)
+        site.index.resend(uid, destinations=[destination_of(peer) for peer in peers])
     else:
         site.index.apply(uid, _DEEDS[deed], why=why)

@@ -53,6 +53,8 @@ class NodeProcess:
     """Whether slices and released associations count as evidence of completeness."""
     count_peer: str = ""
     """Destination that is asked how many images it has."""
+    more_configuration: str = ""
+    """Blocks behind the peers, as TOML."""
     port: int = field(default_factory=free_port)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -165,6 +167,7 @@ class NodeProcess:
             '[pipeline]\ndevice = "cpu"',
             "[outbox]\nfirst_retry_s = 0.5\nmaximum_retry_s = 2.0",
             *(_peer(destination) for destination in self.destinations),
+            self.more_configuration,
         ]
         return "\n\n".join(tables) + "\n"
 

@@ -34,12 +34,16 @@ class StoreScp:
 
 
 @contextmanager
-def running_storescp(folder: Path, *, accepts: Mapping[str, Sequence[str]]) -> Iterator[StoreScp]:
+def running_storescp(
+    folder: Path, *, accepts: Mapping[str, Sequence[str]], name: str = "pacs", aet: str = AE_TITLE
+) -> Iterator[StoreScp]:
     """A storescp on a free port that writes what it gets bit by bit.
 
     Args:
         folder: Gets configuration, log and objects.
         accepts: Transfer syntaxes by SOP Class UID, the preferred first.
+        name: Of the peer.
+        aet: Of the peer.
     """
     program = shutil.which("storescp")
     if program is None:
@@ -47,8 +51,8 @@ def running_storescp(folder: Path, *, accepts: Mapping[str, Sequence[str]]) -> I
     objects = folder / "objects"
     objects.mkdir()
     (folder / "storescp.cfg").write_text(_configuration(accepts))
-    peer = Peer(name="pacs", ae_title=AE_TITLE, host="127.0.0.1", port=free_port(), receives_results=True)
-    command = [program, "-xf", str(folder / "storescp.cfg"), "Restricted", "+B", "-od", str(objects), "-aet", AE_TITLE]
+    peer = Peer(name=name, ae_title=aet, host="127.0.0.1", port=free_port(), receives_results=True)
+    command = [program, "-xf", str(folder / "storescp.cfg"), "Restricted", "+B", "-od", str(objects), "-aet", aet]
     with (folder / "storescp.log").open("wb") as log:
         process = subprocess.Popen([*command, str(peer.port)], stdout=log, stderr=log)
         try:

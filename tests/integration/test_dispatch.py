@@ -9,15 +9,18 @@ from sqlalchemy import text
 
 from builders.clock import FakeClock
 from builders.index import SR, build_index, database_url, make_ready, received, state_of
+from config.rules import RuleSettings
 from config.series import SeriesRuleSettings
 from config.settings import NodeSettings, Peer, PipelineSettings, Settings
 from dicom_node.dispatch import Dispatcher
 from dicom_node.engine import EngineLimits, LocalEngine
+from dicom_node.rules_decision import decision_for
 from pipeline.series_rules import RuleAction, SeriesRule, SourceRules
 from storage.database import open_engine, writing
 from storage.errors import DiskFullError
 from storage.files import ResultStore
 from storage.index import Index
+from storage.lifecycle import Event as LifeEvent
 from storage.lifecycle import State
 from storage.records import PatientKey, ResultFile
 
@@ -185,3 +188,43 @@ def test_an_earlier_study_of_the_same_patient_goes_into_the_attempt(tmp_path: Pa
     result = index.latest_result("1.2.3")
     assert result is not None
     assert result.files[0].path.read_text() == "1.2.3 1"
+
+
+def ruled(folder: Path, index: Index, rules: Sequence[RuleSettings]) -> Dispatcher:
+    """A dispatcher of a node with these rules and two destinations."""
+    teaching = Peer(name="teaching", ae_title="TEACH", host="127.0.0.1", port=104, receives_results=True)
+    site = Settings(node=NodeSettings(data_dir=folder), peers=(PACS, teaching)).model_copy(
+        update={"rule": tuple(rules)}
+    )
+    engine = LocalEngine(EngineLimits(time_limit_s=30, memory_limit_bytes=0), command=("-c", SUCCEED))
+    return Dispatcher(site, index, results=ResultStore(folder), engine=engine)
+
+
+def test_a_rule_decides_at_the_latest_when_a_worker_takes_the_study(tmp_path: Path) -> None:
+    """An operator may have let it pass by the sweep."""
+    index = build_index(tmp_path, FakeClock())
+    ready_study(index)
+    assert ruled(tmp_path, index, [RuleSettings(name="never", run=False, reason="not here")]).run_next(Event())
+    view = index.study("1.2.3")
+    assert view is not None
+    assert view.state is State.SKIPPED
+    assert view.reason.startswith("not run by rule never: not here")
+
+
+def test_an_edit_of_the_rules_changes_no_study_half_way(tmp_path: Path) -> None:
+    """What was decided when it was complete holds for its results, whatever the rules say by then."""
+    index = build_index(tmp_path, FakeClock())
+    index.record_received([received()])
+    index.apply("1.2.3", LifeEvent.COMPLETED, why="quiet")
+    to_pacs = RuleSettings(name="first", results={"pacs": ("sr",)})
+    site = Settings(node=NodeSettings(data_dir=tmp_path)).model_copy(update={"rule": (to_pacs,)})
+    decision_for(site, index, "1.2.3")
+    index.apply("1.2.3", LifeEvent.PRIORS_SETTLED, why="none")
+    ruled(tmp_path, index, [RuleSettings(name="second", run=False)]).run_next(Event())
+    view = index.study("1.2.3")
+    assert view is not None
+    assert [delivery.destination for delivery in view.deliveries] == ["pacs"]
+    index.apply("1.2.3", LifeEvent.RETRIED, why="operator")
+    index.apply("1.2.3", LifeEvent.PRIORS_SETTLED, why="none")
+    ruled(tmp_path, index, [RuleSettings(name="second", run=False)]).run_next(Event())
+    assert state_of(index) is State.SKIPPED

@@ -9,6 +9,8 @@ import pytest
 from config import ConfigError, load_settings
 
 PEER = '[[peers]]\nname = "pacs"\nae_title = "PACS"\nhost = "h"\nport = 104\n'
+RECEIVER = PEER + "receives_results = true\n"
+RULE = '[[rule]]\nname = "r"\n'
 
 MISTAKES = [
     ('[node]\nae_title = ""', '[node].ae_title: must not be empty or spaces only (PS3.5 6.2) (got "")'),
@@ -110,6 +112,39 @@ MISTAKES = [
         PEER + "[[peers.series]]\naction = 'take'",
         "[peers #1].series #1.action: must be 'only', 'exclude' or 'prefer' (got \"take\")",
     ),
+    ("[rule]\nname = 'x'", "[rule]: must be written as [[rule]] blocks"),
+    (RULE + "[rule.match]\nhours = '7-19'", "[rule #1].match.hours: must be two different times of the day"),
+    (RULE + "[rule.match]\nhours = '07:00-07:00'", "[rule #1].match.hours: must be two different times of the day"),
+    (RULE + "[rule.match]\nmodalities = 'CT'", "[rule #1].match.modalities: is not a setting; did you mean modality?"),
+    (
+        RULE + "[rule.match]\nweekdays = ['monday']",
+        "[rule #1].match.weekdays.0: must be 'mon', 'tue', 'wed', 'thu', 'fri', 'sat' or 'sun' (got \"monday\")",
+    ),
+    (
+        RULE + "[rule.match]\nthinnest_mm = 3\nthickest_mm = 1",
+        "[rule #1].match: thinnest_mm must not be more than thickest_mm",
+    ),
+    (RULE + "priority = 'high'", "[rule #1].priority: must be 'urgent', 'normal' or 'low' (got \"high\")"),
+    (RULE + "prioritty = 'low'", "[rule #1].prioritty: is not a setting; did you mean priority?"),
+    (RULE + "run = 'no'", '[rule #1].run: must be true or false (got "no")'),
+    (RULE + "run = false\npriority = 'low'", "[rule #1]: results and priority are for run = true"),
+    (
+        RULE + "results = { pasc = ['sr'] }",
+        '[rule #1].results: names no [[peers]] block with receives_results = true (got "pasc")',
+    ),
+    (
+        RECEIVER + RULE + "results = { pacs = ['sr', 'dicom'] }",
+        "[rule #1].results.pacs.1: must be 'sr', 'seg', 'pdf', 'capture', 'presentation_state' or 'key_objects'",
+    ),
+    (
+        PEER + RULE + "results = { pacs = ['sr'] }",
+        '[rule #1].results: names no [[peers]] block with receives_results = true (got "pacs")',
+    ),
+    (
+        RULE + "[rule.match]\nmodality = 'CT'\n" + RULE,
+        '[rule #2].name: is also that of rule #1 (got "r")',
+    ),
+    (RULE + RULE.replace('"r"', '"s"'), "[rule #2]: is never reached: rule #1 fits every study; put that one last"),
     (PEER + "series = 'thin'", '[peers #1].series: must be written as [[peers.series]] blocks (got "thin")'),
 ]
 

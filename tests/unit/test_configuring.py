@@ -14,7 +14,7 @@ from config.load import load_settings
 from config.secrets import without_secrets
 from dicom_node.clock import SystemClock
 from dicom_node.configuring import Configuration
-from dicom_node.configuring.blocks import blocks_in
+from dicom_node.configuring.blocks import blocks_in, text_of_blocks
 from dicom_node.configuring.errors import (
     CannotEditError,
     ChangedMeanwhileError,
@@ -308,3 +308,29 @@ def test_a_folder_of_somebody_else_is_named(tmp_path: Path) -> None:
             edited.remove_peer("ct", by="anna")
     finally:
         tmp_path.chmod(0o700)
+
+
+RULES = """\
+# First.
+[[rule]]
+name = "a"
+[rule.match]
+modality = "CT"  # only
+
+[[rule]]
+name = "b"
+"""
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_blocks_are_replaced_where_they_stand_and_nothing_else_changes(tmp_path: Path, newline: str) -> None:
+    """With the comments that they bring; a text with none takes them out."""
+    edited = configuration(tmp_path, FILE.replace("\n", newline))
+    before = edited.text()
+    edited.replace_blocks("rule", RULES, by="anna")
+    with_rules = edited.text()
+    assert with_rules == before.rstrip("\r\n") + newline * 2 + RULES.replace("\n", newline)
+    assert text_of_blocks(with_rules, "rule") == RULES
+    edited.replace_blocks("rule", "", by="anna")
+    assert edited.text() == before.rstrip("\r\n") + newline
+    assert edited.settings().rule == ()

@@ -19,6 +19,8 @@ from dicom_node.destinations import RoleChoice
 from dicom_node.infer import InferredStudy
 from dicom_node.refused import RefusedLine
 from dicom_node.reindex import ReindexReport
+from dicom_node.rules import Misfit, RuleTrial, SeriesTrial
+from dicom_node.rules_report import RulesList, RulesTest
 from dicom_node.series_choice import SeriesChoiceReport
 from dicom_node.status import DestinationStatus, DiskStatus, NodeStatus, ProcessStatus
 from pipeline.findings import (
@@ -49,6 +51,7 @@ from storage.records import (
     ResultSet,
     StudyView,
 )
+from storage.rule_records import RuledDestination, RuleDecision
 from storage.verifying import VerifyReport
 
 DOCUMENT = (Path(__file__).resolve().parents[2] / "docs" / "json.md").read_text()
@@ -86,6 +89,15 @@ SECTIONS = {
     "## `ae refused --json`": (RefusedReport, RefusedLine),
     "## `ae add --json`, `ae change --json`": (EditReport,),
     "## `config history --json`": (ConfigHistoryReport, ConfigVersion, ConfigReport, EffectiveValue),
+    "## `rules test --json`, `rules list --json`": (
+        RulesTest,
+        RulesList,
+        RuleTrial,
+        SeriesTrial,
+        Misfit,
+        RuleDecision,
+        RuledDestination,
+    ),
     "## `storage verify --json`": (VerifyReport, ReindexReport),
     "## `audit verify --json`": (AuditReport, AuditFinding),
     "## `infer --json`": (InferredStudy,),

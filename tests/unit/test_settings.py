@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from config import ConfigError, Peer, Settings, load_settings
 from config.names import ae_title_problem, host_problem
 from config.reference import reference_page
+from config.rules import MatchSettings, RuleSettings
 from config.series import SeriesRuleSettings
 from config.tls import ListenTlsSettings
 
@@ -48,7 +49,7 @@ def test_reference_file_says_exactly_the_defaults(tmp_path: Path) -> None:
 def test_reference_file_has_every_setting() -> None:
     """No key is missing from node.toml."""
     written = re.findall(r"^(?:# )?(\w+) = ", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
-    tables = {name: field.annotation for name, field in Settings.model_fields.items() if name != "peers"}
+    tables = {name: field.annotation for name, field in Settings.model_fields.items() if name not in {"peers", "rule"}}
     tables = {**tables, "listen.tls": ListenTlsSettings}
     order = ["node", "listen", "listen.tls", *(name for name in tables if name not in {"node", "listen", "listen.tls"})]
     expected = [key for name in order for key in tables[name].model_fields if (name, key) != ("listen", "tls")]
@@ -57,6 +58,8 @@ def test_reference_file_has_every_setting() -> None:
     assert written[len(expected) :] == [
         *(name for name in Peer.model_fields if name != "series"),
         *SeriesRuleSettings.model_fields,
+        *(name for name in RuleSettings.model_fields if name != "match"),
+        *MatchSettings.model_fields,
     ]
 
 

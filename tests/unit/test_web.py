@@ -12,7 +12,7 @@ from builders.site import PASSWORD, Pages, add_finished_study, form_token, log_i
 from dicom_node.web.audit_hook import Deed
 from storage.lifecycle import State
 
-ALL_PAGES = ("/", "/studies", f"/studies/{STUDY_UID}", "/peers", "/settings", "/components")
+ALL_PAGES = ("/", "/studies", f"/studies/{STUDY_UID}", "/peers", "/rules", "/settings", "/components")
 
 
 @pytest.fixture
