@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from threading import Event
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -25,18 +26,20 @@ from dicom_node.retrieve.auditing import RetrieveAudit
 from dicom_node.retrieve.count import count_images
 from dicom_node.retrieve.duty import fetchers
 from dicom_node.service import notify_stopping, notify_watchdog
+from dicom_node.standby import run_alone
 from dicom_node.sweep import CompletenessSweep
+from dicom_node.waking import at_once, wait_for_work
 from dicom_node.watching.gpus import gpus_in_words, visible_gpus
 from storage.database import open_engine
 from storage.errors import StorageError
-from storage.files import ResultStore, lock_data_dir
+from storage.files import ResultStore
 from storage.index import Index
 from storage.lost_index import refuse_lost_index
 from storage.migrations import migrate
+from storage.wake import Topic, WakeUps
 
 logger = logging.getLogger(__name__)
 
-_LOOK_INTERVAL_S = 0.5
 _REFUSED_WAIT_S = 10
 _HEARTBEAT_S = 5
 _ASK_INTERVAL_S = 0.5
@@ -57,19 +60,45 @@ def run_worker(settings: Settings, *, stop: Event, on_ready: Callable[[], None])
     Raises:
         StorageError: The data folder is in use by another worker, or the index cannot be opened.
     """
-    with lock_data_dir(settings.node.data_dir, "work"):
-        refuse_lost_index(settings.database_url, settings.data_dir)
-        migrate(settings.database_url)
-        index = Index(open_engine(settings.database_url), now=SystemClock().now)
+    said = Event()
+
+    def on_ready_once() -> None:
+        if not said.is_set():
+            said.set()
+            on_ready()
+
+    run_alone(settings, partial(_work, settings, on_ready=on_ready_once), stop=stop, on_standing_by=on_ready_once)
+    notify_stopping()
+
+
+def _work(settings: Settings, ends: Event, *, on_ready: Callable[[], None]) -> None:
+    """Do everything, as the only one, until the event is set."""
+    refuse_lost_index(settings.database_url, settings.data_dir)
+    migrate(settings.database_url)
+    engine = open_engine(settings.database_url)
+    with closing(Index(engine, now=SystemClock().now)) as index:
         freed = index.release_all(why="the worker was started anew", maximum_attempts=settings.pipeline.attempts)
         logger.info("worker started, %d attempts freed", len(freed))
         dispatcher = _dispatcher(settings, index)
         dispatcher.sweep()
-        trail = audit_trail(settings)
-        with process_recorded(trail, settings, "work"), _duties(settings, index):
+        trail, ready = audit_trail(settings), Event()
+        with (
+            process_recorded(trail, settings, "work"),
+            _duties(settings, index) as scheduler,
+            WakeUps(engine, _callbacks(scheduler, ready)) as wake_ups,
+        ):
             on_ready()
-            _dispatch_until(stop, dispatcher)
-            notify_stopping()
+            _dispatch_until(ends, dispatcher, partial(wait_for_work, ends, ready, wake_ups))
+
+
+def _callbacks(scheduler: BackgroundScheduler, ready: Event) -> dict[Topic, Callable[[], None]]:
+    """What is done at once when the database says so."""
+    outboxes = [job.id for job in scheduler.get_jobs() if job.id.startswith("outbox ")]
+    return {
+        Topic.READY: ready.set,
+        Topic.STUDIES: at_once(scheduler, ["completeness"]),
+        Topic.DELIVERIES: at_once(scheduler, outboxes),
+    }
 
 
 def _dispatcher(settings: Settings, index: Index) -> Dispatcher:
@@ -80,7 +109,7 @@ def _dispatcher(settings: Settings, index: Index) -> Dispatcher:
     return Dispatcher(settings, index, results=ResultStore(settings.node.data_dir), engine=LocalEngine(limits))
 
 
-def _dispatch_until(stop: Event, dispatcher: Dispatcher) -> None:
+def _dispatch_until(stop: Event, dispatcher: Dispatcher, wait: Callable[[], None]) -> None:
     """Run attempts one after the other; wait while disk or index refuse."""
     while not stop.is_set():
         try:
@@ -90,12 +119,12 @@ def _dispatch_until(stop: Event, dispatcher: Dispatcher) -> None:
             stop.wait(_REFUSED_WAIT_S)
             continue
         if is_idle:
-            stop.wait(_LOOK_INTERVAL_S)
+            wait()
 
 
 @contextmanager
-def _duties(settings: Settings, index: Index) -> Iterator[None]:
-    """The periodic duties, each in its own thread, none overlapping itself."""
+def _duties(settings: Settings, index: Index) -> Iterator[BackgroundScheduler]:
+    """The periodic duties, each in its own thread, none overlapping itself; gives their scheduler."""
     clock = SystemClock()
     # A peer that keeps its thread waiting keeps no other duty waiting.
     threads = ThreadPoolExecutor(_OWN_DUTIES + 3 * len(settings.peers))
@@ -132,7 +161,7 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
             at_the_end.callback(fetcher.stop)
         for scu in committing:
             at_the_end.callback(scu.stop)
-        yield
+        yield scheduler
 
 
 def _add_watching(scheduler: BackgroundScheduler, settings: Settings, clock: Clock) -> None:

@@ -15,6 +15,7 @@ StorageError
 ├── DataFolderInUseError
 ├── IndexStateError
 │   ├── IndexBusyError           retryable
+│   ├── IndexUnreachableError    retryable
 │   ├── IndexDamagedError
 │   ├── IndexLostError
 │   ├── NoIndexFileError
@@ -118,6 +119,12 @@ class IndexStateError(StorageError):
 
 class IndexBusyError(IndexStateError):
     """Another process kept the index locked for longer than 30 seconds; it is tried again."""
+
+    retryable = True
+
+
+class IndexUnreachableError(IndexStateError):
+    """The database server does not answer; check it and the network to it, the node goes on by itself when it does."""
 
     retryable = True
 

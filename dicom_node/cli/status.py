@@ -36,12 +36,21 @@ def status(
 def _lines(seen: "NodeStatus") -> list[str]:
     """The status for people."""
     processes = [_process(process) for process in seen.processes] or ["no process has left a sign of life yet"]
+    workers = [f"  {worker.name}: {'active' if worker.is_active else 'stands by'}" for worker in seen.workers]
     studies = [f"  {state}: {count}" for state, count in seen.studies.items() if count] or ["  none yet"]
     destinations = [line for destination in seen.destinations for line in _destination(destination)]
     disk = seen.disk
     room = f"disk: {readable_size(disk.free_bytes)} of {readable_size(disk.total_bytes)} free"
     alerts = [f"ALERT: {alert}" for alert in seen.alerts]
-    return [*alerts, *processes, "studies", *studies, *destinations, f"{room}, floor {readable_size(disk.floor_bytes)}"]
+    return [
+        *alerts,
+        *processes,
+        *workers,
+        "studies",
+        *studies,
+        *destinations,
+        f"{room}, floor {readable_size(disk.floor_bytes)}",
+    ]
 
 
 def _destination(destination: "DestinationStatus") -> list[str]:
