@@ -20,6 +20,8 @@ StorageError
 │   ├── IndexLostError
 │   ├── NoIndexFileError
 │   ├── IndexTooNewError
+│   ├── IndexNotEmptyError
+│   ├── MovedIndexDiffersError
 │   ├── IndexFailedError
 │   ├── NoWalError
 │   ├── NetworkFolderError
@@ -143,6 +145,14 @@ class NoIndexFileError(IndexStateError):
 
 class IndexTooNewError(IndexStateError):
     """The index was written by a newer dicom-node; install that version again, or restore the backup made before it."""
+
+
+class IndexNotEmptyError(IndexStateError):
+    """The database to move to has rows already; name an empty one, nothing was changed."""
+
+
+class MovedIndexDiffersError(IndexStateError):
+    """What was moved reads otherwise than before; nothing of it was kept, the node goes on with the old index."""
 
 
 class IndexFailedError(IndexStateError):
