@@ -7,6 +7,7 @@ from pathlib import Path
 from threading import Event, Thread
 
 import pytest
+from sqlalchemy import select
 
 from builders.clock import FakeClock
 from builders.deadline import until
@@ -15,8 +16,9 @@ from builders.index import build_index, make_ready, received, state_of
 from builders.node import NodeProcess
 from storage.active import ActiveLock, workers_of
 from storage.database import open_engine
+from storage.index import Index
 from storage.lifecycle import State
-from storage.models import Outcome
+from storage.models import Attempt, Outcome
 from storage.wake import Topic, WakeUps
 
 pytestmark = pytest.mark.usefixtures("on_postgres")
@@ -115,42 +117,40 @@ def test_listeners_that_receive_the_same_at_once_keep_it_once(tmp_path: Path) ->
         assert (view.instance_count, len(index.stored_instances(study))) == (3, 3)
 
 
+@pytest.mark.slow
 def test_the_stand_by_finishes_what_a_killed_worker_had(tmp_path: Path) -> None:
-    """Exactly once: no study is left, none is finished twice."""
+    """Exactly once: no study is left, none is finished twice; `status` shows who is active and who stands by."""
     url = server_url(tmp_path)
     studies = [f"1.4.{number}" for number in range(5)]
-    with closing(build_index(tmp_path, FakeClock())) as index:
-        for study in studies:
-            index.record_received([received(study)])
-            make_ready(index, study)
-        # Their files do not exist: each attempt is refused or fails, and ends the study in a named state.
-        with NodeProcess(folder=tmp_path, parts=("listen", "work"), database_url=url) as node:
-            until(lambda: _active(node), within_s=60, what="the first is active")
-            first = node.pid("work")
-            second = NodeProcess(folder=tmp_path, parts=(), database_url=url, port=node.port)
-            second.start("work")
-            try:
-                until(lambda: len(_workers(node)) == 2, within_s=60, what="the second stands by")
-                node.kill("work")
-                until(lambda: _active(node) and str(first) not in _active(node), within_s=60, what="it takes over")
-                ended = {State.SKIPPED, State.PIPELINE_FAILED}
-                until(
-                    lambda: all(state_of(index, study) in ended for study in studies),
-                    within_s=120,
-                    what="every study ended",
-                )
-            finally:
-                second.stop("work")
-        with index._engine.connect() as connection:
-            rows = connection.exec_driver_sql("SELECT study_id, outcome FROM attempt WHERE ended_at IS NOT NULL").all()
-        finished = [row.study_id for row in rows if row.outcome in {Outcome.REFUSED, Outcome.FAILED}]
-        assert sorted(finished) == sorted(set(finished))
-        assert len(finished) == len(studies)
+    first = NodeProcess(folder=tmp_path, parts=("listen", "work"), database_url=url)
+    second = NodeProcess(folder=tmp_path, parts=(), database_url=url, port=first.port)
+    engine = open_engine(url)
+
+    def active() -> str:
+        return next((worker.name for worker in workers_of(engine) if worker.is_active), "")
+
+    with closing(build_index(tmp_path, FakeClock())) as index, first:
+        until(active, within_s=60, what="the first is active")
+        second.start("work")
+        try:
+            until(lambda: len(workers_of(engine)) == 2, within_s=60, what="the second stands by")
+            shown = json.loads(first.command("status", "--json").stdout)["workers"]
+            assert [worker["is_active"] for worker in shown] == [True, False]
+            for study in studies:
+                # Its file does not exist: every attempt fails, and the last one ends the study.
+                index.record_received([received(study)])
+                make_ready(index, study)
+            first.kill("work")
+            until(lambda: active().endswith(f":{second.pid('work')}"), within_s=60, what="the second takes over")
+            until(lambda: not _unfinished(index, studies), within_s=200, what="every study ended")
+        finally:
+            second.stop("work")
+    with engine.connect() as connection:
+        counted = select(Attempt.study_id).where(Attempt.outcome.in_([Outcome.REFUSED, Outcome.FAILED]))
+        finished = connection.execute(counted).scalars().all()
+    assert len(finished) == len(set(finished)) == len(studies)
 
 
-def _workers(node: NodeProcess) -> list[dict[str, object]]:
-    return list(json.loads(node.command("status", "--json").stdout)["workers"])
-
-
-def _active(node: NodeProcess) -> str:
-    return next((str(worker["name"]) for worker in _workers(node) if worker["is_active"]), "")
+def _unfinished(index: Index, studies: list[str]) -> list[str]:
+    ended = {State.SKIPPED, State.PIPELINE_FAILED}
+    return [study for study in studies if state_of(index, study) not in ended]
