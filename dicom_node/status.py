@@ -9,6 +9,7 @@ from config.settings import Peer, Settings
 from dicom_node.clock import Clock
 from dicom_node.commitment.words import alerts_of
 from dicom_node.destinations import RoleChoice, choices_of
+from storage.active import WorkerRole
 from storage.commitment_records import CommitmentCounts
 from storage.index import Index
 from storage.lifecycle import State
@@ -68,6 +69,8 @@ class NodeStatus:
     studies: dict[State, int]
     """How many are in each state; every state is named."""
     processes: tuple[ProcessStatus, ...]
+    workers: tuple[WorkerRole, ...]
+    """Every `work` that is connected to the database server, the active one first; empty on SQLite."""
     destinations: tuple[DestinationStatus, ...]
     disk: DiskStatus
 
@@ -89,6 +92,7 @@ def node_status(settings: Settings, index: Index, *, clock: Clock) -> NodeStatus
         alerts=(*_alerts(studies), *_commitment_alerts(destinations), *_standing(index)),
         studies=studies,
         processes=tuple(_process(heartbeat, now) for heartbeat in index.heartbeats()),
+        workers=index.workers(),
         destinations=destinations,
         disk=DiskStatus(free_bytes=usage.free, total_bytes=usage.total, floor_bytes=settings.storage.free_floor_bytes),
     )

@@ -22,7 +22,6 @@ class CompletenessSweep:
 
     def __init__(self, settings: Settings, index: Index, *, counts: PeerCounts, clock: Clock) -> None:
         """Watch the studies of the index; `counts` knows what peers have."""
-        self._settings = settings
         self._check = CompletenessCheck(settings, index, counts=counts, clock=clock)
         self._index = index
         self._clock = clock
@@ -31,6 +30,7 @@ class CompletenessSweep:
 
     def follow(self, settings: Settings) -> None:
         """Go by these settings from now on; how long a study waits already is not forgotten."""
+        self._settings = settings
         self._check.follow(settings)
         self._maximum_wait_s = settings.priors.maximum_wait_s
         self._maximum_age_days = settings.priors.maximum_age_days

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from threading import Event
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -16,18 +17,20 @@ from dicom_node.duties import Duties
 from dicom_node.engine import EngineLimits, LocalEngine
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.settings_file import SettingsFile
+from dicom_node.standby import run_alone
+from dicom_node.waking import at_once, wait_for_work
 from dicom_node.watching.gpus import gpus_in_words, visible_gpus
 from dicom_node.worker_duties import WorkerDuties
 from storage.database import open_engine
 from storage.errors import StorageError
-from storage.files import ResultStore, lock_data_dir
+from storage.files import ResultStore
 from storage.index import Index
 from storage.lost_index import refuse_lost_index
 from storage.migrations import migrate
+from storage.wake import Topic, WakeUps
 
 logger = logging.getLogger(__name__)
 
-_LOOK_INTERVAL_S = 0.5
 _REFUSED_WAIT_S = 10
 _HEARTBEAT_S = 5
 _LOOK_AT_SETTINGS_S = 1
@@ -48,20 +51,46 @@ def run_worker(file: SettingsFile, *, stop: Event, on_ready: Callable[[], None])
     Raises:
         StorageError: The data folder is in use by another worker, or the index cannot be opened.
     """
+    said = Event()
+
+    def on_ready_once() -> None:
+        if not said.is_set():
+            said.set()
+            on_ready()
+
+    work = partial(_work, file, on_ready=on_ready_once)
+    run_alone(file.settings, work, stop=stop, on_standing_by=on_ready_once)
+    notify_stopping()
+
+
+def _work(file: SettingsFile, ends: Event, *, on_ready: Callable[[], None]) -> None:
+    """Do everything, as the only one, until the event is set."""
     settings = file.settings
-    with lock_data_dir(settings.node.data_dir, "work"):
-        refuse_lost_index(settings.database_url, settings.data_dir)
-        migrate(settings.database_url)
-        index = Index(open_engine(settings.database_url), now=SystemClock().now)
+    refuse_lost_index(settings.database_url, settings.data_dir)
+    migrate(settings.database_url)
+    engine = open_engine(settings.database_url)
+    with closing(Index(engine, now=SystemClock().now)) as index:
         freed = index.release_all(why="the worker was started anew", maximum_attempts=settings.pipeline.attempts)
         logger.info("worker started, %d attempts freed", len(freed))
         dispatcher = _dispatcher(settings, index)
         dispatcher.sweep()
-        trail = audit_trail(settings)
-        with process_recorded(trail, settings, "work"), _duties(file, index, dispatcher):
+        trail, ready = audit_trail(settings), Event()
+        with (
+            process_recorded(trail, settings, "work"),
+            _duties(file, index, dispatcher) as scheduler,
+            WakeUps(engine, _callbacks(scheduler, ready)) as wake_ups,
+        ):
             on_ready()
-            _dispatch_until(stop, dispatcher)
-            notify_stopping()
+            _dispatch_until(ends, dispatcher, partial(wait_for_work, ends, ready, wake_ups))
+
+
+def _callbacks(scheduler: BackgroundScheduler, ready: Event) -> dict[Topic, Callable[[], None]]:
+    """What is done at once when the database says so."""
+    return {
+        Topic.READY: ready.set,
+        Topic.STUDIES: at_once(scheduler, "completeness"),
+        Topic.DELIVERIES: at_once(scheduler, "outbox "),
+    }
 
 
 def _dispatcher(settings: Settings, index: Index) -> Dispatcher:
@@ -75,7 +104,7 @@ def _limits_from(settings: Settings) -> EngineLimits:
     return EngineLimits(time_limit_s=pipeline.time_limit_s, memory_limit_bytes=pipeline.memory_limit_bytes)
 
 
-def _dispatch_until(stop: Event, dispatcher: Dispatcher) -> None:
+def _dispatch_until(stop: Event, dispatcher: Dispatcher, wait: Callable[[], None]) -> None:
     """Run attempts one after the other; wait while disk or index refuse."""
     while not stop.is_set():
         try:
@@ -85,12 +114,16 @@ def _dispatch_until(stop: Event, dispatcher: Dispatcher) -> None:
             stop.wait(_REFUSED_WAIT_S)
             continue
         if is_idle:
-            stop.wait(_LOOK_INTERVAL_S)
+            wait()
 
 
 @contextmanager
-def _duties(file: SettingsFile, index: Index, dispatcher: Dispatcher) -> Iterator[None]:
-    """The periodic duties, each in its own thread, none overlapping itself; they follow the configuration."""
+def _duties(file: SettingsFile, index: Index, dispatcher: Dispatcher) -> Iterator[BackgroundScheduler]:
+    """The periodic duties, each in its own thread, none overlapping itself; they follow the configuration.
+
+    Yields:
+        Their scheduler.
+    """
     settings = file.settings
     # A peer that keeps its thread waiting keeps no other duty waiting.
     threads = ThreadPoolExecutor(_OWN_DUTIES + 3 * (len(settings.peers) + _PEERS_TO_COME))
@@ -112,7 +145,7 @@ def _duties(file: SettingsFile, index: Index, dispatcher: Dispatcher) -> Iterato
         _beat(index, file)
         scheduler.start()
         try:
-            yield
+            yield scheduler
         finally:
             # Else one that is made meanwhile would not be stopped.
             scheduler.pause()

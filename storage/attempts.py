@@ -26,13 +26,16 @@ LATE = "instances arrived while the attempt ran"
 
 
 def claim_next(connection: Connection, *, owner: str, lease_s: float, at: datetime) -> Claim | None:
-    """The most urgent study, of these the one that is ready for longest, now held by the owner; None when none is ready."""
+    """The most urgent study, of these the one that is ready for longest, now held by the owner; None when none is ready.
+
+    One that another transaction moves just now is passed over (PostgreSQL, SELECT, "SKIP LOCKED").
+    """
     row = connection.execute(
         select(Study.id, Study.study_instance_uid)
         .where(Study.state == State.READY)
         .order_by(urgency_of_study().desc(), Study.state_since, Study.id)
         .limit(1)
-        .with_for_update(of=Study)
+        .with_for_update(of=Study, skip_locked=True)
     ).one_or_none()
     if row is None:
         return None
@@ -66,13 +69,15 @@ def close(connection: Connection, attempt_id: int, outcome: Outcome, *, reason: 
     Returns:
         Where the study stands; None when the attempt was ended before by somebody else, and then nothing is changed.
     """
-    study_id = connection.execute(
+    study_id = connection.execute(select(Attempt.study_id).where(Attempt.id == attempt_id)).scalar_one()
+    # First the study, then what belongs to it, as those do who receive for it.
+    study = standing_by_id(connection, study_id)
+    ended = connection.execute(
         update(Attempt)
         .where(Attempt.id == attempt_id, Attempt.ended_at.is_(None))
         .values(ended_at=at, outcome=outcome, reason=reason)
-        .returning(Attempt.study_id)
-    ).scalar_one_or_none()
-    return None if study_id is None else standing_by_id(connection, study_id)
+    )
+    return study if ended.rowcount == 1 else None
 
 
 def go_on(connection: Connection, study: Standing, outcome: Outcome, *, reason: str, at: datetime) -> None:

@@ -9,6 +9,7 @@ from storage.evidence_records import CarryingAssociation
 from storage.lifecycle import State
 from storage.models import Study, StudyAssociation
 from storage.records import ReceivedInstance
+from storage.wake import Topic, notify
 
 _KEPT_FOR = timedelta(days=1)
 """An association that ended longer ago says nothing about a study that is being received: the cap is shorter."""
@@ -75,6 +76,7 @@ def end(connection: Connection, association: str, *, was_released: bool, at: dat
     """Say that an association ended, and whether as it should."""
     is_it = StudyAssociation.association == association
     connection.execute(update(StudyAssociation).where(is_it).values(ended_at=at, was_released=was_released))
+    notify(connection, Topic.STUDIES)
 
 
 def end_all(connection: Connection, *, at: datetime) -> None:

@@ -1,9 +1,9 @@
 """Opens the index: engine, transactions, and what a failing database means."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pysqlite3.dbapi2
 from sqlalchemy import Connection, Engine, Row, Select, create_engine, event, text
@@ -26,8 +26,10 @@ from storage.errors import (
     SqliteTooOldError,
 )
 from storage.mounts import network_file_system_of
+from storage.postgresql import POOL, connect_arguments, has_row_locks, may_begin_again, meaning_of
 
 AnyRow = Row[*tuple[Any, ...]]
+Made = TypeVar("Made")
 AnySelect = Select[*tuple[Any, ...]]
 
 BUSY_TIMEOUT_S = 30
@@ -35,6 +37,9 @@ BUSY_TIMEOUT_S = 30
 
 SAFE_SQLITE = (3, 51, 3)
 """First SQLite without the WAL-reset defect (sqlite.org/wal.html, "The WAL-reset bug")."""
+
+_BEGINNINGS = 20
+"""So often a change begins that others were in the way of; each time one of them has gone on."""
 
 _WRITER_LOCK = 0x4449434F
 """Key of PostgreSQL's advisory lock ("DICO"): writers take turns there as they do in SQLite."""
@@ -68,7 +73,7 @@ def open_engine(url: str) -> Engine:
     """
     parsed = make_url(url)
     if not is_sqlite(parsed):
-        return create_engine(parsed, pool_pre_ping=True, hide_parameters=True)
+        return create_engine(parsed, connect_args=connect_arguments(parsed), **POOL)
     require_safe_sqlite(pysqlite3.dbapi2.sqlite_version_info)
     _require_local_folder(parsed)
     arguments = {"timeout": BUSY_TIMEOUT_S}
@@ -118,9 +123,35 @@ def writing(engine: Engine) -> Iterator[Connection]:
         engine.connect().execution_options(takes_write_lock=True) as connection,
         connection.begin(),
     ):
-        if connection.dialect.name == "postgresql":
+        if has_row_locks(connection):
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER_LOCK})
         yield connection
+
+
+def write_rows(engine: Engine, change: Callable[[Connection], Made]) -> Made:
+    """Make a change beside other writers, on disk when this returns; on SQLite it is alone as in `writing`.
+
+    Args:
+        engine: Of the index.
+        change: Locks each row before it decides by it, studies first in the order of their UIDs. Called again in a new
+            transaction when another one was there first, so it keeps nothing but what it returns.
+    """
+    if engine.dialect.name == "sqlite":
+        with writing(engine) as connection:
+            return change(connection)
+    for _ in range(_BEGINNINGS - 1):
+        try:
+            return _written_once(engine, change)
+        except DBAPIError as error:
+            if not may_begin_again(error):
+                raise _meaning_of(error) from error
+    with _errors_in_our_words():
+        return _written_once(engine, change)
+
+
+def _written_once(engine: Engine, change: Callable[[Connection], Made]) -> Made:
+    with engine.connect() as connection, connection.begin():
+        return change(connection)
 
 
 def _prepare_sqlite(dbapi_connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
@@ -153,7 +184,9 @@ def _errors_in_our_words() -> Iterator[None]:
 
 
 def _meaning_of(error: DBAPIError) -> IndexStateError | DiskError:
-    code = getattr(error.orig, "sqlite_errorcode", 0)
     # The first line only: PostgreSQL puts the values, which are a patient's, into the ones below.
     said = next(iter(str(error.orig).splitlines()), "")
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    if code is None:
+        return meaning_of(error)(said)
     return _MEANING_OF_SQLITE_CODE.get(code & 0xFF, IndexFailedError)(said)

@@ -302,14 +302,18 @@ def _note_try(
 
 
 def _count_try(connection: Connection, delivery_id: int, *, status: str) -> None:
-    """Count a try and keep its answer, whatever became of the delivery meanwhile."""
+    """Count a try and keep its answer, whatever became of the delivery meanwhile.
+
+    First the study is locked, then its delivery, as those do who receive for it.
+    """
+    standing_by_id(connection, _study_id_of(connection, delivery_id))
     values = {"tries": Delivery.tries + 1, "last_status": status}
     connection.execute(update(Delivery).where(Delivery.id == delivery_id).values(**values))
 
 
 def _follow(connection: Connection, delivery_id: int, *, why: str, at: datetime) -> None:
     """Move the study after a try of one of its deliveries, unless it went elsewhere meanwhile."""
-    study_id = connection.execute(select(Delivery.study_id).where(Delivery.id == delivery_id)).scalar_one()
+    study_id = _study_id_of(connection, delivery_id)
     study = standing_by_id(connection, study_id)
     if study.state not in SENT_BY_NOW:
         return
@@ -320,6 +324,10 @@ def _follow(connection: Connection, delivery_id: int, *, why: str, at: datetime)
         move(connection, study, Event.DELIVERY_GAVE_UP, why=why, at=at)
     elif Progress.WAITING not in progress:
         move(connection, study, Event.ALL_DELIVERED, why="every destination has the best that it takes", at=at)
+
+
+def _study_id_of(connection: Connection, delivery_id: int) -> int:
+    return connection.execute(select(Delivery.study_id).where(Delivery.id == delivery_id)).scalar_one()
 
 
 def _progress_of(connection: Connection, study_id: int) -> set[Progress]:

@@ -15,10 +15,13 @@ StorageError
 ├── DataFolderInUseError
 ├── IndexStateError
 │   ├── IndexBusyError           retryable
+│   ├── IndexUnreachableError    retryable
 │   ├── IndexDamagedError
 │   ├── IndexLostError
 │   ├── NoIndexFileError
 │   ├── IndexTooNewError
+│   ├── IndexNotEmptyError
+│   ├── MovedIndexDiffersError
 │   ├── IndexFailedError
 │   ├── NoWalError
 │   ├── NetworkFolderError
@@ -122,6 +125,12 @@ class IndexBusyError(IndexStateError):
     retryable = True
 
 
+class IndexUnreachableError(IndexStateError):
+    """The database server does not answer; check it and the network to it, the node goes on by itself when it does."""
+
+    retryable = True
+
+
 class IndexDamagedError(IndexStateError):
     """The index is damaged, the received files are untouched; stop the node, restore it or `dicom-node storage reindex`."""
 
@@ -136,6 +145,14 @@ class NoIndexFileError(IndexStateError):
 
 class IndexTooNewError(IndexStateError):
     """The index was written by a newer dicom-node; install that version again, or restore the backup made before it."""
+
+
+class IndexNotEmptyError(IndexStateError):
+    """The database to move to has rows already; name an empty one, nothing was changed."""
+
+
+class MovedIndexDiffersError(IndexStateError):
+    """What was moved reads otherwise than before; nothing of it was kept, the node goes on with the old index."""
 
 
 class IndexFailedError(IndexStateError):

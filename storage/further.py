@@ -64,13 +64,13 @@ def record_further(connection: Connection, batch: Sequence[ReceivedInstance]) ->
     """Store a batch, if every instance of it is a plain further one; None and nothing written if one is not."""
     if len({instance.sop_instance_uid for instance in batch}) < len(batch):
         return None
-    standings: list[AnyRow] = []
-    for instance in batch:
+    standings: dict[str, AnyRow] = {}
+    for instance in sorted(batch, key=lambda one: one.study_instance_uid):
         row = connection.execute(_STANDING, _keys(instance)).one_or_none()
         if row is None or not (_is_new(row, instance) and _says_the_same(row, instance)):
             return None
-        standings.append(row)
-    pairs = list(zip(standings, batch, strict=True))
+        standings[instance.sop_instance_uid] = row
+    pairs = [(standings[instance.sop_instance_uid], instance) for instance in batch]
     connection.execute(_INSERT, [_row(standing, instance) for standing, instance in pairs])
     by_study: defaultdict[int, list[tuple[AnyRow, ReceivedInstance]]] = defaultdict(list)
     for standing, instance in pairs:

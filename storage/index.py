@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import Engine
 
 from storage import attempts, beats, carrying, deliveries, earlier, hold, holdings, life, negotiated, receiving, views
+from storage.active import workers_of
 from storage.alerts import AlertLedger
 from storage.commitment_ledger import CommitmentLedger
-from storage.database import reading, writing
+from storage.database import reading, write_rows, writing
 from storage.errors import IllegalTransitionError
 from storage.evidence_records import CarryingAssociation, NoticeHoldings, SeriesHoldings, StudyNotice
 from storage.fetch_ledger import FetchLedger
@@ -60,6 +62,7 @@ class Index:
         self.outages = OutageLedger(engine, now=now)
         self.alerts = AlertLedger(engine, now=now)
         self.refused_callers = RefusedCallers(engine)
+        self.workers = partial(workers_of, engine)
 
     def close(self) -> None:
         """Close the connections; the index opens new ones when it is used again."""
@@ -72,8 +75,7 @@ class Index:
         """
         if not batch:
             return ()
-        with writing(self._engine) as connection:
-            return receiving.record_batch(connection, batch, at=self._now())
+        return write_rows(self._engine, partial(receiving.record_batch, batch=batch, at=self._now()))
 
     def studies_in(self, state: State) -> tuple[StudyActivity, ...]:
         """Studies in a state that are to be analysed, the one that is in it for longest first."""
@@ -102,13 +104,12 @@ class Index:
 
     def keep_associations(self, associations: Sequence[str]) -> None:
         """Say that these associations are open still; forget those that ended long ago."""
-        with writing(self._engine) as connection:
-            carrying.keep(connection, associations, at=self._now())
+        write_rows(self._engine, partial(carrying.keep, associations=associations, at=self._now()))
 
     def end_association(self, association: str, *, was_released: bool) -> None:
         """Say that an association ended."""
-        with writing(self._engine) as connection:
-            carrying.end(connection, association, was_released=was_released, at=self._now())
+        end = partial(carrying.end, association=association, was_released=was_released, at=self._now())
+        write_rows(self._engine, end)
 
     def end_all_associations(self) -> None:
         """End what an earlier listener left open, as a listener does that starts and knows that no other runs."""
@@ -187,13 +188,11 @@ class Index:
 
     def claim_next(self, *, owner: str, lease_s: float) -> Claim | None:
         """Take the most urgent study that is ready, of these the one for longest; None when none is ready."""
-        with writing(self._engine) as connection:
-            return attempts.claim_next(connection, owner=owner, lease_s=lease_s, at=self._now())
+        return write_rows(self._engine, partial(attempts.claim_next, owner=owner, lease_s=lease_s, at=self._now()))
 
     def renew(self, claim: Claim, *, lease_s: float) -> bool:
         """Hold the study for longer; False when the claim was taken away and the attempt is to stop."""
-        with writing(self._engine) as connection:
-            return attempts.renew(connection, claim, lease_s=lease_s, at=self._now())
+        return write_rows(self._engine, partial(attempts.renew, claim=claim, lease_s=lease_s, at=self._now()))
 
     def release(self, claim: Claim, *, why: str) -> bool:
         """Give a claim back without an outcome, as when the worker stops; the try does not count."""

@@ -11,9 +11,18 @@ from storage.failpoints import reach
 from storage.lifecycle import INITIAL, Event, State, next_state
 from storage.models import Attempt, Delivery, History, Origin, Outcome, Progress, Study
 from storage.rule_rows import void_decision
+from storage.wake import Topic, notify
 
 RUNS_ANEW = frozenset({Event.INSTANCE_ARRIVED, Event.RETRIED, Event.RELEASED})
 """Events after which the whole study runs again: what was made before is superseded."""
+
+_WAKES = {
+    State.WAITING_FOR_PRIORS: Topic.STUDIES,
+    State.READY: Topic.READY,
+    State.PROCESSED: Topic.DELIVERIES,
+    State.SENDING: Topic.DELIVERIES,
+}
+"""Whom a study wakes that comes into a state."""
 
 _ONLY_COUNTED = frozenset({Event.INSTANCE_ARRIVED, Event.PATIENT_CONTRADICTED})
 
@@ -72,6 +81,8 @@ def move(connection: Connection, study: Standing, event: Event, *, why: str, at:
         connection.execute(update(Study).where(Study.id == study.study_id).values(origin=Origin.RECEIVED))
     _store(connection, moved, has_new_state=moved.state is not study.state, why=why, at=at)
     _append(connection, study.study_id, event=event, states=(study.state, moved.state), why=why, at=at)
+    if moved.state is not study.state and (topic := _WAKES.get(moved.state)):
+        notify(connection, topic)
     if event is Event.PRIORS_SETTLED:
         reach("trigger.before_job_commit")
     return moved

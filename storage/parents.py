@@ -11,6 +11,7 @@ from storage.fetches import is_asked_for
 from storage.life import Standing, note_birth
 from storage.lifecycle import INITIAL
 from storage.models import Origin, Patient, Series, Study
+from storage.postgresql import has_row_locks
 from storage.records import PatientKey, ReceivedInstance
 
 SeriesUids = tuple[str, str]
@@ -58,7 +59,7 @@ def patient_keys(connection: Connection, patients: Iterable[PatientKey]) -> dict
     pairs = [(patient.patient_id, patient.issuer) for patient in wanted]
     rows = connection.execute(select(Patient).where(tuple_(Patient.patient_id, Patient.issuer).in_(pairs)))
     keys = {PatientKey(patient_id=row.patient_id, issuer=row.issuer): row.id for row in rows}
-    for patient in wanted.keys() - keys.keys():
+    for patient in sorted(wanted.keys() - keys.keys(), key=lambda new: (new.patient_id, new.issuer)):
         statement = insert(Patient).values(patient_id=patient.patient_id, issuer=patient.issuer)
         keys[patient] = connection.execute(statement.returning(Patient.id)).scalar_one()
     return keys
@@ -70,7 +71,7 @@ def known_studies(
     """The studies of the batch by UID; a new one is born under the patient of its first instance."""
     first = {instance.study_instance_uid: instance for instance in reversed(batch)}
     studies = _read_studies(connection, first)
-    for uid in first.keys() - studies.keys():
+    for uid in sorted(first.keys() - studies.keys()):
         _insert_study(connection, first[uid], patient_key=patients[first[uid].patient], at=at)
     return studies if len(studies) == len(first) else _read_studies(connection, first)
 
@@ -91,11 +92,12 @@ def series_keys(
 
 
 def _read_studies(connection: Connection, uids: Iterable[str]) -> dict[str, KnownStudy]:
+    wanted = Study.study_instance_uid.in_(list(uids))
+    if has_row_locks(connection):
+        # In a statement of its own: the next one sees what those wrote that this one waited for.
+        connection.execute(select(Study.id).where(wanted).order_by(Study.study_instance_uid).with_for_update())
     rows = connection.execute(
-        select(Study, Patient.patient_id, Patient.issuer)
-        .join(Patient, Patient.id == Study.patient_key)
-        .where(Study.study_instance_uid.in_(list(uids)))
-        .with_for_update()
+        select(Study, Patient.patient_id, Patient.issuer).join(Patient, Patient.id == Study.patient_key).where(wanted)
     )
     return {row.study_instance_uid: _study_from_row(row) for row in rows}
 

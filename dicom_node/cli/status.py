@@ -38,6 +38,7 @@ def _lines(seen: "NodeStatus") -> list[str]:
     from dicom_node.waiting_keys import waiting_in_words
 
     processes = [_process(process) for process in seen.processes] or ["no process has left a sign of life yet"]
+    workers = [f"  {worker.name}: {'active' if worker.is_active else 'stands by'}" for worker in seen.workers]
     studies = [f"  {state}: {count}" for state, count in seen.studies.items() if count] or ["  none yet"]
     destinations = [line for destination in seen.destinations for line in _destination(destination)]
     disk = seen.disk
@@ -47,6 +48,7 @@ def _lines(seen: "NodeStatus") -> list[str]:
     return [
         *alerts,
         *processes,
+        *workers,
         *waiting,
         "studies",
         *studies,

@@ -10,6 +10,7 @@ from dicom_node.cli.output import console, print_json, silence_logs
 from dicom_node.wording import counted
 
 if TYPE_CHECKING:
+    from dicom_node.index_move import MoveReport
     from dicom_node.reindex import ReindexReport
     from storage.verifying import VerifyReport
 
@@ -60,6 +61,28 @@ def reindex(
         _print(_reindexed(report))
 
 
+@app.command()
+def move(
+    context: typer.Context,
+    to: Annotated[str, typer.Option("--to", help="Database to move to, as database_url names it.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be moved.")] = False,
+    json: _Json = False,
+) -> None:
+    """Move the index to another database, for instance from SQLite to PostgreSQL.
+
+    The node must be stopped. Counts and hashes of all tables are compared; the old index stays as it is.
+    """
+    from dicom_node.index_move import move_storage
+
+    settings = settings_of(context)
+    silence_logs()
+    report = move_storage(settings, to, dry_run=dry_run)
+    if json:
+        print_json(report)
+    else:
+        _print(_moved(report))
+
+
 def _print(lines: list[str]) -> None:
     out = console()
     for line in lines:
@@ -80,6 +103,15 @@ def _verified(report: "VerifyReport") -> list[str]:
     looked = f"{counted(report.checked_objects, 'object')} and {counted(report.checked_results, 'result file')} read"
     partial = [f"{counted(report.partial_files, 'partial file')}: arriving, or removed by the next start"]
     return [*findings, *(partial if report.partial_files else []), f"{looked}: {'ok' if report.passed else 'failed'}"]
+
+
+def _moved(report: "MoveReport") -> list[str]:
+    """What was moved, for people."""
+    tables = [f"  {table.name}: {counted(table.rows, 'row')}" for table in report.tables if table.rows]
+    if not report.moved:
+        return ["would be moved; nothing was changed", *tables]
+    done = "moved; counts and hashes of all tables agree, the old index stays as it is"
+    return [done, *tables, f"now set in the table [storage] of node.toml: {report.setting}"]
 
 
 def _reindexed(report: "ReindexReport") -> list[str]:

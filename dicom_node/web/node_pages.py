@@ -85,7 +85,7 @@ def show_settings(request: Request, visitor: Looking) -> HTMLResponse:
 
 def components_of(site: Site, status: NodeStatus) -> tuple[Component, ...]:
     """Processes, disk, database, weights."""
-    return (*_processes(status), _disk(status), _database(site), _weights(site))
+    return (*_processes(status), *_workers(status), _disk(status), _database(site), _weights(site))
 
 
 def _processes(status: NodeStatus) -> Iterator[Component]:
@@ -103,6 +103,12 @@ def _processes(status: NodeStatus) -> Iterator[Component]:
         else:
             words = f"no sign of life for {process.silent_s:.0f} s: is it running?"
             yield Component(name=title, colour="bad", state="silent", detail=words)
+
+
+def _workers(status: NodeStatus) -> Iterator[Component]:
+    for worker in status.workers:
+        state = "active" if worker.is_active else "stands by"
+        yield Component(name=worker.name, colour="good", state=state, detail="on the database server")
 
 
 def _disk(status: NodeStatus) -> Component:

@@ -1,4 +1,4 @@
-"""An index in a real SQLite file, and the instances that tests put into it."""
+"""An index on a real engine, and the instances that tests put into it."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from builders.clock import FakeClock
+from builders.engines import server_url
 from storage.database import open_engine
 from storage.index import Index
 from storage.lifecycle import Event, State
@@ -25,14 +26,14 @@ PDF = "1.2.840.10008.5.1.4.1.1.104.1"
 
 
 def database_url(folder: Path) -> str:
-    """Of an index in the folder."""
-    return f"sqlite:///{folder}/index.sqlite"
+    """Of the index that belongs to the folder: a file in it, or its database on the server that the test runs on."""
+    return server_url(folder) or f"sqlite:///{folder}/index.sqlite"
 
 
 def build_index(folder: Path, clock: FakeClock) -> Index:
     """The index in the folder; an empty one if there is none."""
     database = folder / "index.sqlite"
-    if not database.exists():
+    if not server_url(folder) and not database.exists():
         database.write_bytes(_empty_database())
     return Index(open_engine(database_url(folder)), now=clock.now)
 
@@ -41,7 +42,7 @@ def build_index(folder: Path, clock: FakeClock) -> Index:
 def _empty_database() -> bytes:
     """The file of an index that was just made; made once, since Alembic takes its time."""
     with TemporaryDirectory() as folder:
-        migrate(database_url(Path(folder)))
+        migrate(f"sqlite:///{folder}/index.sqlite")
         return (Path(folder) / "index.sqlite").read_bytes()
 
 

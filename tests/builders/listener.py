@@ -15,6 +15,7 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
+from builders.engines import server_url
 from config.settings import ListenSettings, NodeSettings, Peer, Settings, StorageSettings
 from dicom_node.checkpoint import guard_answers
 from dicom_node.clock import SystemClock
@@ -34,7 +35,7 @@ def listener_settings(data_dir: Path, **listen: object) -> Settings:
     return Settings(
         node=NodeSettings(ae_title=AE_TITLE, data_dir=data_dir),
         listen=ListenSettings(**{"port": 0, "network_timeout_s": 10.0, **listen}),
-        storage=StorageSettings(free_floor_bytes=0),
+        storage=StorageSettings(free_floor_bytes=0, database_url=server_url(data_dir)),
         peers=(Peer(name="ct", ae_title=SENDER, host="127.0.0.1", port=104),),
     )
 

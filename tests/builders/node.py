@@ -55,6 +55,8 @@ class NodeProcess:
     """Destination that is asked how many images it has."""
     more_configuration: str = ""
     """Blocks behind the peers, as TOML."""
+    database_url: str = ""
+    """Where its index is, when it is no file in its data folder."""
     port: int = field(default_factory=free_port)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -160,7 +162,7 @@ class NodeProcess:
         tables = [
             f'[node]\nae_title = "{AE_TITLE}"\ndata_dir = "{self.data_dir}"',
             f"[listen]\nport = {self.port}\naccept_unknown_callers = true",
-            "[storage]\nfree_floor_bytes = 0",
+            f'[storage]\nfree_floor_bytes = 0\ndatabase_url = "{self.database_url}"',
             f"[completeness]\nquiet_period_s = {self.quiet_period_s}\nsweep_interval_s = {self.sweep_interval_s}"
             f"\nslice_positions = {_toml(self.evidence)}\nassociation_release = {_toml(self.evidence)}"
             f'\ncount_peer = "{self.count_peer}"',

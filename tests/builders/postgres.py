@@ -5,7 +5,8 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 PROGRAMS = Path("/usr/lib/postgresql")
@@ -26,24 +27,62 @@ def why_no_postgres() -> str:
     return ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresServer:
+    """A server, reached by no network."""
+
+    folder: Path
+    programs: Path
+    options: str
+
+    @property
+    def url(self) -> str:
+        """SQLAlchemy URL of its first database, which is empty."""
+        return self.url_of("postgres")
+
+    def url_of(self, database: str) -> str:
+        """SQLAlchemy URL of one of its databases."""
+        return f"postgresql+psycopg://node@/{database}?host={self.folder}"
+
+    def start(self) -> None:
+        """Start it, and return once it takes connections."""
+        self._control("--log", self.folder / "log", "--options", self.options, "--wait", "start")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it: `fast` as an administrator does, `immediate` as a crash does."""
+        self._control("--mode", mode, "--wait", "stop")
+
+    def _control(self, *arguments: str | Path) -> None:
+        _run(self.programs / "pg_ctl", "--pgdata", self.folder / "data", *arguments)
+
+
 @contextmanager
-def running_postgres() -> Iterator[str]:
-    """An empty server with its default settings, reached by no network; gives the SQLAlchemy URL of its database."""
+def running_server(*settings: str) -> Iterator[PostgresServer]:
+    """A server with its default settings and these."""
     programs = _programs()
     assert programs is not None
     with tempfile.TemporaryDirectory(prefix="postgres") as name:
         folder = Path(name)
         if os.getuid() == 0:
             shutil.chown(folder, SERVICE_USER)
-        data = folder / "data"
-        _run(programs / "initdb", "--pgdata", data, "--username", "node", "--auth", "trust", "--encoding", "UTF8")
-        options = f"-c listen_addresses='' -c unix_socket_directories='{folder}'"
-        start = ("--pgdata", data, "--log", folder / "log", "--options", options, "--wait", "start")
-        _run(programs / "pg_ctl", *start)
+        login = ("--username", "node", "--auth", "trust", "--encoding", "UTF8")
+        _run(programs / "initdb", "--pgdata", folder / "data", *login, "--no-sync")
+        given = ("listen_addresses=''", f"unix_socket_directories='{folder}'", *settings)
+        options = " ".join(f"-c {setting}" for setting in given)
+        server = PostgresServer(folder=folder, programs=programs, options=options)
+        server.start()
         try:
-            yield f"postgresql+psycopg://node@/postgres?host={folder}"
+            yield server
         finally:
-            _run(programs / "pg_ctl", "--pgdata", data, "--mode", "fast", "--wait", "stop")
+            with suppress(subprocess.CalledProcessError):
+                server.stop("immediate")
+
+
+@contextmanager
+def running_postgres() -> Iterator[str]:
+    """An empty server with its default settings; gives the SQLAlchemy URL of its database."""
+    with running_server() as server:
+        yield server.url
 
 
 def _programs() -> Path | None:

@@ -26,6 +26,8 @@ from storage.index import Index
 from storage.lifecycle import State
 from storage.records import Alternative, ClassAnswer, Destination, DueDelivery, Role
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 REFUSED = "pacs does not accept it"
 
 

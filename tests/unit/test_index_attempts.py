@@ -24,6 +24,8 @@ from storage.index import Index
 from storage.lifecycle import Event, State
 from storage.models import Attempt
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 
 @pytest.fixture
 def clock() -> FakeClock:

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from builders.clock import FakeClock
 from builders.index import build_index, claimed_study, received, view_of
 from dicom_node.carried import CarriedStudies
@@ -10,6 +12,8 @@ from storage.evidence_records import StudyNotice
 from storage.index import Index
 from storage.lifecycle import State
 from storage.records import ReceivedInstance
+
+pytestmark = pytest.mark.usefixtures("each_engine")
 
 
 def flags(index: Index) -> list[tuple[str, str, bool, bool]]:

@@ -12,6 +12,8 @@ from storage.index import Index
 from storage.lifecycle import Event, State
 from storage.records import DueDelivery
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 
 @pytest.fixture
 def clock() -> FakeClock:

@@ -13,6 +13,8 @@ from storage.fetch_records import FetchState, FoundPriorView, FoundState
 from storage.index import Index
 from storage.lifecycle import Event, State
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 CURRENT, PRIOR = "1.2.3", "1.2.4"
 LONG_AGO = NOON - timedelta(days=30)
 

@@ -22,6 +22,8 @@ from storage.index import Index
 from storage.lifecycle import Event, State
 from storage.records import PatientKey, ReceivedInstance, Recorded
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 JOHN = PatientKey(patient_id="0815", issuer="CITY")
 SECRETS = ("4711", "0815", "Doe", "Jane", "1950", "CITY")
 

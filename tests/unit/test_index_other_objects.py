@@ -22,6 +22,8 @@ from storage.index import Index
 from storage.lifecycle import Event, State
 from storage.records import ReceivedInstance, Recorded
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 OTHER_OBJECTS = {
     "SR": SR,
     "SEG": "1.2.840.10008.5.1.4.1.1.66.4",

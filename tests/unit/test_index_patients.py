@@ -22,6 +22,8 @@ from storage.index import Index
 from storage.patient_index import PatientIndex
 from storage.records import PatientKey, PriorCandidate
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 OLD_JANE = PatientKey(patient_id="99", issuer="OLD")
 OLDEST_JANE = PatientKey(patient_id="1", issuer="OLDEST")
 NOBODY = PatientKey(patient_id="12345", issuer="")

@@ -13,6 +13,8 @@ from storage.index import Index
 from storage.lifecycle import Event, State
 from storage.records import PatientKey, Recorded
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 JOHN = PatientKey(patient_id="0815", issuer="CITY")
 
 

@@ -12,6 +12,8 @@ from storage.index import Index
 from storage.lifecycle import Event, State
 from storage.records import Heartbeat, PatientKey
 
+pytestmark = pytest.mark.usefixtures("each_engine")
+
 
 @pytest.fixture
 def index(tmp_path: Path) -> Index:

@@ -1,0 +1,67 @@
+"""Moves the index of a stopped node to another database."""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from sqlalchemy.engine import make_url
+
+from config.settings import Settings
+from dicom_node.errors import NodeError
+from dicom_node.index import open_index_engine
+from storage.active import ActiveLock
+from storage.database import is_sqlite
+from storage.files import lock_data_dir
+from storage.moving import MovedTable, counts_of_index, move_index
+
+
+class WorkRunsError(NodeError):
+    """A `work` runs or stands by on the database, or it does not answer; stop every process of the node first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MoveReport:
+    """What `storage move --json` prints."""
+
+    moved: bool
+    """False where it was only looked."""
+    setting: str
+    """The line of the table [storage] that the node needs from now on; without the password."""
+    tables: tuple[MovedTable, ...]
+
+
+def move_storage(settings: Settings, target_url: str, *, dry_run: bool) -> MoveReport:
+    """Copy the index to another database and compare; the old one stays as it is.
+
+    Args:
+        settings: Of the node, which must not run.
+        target_url: Of SQLAlchemy, as `database_url` has it.
+        dry_run: Only look what there is.
+
+    Raises:
+        NoIndexError: There is nothing to move.
+        DataFolderInUseError: The node runs.
+        WorkRunsError: A work of another machine runs.
+        StorageError: One of the databases refuses, or the target is not empty.
+    """
+    open_index_engine(settings).dispose()
+    shown = make_url(target_url).render_as_string(hide_password=True)
+    setting = f'database_url = "{shown}"'
+    with ExitStack() as stopped:
+        for role in ("listen", "work"):
+            stopped.enter_context(lock_data_dir(settings.data_dir, role))
+        if dry_run:
+            return MoveReport(moved=False, setting=setting, tables=counts_of_index(settings.database_url))
+        for url in (settings.database_url, target_url):
+            _keep_from_working(stopped, url)
+        tables = move_index(settings.database_url, target_url)
+    return MoveReport(moved=True, setting=setting, tables=tables)
+
+
+def _keep_from_working(stopped: ExitStack, url: str) -> None:
+    """Be the active one on a server for as long as it is moved."""
+    if is_sqlite(make_url(url)):
+        return
+    lock = ActiveLock(url, name="dicom-node storage move")
+    stopped.callback(lock.release)
+    if not lock.take():
+        raise WorkRunsError(WorkRunsError.__doc__)

@@ -1,0 +1,62 @@
+"""A node is moved from SQLite to PostgreSQL and back."""
+
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from builders.clock import FakeClock
+from builders.engines import server_url
+from builders.index import build_index, claim, make_ready, received, result_files, state_of, to
+from config.settings import NodeSettings, Settings, StorageSettings
+from dicom_node.index_move import move_storage
+from storage.database import open_engine
+from storage.errors import DataFolderInUseError, IndexNotEmptyError
+from storage.files import lock_data_dir
+from storage.index import Index
+from storage.lifecycle import State
+from storage.migrations import migrate
+from storage.moving import tables_of_index
+
+pytestmark = pytest.mark.usefixtures("on_postgres")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """A stopped node on SQLite with a study under way."""
+    made = Settings(node=NodeSettings(ae_title="NODE", data_dir=tmp_path), storage=StorageSettings())
+    migrate(made.database_url)
+    with closing(Index(open_engine(made.database_url), now=FakeClock().now)) as index:
+        index.record_received([received(patient_name="山田^太郎"), received("1.9")])
+        make_ready(index)
+        index.finish_succeeded(claim(index), result_files(), destinations=to("PACS"), why="fine")
+    return made
+
+
+def test_the_node_goes_on_where_it_was(settings: Settings, tmp_path: Path) -> None:
+    """Every table is there, new rows come after the old ones, and the way back works."""
+    report = move_storage(settings, server_url(tmp_path), dry_run=False)
+    assert report.moved
+    assert {table.name for table in report.tables} == {table.name for table in tables_of_index()}
+    assert {table.name: table.rows for table in report.tables}["instance"] == 2
+    with closing(build_index(tmp_path, FakeClock())) as index:
+        index.record_received([received("1.10")])
+        (delivery,) = index.due_deliveries(destination="PACS", limit=9)
+        index.delivery_succeeded(delivery.delivery_id, "0x0000")
+        assert state_of(index) is State.DELIVERED
+    moved = settings.model_copy(update={"storage": StorageSettings(database_url=server_url(tmp_path))})
+    back = f"sqlite:///{tmp_path}/back.sqlite"
+    move_storage(moved, back, dry_run=False)
+    with closing(Index(open_engine(back), now=FakeClock().now)) as index:
+        assert state_of(index) is State.DELIVERED
+        assert state_of(index, "1.10") is State.RECEIVING
+
+
+def test_nothing_is_moved_into_rows_or_from_a_running_node(settings: Settings, tmp_path: Path) -> None:
+    """The second move is refused, so is one beside a listener; a look changes nothing."""
+    assert not move_storage(settings, server_url(tmp_path), dry_run=True).moved
+    move_storage(settings, server_url(tmp_path), dry_run=False)
+    with pytest.raises(IndexNotEmptyError):
+        move_storage(settings, server_url(tmp_path), dry_run=False)
+    with lock_data_dir(settings.data_dir, "listen"), pytest.raises(DataFolderInUseError):
+        move_storage(settings, server_url(tmp_path / "other"), dry_run=False)
