@@ -22,6 +22,7 @@ def problems_between(document: Mapping[str, Any]) -> list[Problem]:
         *_shared(peers, "peers", "name"),
         *_shared(peers, "peers", "ae_title"),
         *_unknown_count_peers(document, peers),
+        *_incomplete_ray_tls(document.get("ray")),
     ]
 
 
@@ -57,3 +58,13 @@ def _unknown_count_peers(document: Mapping[str, Any], peers: Sequence[Mapping[st
         asked = table.get("count_peer") if isinstance(table, dict) else None
         if isinstance(asked, str) and asked and asked not in names:
             yield Problem(key=f"{place}.count_peer", problem="is not the name of a [[peers]] block", value=shown(asked))
+
+
+def _incomplete_ray_tls(table: object) -> Iterator[Problem]:
+    """TLS of the cluster that lacks one of its three files."""
+    names = ("tls_certificate", "tls_key", "tls_ca")
+    given = [name for name in names if isinstance(table, dict) and table.get(name)]
+    if given and len(given) < len(names):
+        for name in names:
+            if name not in given:
+                yield Problem(key=f"[ray].{name}", problem=f"is missing: TLS needs {', '.join(names)}")

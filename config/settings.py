@@ -10,6 +10,7 @@ from config.alerts import AlertsSettings
 from config.audit import AuditSettings
 from config.chest_words import CHEST_WORDS
 from config.names import ae_title_problem, folder_problem, host_problem, path_problem, pattern_problem
+from config.ray import RaySettings
 from config.series import SeriesRuleSettings
 from config.table import Table
 from config.tls import CertificateName, FileOrNone, Fingerprints, ListenTlsSettings
@@ -165,6 +166,7 @@ class PriorsSettings(Table):
 class PipelineSettings(Table):
     """The analysis."""
 
+    engine: Literal["local", "ray"] = "local"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     model_pack: FolderOrNone = None
     """None: the pack that `model install` made the current one, else the one that comes with the package."""
@@ -279,6 +281,7 @@ class Settings(Table):
     completeness: CompletenessSettings = CompletenessSettings()
     priors: PriorsSettings = PriorsSettings()
     pipeline: PipelineSettings = PipelineSettings()
+    ray: RaySettings = RaySettings()
     results: ResultsSettings = ResultsSettings()
     outbox: OutboxSettings = OutboxSettings()
     log: LogSettings = LogSettings()

@@ -14,6 +14,9 @@ from dicom_node.audit.deliveries import DeliveryAudit
 from dicom_node.audit.syslog import SyslogShipper
 from dicom_node.audit.trail import audit_trail, process_recorded, trail_folder
 from dicom_node.clock import Clock, SystemClock
+from dicom_node.cluster.engine import RayEngine
+from dicom_node.cluster.lanes import Lanes
+from dicom_node.cluster.plan import DriverPlan
 from dicom_node.commitment.scu import CommitmentScu, rules_from
 from dicom_node.counts import PeerCounts
 from dicom_node.dispatch import Dispatcher
@@ -63,21 +66,27 @@ def run_worker(settings: Settings, *, stop: Event, on_ready: Callable[[], None])
         index = Index(open_engine(settings.database_url), now=SystemClock().now)
         freed = index.release_all(why="the worker was started anew", maximum_attempts=settings.pipeline.attempts)
         logger.info("worker started, %d attempts freed", len(freed))
-        dispatcher = _dispatcher(settings, index)
+        engine = _engine(settings)
+        dispatcher = Dispatcher(settings, index, results=ResultStore(settings.node.data_dir), engine=engine)
         dispatcher.sweep()
         trail = audit_trail(settings)
         with process_recorded(trail, settings, "work"), _duties(settings, index):
             on_ready()
-            _dispatch_until(stop, dispatcher)
+            if isinstance(engine, RayEngine):
+                Lanes(dispatcher, engine, stop).run()
+            else:
+                _dispatch_until(stop, dispatcher)
             notify_stopping()
 
 
-def _dispatcher(settings: Settings, index: Index) -> Dispatcher:
-    """The dispatcher with the engine that the settings name."""
+def _engine(settings: Settings) -> LocalEngine | RayEngine:
+    """The engine that the settings name."""
+    if settings.pipeline.engine == "ray":
+        return RayEngine(DriverPlan.of(settings))
     limits = EngineLimits(
         time_limit_s=settings.pipeline.time_limit_s, memory_limit_bytes=settings.pipeline.memory_limit_bytes
     )
-    return Dispatcher(settings, index, results=ResultStore(settings.node.data_dir), engine=LocalEngine(limits))
+    return LocalEngine(limits)
 
 
 def _dispatch_until(stop: Event, dispatcher: Dispatcher) -> None:
