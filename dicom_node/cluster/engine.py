@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from subprocess import Popen
 from threading import Event, Lock, Thread
@@ -29,8 +30,7 @@ class _Line:
     def __init__(self, stream: socket.socket) -> None:
         self.places = 0
         self.is_open = True
-        self._heard = stream.makefile("r", encoding="utf-8")
-        self._said = stream.makefile("w", encoding="utf-8")
+        self._stream = stream
         self._lock = Lock()
         self._done: dict[str, Event] = {}
         Thread(target=self._listen, name="ray driver", daemon=True).start()
@@ -39,8 +39,7 @@ class _Line:
         """One line; a driver that is gone does not hear it."""
         with self._lock:
             try:
-                self._said.write(f"{line}\n")
-                self._said.flush()
+                self._stream.sendall(f"{line}\n".encode())
             except OSError:
                 self.is_open = False
 
@@ -55,15 +54,13 @@ class _Line:
         self._done.pop(str(folder), None)
 
     def _listen(self) -> None:
-        try:
-            for line in self._heard:
+        with self._stream, self._stream.makefile("r", encoding="utf-8") as heard, suppress(ConnectionError):
+            for line in heard:
                 word, _, rest = line.rstrip("\n").partition(" ")
                 if word == "places":
                     self.places = int(rest)
                 elif rest in self._done:
                     self._done[rest].set()
-        except OSError as exc:
-            logger.warning("the driver of the Ray cluster is gone: %s", exc.strerror)
         self.is_open, self.places = False, 0
         for done in tuple(self._done.values()):
             done.set()

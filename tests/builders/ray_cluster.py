@@ -2,10 +2,10 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,6 +22,7 @@ TESTS = Path(__file__).resolve().parents[1]
 _HEAD = "127.0.0.2"
 """Ray puts the address of the network card in the place of 127.0.0.1."""
 _STORE_BYTES = 512 * 2**20
+_START_WITHIN_S = 90
 _STOP_WITHIN_S = 30
 
 
@@ -42,7 +43,7 @@ class RayCluster:
         return f"{_HEAD}:{self.port}"
 
     def __enter__(self) -> Self:
-        """Start the head, then the nodes; return once the head takes connections."""
+        """Start the head, then the nodes; return once all are up."""
         # The paths of Ray's sockets must be short (unix(7), 108 bytes).
         self._folder = tempfile.TemporaryDirectory(prefix="ray", ignore_cleanup_errors=True)
         try:
@@ -67,7 +68,6 @@ class RayCluster:
         self._start(
             "head", ["--head", f"--node-ip-address={_HEAD}", "--num-cpus=0", "--include-dashboard=false", *ports]
         )
-        until(self._answers, within_s=60, what="the head of the Ray cluster listens")
 
     def start_node(self, number: int) -> None:
         """Start a node, again after it was killed."""
@@ -79,7 +79,8 @@ class RayCluster:
         process = self._running.pop(name)
         pids = [process.pid, *_descendants(process.pid)]
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         process.wait(timeout=_STOP_WITHIN_S)
 
     def actor_pids(self, name: str) -> list[int]:
@@ -98,18 +99,19 @@ class RayCluster:
         }
         command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--disable-usage-stats"]
         limits = ["--min-worker-port=0", "--max-worker-port=0", f"--object-store-memory={_STORE_BYTES}"]
-        with (Path(self._folder.name) / f"{name.replace(' ', '-')}.log").open("ab") as log:
-            self._running[name] = subprocess.Popen(
+        path = Path(self._folder.name) / f"{name.replace(' ', '-')}.log"
+        with path.open("wb") as log:
+            process = subprocess.Popen(
                 [*command, *limits, *arguments], env=environment, stdout=log, stderr=log, start_new_session=True
             )
+        self._running[name] = process
 
-    def _answers(self) -> bool:
-        try:
-            socket.create_connection((_HEAD, self.port), timeout=1).close()
-        except OSError:
-            assert self._running["head"].poll() is None, "the head of the Ray cluster ended early"
-            return False
-        return True
+        def is_up() -> bool:
+            assert process.poll() is None, path.read_text()
+            return "Ray runtime started" in path.read_text()
+
+        # One after the other: nodes that start at the same time on one machine wait for each other's ports for ever.
+        until(is_up, within_s=_START_WITHIN_S, what=f"{name} of the Ray cluster is up")
 
     def _stop_all(self) -> None:
         for name in reversed(list(self._running)):

@@ -10,7 +10,6 @@ from builders.ray_cluster import RayCluster
 from config.ray import RaySettings
 from dicom_node.cluster.engine import RayEngine
 from dicom_node.cluster.plan import DriverPlan
-from dicom_node.cluster.state import ClusterState
 from dicom_node.job_records import JobOutcome, JobSpec
 
 QUICK_ACTOR = "builders.quick_actor:QuickActor"
@@ -41,18 +40,12 @@ def running_engine(plan: DriverPlan, *, places: int = 2) -> Iterator[RayEngine]:
     tending.start()
     try:
         if places:
-            until(lambda: engine.places >= places, within_s=_UP_WITHIN_S, what=f"{places} places: {trouble(plan)}")
+            what = f"{places} places; see ray.json and ray-driver.log in {plan.data_dir}"
+            until(lambda: engine.places >= places, within_s=_UP_WITHIN_S, what=what)
         yield engine
     finally:
         end.set()
         tending.join()
-
-
-def trouble(plan: DriverPlan) -> str:
-    """What the driver says."""
-    state = ClusterState.read(plan.data_dir)
-    log = plan.data_dir / "ray-driver.log"
-    return f"{state} {log.read_text()[-2000:] if log.exists() else ''}"
 
 
 def run(
