@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 
 from config.secrets import shown_value
 from config.settings import Settings
+from dicom_node.cluster.words import actor_in_words, cluster_trouble
 from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.status import NodeStatus, node_status
 from dicom_node.tls.survey import survey_certificates
@@ -82,8 +83,8 @@ def show_settings(request: Request, visitor: Looking) -> HTMLResponse:
 
 
 def components_of(site: Site, status: NodeStatus) -> tuple[Component, ...]:
-    """Processes, disk, database, weights."""
-    return (*_processes(status), _disk(status), _database(site), _weights(site))
+    """Processes, cluster, disk, database, weights."""
+    return (*_processes(status), *_cluster(site, status), _disk(status), _database(site), _weights(site))
 
 
 def _processes(status: NodeStatus) -> Iterator[Component]:
@@ -98,6 +99,18 @@ def _processes(status: NodeStatus) -> Iterator[Component]:
         else:
             words = f"no sign of life for {process.silent_s:.0f} s: is it running?"
             yield Component(name=title, colour="bad", state="silent", detail=words)
+
+
+def _cluster(site: Site, status: NodeStatus) -> Iterator[Component]:
+    """The Ray cluster, where the node has one; that it is open stands among the alerts."""
+    if site.settings.pipeline.engine != "ray":
+        return
+    trouble = cluster_trouble(status.cluster, now=status.at)
+    if trouble or status.cluster is None:
+        yield Component(name="Ray cluster", colour="bad", state="not there", detail=trouble)
+        return
+    actors = "; ".join(actor_in_words(actor) for actor in status.cluster.actors)
+    yield Component(name="Ray cluster", colour="good", state="running", detail=actors)
 
 
 def _disk(status: NodeStatus) -> Component:

@@ -12,6 +12,7 @@ from dicom_node.cli.ae_edit import EchoReport, PeerLine, PeerList
 from dicom_node.cli.check import CheckReport
 from dicom_node.cli.config import ConfigHistoryReport, ConfigReport, EffectiveValue
 from dicom_node.cli.configuring import EditReport
+from dicom_node.cluster.state import ClusterActor, ClusterNode, ClusterState
 from dicom_node.configuring import ConfigVersion
 from dicom_node.destinations import RoleChoice
 from dicom_node.infer import InferredStudy
@@ -61,6 +62,9 @@ SECTIONS = {
         Outage,
         CommitmentCounts,
         DiskStatus,
+        ClusterState,
+        ClusterNode,
+        ClusterActor,
     ),
     "## `study choose --json`": (SeriesChoiceReport, SeriesVerdict, SourceRules, SeriesRule),
     "## `study show --json`": (
