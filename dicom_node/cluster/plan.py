@@ -9,6 +9,9 @@ from pydantic import TypeAdapter
 from config.ray import RaySettings
 from config.settings import Settings
 
+ANALYSIS_ACTOR = "dicom_node.cluster.actor:AnalysisActor"
+"""What analyses, as `module:class`; loaded only where it runs, since it loads torch."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DriverPlan:
@@ -21,7 +24,7 @@ class DriverPlan:
     memory_limit_bytes: int
     data_dir: Path
     """Takes the state of the cluster."""
-    actor: str = "dicom_node.cluster.actor:AnalysisActor"
+    actor: str = ANALYSIS_ACTOR
     """What analyses, as `module:class`."""
 
     @classmethod

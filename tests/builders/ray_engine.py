@@ -1,7 +1,7 @@
 """The worker's side of a cluster, tended by a thread."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
@@ -32,9 +32,9 @@ def running_engine(plan: DriverPlan, *, places: int = 2) -> Iterator[RayEngine]:
     engine, end = RayEngine(plan), Event()
 
     def tend() -> None:
-        while not end.wait(0.2):
-            engine.tend()
-        engine.close()
+        with closing(engine):
+            while not end.wait(0.2):
+                engine.tend()
 
     tending = Thread(target=tend)
     tending.start()

@@ -19,7 +19,7 @@ from config.ray import RaySettings
 from config.settings import PipelineSettings, Settings
 from dicom_node.cluster.checking import check_cluster
 from dicom_node.cluster.library import ray_environment
-from dicom_node.cluster.plan import DriverPlan
+from dicom_node.cluster.plan import ANALYSIS_ACTOR
 from dicom_node.cluster.state import ClusterState
 from dicom_node.engine import EngineLimits, LocalEngine
 from dicom_node.job_records import InputFile, JobSpec, OutcomeKind, StudySpec
@@ -58,7 +58,7 @@ def test_networks_give_the_same_bytes_and_a_new_pack_is_used_from_the_next_study
     assert here
     assert here.kind is OutcomeKind.SUCCEEDED
     with RayCluster(nodes=1) as cluster:
-        plan = replace(driver_plan(cluster, tmp_path), actor=DriverPlan.actor)
+        plan = replace(driver_plan(cluster, tmp_path), actor=ANALYSIS_ACTOR)
         with running_engine(plan) as engine:
             pids = cluster.actor_pids("node 0")
             for name, pack in (("first", None), ("other", other_pack), ("again", None)):
@@ -79,7 +79,7 @@ def test_a_damaged_pack_fails_the_attempt_and_says_what_to_do(tmp_path: Path) ->
         file.seek(5000)
         file.write(b"xxxx")
     with RayCluster(nodes=1) as cluster:
-        plan = replace(driver_plan(cluster, tmp_path), actor=DriverPlan.actor)
+        plan = replace(driver_plan(cluster, tmp_path), actor=ANALYSIS_ACTOR)
         with running_engine(plan) as engine:
             changed = run(engine, replace(spec, model_pack=damaged), tmp_path / "changed")
             gone = run(engine, replace(spec, model_pack=tmp_path / "nowhere"), tmp_path / "gone")
