@@ -19,7 +19,7 @@ from dicom_node.job_records import JobOutcome, JobSpec, OutcomeKind
 logger = logging.getLogger(__name__)
 
 _LOOK_INTERVAL_S = 0.2
-_START_AGAIN_S = 3.0
+_START_AGAIN_S = 5.0
 _GRACE_S = 2.0
 _LOG_NAME = "ray-driver.log"
 
