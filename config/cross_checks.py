@@ -26,6 +26,7 @@ def problems_between(document: Mapping[str, Any]) -> list[Problem]:
         *_shared(peers, "peers", "ae_title"),
         *_unknown_count_peers(document, peers),
         *_rule_problems(_blocks(document.get("rule")), peers),
+        *_incomplete_ray_tls(document.get("ray")),
     ]
 
 
@@ -86,3 +87,13 @@ def _fits_everything(rule: Mapping[str, Any]) -> bool:
         return RuleSettings.model_validate(dict(rule)).fits_everything
     except ValidationError:
         return False
+
+
+def _incomplete_ray_tls(table: object) -> Iterator[Problem]:
+    """TLS of the cluster that lacks one of its three files."""
+    names = ("tls_certificate", "tls_key", "tls_ca")
+    given = [name for name in names if isinstance(table, dict) and table.get(name)]
+    if given and len(given) < len(names):
+        for name in names:
+            if name not in given:
+                yield Problem(key=f"[ray].{name}", problem=f"is missing: TLS needs {', '.join(names)}")

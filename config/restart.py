@@ -13,7 +13,7 @@ _OF_ALL = frozenset({"node", "storage.database_url", "log", "audit"})
 AT_NEXT_START: dict[Process, frozenset[str]] = {
     "listen": _OF_ALL
     | {"listen.host", "listen.port", "listen.processes", "listen.plain", "listen.backlog", "listen.tls"},
-    "work": _OF_ALL,
+    "work": _OF_ALL | {"pipeline.engine", "ray"},
     "web": _OF_ALL | {"web", "watching"},
 }
 """Tables and keys that a process read once: ports, folders, files that it keeps open. Everything else is followed."""

@@ -10,6 +10,7 @@ from config.alerts import AlertsSettings
 from config.audit import AuditSettings
 from config.chest_words import CHEST_WORDS
 from config.names import ae_title_problem, folder_problem, host_problem, path_problem, pattern_problem
+from config.ray import RaySettings
 from config.retention import RetentionSettings
 from config.rules import ResultKind, RuleSettings
 from config.series import SeriesRuleSettings
@@ -167,6 +168,7 @@ class PriorsSettings(Table):
 class PipelineSettings(Table):
     """The analysis."""
 
+    engine: Literal["local", "ray"] = "local"
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")] = "auto"
     model_pack: FolderOrNone = None
     """None: the pack that `model install` made the current one, else the one that comes with the package."""
@@ -236,8 +238,7 @@ class Peer(Table):
     capture_without_seg: bool = True
     compression: Literal["none", "deflated"] = "none"
     storage_commitment: bool = False
-    commitment_ae_title: AeTitleOrNone = None
-    """None: `ae_title`."""
+    commitment_ae_title: AeTitleOrNone = None  # `ae_title`
     commitment_port: ListenPort = 0
     """0: `port`."""
     completeness: CompletenessOverrides = CompletenessOverrides()
@@ -281,6 +282,7 @@ class Settings(Table):
     completeness: CompletenessSettings = CompletenessSettings()
     priors: PriorsSettings = PriorsSettings()
     pipeline: PipelineSettings = PipelineSettings()
+    ray: RaySettings = RaySettings()
     results: ResultsSettings = ResultsSettings()
     outbox: OutboxSettings = OutboxSettings()
     log: LogSettings = LogSettings()

@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 from config.settings import Peer, Settings
 from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import SystemClock
+from dicom_node.cluster.checking import check_cluster
 from dicom_node.commitment.association import commitment_association
 from dicom_node.destinations import choices_of, classes_of
 from dicom_node.errors import NodeError
@@ -66,7 +67,7 @@ def run_checks(settings: Settings) -> Iterator[CheckResult]:
     yield check_database(settings.database_url)
     yield check_chosen_pack(settings)
     yield from check_plug_ins(settings)
-    yield check_device(settings.pipeline.device)
+    yield from check_engine(settings)
     yield check_codecs()
     yield from check_tls(settings, now=SystemClock().now())
     if not settings.destinations:
@@ -152,6 +153,15 @@ def check_model_pack(folder: Path | None) -> CheckResult:
     except ModelPackError as error:
         return _failed("model pack", error.reason)
     return _passed("model pack", f"{pack.name} {pack.version}, sha256 {pack.sha256[:16]}")
+
+
+def check_engine(settings: Settings) -> Iterator[CheckResult]:
+    """That what analyses is there: the device of this machine, or the cluster."""
+    if settings.pipeline.engine == "local":
+        yield check_device(settings.pipeline.device)
+    for found in check_cluster(settings):
+        outcome = Outcome.FAILED if found.is_failure else Outcome.WARNING if found.is_warning else Outcome.PASSED
+        yield CheckResult(subject=found.subject, outcome=outcome, detail=found.words)
 
 
 def check_device(device: str) -> CheckResult:

@@ -5,14 +5,14 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from threading import Event
+from typing import Protocol
 
 from config.settings import Settings
 from dicom_node.destinations import destination_of
-from dicom_node.engine import LocalEngine
 from dicom_node.job_records import (
     InputFile,
     JobOutcome,
@@ -45,10 +45,18 @@ _TWO_PATIENTS = (
 )
 
 
-class Dispatcher:
-    """Runs one attempt at a time."""
+class Engine(Protocol):
+    """Runs attempts; see `LocalEngine.run`."""
 
-    def __init__(self, settings: Settings, index: Index, *, results: ResultStore, engine: LocalEngine) -> None:
+    def run(self, spec: JobSpec, folder: Path, *, keep_going: Callable[[], bool], stop: Event) -> JobOutcome | None:
+        """Run the attempt to its end."""
+        ...
+
+
+class Dispatcher:
+    """Takes attempts from the index to the engine and their ends back."""
+
+    def __init__(self, settings: Settings, index: Index, *, results: ResultStore, engine: Engine) -> None:
         """Work on the studies of the index."""
         self.follow(settings)
         self._index = index
@@ -74,9 +82,30 @@ class Dispatcher:
         Raises:
             StorageError: Disk or index refuse; after a disk error the study is back in the queue, the try not counted.
         """
-        claim = self._index.claim_next(owner=self._owner, lease_s=self._settings.pipeline.lease_s)
+        claim = self.claim()
         if claim is None:
             return False
+        self.run(claim, stop)
+        return True
+
+    def claim(self) -> Claim | None:
+        """The study that comes next, now held; None when none is ready.
+
+        Raises:
+            StorageError: The index refuses.
+        """
+        return self._index.claim_next(owner=self._owner, lease_s=self._settings.pipeline.lease_s)
+
+    def run(self, claim: Claim, stop: Event) -> None:
+        """Run an attempt to its end; may be called by several threads, each with its own claim.
+
+        Args:
+            claim: What `claim` gave.
+            stop: Set when the worker is to end: the attempt then goes back to the queue.
+
+        Raises:
+            StorageError: Disk or index refuse; after a disk error the study is back in the queue, the try not counted.
+        """
         reach("job.claimed")
         logger.info("attempt %d: started, revision %d", claim.attempt_id, claim.revision)
         folder = job_folder(self._settings.node.data_dir, claim.attempt_id)
@@ -89,7 +118,6 @@ class Dispatcher:
             raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        return True
 
     def _run(self, claim: Claim, folder: Path, stop: Event) -> JobOutcome | None:
         """Run the attempt under its lease; not run: a study of two patients, one that a rule excludes, one without images."""

@@ -15,6 +15,7 @@ NodeError
 ├── NothingInstalledError        there is no model pack to go back from (dicom_node.pack_store)
 ├── MissingOnnxError             the export to ONNX lacks packages (dicom_node.cli.model)
 ├── ConfiguringError             the configuration file was not edited (dicom_node.configuring.errors)
+├── ClusterError                 the Ray cluster cannot be used (dicom_node.cluster.errors)
 ├── UnknownPeerError             the configuration has no peer of a name (dicom_node.peer_names)
 ├── NotAllowableError            a refused caller cannot be let in so (dicom_node.refused)
 ├── LostTestSetError             a defect: the test set is not in its own index (dicom_node.ae_test.send)

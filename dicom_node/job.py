@@ -8,9 +8,11 @@ import dataclasses
 import importlib.metadata
 import logging
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from dicom_node.job_inputs import verify_inputs
 from dicom_node.job_records import JobOutcome, JobProgress, JobSpec, OutcomeKind, PriorSpec, StudySpec
 from dicom_node.log import quieten_libraries
 from dicom_node.results.context import ResultContext, predecessor_from_folder
@@ -19,30 +21,63 @@ from dicom_node.results.write import read_known_lesions, write_result_set
 from dicom_node.wording import compared_in_words, lesions_in_words, read_in_words
 from pipeline.align import Alignment
 from pipeline.device import choose_device, limit_threads
-from pipeline.engine import EngineParts, build_engine
-from pipeline.errors import PipelineError, StudyRefusedError, UnreadableStudyError
+from pipeline.engine import Engine, EngineParts, build_engine
+from pipeline.errors import PipelineError, StudyRefusedError
 from pipeline.findings import Analysis, DroppedPrior, PriorStudy
 from pipeline.model_pack import load_model_pack
 from pipeline.precision import Precision
 from pipeline.run import analyse_with
 from pipeline.study import StudyFiles
-from storage.disk import sha256_of
 from storage.failpoints import arm_from_environment, reach
 
 logger = logging.getLogger(__name__)
 
 
-def run_job(folder: Path) -> JobOutcome:
-    """Do the job in the folder; every end but a crash is an outcome.
+def engine_of(spec: JobSpec) -> Engine:
+    """The networks that the job names, loaded.
+
+    Raises:
+        PipelineError: See `build_engine` and `choose_device`.
+    """
+    return build_engine(load_model_pack(spec.model_pack), choose_device(spec.device), _parts(spec))
+
+
+EngineSource = Callable[[JobSpec], Engine]
+"""Gives the networks of a job."""
+
+
+def finish_job(folder: Path, engine_source: EngineSource = engine_of) -> JobOutcome:
+    """Do the job in the folder; whatever happens but a crash is an outcome, which is written last.
 
     Args:
         folder: Holds `job.json`, takes what is written.
+        engine_source: Loads the networks, or has them.
+    """
+    try:
+        outcome = run_job(folder, engine_source)
+    except Exception as exc:
+        logger.exception("the attempt ended in an unexpected error")
+        outcome = JobOutcome(
+            kind=OutcomeKind.FAILED,
+            reason=f"unexpected {type(exc).__name__}: see job.log of the attempt",
+            retryable=True,
+        )
+    outcome.write(folder)
+    return outcome
+
+
+def run_job(folder: Path, engine_source: EngineSource = engine_of) -> JobOutcome:
+    """Do the job in the folder; every foreseen end is an outcome.
+
+    Args:
+        folder: Holds `job.json`, takes what is written.
+        engine_source: Loads the networks, or has them.
     """
     spec = JobSpec.read(folder)
     try:
         verify_inputs(spec)
         reach("job.inputs_verified")
-        analysis = _analyse(spec, folder)
+        analysis = _analyse(spec, folder, engine_source)
         files = write_result_set(analysis, _context(spec), folder=folder / "out")
     except StudyRefusedError as refusal:
         return JobOutcome(kind=OutcomeKind.REFUSED, reason=refusal.reason)
@@ -53,32 +88,12 @@ def run_job(folder: Path) -> JobOutcome:
     return JobOutcome(kind=OutcomeKind.SUCCEEDED, reason=_summary(analysis), files=tuple(files))
 
 
-def verify_inputs(spec: JobSpec) -> None:
-    """Check that every file of the study and of its earlier studies still is what was acknowledged.
-
-    Raises:
-        UnreadableStudyError: A file is gone or changed.
-    """
-    studies = (spec.study, *(prior.study for prior in spec.priors))
-    for input_file in (input_file for study in studies for input_file in study.inputs):
-        name = input_file.path.name
-        try:
-            digest = sha256_of(input_file.path)
-        except OSError as exc:
-            reason = f"the stored file {name} cannot be read: check the disk, then retry the study"
-            raise UnreadableStudyError(reason) from exc
-        if digest != input_file.sha256:
-            reason = f"the stored file {name} changed on disk: check the disk, send the study again"
-            raise UnreadableStudyError(reason)
-
-
-def _analyse(spec: JobSpec, folder: Path) -> Analysis:
+def _analyse(spec: JobSpec, folder: Path, engine_source: EngineSource) -> Analysis:
     """Run the pipeline; the priors that the node itself refused join those that the pipeline dropped."""
     limit_threads(spec.threads)
     JobProgress(stage="Loading the networks", fraction=0.0).write(folder)
-    engine = build_engine(load_model_pack(spec.model_pack), choose_device(spec.device), _parts(spec))
     analysis = analyse_with(
-        engine,
+        engine_source(spec),
         _files(spec.study),
         [_prior(prior) for prior in spec.priors],
         alignment=Alignment(spec.alignment),
@@ -158,16 +173,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     quieten_libraries()
     arm_from_environment()
-    try:
-        outcome = run_job(folder)
-    except Exception as exc:
-        logger.exception("the attempt ended in an unexpected error")
-        outcome = JobOutcome(
-            kind=OutcomeKind.FAILED,
-            reason=f"unexpected {type(exc).__name__}: see job.log of the attempt",
-            retryable=True,
-        )
-    outcome.write(folder)
+    finish_job(folder)
     return 0
 
 

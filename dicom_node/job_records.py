@@ -110,14 +110,23 @@ class JobOutcome:
     def read(cls, folder: Path) -> Self | None:
         """The outcome in the folder; None when the process left none that is whole."""
         try:
-            return TypeAdapter(cls).validate_json((folder / "outcome.json").read_bytes())
+            return cls.from_json((folder / "outcome.json").read_bytes())
         except (FileNotFoundError, ValidationError):
             return None
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Self:
+        """The outcome that `to_json` gave; ValidationError where it is none."""
+        return TypeAdapter(cls).validate_json(text)
+
+    def to_json(self) -> bytes:
+        """The outcome as it is kept."""
+        return TypeAdapter(JobOutcome).dump_json(self)
 
     def write(self, folder: Path) -> None:
         """Put the outcome into the folder, whole or not at all."""
         part = folder / "outcome.part"
-        part.write_bytes(TypeAdapter(JobOutcome).dump_json(self))
+        part.write_bytes(self.to_json())
         part.replace(folder / "outcome.json")
 
 

@@ -7,6 +7,8 @@ from shutil import disk_usage
 
 from config.settings import Peer, Settings
 from dicom_node.clock import Clock
+from dicom_node.cluster.state import ClusterState
+from dicom_node.cluster.words import cluster_alerts, cluster_state
 from dicom_node.commitment.words import alerts_of
 from dicom_node.destinations import RoleChoice, choices_of
 from storage.active import WorkerRole
@@ -73,6 +75,8 @@ class NodeStatus:
     """Every `work` that is connected to the database server, the active one first; empty on SQLite."""
     destinations: tuple[DestinationStatus, ...]
     disk: DiskStatus
+    cluster: ClusterState | None = None
+    """As its driver last saw it; None where the node analyses by itself."""
 
 
 def node_status(settings: Settings, index: Index, *, clock: Clock) -> NodeStatus:
@@ -87,9 +91,16 @@ def node_status(settings: Settings, index: Index, *, clock: Clock) -> NodeStatus
     usage = disk_usage(settings.data_dir)
     studies = index.counts_by_state()
     destinations = tuple(_destination(index, peer) for peer in settings.destinations)
+    cluster = cluster_state(settings)
     return NodeStatus(
         at=now,
-        alerts=(*_alerts(studies), *_commitment_alerts(destinations), *_standing(index)),
+        alerts=(
+            *_alerts(studies),
+            *_commitment_alerts(destinations),
+            *cluster_alerts(settings, cluster, now=now),
+            *_standing(index),
+        ),
+        cluster=cluster,
         studies=studies,
         processes=tuple(_process(heartbeat, now) for heartbeat in index.heartbeats()),
         workers=index.workers(),

@@ -12,6 +12,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from config.settings import Settings
 from dicom_node.audit.trail import audit_trail, process_recorded
 from dicom_node.clock import SystemClock
+from dicom_node.cluster.engine import RayEngine
+from dicom_node.cluster.lanes import Lanes
+from dicom_node.cluster.plan import DriverPlan
 from dicom_node.dispatch import Dispatcher
 from dicom_node.duties import Duties
 from dicom_node.engine import EngineLimits, LocalEngine
@@ -68,20 +71,24 @@ def _work(file: SettingsFile, ends: Event, *, on_ready: Callable[[], None]) -> N
     settings = file.settings
     refuse_lost_index(settings.database_url, settings.data_dir)
     migrate(settings.database_url)
-    engine = open_engine(settings.database_url)
-    with closing(Index(engine, now=SystemClock().now)) as index:
+    database = open_engine(settings.database_url)
+    with closing(Index(database, now=SystemClock().now)) as index:
         freed = index.release_all(why="the worker was started anew", maximum_attempts=settings.pipeline.attempts)
         logger.info("worker started, %d attempts freed", len(freed))
-        dispatcher = _dispatcher(settings, index)
+        engine = _engine(settings)
+        dispatcher = Dispatcher(settings, index, results=ResultStore(settings.node.data_dir), engine=engine)
         dispatcher.sweep()
         trail, ready = audit_trail(settings), Event()
         with (
             process_recorded(trail, settings, "work"),
             _duties(file, index, dispatcher) as scheduler,
-            WakeUps(engine, _callbacks(scheduler, ready)) as wake_ups,
+            WakeUps(database, _callbacks(scheduler, ready)) as wake_ups,
         ):
             on_ready()
-            _dispatch_until(ends, dispatcher, partial(wait_for_work, ends, ready, wake_ups))
+            if isinstance(engine, RayEngine):
+                Lanes(dispatcher, engine, ends).run()
+            else:
+                _dispatch_until(ends, dispatcher, partial(wait_for_work, ends, ready, wake_ups))
 
 
 def _callbacks(scheduler: BackgroundScheduler, ready: Event) -> dict[Topic, Callable[[], None]]:
@@ -93,10 +100,11 @@ def _callbacks(scheduler: BackgroundScheduler, ready: Event) -> dict[Topic, Call
     }
 
 
-def _dispatcher(settings: Settings, index: Index) -> Dispatcher:
-    """The dispatcher with the engine that the settings name."""
-    engine = LocalEngine(_limits_from(settings))
-    return Dispatcher(settings, index, results=ResultStore(settings.node.data_dir), engine=engine)
+def _engine(settings: Settings) -> LocalEngine | RayEngine:
+    """The engine that the settings name."""
+    if settings.pipeline.engine == "ray":
+        return RayEngine(DriverPlan.of(settings))
+    return LocalEngine(_limits_from(settings))
 
 
 def _limits_from(settings: Settings) -> EngineLimits:
@@ -136,7 +144,8 @@ def _duties(file: SettingsFile, index: Index, dispatcher: Dispatcher) -> Iterato
         def look() -> None:
             if file.look():
                 dispatcher.follow(file.settings)
-                dispatcher.engine.limits = _limits_from(file.settings)
+                if isinstance(dispatcher.engine, LocalEngine):
+                    dispatcher.engine.limits = _limits_from(file.settings)
                 made.follow(file.settings)
                 duties.follow(made.wanted())
 

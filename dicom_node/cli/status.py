@@ -17,7 +17,7 @@ def status(
 ) -> None:
     """Show how the node is doing.
 
-    Its processes, how many studies are in each state, what is due to be sent, the disk.
+    Its processes, its cluster, how many studies are in each state, what is due to be sent, the disk.
     """
     from dicom_node.clock import SystemClock
     from dicom_node.index import open_index
@@ -35,6 +35,7 @@ def status(
 
 def _lines(seen: "NodeStatus") -> list[str]:
     """The status for people."""
+    from dicom_node.cluster.words import cluster_lines
     from dicom_node.waiting_keys import waiting_in_words
 
     processes = [_process(process) for process in seen.processes] or ["no process has left a sign of life yet"]
@@ -42,6 +43,7 @@ def _lines(seen: "NodeStatus") -> list[str]:
     studies = [f"  {state}: {count}" for state, count in seen.studies.items() if count] or ["  none yet"]
     destinations = [line for destination in seen.destinations for line in _destination(destination)]
     disk = seen.disk
+    cluster = cluster_lines(seen.cluster) if seen.cluster else []
     room = f"disk: {readable_size(disk.free_bytes)} of {readable_size(disk.total_bytes)} free"
     alerts = [f"ALERT: {alert}" for alert in seen.alerts]
     waiting = waiting_in_words(process.heartbeat for process in seen.processes)
@@ -50,6 +52,7 @@ def _lines(seen: "NodeStatus") -> list[str]:
         *processes,
         *workers,
         *waiting,
+        *cluster,
         "studies",
         *studies,
         *destinations,

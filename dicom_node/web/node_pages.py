@@ -10,6 +10,7 @@ from sqlalchemy.engine import make_url
 
 from config.secrets import shown_value
 from config.settings import Settings
+from dicom_node.cluster.words import actor_in_words, cluster_trouble
 from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.status import NodeStatus, node_status
 from dicom_node.tls.survey import survey_certificates
@@ -84,8 +85,9 @@ def show_settings(request: Request, visitor: Looking) -> HTMLResponse:
 
 
 def components_of(site: Site, status: NodeStatus) -> tuple[Component, ...]:
-    """Processes, disk, database, weights."""
-    return (*_processes(status), *_workers(status), _disk(status), _database(site), _weights(site))
+    """Processes, cluster, disk, database, weights."""
+    running = (*_processes(status), *_workers(status), *_cluster(site, status))
+    return (*running, _disk(status), _database(site), _weights(site))
 
 
 def _processes(status: NodeStatus) -> Iterator[Component]:
@@ -109,6 +111,18 @@ def _workers(status: NodeStatus) -> Iterator[Component]:
     for worker in status.workers:
         state = "active" if worker.is_active else "stands by"
         yield Component(name=worker.name, colour="good", state=state, detail="on the database server")
+
+
+def _cluster(site: Site, status: NodeStatus) -> Iterator[Component]:
+    """The Ray cluster, where the node has one; that it is open stands among the alerts."""
+    if site.settings.pipeline.engine != "ray":
+        return
+    trouble = cluster_trouble(status.cluster, now=status.at)
+    if trouble or status.cluster is None:
+        yield Component(name="Ray cluster", colour="bad", state="not there", detail=trouble)
+        return
+    actors = "; ".join(actor_in_words(actor) for actor in status.cluster.actors)
+    yield Component(name="Ray cluster", colour="good", state="running", detail=actors)
 
 
 def _disk(status: NodeStatus) -> Component:

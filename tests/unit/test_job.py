@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from builders.jobs import job
-from dicom_node.job import run_job, verify_inputs
+from dicom_node.job import run_job
+from dicom_node.job_inputs import verify_inputs
 from dicom_node.job_records import InputFile, OutcomeKind, StudySpec
 from pipeline.errors import UnreadableStudyError
 

@@ -14,6 +14,7 @@ from dicom_node.cli.check import CheckReport
 from dicom_node.cli.config import ConfigHistoryReport, ConfigReport, EffectiveValue
 from dicom_node.cli.configuring import EditReport
 from dicom_node.cli.retention import PlannedStudy, RetentionDone, RetentionPlan
+from dicom_node.cluster.state import ClusterActor, ClusterNode, ClusterState
 from dicom_node.configuring import ConfigVersion
 from dicom_node.destinations import RoleChoice
 from dicom_node.infer import InferredStudy
@@ -67,6 +68,9 @@ SECTIONS = {
         Outage,
         CommitmentCounts,
         DiskStatus,
+        ClusterState,
+        ClusterNode,
+        ClusterActor,
     ),
     "## `study choose --json`": (SeriesChoiceReport, SeriesVerdict, SourceRules, SeriesRule),
     "## `study show --json`": (

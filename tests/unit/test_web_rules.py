@@ -11,7 +11,7 @@ from builders.site import Pages, form_token, pages_in
 from config import load_settings
 from dicom_node.configuring import Configuration
 from dicom_node.web.audit_hook import Deed
-from dicom_node.web.settings_file import SettingsFile
+from dicom_node.settings_file import SettingsFile
 from storage.index import Index
 from storage.lifecycle import State
 
