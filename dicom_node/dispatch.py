@@ -23,6 +23,7 @@ from dicom_node.job_records import (
     RefusedPriorSpec,
     StudySpec,
 )
+from dicom_node.journal import STUDY
 from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.priors import select_priors
 from dicom_node.result_plan import result_plan
@@ -107,7 +108,8 @@ class Dispatcher:
             StorageError: Disk or index refuse; after a disk error the study is back in the queue, the try not counted.
         """
         reach("job.claimed")
-        logger.info("attempt %d: started, revision %d", claim.attempt_id, claim.revision)
+        about = {STUDY: claim.study_instance_uid}
+        logger.info("attempt %d: started, revision %d", claim.attempt_id, claim.revision, extra=about)
         folder = job_folder(self._settings.node.data_dir, claim.attempt_id)
         try:
             with disk_errors():
@@ -151,7 +153,8 @@ class Dispatcher:
                 claim, outcome.reason, retryable=outcome.retryable, maximum_attempts=maximum
             )
             self._keep_log(claim, folder)
-        logger.info("attempt %d: %s", claim.attempt_id, outcome.kind if kept else "discarded, its lease was lost")
+        words = outcome.kind if kept else "discarded, its lease was lost"
+        logger.info("attempt %d: %s", claim.attempt_id, words, extra={STUDY: claim.study_instance_uid})
 
     def _keep(self, claim: Claim, folder: Path, outcome: JobOutcome) -> bool:
         """Move the result set into place, synced, then register it with its deliveries."""

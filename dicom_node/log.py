@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TextIO
 
 from config.settings import LogSettings
+from dicom_node.journal import SOCKET, JournalHandler, priority_of
 
 logger = logging.getLogger(__name__)
 
@@ -25,14 +26,14 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0
 _TALKATIVE = ("pydicom", "pynetdicom", "highdicom", "pylibjpeg", "libjpeg", "openjpeg", "py.warnings")
 # Libraries that report every routine step.
 _CHATTY = ("alembic", "apscheduler")
-# syslog(3) levels for the journal's <N> prefix (sd-daemon(3)).
-_SYSLOG = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (logging.NOTSET, 7))
 
 
 def setup_logging(settings: LogSettings) -> None:
-    """Log to stderr as configured, with every library that quotes data silenced to its location."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_formatter(settings, handler.stream))
+    """Log to stderr as configured, with every library that quotes data silenced to its location.
+
+    A service whose stderr is the journal speaks to the journal itself, so that its entries have fields.
+    """
+    handler = _handler(settings)
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
@@ -113,8 +114,15 @@ class _Journal(_OneLine):
 
     def format(self, record: logging.LogRecord) -> str:
         """`<6>dicom_node.listen.server: listening`."""
-        number = next(number for level, number in _SYSLOG if record.levelno >= level)
-        return f"<{number}>{record.name}: {self.message_of(record)}"
+        return f"<{priority_of(record.levelno)}>{record.name}: {self.message_of(record)}"
+
+
+class _Message(_OneLine):
+    """For the journal's own protocol, in which everything else is a field."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """`listening`."""
+        return self.message_of(record)
 
 
 class _Json(_OneLine):
@@ -131,10 +139,20 @@ def _instant(record: logging.LogRecord) -> str:
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _formatter(settings: LogSettings, stream: TextIO) -> logging.Formatter:
+def _handler(settings: LogSettings) -> logging.Handler:
+    """To the journal with fields, where it is there; else to stderr."""
+    handler = logging.StreamHandler()
     if settings.format == "json":
-        return _Json()
-    return _Journal() if _is_journal(stream) else _Text()
+        handler.setFormatter(_Json())
+        return handler
+    if not _is_journal(handler.stream):
+        handler.setFormatter(_Text())
+        return handler
+    try:
+        return JournalHandler(SOCKET, _Message())
+    except OSError:
+        handler.setFormatter(_Journal())
+        return handler
 
 
 def _is_journal(stream: TextIO) -> bool:

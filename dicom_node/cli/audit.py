@@ -1,5 +1,6 @@
 """The commands of the group `audit`."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,9 +11,66 @@ from dicom_node.cli.output import console, print_json
 from dicom_node.wording import counted
 
 if TYPE_CHECKING:
+    from dicom_node.audit.listing import AuditEntry
     from dicom_node.audit.verifying import AuditReport
 
 app = typer.Typer(help="Look after the audit trail.", no_args_is_help=True)
+
+
+_FORMATS = ["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"]
+
+
+@app.command("list")
+def list_entries(
+    context: typer.Context,
+    since: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="From this instant on, UTC.")] = None,
+    until: Annotated[datetime | None, typer.Option(formats=_FORMATS, help="Before this instant, UTC.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="event=PART of its meaning or its code, user=PART of an ID or name, study=UID; all must fit."
+        ),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, help="Of more the newest are shown.")] = 100,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Show messages of the audit trail, oldest first; that it was read is written into it."""
+    from dicom_node.audit.events import AuditLogUsed
+    from dicom_node.audit.listing import AuditFilter, list_trail
+    from dicom_node.audit.trail import audit_trail, operator_party, trail_folder
+
+    wanted = AuditFilter(since=_utc(since), until=_utc(until), **_conditions(where or []))
+    settings = settings_of(context)
+    folder = trail_folder(settings)
+    found = list_trail(folder, wanted, limit=limit)
+    audit_trail(settings).record(AuditLogUsed(user=operator_party(), uri=folder.as_uri()))
+    if json:
+        print_json(found)
+        return
+    lines = [_entry_line(entry) for entry in found.entries] or ["nothing fits"]
+    hint = [f"{counted(found.unreadable, 'line')} not readable: dicom-node audit verify"] if found.unreadable else []
+    for line in [*lines, *hint]:
+        console().print(line, soft_wrap=True, markup=False)
+
+
+def _conditions(where: list[str]) -> dict[str, str]:
+    """What `--where` names; BadParameter for what it may not."""
+    conditions = dict(one.partition("=")[::2] for one in where)
+    if not set(conditions) <= {"event", "user", "study"} or not all(conditions.values()):
+        problem = "must be event=TEXT, user=TEXT or study=UID"
+        raise typer.BadParameter(problem, param_hint="--where")
+    return conditions
+
+
+def _utc(instant: datetime | None) -> datetime | None:
+    return instant.replace(tzinfo=UTC) if instant else None
+
+
+def _entry_line(entry: "AuditEntry") -> str:
+    """A message for people."""
+    what = f"{entry.event} ({entry.kind})" if entry.kind else entry.event
+    parts = [f"{entry.number:6}  {entry.at:%Y-%m-%d %H:%M:%S}  {what}", ", ".join(entry.users), *entry.studies]
+    return "  ".join([*parts, *([f"failed: {entry.words}"] if entry.outcome else [])])
 
 
 @app.command()

@@ -8,6 +8,7 @@ from enum import Enum
 
 from config.settings import Peer, Settings
 from dicom_node.clock import Clock
+from dicom_node.journal import CALLING_AET
 from dicom_node.listen.disk_floor import DiskFloor
 from dicom_node.listen.limits import AssociationPlaces, Places, Shortage
 from dicom_node.listen.quiet import OncePerMinute
@@ -142,7 +143,8 @@ class Admission:
         if not self._quiet.passes((rejection, caller.calling_aet, caller.address)):
             return False
         titles = (caller.calling_aet, caller.called_aet)
-        logger.warning("rejected %r calling %r from %s: %s", *titles, caller.address, rejection.words)
+        about = {CALLING_AET: caller.calling_aet}
+        logger.warning("rejected %r calling %r from %s: %s", *titles, caller.address, rejection.words, extra=about)
         return True
 
 

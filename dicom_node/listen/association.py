@@ -16,6 +16,7 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 from config.settings import Settings
 from dicom_node.audit.events import Party
 from dicom_node.errors import NodeError
+from dicom_node.journal import CALLING_AET
 from dicom_node.listen.admission import Caller, Rejection
 from dicom_node.listen.contexts import build_report_contexts, contexts_of
 from dicom_node.listen.dimse import ReceivingDimse
@@ -251,4 +252,5 @@ def _log_end(association: Association, dimse: ReceivingDimse, *, duration_s: flo
             dimse.stored_count,
             dimse.refused_count,
             duration_s,
+            extra={CALLING_AET: association.requestor.ae_title},
         )

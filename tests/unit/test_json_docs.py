@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dicom_node.ae_test.send import PeerTest, SentImages, SentObject
+from dicom_node.audit.listing import AuditEntry, AuditListing
 from dicom_node.audit.verifying import AuditFinding, AuditReport
 from dicom_node.check import CheckResult
 from dicom_node.cli.ae_edit import EchoReport, PeerLine, PeerList
@@ -104,6 +105,7 @@ SECTIONS = {
     ),
     "## `storage verify --json`": (VerifyReport, ReindexReport),
     "## `audit verify --json`": (AuditReport, AuditFinding),
+    "## `audit list --json`": (AuditListing, AuditEntry),
     "## `infer --json`": (InferredStudy,),
     "## `findings.json`": (
         Lesion,
