@@ -28,6 +28,7 @@ from dicom_node.cli import (
     status,
     storage,
     study,
+    support,
     train,
 )
 
@@ -58,6 +59,7 @@ app.command()(infer.infer)
 app.command()(init.init)
 app.command()(check.check)
 app.command()(status.status)
+app.command()(support.support_bundle)
 app.add_typer(study.app, name="study")
 app.add_typer(patient.app, name="patient")
 app.add_typer(model.app, name="model")

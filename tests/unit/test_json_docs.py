@@ -25,6 +25,7 @@ from dicom_node.rules import Misfit, RuleTrial, SeriesTrial
 from dicom_node.rules_report import RulesList, RulesTest
 from dicom_node.series_choice import SeriesChoiceReport
 from dicom_node.status import DestinationStatus, DiskStatus, NodeStatus, ProcessStatus
+from dicom_node.support.bundle import BundleFile, SupportBundle
 from pipeline.findings import (
     Algorithm,
     DroppedPrior,
@@ -106,6 +107,7 @@ SECTIONS = {
     "## `storage verify --json`": (VerifyReport, ReindexReport),
     "## `audit verify --json`": (AuditReport, AuditFinding),
     "## `audit list --json`": (AuditListing, AuditEntry),
+    "## `support-bundle --json`": (SupportBundle, BundleFile),
     "## `infer --json`": (InferredStudy,),
     "## `findings.json`": (
         Lesion,

@@ -1,0 +1,1 @@
+"""The support bundle: what whoever helps needs to see, and nothing about a patient."""
