@@ -11,7 +11,7 @@ import pytest
 
 UNITS = Path(__file__).resolve().parents[2] / "systemd"
 EXECUTABLE = "/opt/dicom-node/bin/dicom-node"
-MAXIMUM_EXPOSURE = {"dicom-node-listen.service": 1.5, "dicom-node-work.service": 2.0, "dicom-node-web.service": 2.0}
+MAXIMUM_EXPOSURE = {"dicom-node-listen.service": 1.5, "dicom-node-work.service": 2.0, "dicom-node-web.service": 1.5}
 
 
 @pytest.fixture
