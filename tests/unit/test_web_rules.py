@@ -10,8 +10,8 @@ from builders.index import received
 from builders.site import Pages, form_token, pages_in
 from config import load_settings
 from dicom_node.configuring import Configuration
-from dicom_node.web.audit_hook import Deed
 from dicom_node.settings_file import SettingsFile
+from dicom_node.web.audit_hook import Deed
 from storage.index import Index
 from storage.lifecycle import State
 
