@@ -143,7 +143,7 @@ def _database(settings: Settings) -> str:
 
 
 def _tables() -> list[str]:
-    return ["study", "series", "instance", "attempt", "result", "result_file", "delivery", "history", "condemned_path"]
+    return ["study", "series", "instance", "attempt", "result", "result_file", "delivery", "history", "removal"]
 
 
 def _disk(settings: Settings) -> str:
