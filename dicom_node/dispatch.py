@@ -122,7 +122,8 @@ class Dispatcher:
         files = self._results.keep(
             folder / "out", outcome.files, study_instance_uid=claim.study_instance_uid, revision=claim.revision
         )
-        destinations = [destination_of(peer) for peer in self._settings.destinations]
+        peers = () if self._index.batches.is_kept_here(claim.study_instance_uid) else self._settings.destinations
+        destinations = [destination_of(peer) for peer in peers]
         kept = self._index.finish_succeeded(claim, files, destinations=destinations, why=outcome.reason)
         reach("result.registered")
         return kept

@@ -13,6 +13,7 @@ from dicom_node.alerts.duty import AlertWatch
 from dicom_node.audit.deliveries import DeliveryAudit
 from dicom_node.audit.syslog import SyslogShipper
 from dicom_node.audit.trail import audit_trail, process_recorded, trail_folder
+from dicom_node.batch.duty import batch_runners
 from dicom_node.clock import Clock, SystemClock
 from dicom_node.commitment.scu import CommitmentScu, rules_from
 from dicom_node.counts import PeerCounts
@@ -98,7 +99,7 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
     """The periodic duties, each in its own thread, none overlapping itself."""
     clock = SystemClock()
     # A peer that keeps its thread waiting keeps no other duty waiting.
-    threads = ThreadPoolExecutor(_OWN_DUTIES + 3 * len(settings.peers))
+    threads = ThreadPoolExecutor(_OWN_DUTIES + 4 * len(settings.peers))
     defaults = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
     scheduler = BackgroundScheduler(executors={"default": threads}, job_defaults=defaults)
     counting = StopSwitch()
@@ -124,12 +125,17 @@ def _duties(settings: Settings, index: Index) -> Iterator[None]:
         asked = at_the_end.enter_context(fetchers(settings, index, clock=clock))
         for fetcher in asked:
             scheduler.add_job(fetcher.fetch_due, "interval", seconds=1, id=f"fetch {fetcher.peer.name}")
+        runners = at_the_end.enter_context(batch_runners(settings, index, clock=clock))
+        for runner in runners:
+            scheduler.add_job(runner.run_due, "interval", seconds=1, id=f"batch {runner.peer.name}")
         _beat(index)
         scheduler.start()
         at_the_end.callback(scheduler.shutdown, wait=True)
         at_the_end.callback(counting.stop)
         for fetcher in asked:
             at_the_end.callback(fetcher.stop)
+        for runner in runners:
+            at_the_end.callback(runner.stop)
         for scu in committing:
             at_the_end.callback(scu.stop)
         yield

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from storage.batch_rows import is_of_batch
 from storage.database import AnySelect
 from storage.life import Standing, move, standing_by_id
 from storage.lifecycle import Event, State
@@ -25,13 +26,13 @@ LATE = "instances arrived while the attempt ran"
 
 
 def claim_next(connection: Connection, *, owner: str, lease_s: float, at: datetime) -> Claim | None:
-    """The study that is ready for longest, now held by the owner; None when none is ready."""
+    """The study that is ready for longest, those of a batch last, now held by the owner; None when none is ready."""
     row = connection.execute(
         select(Study.id, Study.study_instance_uid)
         .where(Study.state == State.READY)
-        .order_by(Study.state_since, Study.id)
+        .order_by(is_of_batch(), Study.state_since, Study.id)
         .limit(1)
-        .with_for_update()
+        .with_for_update(of=Study)
     ).one_or_none()
     if row is None:
         return None

@@ -8,6 +8,7 @@ from sqlalchemy import Engine, delete, insert
 
 from storage import attempts, carrying, deliveries, earlier, hold, holdings, life, negotiated, receiving, views
 from storage.alerts import AlertLedger
+from storage.batch_ledger import BatchLedger
 from storage.commitment_ledger import CommitmentLedger
 from storage.database import reading, writing
 from storage.errors import IllegalTransitionError
@@ -55,6 +56,7 @@ class Index:
         self.fetches = FetchLedger(engine, now=now)
         """What is known about earlier studies at a PACS."""
         self.commitments = CommitmentLedger(engine, now=now)
+        self.batches = BatchLedger(engine, now=now)
         self.outages = OutageLedger(engine, now=now)
         self.alerts = AlertLedger(engine, now=now)
 
@@ -65,10 +67,7 @@ class Index:
     def record_received(self, batch: Sequence[ReceivedInstance]) -> tuple[Recorded, ...]:
         """Put instances into the index, on disk when this returns; their studies move or reopen.
 
-        The same instance may come any number of times, also twice in one batch.
-
-        Returns:
-            One answer for each instance, in the order of the batch.
+        The same instance may come any number of times, also twice in one batch. Returns one answer for each instance.
         """
         if not batch:
             return ()
@@ -186,7 +185,7 @@ class Index:
             return views.stored_instances(connection, study_instance_uid)
 
     def claim_next(self, *, owner: str, lease_s: float) -> Claim | None:
-        """Take the study that is ready for longest; None when none is ready."""
+        """Take the study that is ready for longest, those of a batch last; None when none is ready."""
         with writing(self._engine) as connection:
             return attempts.claim_next(connection, owner=owner, lease_s=lease_s, at=self._now())
 

@@ -11,6 +11,7 @@ from dicom_node.cli import (
     ae_edit,
     alerts,
     audit,
+    batch,
     check,
     config,
     demo,
@@ -56,6 +57,7 @@ app.command()(init.init)
 app.command()(check.check)
 app.command()(status.status)
 app.add_typer(study.app, name="study")
+app.add_typer(batch.app, name="batch")
 app.add_typer(patient.app, name="patient")
 app.add_typer(model.app, name="model")
 ae.app.command("list")(ae_edit.list_peers)
