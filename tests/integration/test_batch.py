@@ -97,7 +97,7 @@ def check_studies(node: FaultyNode) -> None:
 def check_table(node: FaultyNode, path: Path) -> None:
     """A row for each study, oldest first, with findings and without a patient."""
     node.command("batch", "table", "1", "--out", str(path))
-    rows = list(csv.DictReader(path.open(encoding="utf-8")))
+    rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     assert [row["study_instance_uid"] for row in rows] == list(UIDS)
     assert {row["state"] for row in rows} == {"analysed"}
     assert all(float(row["patient_score"]) >= 0 and int(row["images"]) == 20 for row in rows)
