@@ -161,7 +161,8 @@ class Dispatcher:
         files = self._results.keep(
             folder / "out", outcome.files, study_instance_uid=claim.study_instance_uid, revision=claim.revision
         )
-        peers = destinations_of_study(self._settings, self._index, claim.study_instance_uid)
+        is_kept_here = self._index.batches.is_kept_here(claim.study_instance_uid)
+        peers = () if is_kept_here else destinations_of_study(self._settings, self._index, claim.study_instance_uid)
         destinations = [destination_of(peer) for peer in peers]
         kept = self._index.finish_succeeded(claim, files, destinations=destinations, why=outcome.reason)
         reach("result.registered")

@@ -134,7 +134,7 @@ def _duties(file: SettingsFile, index: Index, dispatcher: Dispatcher) -> Iterato
     """
     settings = file.settings
     # A peer that keeps its thread waiting keeps no other duty waiting.
-    threads = ThreadPoolExecutor(_OWN_DUTIES + 3 * (len(settings.peers) + _PEERS_TO_COME))
+    threads = ThreadPoolExecutor(_OWN_DUTIES + 4 * (len(settings.peers) + _PEERS_TO_COME))
     defaults = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
     scheduler = BackgroundScheduler(executors={"default": threads}, job_defaults=defaults)
     with closing(WorkerDuties(settings, index, clock=SystemClock())) as made:

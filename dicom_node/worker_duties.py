@@ -8,6 +8,7 @@ from dicom_node.alerts.duty import AlertWatch
 from dicom_node.audit.deliveries import DeliveryAudit
 from dicom_node.audit.syslog import SyslogShipper
 from dicom_node.audit.trail import audit_trail, process_party, trail_folder
+from dicom_node.batch.duty import batch_runner_for
 from dicom_node.clock import Clock
 from dicom_node.commitment.scu import CommitmentScu, rules_from
 from dicom_node.counts import PeerCounts
@@ -86,6 +87,15 @@ class WorkerDuties:
             yield f"commitment {peer.name}", _for(peer, self._committing, settings.outbox)
         for peer in settings.archives if settings.priors.maximum_count else ():
             yield f"fetch {peer.name}", _for(peer, self._fetching, settings.priors, settings.listen, settings.storage)
+
+        for peer in settings.archives:
+            yield f"batch {peer.name}", _for(peer, self._batching, settings.priors, settings.listen, settings.storage)
+
+    def _batching(self, peer: Peer) -> Duty:
+        """Get the studies of batches from a PACS."""
+        receiver = self._store.receiver(self._settings, clock=self._clock)
+        runner = batch_runner_for(peer, self._settings, self._index, receiver=receiver, clock=self._clock)
+        return Duty(run=runner.run_due, interval_s=_PEER_INTERVAL_S, stop=runner.stop)
 
     def _of_retention(self) -> Iterator[tuple[str, WantedDuty]]:
         """Delete what need not be kept."""

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from storage.batch_rows import is_of_batch
 from storage.database import AnySelect
 from storage.life import Standing, move, standing_by_id
 from storage.lifecycle import Event, State
@@ -26,14 +27,15 @@ LATE = "instances arrived while the attempt ran"
 
 
 def claim_next(connection: Connection, *, owner: str, lease_s: float, at: datetime) -> Claim | None:
-    """The most urgent study, of these the one that is ready for longest, now held by the owner; None when none is ready.
+    """The most urgent study, of these the one that is ready for longest, those of a batch last; None when none is ready.
 
-    One that another transaction moves just now is passed over (PostgreSQL, SELECT, "SKIP LOCKED").
+    It is held by the owner now. One that another transaction moves just now is passed over (PostgreSQL, SELECT, "SKIP
+    LOCKED").
     """
     row = connection.execute(
         select(Study.id, Study.study_instance_uid)
         .where(Study.state == State.READY)
-        .order_by(urgency_of_study().desc(), Study.state_since, Study.id)
+        .order_by(is_of_batch(), urgency_of_study().desc(), Study.state_since, Study.id)
         .limit(1)
         .with_for_update(of=Study, skip_locked=True)
     ).one_or_none()

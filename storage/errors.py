@@ -3,6 +3,7 @@
 StorageError
 ├── IllegalTransitionError       the life of a study has no such step
 ├── UnknownStudyError
+├── UnknownBatchError
 ├── NothingToSendError
 ├── IdentityError
 │   ├── UnknownPatientError
@@ -61,6 +62,15 @@ class UnknownStudyError(StorageError):
     def __init__(self, study_instance_uid: str) -> None:
         """Keep the UID beside the message, which stays free of it."""
         self.study_instance_uid = study_instance_uid
+        super().__init__()
+
+
+class UnknownBatchError(StorageError):
+    """There is no batch with this number; `dicom-node batch status` shows those that there are."""
+
+    def __init__(self, number: int) -> None:
+        """Keep the number beside the message."""
+        self.number = number
         super().__init__()
 
 

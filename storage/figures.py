@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, Engine, func, select
 
+from storage.batch_rows import is_of_batch
 from storage.database import reading
 from storage.lifecycle import State
 from storage.models import Delivery, Instance, Progress, Study
@@ -80,7 +81,7 @@ def received_since(engine: Engine, instance_id: int) -> tuple[int, tuple[Receive
 def _waiting_since(connection: Connection) -> dict[State, datetime]:
     rows = connection.execute(
         select(Study.state, func.min(Study.state_since).label("since"))
-        .where(Study.state.in_(WAITING_STATES))
+        .where(Study.state.in_(WAITING_STATES), ~is_of_batch())
         .group_by(Study.state)
     )
     return {row.state: row.since for row in rows}

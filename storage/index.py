@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from storage import attempts, beats, carrying, deliveries, earlier, hold, holdings, life, negotiated, receiving, views
 from storage.active import workers_of
 from storage.alerts import AlertLedger
+from storage.batch_ledger import BatchLedger
 from storage.commitment_ledger import CommitmentLedger
 from storage.database import reading, write_rows, writing
 from storage.errors import IllegalTransitionError
@@ -59,6 +60,7 @@ class Index:
         """What is known about earlier studies at a PACS."""
         self.commitments = CommitmentLedger(engine, now=now)
         self.rules = RuleLedger(engine, now=now)
+        self.batches = BatchLedger(engine, now=now)
         self.outages = OutageLedger(engine, now=now)
         self.alerts = AlertLedger(engine, now=now)
         self.refused_callers = RefusedCallers(engine)
@@ -187,7 +189,7 @@ class Index:
             return views.stored_instances(connection, study_instance_uid)
 
     def claim_next(self, *, owner: str, lease_s: float) -> Claim | None:
-        """Take the most urgent study that is ready, of these the one for longest; None when none is ready."""
+        """Take the most urgent study that is ready, of these the one for longest, those of a batch last; None when none is ready."""
         return write_rows(self._engine, partial(attempts.claim_next, owner=owner, lease_s=lease_s, at=self._now()))
 
     def renew(self, claim: Claim, *, lease_s: float) -> bool:

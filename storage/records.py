@@ -312,6 +312,8 @@ class StudyView:
     """received; fetching or fetched when it is here only to be compared with."""
     prior_fetches: tuple[PriorFetchView, ...] = field(default=())
     """What each PACS was asked for, for this revision."""
+    batch: int | None = None
+    """Number of the batch that is the reason why the study is analysed; None for a study that came by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,12 @@
 """What the index shows: to the rules of the worker, to people."""
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, exists, func, or_, select
 
+from storage.batch_rows import own_batch_of
 from storage.commitment_models import Commitment, CommitmentObject
 from storage.commitment_steps import COMMITMENT_COLUMNS, commitment_from_row
 from storage.database import AnyRow, AnySelect
@@ -123,7 +125,7 @@ def study(connection: Connection, study_instance_uid: str) -> StudyView | None:
     row = connection.execute(_studies().where(Study.study_instance_uid == study_instance_uid)).one_or_none()
     if row is None:
         return None
-    return _view_from_row(
+    view = _view_from_row(
         row,
         history=_history(connection, row.id),
         deliveries=_deliveries(connection, row.id),
@@ -131,6 +133,7 @@ def study(connection: Connection, study_instance_uid: str) -> StudyView | None:
         patients=patients_in(connection, row.id) if row.conflict_count else (),
         prior_fetches=fetches_of(connection, row.id, revision=row.revision),
     )
+    return replace(view, batch=own_batch_of(connection, study_instance_uid))
 
 
 def find_studies(connection: Connection, *, state: State | None, text: str, limit: int) -> tuple[StudyView, ...]:

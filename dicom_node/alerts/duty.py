@@ -47,7 +47,7 @@ class AlertWatch:
         found = findings(
             self._settings,
             figures(self._engine),
-            self._index.counts_by_state(),
+            self._index.batches.counts_beside(),
             standing=self.ledger.standing(),
             now=self._clock.now(),
         )

@@ -12,6 +12,7 @@ from dicom_node.cli import (
     ae_refused,
     alerts,
     audit,
+    batch,
     check,
     config,
     demo,
@@ -61,6 +62,7 @@ app.command()(check.check)
 app.command()(status.status)
 app.command()(support.support_bundle)
 app.add_typer(study.app, name="study")
+app.add_typer(batch.app, name="batch")
 app.add_typer(patient.app, name="patient")
 app.add_typer(model.app, name="model")
 ae.app.command("list")(ae_edit.list_peers)

@@ -199,6 +199,7 @@ def _summary(view: StudyView) -> list[str]:
         f"state        {view.state}: {view.state.sentence}",
         f"why          {view.reason}",
     ]
+    lines += [f"batch        {view.batch}: analysed because `dicom-node batch` asked for it"] if view.batch else []
     return lines + ([f"result       revision {view.result.revision}, {view.result.folder}"] if view.result else [])
 
 

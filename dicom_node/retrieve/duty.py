@@ -42,11 +42,14 @@ class FetchStore:
 def fetcher_for(peer: Peer, settings: Settings, index: Index, *, receiver: Receiver, clock: Clock) -> Fetcher:
     """The fetcher for one PACS, with a stop switch of its own."""
     switch = StopSwitch()
-    own_aet = settings.node.ae_title
-    audit = RetrieveAudit(audit_trail(settings, clock=clock), peer, own_aet=own_aet)
-    retriever: Retriever = (
-        MoveRetriever(peer, own_aet=own_aet, switch=switch)
-        if peer.query_retrieve == "move"
-        else GetRetriever(peer, receiver, own_aet=own_aet, switch=switch, audit=audit)
-    )
+    retriever = retriever_for(peer, settings, receiver=receiver, clock=clock, switch=switch)
     return Fetcher(settings, index, peer, retriever=retriever, clock=clock, switch=switch)
+
+
+def retriever_for(peer: Peer, settings: Settings, *, receiver: Receiver, clock: Clock, switch: StopSwitch) -> Retriever:
+    """Who gets series from one PACS, in the way that its settings say."""
+    own_aet = settings.node.ae_title
+    if peer.query_retrieve == "move":
+        return MoveRetriever(peer, own_aet=own_aet, switch=switch)
+    audit = RetrieveAudit(audit_trail(settings, clock=clock), peer, own_aet=own_aet)
+    return GetRetriever(peer, receiver, own_aet=own_aet, switch=switch, audit=audit)

@@ -4,6 +4,7 @@ NodeError
 └── RetrieveError
     ├── ArchiveSilentError       retryable
     ├── ArchiveFailedError       retryable
+    │   └── TooManyAnswersError
     └── ArchiveRefusesError
 """
 
@@ -24,6 +25,10 @@ class ArchiveFailedError(RetrieveError):
     """The PACS answered that it failed, or ended the association."""
 
     retryable = True
+
+
+class TooManyAnswersError(ArchiveFailedError):
+    """The PACS lists more than is asked of it at a time, or gave up itself; ask for fewer days at a time."""
 
 
 class ArchiveRefusesError(RetrieveError):

@@ -12,7 +12,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 
 from dicom_node.retrieve.answers import SeriesAnswer, StudyAnswer, series_answer_from, study_answer_from
 from dicom_node.retrieve.association import Conversation, Offer
-from dicom_node.retrieve.errors import ArchiveFailedError
+from dicom_node.retrieve.errors import ArchiveFailedError, TooManyAnswersError
 from storage.fetch_tasks import FetchTask
 
 MAXIMUM_ANSWERS = 200
@@ -24,6 +24,8 @@ FIND_OFFER = Offer(contexts=[build_context(FIND_MODEL)])
 _PENDING = frozenset({0xFF00, 0xFF01})
 """PS3.4 table C.4-1."""
 _SUCCESS = 0x0000
+_GAVE_UP = frozenset({0xA700, 0xFE00})
+"""PS3.4 table C.4-1: out of resources; matching ended by a cancel, which Orthanc says where it reaches its own limit."""
 _MESSAGE_ID = 1
 
 
@@ -91,12 +93,12 @@ def answers_of(talk: Conversation, query: Dataset, *, maximum: int) -> Iterator[
     for status, identifier in talk.answers(responses):
         if status.Status not in _PENDING and status.Status != _SUCCESS:
             reason = f"{talk.peer.name}: C-FIND failed with status 0x{status.Status:04X}"
-            raise ArchiveFailedError(reason)
+            raise (TooManyAnswersError if status.Status in _GAVE_UP else ArchiveFailedError)(reason)
         if identifier is None or status.Status == _SUCCESS:
             continue
         count += 1
         if count > maximum:
             talk.association.send_c_cancel(_MESSAGE_ID, query_model=FIND_MODEL)
             reason = f"{talk.peer.name}: lists more than {maximum} answers: it does not match what is asked"
-            raise ArchiveFailedError(reason)
+            raise TooManyAnswersError(reason)
         yield identifier

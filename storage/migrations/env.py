@@ -3,9 +3,10 @@
 from alembic import context
 
 from storage.account_models import Account
+from storage.batch_models import Batch
 from storage.link_models import PatientMerge
 
-TABLES = (Account, PatientMerge)
+TABLES = (Account, Batch, PatientMerge)
 """One of each module that nothing else loads; those of storage.models are in the same metadata."""
 
 context.configure(

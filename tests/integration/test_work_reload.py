@@ -87,4 +87,4 @@ def test_duties_are_made_again_only_where_their_settings_changed(tmp_path: Path,
     duties.close()
     changed = {name for name in first if second.get(name, ()) != first[name]}
     assert changed == {"outbox B"}
-    assert second.keys() - first.keys() == {"commitment B", "fetch B"}
+    assert second.keys() - first.keys() == {"batch B", "commitment B", "fetch B"}

@@ -8,9 +8,11 @@ import pytest
 from dicom_node.ae_test.send import PeerTest, SentImages, SentObject
 from dicom_node.audit.listing import AuditEntry, AuditListing
 from dicom_node.audit.verifying import AuditFinding, AuditReport
+from dicom_node.batch.plan import BatchEstimate
 from dicom_node.check import CheckResult
 from dicom_node.cli.ae_edit import EchoReport, PeerLine, PeerList
 from dicom_node.cli.ae_refused import RefusedReport
+from dicom_node.cli.batch import BatchList
 from dicom_node.cli.check import CheckReport
 from dicom_node.cli.config import ConfigHistoryReport, ConfigReport, EffectiveValue
 from dicom_node.cli.configuring import EditReport
@@ -38,6 +40,7 @@ from pipeline.findings import (
 )
 from pipeline.series_rules import SeriesRule, SourceRules
 from pipeline.survey import SeriesVerdict
+from storage.batch_records import BatchPlan, BatchView
 from storage.commitment_records import CommitmentCounts, DeliveryCommitment
 from storage.fetch_records import FoundPriorView, PriorFetchView
 from storage.outages import Outage
@@ -74,6 +77,7 @@ SECTIONS = {
         ClusterNode,
         ClusterActor,
     ),
+    "## `batch status --json`, `batch start --json`": (BatchList, BatchView, BatchPlan, BatchEstimate),
     "## `study choose --json`": (SeriesChoiceReport, SeriesVerdict, SourceRules, SeriesRule),
     "## `study show --json`": (
         StudyView,

@@ -1,0 +1,1 @@
+"""The archive run: many studies of a PACS, one after the other, beside the daily work."""

@@ -1,0 +1,26 @@
+"""Why a batch was not begun.
+
+NodeError
+└── BatchError
+    ├── BatchListError           a list of studies cannot be read
+    ├── BatchPlanError           what was asked for makes no run
+    └── MissingTableExtraError   Parquet needs a package
+"""
+
+from dicom_node.errors import NodeError
+
+
+class BatchError(NodeError):
+    """The batch was not begun."""
+
+
+class BatchListError(BatchError):
+    """The list of studies cannot be read: one Study Instance UID or accession number a line."""
+
+
+class BatchPlanError(BatchError):
+    """What was asked for makes no batch; `dicom-node batch start --help` says what it takes."""
+
+
+class MissingTableExtraError(BatchError):
+    """A Parquet table needs the extra `table`: pip install 'dicom-node[table]'; csv and jsonl need nothing."""

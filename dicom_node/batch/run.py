@@ -1,0 +1,184 @@
+"""Takes the studies of a batch through the node: asks the PACS for the next one, notes what became of the last."""
+
+import logging
+import random
+from datetime import timedelta
+
+from config.settings import Peer, Settings
+from dicom_node.audit.trail import audit_trail
+from dicom_node.batch.hours import hours_from
+from dicom_node.calling import PeerUnreachableError
+from dicom_node.clock import Clock
+from dicom_node.errors import NodeError
+from dicom_node.outbox import BackOff
+from dicom_node.retrieve.answers import SeriesAnswer
+from dicom_node.retrieve.association import StopSwitch, conversation
+from dicom_node.retrieve.auditing import RetrieveAudit
+from dicom_node.retrieve.errors import ArchiveFailedError, ArchiveSilentError
+from dicom_node.retrieve.fetch import Retriever
+from dicom_node.retrieve.find import FIND_OFFER, find_series
+from dicom_node.retrieve.judge import missing_series
+from storage.batch_records import BatchLine, BatchState, BatchStudyState, BatchView
+from storage.errors import IllegalTransitionError
+from storage.index import Index
+from storage.lifecycle import Event, State
+
+logger = logging.getLogger(__name__)
+
+_MAXIMUM_TRIES = 4
+"""Failed answers of a PACS about one study; a PACS that cannot be reached costs no study a try."""
+_BACK_OFF = BackOff(first_s=30.0, maximum_s=1800.0, give_up_after_s=float("inf"))
+
+_ENDS = {
+    State.PROCESSED: BatchStudyState.ANALYSED,
+    State.SENDING: BatchStudyState.ANALYSED,
+    State.DELIVERED: BatchStudyState.ANALYSED,
+    State.DELIVERY_FAILED: BatchStudyState.ANALYSED,
+    State.SKIPPED: BatchStudyState.REFUSED,
+    State.HELD: BatchStudyState.REFUSED,
+    State.PIPELINE_FAILED: BatchStudyState.FAILED,
+}
+
+
+class BatchRunner:
+    """Runs the batches over one PACS, one retrieval at a time; all that it knows is in the index."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        index: Index,
+        peer: Peer,
+        *,
+        retriever: Retriever,
+        clock: Clock,
+        switch: StopSwitch,
+    ) -> None:
+        """Ask one peer until the switch stops it."""
+        self.peer = peer
+        self._index = index
+        self._ledger = index.batches
+        self._retriever = retriever
+        self._clock = clock
+        self._switch = switch
+        self._limits = settings.priors
+        self._own_aet = settings.node.ae_title
+        self._audit = RetrieveAudit(audit_trail(settings, clock=clock), peer, own_aet=self._own_aet)
+        self._is_interrupted = True
+        self._random = random.Random()  # spreads retries, hides nothing
+
+    def run_due(self) -> None:
+        """Note what ended, then ask for one study of the oldest batch that may have one."""
+        if self._is_interrupted:
+            self._ledger.release_running(self.peer.name)
+        self._is_interrupted = False
+        for batch in self._ledger.running(self.peer.name):
+            self._note_ends(batch)
+            if self._ledger.settle(batch.number):
+                logger.info("batch %d is done", batch.number)
+        for batch in self._ledger.running(self.peer.name):
+            if self._may_ask(batch) and self._ask_next(batch):
+                return
+
+    def stop(self) -> None:
+        """End what is under way; it is asked for again when the worker starts."""
+        self._switch.stop()
+
+    def _may_ask(self, batch: BatchView) -> bool:
+        now = self._clock.now()
+        return (
+            not self._switch.is_stopped
+            and batch.next_try_at <= now
+            and batch.in_flight < batch.plan.in_flight
+            and batch.asked_in_last_hour < batch.plan.per_hour
+            and hours_from(batch.plan.hours).contain(now.astimezone())
+        )
+
+    def _note_ends(self, batch: BatchView) -> None:
+        """What the lives of the studies say about those that are here."""
+        for line in self._ledger.in_state(batch.number, BatchStudyState.ANALYSING):
+            study = self._index.study(line.study_instance_uid)
+            if study and study.state is State.SKIPPED and study.origin != "received":
+                self._want_analysis(line, number=batch.number)
+            elif study and study.state in _ENDS:
+                self._ledger.end(line, _ENDS[study.state], study.reason)
+
+    def _ask_next(self, batch: BatchView) -> bool:
+        """Get the study whose turn it is; False when none is due."""
+        for line in self._ledger.in_state(batch.number, BatchStudyState.WAITING):
+            self._is_interrupted = True
+            self._get(batch, line)
+            self._is_interrupted = self._switch.is_stopped
+            return True
+        return False
+
+    def _get(self, batch: BatchView, line: BatchLine) -> None:
+        """Have one study here as a whole; one that came by itself is as it is, and nothing is fetched to it."""
+        study = self._index.study(line.study_instance_uid)
+        is_here_by_itself = study is not None and study.origin == "received" and study.batch is None
+        if is_here_by_itself:
+            self._ledger.asked(line, is_own=False)
+            self._ledger.fetched(line)
+            return
+        # Before the first image: the study is of the batch from its birth on, whatever becomes of this process.
+        self._ledger.asked(line, is_own=True)
+        try:
+            words = self._fetch(line)
+        except NodeError as error:
+            self._after_failure(batch, line, error.reason, error=error)
+            return
+        if words:
+            self._after_failure(batch, line, words, error=ArchiveFailedError())
+            return
+        self._ledger.fetched(line)
+        logger.info("batch %d: a study is here", batch.number)
+
+    def _fetch(self, line: BatchLine) -> str:
+        """Get what is missing; what is still missing then in words, empty where nothing is.
+
+        Raises:
+            NodeError: The PACS was not reached, did not answer in time, or failed.
+        """
+        uid = line.study_instance_uid
+        series = self._ct_series(uid)
+        missing = missing_series(series, self._index.fetches.held(uid))
+        if not missing:
+            return "" if series else f"{self.peer.name}: names no CT series of the study"
+        self._retriever.retrieve(uid, missing, limit_s=self._limits.fetch_retrieval_timeout_s)
+        held = self._index.fetches.held(uid)
+        here = held.images_by_series if held else {}
+        lacking = sum(max((one.instance_count or 1) - here.get(one.series_instance_uid, 0), 0) for one in series)
+        return f"{self.peer.name}: {lacking} images of the study did not come" if lacking else ""
+
+    def _ct_series(self, study_instance_uid: str) -> tuple[SeriesAnswer, ...]:
+        with conversation(
+            self.peer,
+            FIND_OFFER,
+            own_aet=self._own_aet,
+            limit_s=self._limits.fetch_query_timeout_s,
+            switch=self._switch,
+            audit=self._audit,
+        ) as talk:
+            return tuple(one for one in find_series(talk, study_instance_uid) if one.modality in {"CT", ""})
+
+    def _want_analysis(self, line: BatchLine, *, number: int) -> None:
+        """Analyse a study that was here only to be compared with."""
+        try:
+            self._index.apply(line.study_instance_uid, Event.RETRIED, why=f"asked for by batch {number}")
+        except IllegalTransitionError:
+            logger.info("batch %d: a study moved on by itself", number)
+
+    def _after_failure(self, batch: BatchView, line: BatchLine, words: str, *, error: NodeError) -> None:
+        """Leave the PACS alone for a while, longer each time; give a study up that it fails to give again and again."""
+        if self._switch.is_stopped:
+            return
+        is_reached = not isinstance(error, PeerUnreachableError | ArchiveSilentError)
+        tries = line.tries + is_reached
+        wait_s = _BACK_OFF.wait_s(batch.failures + 1, jitter=self._random.random())
+        next_try_at = self._clock.now() + timedelta(seconds=wait_s)
+        self._ledger.put_off(line, words, tries=tries, next_try_at=next_try_at)
+        logger.warning("batch %d: the PACS is left alone for %.0f s: %s", batch.number, wait_s, words)
+        if tries >= _MAXIMUM_TRIES:
+            self._ledger.end(line, BatchStudyState.FAILED, words)
+        elif not error.retryable:
+            self._ledger.move(batch.number, BatchState.PAUSED)
+            logger.error("batch %d is paused, nothing changes by itself: %s", batch.number, words)

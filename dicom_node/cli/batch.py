@@ -1,0 +1,209 @@
+"""The commands of the group `batch`: studies of an archive, run beside the daily work."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from dicom_node.cli.auditing import note_search
+from dicom_node.cli.configuring import values_from
+from dicom_node.cli.context import settings_of
+from dicom_node.cli.output import console, error_console, print_json, silence_logs
+from dicom_node.wording import counted
+from storage.batch_records import BatchState, BatchView
+
+if TYPE_CHECKING:
+    from config.settings import Peer
+    from dicom_node.batch.plan import BatchEstimate
+    from dicom_node.batch.table import TableFormat
+    from storage.index import Index
+
+app = typer.Typer(help="Run studies of an archive through the node, beside the daily work.", no_args_is_help=True)
+
+_Number = Annotated[int, typer.Argument(metavar="NUMBER", help="Of the batch.")]
+_Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+_Values = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY=VALUE]...",
+        help="studies=FILE, accession_numbers=FILE, or since= and until= (YYYY-MM-DD) with modality= and description=; "
+        "name=, in_flight=, per_hour=, hours=HH:MM-HH:MM, answer_limit=.",
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchList:
+    """What `batch status --json` prints."""
+
+    batches: tuple[BatchView, ...]
+
+
+@app.command()
+def start(
+    context: typer.Context,
+    peer: Annotated[str, typer.Argument(help="Name of the PACS in the configuration; it has query_retrieve.")],
+    values: _Values = None,
+    deliver: Annotated[bool, typer.Option("--deliver", help="Send results; else nothing is sent anywhere.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only ask and count, fetch nothing.")] = False,
+    json: _Json = False,
+) -> None:
+    """Ask a PACS which studies there are, and begin to run them.
+
+    For example: batch start pacs since=2019-01-01 until=2024-12-31 description=*THORAX* hours=19:00-06:30 per_hour=60.
+    The worker does the rest; `batch status` shows how far it is.
+    """
+    from dicom_node.batch.order import list_studies, order_from, plan_from
+    from dicom_node.batch.plan import estimate
+
+    silence_logs()
+    settings, index = settings_of(context), _index(context)
+    given = {key: str(value) for key, value in values_from(values or []).items() if value is not None}
+    order = order_from(given)
+    pacs = _archive(context, peer)
+    plan = plan_from(order, pacs, delivers=deliver)
+    listed = list_studies(settings, pacs, order)
+    for entry in listed.not_found:
+        error_console().print(f"not found: {entry}", soft_wrap=True, markup=False)
+    expected = estimate(index.batches, plan, listed.studies, not_found=len(listed.not_found))
+    if dry_run:
+        _show_estimate(expected, json=json)
+        return
+    if not listed.studies:
+        from dicom_node.batch.errors import BatchPlanError
+
+        reason = f"{peer}: has no study that fits: nothing was begun"
+        raise BatchPlanError(reason)
+    number = index.batches.begin(plan, listed.studies)
+    _show(index.batches.view(number), json=json)
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    number: Annotated[int | None, typer.Argument(metavar="[NUMBER]", help="Of a batch; without it all.")] = None,
+    json: _Json = False,
+) -> None:
+    """Show how far each batch is."""
+    ledger = _index(context).batches
+    batches = ledger.views() if number is None else (ledger.view(number),)
+    if json:
+        print_json(BatchList(batches=batches))
+        return
+    for line in [_in_words(batch) for batch in batches] or ["no batch was begun"]:
+        console().print(line, soft_wrap=True, markup=False)
+
+
+@app.command()
+def pause(context: typer.Context, number: _Number) -> None:
+    """Ask for no more studies until `resume`; what is here is analysed."""
+    _show(_index(context).batches.move(number, BatchState.PAUSED), json=False)
+
+
+@app.command()
+def resume(context: typer.Context, number: _Number) -> None:
+    """Go on with a batch that was paused or cancelled, where it was."""
+    _show(_index(context).batches.move(number, BatchState.RUNNING), json=False)
+
+
+@app.command()
+def cancel(context: typer.Context, number: _Number) -> None:
+    """Fetch nothing more; what is here is analysed and stays in the table."""
+    _show(_index(context).batches.move(number, BatchState.CANCELLED), json=False)
+
+
+@app.command()
+def table(
+    context: typer.Context,
+    number: _Number,
+    out: Annotated[Path, typer.Option(help="File to write: .csv, .jsonl or .parquet.")],
+    with_patients: Annotated[
+        bool, typer.Option("--with-patients", help="Also name the patients: ID, name, birth date, accession number.")
+    ] = False,
+) -> None:
+    """Write a row for each study of a batch, with what the analysis found, as far as it is.
+
+    Parquet needs the extra `table`. Without --with-patients the only identifier is the Study Instance UID.
+    """
+    from dicom_node.batch.table import table_rows, write_table
+
+    index = _index(context)
+    index.batches.view(number)
+    note_search(context, f"batch={number} with_patients={with_patients}")
+    rows = table_rows(index, number, with_patients=with_patients)
+    count = write_table(out, rows, _format_of(out), with_patients=with_patients)
+    console().print(f"{out}: {counted(count, 'row')}", soft_wrap=True, markup=False)
+
+
+def _format_of(path: Path) -> "TableFormat":
+    from dicom_node.batch.table import TableFormat
+
+    try:
+        return TableFormat(path.suffix.lower().removeprefix("."))
+    except ValueError as exc:
+        message = f"must end in .csv, .jsonl or .parquet (got {path.name})"
+        raise typer.BadParameter(message, param_hint="--out") from exc
+
+
+def _archive(context: typer.Context, name: str) -> "Peer":
+    """The PACS that is asked.
+
+    Raises:
+        NodeError: The configuration has none of this name, or the node may not ask it.
+    """
+    from dicom_node.batch.errors import BatchPlanError
+    from dicom_node.peer_names import peer_named
+
+    peer = peer_named(settings_of(context), name)
+    if peer.query_retrieve == "none":
+        reason = f"{name}: the node asks it for nothing: `dicom-node ae change {name} query_retrieve=move` (or get)"
+        raise BatchPlanError(reason)
+    return peer
+
+
+def _show_estimate(expected: "BatchEstimate", *, json: bool) -> None:
+    if json:
+        print_json(expected)
+        return
+    years = Table("year", "studies")
+    for year, studies in expected.by_year.items():
+        years.add_row(escape(year), str(studies))
+    console().print(years)
+    analysis = f"{expected.mean_analysis_s:.0f} s" if expected.mean_analysis_s else "not measured yet"
+    for line in (
+        f"{expected.studies} studies, {expected.to_fetch} to fetch, {expected.not_found} not found",
+        f"analysis of a study: {analysis}; at most {expected.studies_per_hour:.1f} studies an hour",
+        f"{expected.hours:.1f} hours of work, over {expected.days:.1f} days; new studies go first and come on top",
+    ):
+        console().print(line, soft_wrap=True, markup=False)
+
+
+def _show(batch: BatchView, *, json: bool) -> None:
+    if json:
+        print_json(batch)
+        return
+    console().print(_in_words(batch), soft_wrap=True, markup=False)
+
+
+def _in_words(batch: BatchView) -> str:
+    """A batch in one line, a second one for what is wrong."""
+    counts = ", ".join(f"{studies} {state}" for state, studies in sorted(batch.studies.items()))
+    name = f" {batch.plan.name}" if batch.plan.name else ""
+    hours = f", {batch.plan.hours} only" if batch.plan.hours else ""
+    sends = "results are sent" if batch.plan.delivers else "nothing is sent"
+    line = f"{batch.number}{name}: {batch.state}, {batch.total} studies of {batch.plan.peer}: {counts}; {sends}{hours}"
+    if not batch.words:
+        return line
+    return (
+        f"{line}\n  failed {batch.failures} times in a row, not before {batch.next_try_at:%H:%M:%S} UTC: {batch.words}"
+    )
+
+
+def _index(context: typer.Context) -> "Index":
+    """The index of the node that the configuration names."""
+    from dicom_node.index import open_index
+
+    return open_index(settings_of(context))

@@ -1,0 +1,98 @@
+"""What is known about runs over studies of an archive."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class BatchState(StrEnum):
+    """Where a run stands."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    DONE = "done"
+
+
+class BatchStudyState(StrEnum):
+    """Where a study of a run stands."""
+
+    WAITING = "waiting"
+    """It is not here, or not as a whole."""
+    FETCHING = "fetching"
+    ANALYSING = "analysing"
+    """It is here; the life of the study says the rest."""
+    ANALYSED = "analysed"
+    REFUSED = "refused"
+    """The pipeline, a rule or an operator said that it is not analysed."""
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+ENDS = frozenset({BatchStudyState.ANALYSED, BatchStudyState.REFUSED, BatchStudyState.FAILED, BatchStudyState.CANCELLED})
+IN_FLIGHT = frozenset({BatchStudyState.FETCHING, BatchStudyState.ANALYSING})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchPlan:
+    """A run as it is ordered."""
+
+    name: str
+    """What people call it."""
+    peer: str
+    """Name of the PACS in the configuration."""
+    delivers: bool
+    """Whether results go to the destinations; without it nothing is sent."""
+    in_flight: int
+    """At most so many studies are fetched and not yet analysed."""
+    per_hour: int
+    """At most so many studies are asked for in any hour."""
+    hours: str
+    """HH:MM-HH:MM in the time zone of the machine; empty: always."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchView:
+    """A run as it stands."""
+
+    number: int
+    state: BatchState
+    created_at: datetime
+    plan: BatchPlan
+    studies: Mapping[BatchStudyState, int]
+    """How many are in each state; states without a study are left out."""
+    asked_in_last_hour: int
+    next_try_at: datetime
+    """The PACS is left alone until then."""
+    failures: int
+    """Retrievals that failed since one succeeded."""
+    words: str
+    """About the last failure; empty when there is none."""
+
+    @property
+    def total(self) -> int:
+        """Studies of the run."""
+        return sum(self.studies.values())
+
+    @property
+    def in_flight(self) -> int:
+        """Studies that were asked for and have not ended."""
+        return sum(self.studies.get(state, 0) for state in IN_FLIGHT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchLine:
+    """A study of a run."""
+
+    number: int
+    """Of the run."""
+    study_instance_uid: str
+    study_date: str
+    """YYYYMMDD as the PACS said it; empty where it said none."""
+    state: BatchStudyState
+    tries: int
+    asked_at: datetime | None
+    ended_at: datetime | None
+    words: str
+    """Why it ended so, without patient data."""

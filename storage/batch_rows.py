@@ -1,0 +1,69 @@
+"""Runs over studies of an archive as rows, within a transaction."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, exists, func, select
+
+from storage.batch_models import Batch, BatchStudy
+from storage.batch_records import BatchLine, BatchPlan, BatchView
+from storage.database import AnyRow
+from storage.models import Study
+
+_HOUR = timedelta(hours=1)
+
+
+def is_of_batch() -> ColumnElement[bool]:
+    """Whether a run is the reason why the study of the statement around it is analysed."""
+    return exists().where(BatchStudy.study_instance_uid == Study.study_instance_uid, BatchStudy.is_own)
+
+
+def own_batch_of(connection: Connection, study_instance_uid: str) -> int | None:
+    """Number of the newest run that is the reason why the study is analysed; None for a study that came by itself."""
+    own = (BatchStudy.study_instance_uid == study_instance_uid, BatchStudy.is_own)
+    return connection.execute(select(func.max(BatchStudy.batch_id)).where(*own)).scalar_one()
+
+
+def is_kept_here(connection: Connection, study_instance_uid: str) -> bool:
+    """Whether no result of the study is sent: a run that sends nothing is the reason why it is analysed."""
+    number = own_batch_of(connection, study_instance_uid)
+    if number is None:
+        return False
+    return not connection.execute(select(Batch.delivers).where(Batch.id == number)).scalar_one()
+
+
+def view_from_row(connection: Connection, row: AnyRow, *, at: datetime) -> BatchView:
+    """A run with its counts."""
+    counted = select(BatchStudy.state, func.count().label("studies")).where(BatchStudy.batch_id == row.id)
+    asked = select(func.count()).where(BatchStudy.batch_id == row.id, BatchStudy.asked_at > at - _HOUR)
+    return BatchView(
+        number=row.id,
+        state=row.state,
+        created_at=row.created_at,
+        plan=BatchPlan(
+            name=row.name,
+            peer=row.peer,
+            delivers=row.delivers,
+            in_flight=row.in_flight,
+            per_hour=row.per_hour,
+            hours=row.hours,
+        ),
+        studies={one.state: one.studies for one in connection.execute(counted.group_by(BatchStudy.state))},
+        asked_in_last_hour=connection.execute(asked).scalar_one(),
+        next_try_at=row.next_try_at,
+        failures=row.failures,
+        words=row.words,
+    )
+
+
+def line_from_row(row: AnyRow) -> BatchLine:
+    """A study of a run."""
+    return BatchLine(
+        number=row.batch_id,
+        study_instance_uid=row.study_instance_uid,
+        study_date=row.study_date,
+        state=row.state,
+        tries=row.tries,
+        asked_at=row.asked_at,
+        ended_at=row.ended_at,
+        words=row.words,
+    )
