@@ -65,11 +65,11 @@ class RunningListener:
 
 
 @contextmanager
-def running_listener(settings: Settings, *, path: Path | None = None) -> Iterator[RunningListener]:
-    """A listener for as long as the block lasts; it follows the file that its settings come from, if there is one."""
+def running_listener(settings: Settings) -> Iterator[RunningListener]:
+    """A listener for as long as the block lasts."""
     stop, ports = threading.Event(), queue.SimpleQueue[int]()
     with ThreadPoolExecutor(1, thread_name_prefix="listener under test") as executor:
-        ended = executor.submit(run_listener, settings, stop=stop, on_ready=ports.put, path=path)
+        ended = executor.submit(run_listener, settings, stop=stop, on_ready=ports.put)
         # A listener that cannot start says so here.
         ended.add_done_callback(lambda _: ports.put(0))
         port = ports.get(timeout=STARTED_WITHIN_S)
