@@ -198,7 +198,7 @@ def change_index(running: RunningListener, statement: str) -> None:
 
 def with_room(free_bytes: int) -> Any:
     """The disk says that so much room is left."""
-    return mock.patch("storage.files.shutil.disk_usage", return_value=SimpleNamespace(free=free_bytes))
+    return mock.patch("storage.disk.shutil.disk_usage", return_value=SimpleNamespace(free=free_bytes))
 
 
 def is_rejected(running: RunningListener, *, free_bytes: int) -> bool:
