@@ -58,7 +58,9 @@ def _on_free_ports(shown: tuple[Shown, ...]) -> tuple[Shown, ...]:
 
 def _run(script: str, folder: Path) -> None:
     """The whole in one shell, so that variables and jobs last; whatever it started ends with it."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    own = str(Path(sys.executable).parent)
+    others = [folder for folder in os.environ["PATH"].split(os.pathsep) if folder != own]
+    path = os.pathsep.join([*others, own])
     environment = {name: value for name, value in os.environ.items() if name != "DICOM_NODE_CONFIG"} | {"PATH": path}
     with (folder.parent / "shell.log").open("wb") as log:
         shell = subprocess.Popen(["bash", "-c", script], cwd=folder, env=environment, stdout=log, stderr=log)
