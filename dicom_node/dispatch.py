@@ -49,6 +49,9 @@ _TWO_PATIENTS = (
 class Engine(Protocol):
     """Runs attempts; see `LocalEngine.run`."""
 
+    def follow(self, settings: Settings) -> None:
+        """Go by these settings from the next attempt on."""
+
     def run(self, spec: JobSpec, folder: Path, *, keep_going: Callable[[], bool], stop: Event) -> JobOutcome | None:
         """Run the attempt to its end."""
         ...

@@ -11,6 +11,7 @@ from pathlib import Path
 from subprocess import Popen, TimeoutExpired
 from threading import Event
 
+from config.settings import Settings
 from dicom_node.child import end_child, start_child
 from dicom_node.job_records import JobOutcome, JobSpec, OutcomeKind
 
@@ -36,6 +37,11 @@ class LocalEngine:
         """Use the interpreter that runs the worker; `command` is what it runs, followed by the folder."""
         self.limits = limits
         self._command = command
+
+    def follow(self, settings: Settings) -> None:
+        """Take the limits of these settings from the next attempt on."""
+        pipeline = settings.pipeline
+        self.limits = EngineLimits(time_limit_s=pipeline.time_limit_s, memory_limit_bytes=pipeline.memory_limit_bytes)
 
     def run(self, spec: JobSpec, folder: Path, *, keep_going: Callable[[], bool], stop: Event) -> JobOutcome | None:
         """Run the attempt to its end.

@@ -144,8 +144,7 @@ def _duties(file: SettingsFile, index: Index, dispatcher: Dispatcher) -> Iterato
         def look() -> None:
             if file.look():
                 dispatcher.follow(file.settings)
-                if isinstance(dispatcher.engine, LocalEngine):
-                    dispatcher.engine.limits = _limits_from(file.settings)
+                dispatcher.engine.follow(file.settings)
                 made.follow(file.settings)
                 duties.follow(made.wanted())
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from subprocess import Popen
 from threading import Event, Lock, Thread
 
+from config.settings import Settings
 from dicom_node.child import end_child, start_child
 from dicom_node.cluster.library import ray_environment
 from dicom_node.cluster.plan import DriverPlan
@@ -78,6 +79,9 @@ class RayEngine:
         self._line: _Line | None = None
         self._child: Popen[bytes] | None = None
         self._start_at_s = 0.0
+
+    def follow(self, settings: Settings) -> None:
+        """Nothing: the cluster is planned once, and again at the next start."""
 
     @property
     def places(self) -> int:
