@@ -30,6 +30,12 @@ class EngineLimits:
     """Address space; 0 is none."""
 
 
+def limits_from(settings: Settings) -> EngineLimits:
+    """What an attempt may take by these settings."""
+    pipeline = settings.pipeline
+    return EngineLimits(time_limit_s=pipeline.time_limit_s, memory_limit_bytes=pipeline.memory_limit_bytes)
+
+
 class LocalEngine:
     """Runs one attempt at a time on this machine."""
 
@@ -40,8 +46,7 @@ class LocalEngine:
 
     def follow(self, settings: Settings) -> None:
         """Take the limits of these settings from the next attempt on."""
-        pipeline = settings.pipeline
-        self.limits = EngineLimits(time_limit_s=pipeline.time_limit_s, memory_limit_bytes=pipeline.memory_limit_bytes)
+        self.limits = limits_from(settings)
 
     def run(self, spec: JobSpec, folder: Path, *, keep_going: Callable[[], bool], stop: Event) -> JobOutcome | None:
         """Run the attempt to its end.

@@ -17,7 +17,7 @@ from dicom_node.cluster.lanes import Lanes
 from dicom_node.cluster.plan import DriverPlan
 from dicom_node.dispatch import Dispatcher
 from dicom_node.duties import Duties
-from dicom_node.engine import EngineLimits, LocalEngine
+from dicom_node.engine import LocalEngine, limits_from
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.settings_file import SettingsFile
 from dicom_node.standby import run_alone
@@ -104,12 +104,7 @@ def _engine(settings: Settings) -> LocalEngine | RayEngine:
     """The engine that the settings name."""
     if settings.pipeline.engine == "ray":
         return RayEngine(DriverPlan.of(settings))
-    return LocalEngine(_limits_from(settings))
-
-
-def _limits_from(settings: Settings) -> EngineLimits:
-    pipeline = settings.pipeline
-    return EngineLimits(time_limit_s=pipeline.time_limit_s, memory_limit_bytes=pipeline.memory_limit_bytes)
+    return LocalEngine(limits_from(settings))
 
 
 def _dispatch_until(stop: Event, dispatcher: Dispatcher, wait: Callable[[], None]) -> None:
