@@ -24,9 +24,10 @@ PAGES = {
     "studies": "/studies",
     "study": f"/studies/{STUDY_UID}",
     "peers": "/peers",
+    "rules": "/rules",
     "settings": "/settings",
 }
-ALL_PAGES = PAGES | {"rules": "/rules", "health": "/components", "nowhere": "/nothing-here"}
+ALL_PAGES = PAGES | {"health": "/components", "nowhere": "/nothing-here"}
 LOOKS = {"wide-light": (1280, 860, "light"), "narrow-dark": (390, 844, "dark")}
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)")
