@@ -3,7 +3,8 @@
 import gc
 import time
 
-_COLLECT_S = 6.0
+COLLECT_S = 2.0
+"""Between two collections: what a burst leaves behind meanwhile is memory."""
 
 
 class TimedCollection:
@@ -16,14 +17,14 @@ class TimedCollection:
 
     def __init__(self) -> None:
         """The first one is not due at once."""
-        self._due_at_s = time.monotonic() + _COLLECT_S
+        self._due_at_s = time.monotonic() + COLLECT_S
 
     def collect_when_due(self) -> bool:
         """Collect where the time has come; whether it had."""
         if time.monotonic() < self._due_at_s:
             return False
         gc.collect()
-        self._due_at_s = time.monotonic() + _COLLECT_S
+        self._due_at_s = time.monotonic() + COLLECT_S
         return True
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from builders.listener import association, listener_settings, running_listener
 from builders.raw_peer import RawPeer
-from dicom_node.listen.garbage import TimedCollection
+from dicom_node.listen.garbage import COLLECT_S, TimedCollection
 
 CONNECTIONS = 150
 
@@ -19,7 +19,7 @@ def test_a_collection_is_due_by_the_clock_alone(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(time, "monotonic", lambda: now_s)
     collection = TimedCollection()
     assert not any(collection.collect_when_due() for _ in range(1000))
-    now_s += 6.0
+    now_s += COLLECT_S
     assert collection.collect_when_due()
     assert not collection.collect_when_due()
 
@@ -36,4 +36,4 @@ def test_a_burst_of_connections_brings_no_collection_each_sixty(
             RawPeer(running.port).__enter__().__exit__(None, None, None)
         with association(running.port, [("1.2.840.10008.1.1", ["1.2.840.10008.1.2"])]) as opened:
             assert opened.send_c_echo().Status == 0x0000
-    assert len(asked) <= (time.monotonic() - started_at_s) / 6
+    assert len(asked) <= (time.monotonic() - started_at_s) / COLLECT_S
