@@ -14,6 +14,7 @@ from pathlib import Path
 from config.audit import AuditSettings
 from dicom_node.audit.chain import Line
 from dicom_node.audit.reading import ReadLine, lines_behind, note_shipped, shipped_position
+from dicom_node.audit.tls_connection import TlsConnection
 from dicom_node.clock import Clock
 from dicom_node.tls.contexts import CIPHERS_1_2
 
@@ -87,14 +88,10 @@ class SyslogShipper:
         """Bring a batch over one connection; OSError unless the server ended it in an orderly way."""
         audit, hostname = self._audit, socket.gethostname()
         frames = b"".join(frame_of(one.line, hostname=hostname, process_id=os.getpid()) for one in batch)
-        with (
-            socket.create_connection((audit.syslog_host, audit.syslog_port), timeout=_TIMEOUT_S) as plain,
-            _context(audit).wrap_socket(
-                plain, server_hostname=audit.syslog_server_name or audit.syslog_host
-            ) as connection,
-        ):
-            connection.sendall(frames)
-            _end(connection)
+        with socket.create_connection((audit.syslog_host, audit.syslog_port), timeout=_TIMEOUT_S) as plain:
+            connection = TlsConnection(plain, _context(audit), audit.syslog_server_name or audit.syslog_host)
+            connection.send(frames)
+            connection.end()
 
 
 def _context(audit: AuditSettings) -> ssl.SSLContext:
@@ -105,18 +102,3 @@ def _context(audit: AuditSettings) -> ssl.SSLContext:
     if audit.syslog_certificate:
         context.load_cert_chain(audit.syslog_certificate, audit.syslog_key)
     return context
-
-
-def _end(connection: ssl.SSLSocket) -> None:
-    """Say that nothing more comes, wait for the server to say so too.
-
-    It reads everything before it sees the end. Some close without TLS's closing alert; one that had not read everything
-    would reset the connection.
-    """
-    try:
-        connection.unwrap()
-    except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-        return
-    except ssl.SSLError as error:
-        if error.reason != "APPLICATION_DATA_AFTER_CLOSE_NOTIFY":
-            raise
