@@ -122,7 +122,8 @@ def _let_the_scanner_in(watched: Watched, page: Page, site: Site) -> None:
     until(is_listed, within_s=60, what="the refused caller is on the page")
     page.get_by_role("heading", name="Refused callers").scroll_into_view_if_needed()
     _shown(watched, page, "4-refused", at="#refused")
-    page.get_by_role("button", name="Allow SCANNER").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Allow SCANNER").click()
     until(lambda: _echoscu(site) == 0, within_s=60, what="the caller is let in")
 
 
@@ -164,14 +165,16 @@ def _scroll(watched: Watched, page: Page) -> None:
 
 def _run_again(page: Page, study: SmallStudy, *, times: int) -> None:
     page.get_by_role("button", name="Run again").focus()
-    page.keyboard.press("Enter")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     _wait_until_done(page, study, times=times)
 
 
 def _see_an_alert(watched: Watched, page: Page, study: SmallStudy) -> None:
     """The PACS is down and results wait for it: the node says so by itself."""
     page.goto(f"/studies/{study.study_instance_uid}")
-    page.get_by_role("button", name="Send again").click()
+    with page.expect_navigation():
+        page.get_by_role("button", name="Send again").click()
 
     def is_told() -> bool:
         page.goto("/components")
