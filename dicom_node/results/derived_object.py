@@ -1,23 +1,18 @@
-"""What every object has that is neither segmentation nor structured report: patient, study, series, equipment."""
+"""Objects of no IOD that highdicom makes: what they have of patient, study, series, equipment."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from highdicom import SOPClass
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
+from dicom_node.results.common import common_arguments, member_of
 from dicom_node.results.context import ResultContext
 from dicom_node.results.encode import make_reproducible, stamp_for
-from dicom_node.results.equipment import processing_equipment
-from dicom_node.results.seg import series_description
 from dicom_node.results.source import SourceImages
 from dicom_node.results.sr_groups import ReportMaterial
 from dicom_node.results.uids import ResultUids
-
-SERIES_NUMBER: Final = {"pdf": 9004, "capture": 9005, "presentation_state": 9006, "key_objects": 9007}
-"""Behind those of report and segmentations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +20,7 @@ class ObjectPlan:
     """What one object is."""
 
     kind: str
-    """`pdf`, `capture`, `presentation_state` or `key_objects`."""
+    """`pdf` or `capture`."""
     sop_class_uid: str
     modality: str
     title: str
@@ -35,30 +30,26 @@ class ObjectPlan:
 
 def new_object(plan: ObjectPlan, material: ReportMaterial, *, context: ResultContext, uids: ResultUids) -> SOPClass:
     """An object of the study, still without content; patient and study are those of the source images."""
-    source = material.images.first
+    source, offset = material.images.first, material.images.timezone_offset
+    arguments = common_arguments(
+        member_of(plan.kind, plan.title, instance_number=plan.instance_number),
+        material.analysis.findings.algorithm,
+        timezone_offset=offset,
+        context=context,
+        uids=uids,
+    )
+    equipment = arguments.pop("contributing_equipment")
     made = SOPClass(
         study_instance_uid=source.StudyInstanceUID,
-        series_instance_uid=uids.derive(f"{plan.kind} series"),
-        series_number=SERIES_NUMBER[plan.kind],
-        sop_instance_uid=uids.derive(f"{plan.kind} instance {plan.instance_number}"),
         sop_class_uid=plan.sop_class_uid,
-        instance_number=plan.instance_number,
         modality=plan.modality,
-        manufacturer=context.manufacturer,
-        manufacturer_model_name="dicom-node",
-        software_versions=context.software_version,
-        device_serial_number=context.device_serial_number,
-        institution_name=context.institution or None,
-        series_description=series_description(plan.title, context),
         transfer_syntax_uid=ExplicitVRLittleEndian,
         specific_character_set=source.get("SpecificCharacterSet"),
+        **arguments,
     )
     made.copy_patient_and_study_information(source)
-    equipment = processing_equipment(
-        material.analysis.findings.algorithm, context, timezone_offset=material.images.timezone_offset
-    )
-    made.ContributingEquipmentSequence = [equipment]
-    stamp = stamp_for(context, timezone_offset=material.images.timezone_offset, uids=uids)
+    made.ContributingEquipmentSequence = equipment
+    stamp = stamp_for(context, timezone_offset=offset, uids=uids)
     make_reproducible(made, stamp, kind=plan.kind)
     return made
 

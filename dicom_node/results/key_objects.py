@@ -9,13 +9,12 @@ from highdicom.sr import (
 from pydicom.dataset import Dataset
 
 from dicom_node.results import codes
+from dicom_node.results.common import common_arguments, member_of
 from dicom_node.results.context import ResultContext
-from dicom_node.results.derived_object import SERIES_NUMBER, instances_of, name_frame
+from dicom_node.results.derived_object import instances_of, name_frame
 from dicom_node.results.encode import make_reproducible, stamp_for
-from dicom_node.results.equipment import processing_equipment
 from dicom_node.results.key_images import key_images
 from dicom_node.results.preview import NOT_FOR_DIAGNOSIS
-from dicom_node.results.seg import series_description
 from dicom_node.results.sr_groups import ReportMaterial
 from dicom_node.results.uids import ResultUids, device_uid
 
@@ -36,19 +35,13 @@ def build_key_objects(material: ReportMaterial, *, context: ResultContext, uids:
     made = KeyObjectSelectionDocument(
         evidence=instances_of(material.images, slices),
         content=content,
-        series_instance_uid=uids.derive("key_objects series"),
-        series_number=SERIES_NUMBER["key_objects"],
-        sop_instance_uid=uids.derive("key_objects instance 1"),
-        instance_number=1,
-        manufacturer=context.manufacturer,
-        manufacturer_model_name="dicom-node",
-        software_versions=context.software_version,
-        device_serial_number=context.device_serial_number,
-        institution_name=context.institution or None,
-        series_description=series_description("AI key images", context),
-        contributing_equipment=[
-            processing_equipment(material.analysis.findings.algorithm, context, timezone_offset=offset)
-        ],
+        **common_arguments(
+            member_of("key_objects", "AI key images"),
+            material.analysis.findings.algorithm,
+            timezone_offset=offset,
+            context=context,
+            uids=uids,
+        ),
     )
     # highdicom leaves out what is optional of patient and study, which then differs from the images.
     made.copy_patient_and_study_information(material.images.first)

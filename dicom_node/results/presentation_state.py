@@ -15,14 +15,14 @@ from highdicom.pr import (
 from pydicom.dataset import Dataset
 from scipy import ndimage
 
+from dicom_node.results.common import common_arguments, member_of
 from dicom_node.results.context import ResultContext
 from dicom_node.results.contour import outer_contour
-from dicom_node.results.derived_object import SERIES_NUMBER, instances_of, name_frame
+from dicom_node.results.derived_object import instances_of, name_frame
 from dicom_node.results.encode import make_reproducible, stamp_for
-from dicom_node.results.equipment import processing_equipment
 from dicom_node.results.key_images import key_images
 from dicom_node.results.preview import NOT_FOR_DIAGNOSIS, WINDOW_HU
-from dicom_node.results.seg import KIND_NAME, series_description
+from dicom_node.results.seg import KIND_NAME
 from dicom_node.results.sr_groups import ReportMaterial
 from dicom_node.results.uids import ResultUids
 from pipeline.findings import Lesion
@@ -47,27 +47,21 @@ def build_presentation_state(material: ReportMaterial, *, context: ResultContext
     low, high = WINDOW_HU
     made = GrayscaleSoftcopyPresentationState(
         referenced_images=instances_of(material.images, slices),
-        series_instance_uid=uids.derive("presentation_state series"),
-        series_number=SERIES_NUMBER["presentation_state"],
-        sop_instance_uid=uids.derive("presentation_state instance 1"),
-        instance_number=1,
-        manufacturer=context.manufacturer,
-        manufacturer_model_name="dicom-node",
-        software_versions=context.software_version,
-        device_serial_number=context.device_serial_number,
-        institution_name=context.institution or None,
         content_label="AI_LESIONS",
         content_description=NOT_FOR_DIAGNOSIS,
-        series_description=series_description("AI outlines", context),
         graphic_layers=[LAYER],
         graphic_annotations=[_annotation(material, k) for k in slices],
         modality_lut_transformation=ModalityLUTTransformation(
             rescale_slope=rescale[0], rescale_intercept=rescale[1], rescale_type=RescaleTypeValues.HU
         ),
         voi_lut_transformations=[SoftcopyVOILUTTransformation(window_center=(low + high) / 2, window_width=high - low)],
-        contributing_equipment=[
-            processing_equipment(material.analysis.findings.algorithm, context, timezone_offset=offset)
-        ],
+        **common_arguments(
+            member_of("presentation_state", "AI outlines"),
+            material.analysis.findings.algorithm,
+            timezone_offset=offset,
+            context=context,
+            uids=uids,
+        ),
     )
     made.copy_patient_and_study_information(material.images.first)
     # Without a body part the Laterality of the series would be required (PS3.3 C.7.3.1).

@@ -14,9 +14,9 @@ from pydicom.uid import ExplicitVRLittleEndian
 from dicom_node.results import codes
 from dicom_node.results.areas import holds
 from dicom_node.results.colours import LESION_RGB, LUNG_RGB, Rgb
+from dicom_node.results.common import Member, common_arguments
 from dicom_node.results.context import ResultContext
 from dicom_node.results.encode import dicom_bytes, long_string, make_reproducible, stamp_for
-from dicom_node.results.equipment import processing_equipment
 from dicom_node.results.references import encoded_references
 from dicom_node.results.seg_frames import Segments, encoded_frames, frames_of
 from dicom_node.results.seg_series import fit_to_series, single_frame_stand_in
@@ -28,9 +28,6 @@ from pipeline.study import LEFT_LUNG, RIGHT_LUNG
 LUNG_VALUE: Final = {Side.RIGHT: RIGHT_LUNG, Side.LEFT: LEFT_LUNG}
 LUNG_NAME: Final = {Side.RIGHT: "Right lung", Side.LEFT: "Left lung"}
 KIND_NAME: Final = {LesionKind.GROUND_GLASS: "ground glass", LesionKind.CONSOLIDATION: "consolidation"}
-
-SERIES_NUMBER: Final = {"seg-lesions": 9002, "seg-lungs": 9003}
-"""Above what scanners use, so that results are listed after the images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -124,32 +121,17 @@ def segmentation_arguments(
     plan: SegmentPlan, images: SourceImages, *, context: ResultContext, uids: ResultUids
 ) -> dict[str, Any]:
     """What highdicom's `Segmentation` takes beside images and pixels."""
-    return {
+    member = Member(
+        kind=plan.kind, title=plan.title, series_name=f"{plan.kind} series", instance_name=f"{plan.kind} instance"
+    )
+    offset = images.timezone_offset
+    return common_arguments(member, plan.algorithm, timezone_offset=offset, context=context, uids=uids) | {
         "segmentation_type": "BINARY",
         "segment_descriptions": plan.segments,
-        "series_instance_uid": uids.derive(f"{plan.kind} series"),
-        "series_number": SERIES_NUMBER[plan.kind],
-        "sop_instance_uid": uids.derive(f"{plan.kind} instance"),
-        "instance_number": 1,
-        "manufacturer": context.manufacturer,
-        "manufacturer_model_name": "dicom-node",
-        "software_versions": context.software_version,
-        "device_serial_number": context.device_serial_number,
-        "institution_name": context.institution or None,
         "content_label": plan.content_label,
         "content_description": plan.title,
-        "series_description": series_description(plan.title, context),
         "transfer_syntax_uid": ExplicitVRLittleEndian,
-        "contributing_equipment": [
-            processing_equipment(plan.algorithm, context, timezone_offset=images.timezone_offset)
-        ],
     }
-
-
-def series_description(title: str, context: ResultContext) -> str:
-    """What the radiologist sees in the list of series."""
-    revised = f" (revision {context.revision})" if context.revision > 1 else ""
-    return long_string(f"{title}{revised} - not for diagnostic use")
 
 
 def _lung_segment(

@@ -18,19 +18,16 @@ from pydicom.dataset import Dataset
 from pydicom.uid import BasicTextSRStorage
 
 from dicom_node.results import codes
+from dicom_node.results.common import Member, common_arguments
 from dicom_node.results.context import Predecessor, ResultContext
 from dicom_node.results.encode import local_moment, make_reproducible, stamp_for
-from dicom_node.results.equipment import processing_equipment
 from dicom_node.results.library_frames import name_library_frames
 from dicom_node.results.plan import SrClass, SrLayout
 from dicom_node.results.references import evidence_item
-from dicom_node.results.seg import series_description
 from dicom_node.results.sr_groups import ReportMaterial, build_groups, key_slices
 from dicom_node.results.sr_sections import build_sections
 from dicom_node.results.sr_text import build_text
 from dicom_node.results.uids import ResultUids, device_uid
-
-SERIES_NUMBER: Final = 9001
 
 Report: TypeAlias = ComprehensiveSR | Comprehensive3DSR | EnhancedSR
 
@@ -68,19 +65,14 @@ def report_arguments(
 ) -> dict[str, Any]:
     """What highdicom's documents take beside evidence and content."""
     form = f"{sr_class} {context.plan.sr_layout}"
+    member = Member(
+        kind="sr",
+        title="AI text report" if sr_class is SrClass.BASIC_TEXT else "AI measurements",
+        series_name=f"sr series {form}",
+        instance_name=f"sr instance {form}",
+    )
     algorithm, offset = material.analysis.findings.algorithm, material.images.timezone_offset
-    title = "AI text report" if sr_class is SrClass.BASIC_TEXT else "AI measurements"
-    return {
-        "series_instance_uid": uids.derive(f"sr series {form}"),
-        "series_number": SERIES_NUMBER,
-        "sop_instance_uid": uids.derive(f"sr instance {form}"),
-        "instance_number": 1,
-        "manufacturer": context.manufacturer,
-        "manufacturer_model_name": "dicom-node",
-        "software_versions": context.software_version,
-        "device_serial_number": context.device_serial_number,
-        "institution_name": context.institution or None,
-        "series_description": series_description(title, context),
+    return common_arguments(member, algorithm, timezone_offset=offset, context=context, uids=uids) | {
         "coding_schemes": [
             CodingSchemeIdentificationItem(
                 designator=codes.OWN_SCHEME,
@@ -92,7 +84,6 @@ def report_arguments(
         "is_final": False,
         "is_verified": False,
         "previous_versions": [_instance(context.predecessor)] if context.predecessor else None,
-        "contributing_equipment": [processing_equipment(algorithm, context, timezone_offset=offset)],
     }
 
 
