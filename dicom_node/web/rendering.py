@@ -1,6 +1,7 @@
 """Pages from templates."""
 
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import Request, Response
@@ -46,6 +47,7 @@ def render(
     site = site_of(request)
     text = site.templates.get_template(template).render(
         visitor=visitor,
+        why=partial(words.shown_why, visitor),
         node=site.settings.node,
         asks_login=site.started_with.web.login,
         path=request.url.path,

@@ -11,14 +11,14 @@ from dicom_node.destinations import destination_of
 from dicom_node.retrieve.waiting import fetches_in_lines
 from dicom_node.rules_decision import destinations_of_study
 from dicom_node.web.audit_hook import Deed
-from dicom_node.web.door import Changing, Looking, Visitor, record, record_search
+from dicom_node.web.door import Changing, Looking, record, record_search
 from dicom_node.web.findings import file_of_kind, findings_of
 from dicom_node.web.limits import TooLargeError
 from dicom_node.web.rendering import render
 from dicom_node.web.site import Site, site_of
 from dicom_node.web.slices import WINDOWS_HU, Slice
 from dicom_node.web.trend import trend_of
-from dicom_node.web.words import STANDING_WORDS, STATE_WORDS, shown_patient, shown_text, steps_of
+from dicom_node.web.words import STANDING_WORDS, STATE_WORDS, operator_in_words, shown_patient, shown_text, steps_of
 from pipeline.errors import PipelineError
 from storage.errors import StorageError
 from storage.lifecycle import TRANSITIONS, Event, State
@@ -109,7 +109,7 @@ def change_study(
     if deed == "discard" and not reason:
         raise HTTPException(400, "Say why the study is discarded.")
     try:
-        _do(site, uid, deed, why=_why(visitor, reason))
+        _do(site, uid, deed, why=operator_in_words(visitor, reason))
     except StorageError as error:
         record(request, visitor, Deed.STUDY_CHANGED, study=study_from(view, uid), words=deed, is_success=False)
         raise HTTPException(409, str(error)) from error
@@ -155,11 +155,6 @@ def _study(site: Site, uid: str) -> StudyView:
     if view is None:
         raise HTTPException(404, "The node has no study with this UID.")
     return view
-
-
-def _why(visitor: Visitor, reason: str) -> str:
-    by = f"by {visitor.name} on the pages" if visitor.is_known else "by an operator on the pages of this machine"
-    return f"{by}: {reason}" if reason else by
 
 
 def _do(site: Site, uid: str, deed: str, *, why: str) -> None:

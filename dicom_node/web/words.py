@@ -1,5 +1,6 @@
 """What is stored, in the words and colours of the pages."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,8 @@ from storage.study_lists import Sent, Standing, StudyLine
 
 HIDDEN = "hidden"
 _SHOWN_OF_ID = 2
+_TYPED = re.compile(r"(by .+? on the pages(?: of this machine)?): ")
+"""What `operator_in_words` is followed by where somebody typed a reason."""
 
 STATE_WORDS = {
     State.RECEIVING: "receiving",
@@ -80,6 +83,18 @@ def shown_patient(visitor: Visitor, patient: PatientKey, demographics: Demograph
 def shown_text(visitor: Visitor, text: str) -> str:
     """Free text of a data set, which may name the patient; hidden from who is not logged in."""
     return text if visitor.is_known or not text else HIDDEN
+
+
+def operator_in_words(visitor: Visitor, reason: str) -> str:
+    """Who asked for something on the pages, and the reason that they typed."""
+    by = f"by {visitor.name} on the pages" if visitor.is_known else "by an operator on the pages of this machine"
+    return f"{by}: {reason}" if reason else by
+
+
+def shown_why(visitor: Visitor, why: str) -> str:
+    """Why a study is where it is; what an operator typed may name the patient, who is not logged in sees only who it was."""
+    typed = None if visitor.is_known else _TYPED.match(why)
+    return typed[1] if typed else why
 
 
 def readable_name(person_name: str) -> str:

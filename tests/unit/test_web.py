@@ -67,6 +67,15 @@ def test_the_search_tells_strangers_nothing_about_patients(pages: Pages) -> None
     assert "No study fits" in viewer.get("/studies", params={"text": "nobody"}).text
 
 
+def test_a_reason_that_was_typed_is_for_those_who_are_logged_in(pages: Pages) -> None:
+    """It may name the patient; that somebody acted is for everybody."""
+    assert post(pages.logged_in("ann"), f"/studies/{STUDY_UID}/discard", reason="ZQCANARYTYPED is not ours") == 303
+    for path in ("/studies", f"/studies/{STUDY_UID}"):
+        stranger, viewer = pages.browser().get(path).text, pages.logged_in("vera").get(path).text
+        assert "by ann on the pages" in stranger and "ZQCANARY" not in stranger
+        assert "by ann on the pages: ZQCANARYTYPED is not ours" in viewer
+
+
 def test_a_study_shows_findings_deliveries_and_slices_with_contours(pages: Pages) -> None:
     """What the radiologist asks about."""
     browser = pages.logged_in("vera")
