@@ -14,7 +14,7 @@ from dicom_node.audit.trail import Recorder
 from dicom_node.clock import Clock
 from storage.disk import free_bytes_of
 from storage.errors import StorageError
-from storage.files import ResultStore
+from storage.files import ResultStore, lock_data_dir
 from storage.index import Index
 from storage.removals import remove_files
 from storage.retention import FAILED, OldStudy, delete_study, old_studies
@@ -82,8 +82,13 @@ class Retention:
         """Delete; returns how many studies that were.
 
         Raises:
+            DataFolderInUseError: Another process deletes.
             StorageError: Disk or index refuse; the rest is deleted the next time.
         """
+        with lock_data_dir(self._settings.data_dir, "retention"):
+            return self._run()
+
+    def _run(self) -> int:
         # What a process that ended had still to remove.
         self._remove_files()
         deleted = 0
