@@ -1,4 +1,9 @@
-"""Pages from templates."""
+"""Pages from templates.
+
+A form that was filled in wrongly comes back by status 200, with what is wrong in an element of the role `alert` beside what
+was typed: people read it there, while a status from 400 on is an error in the console of their browser. Those are for what
+no form of ours leads to, for who may not, for what is not there, and for who guesses passwords.
+"""
 
 from datetime import datetime
 from functools import partial

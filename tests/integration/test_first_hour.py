@@ -103,6 +103,9 @@ def _add_and_echo(watched: Watched, page: Page, orthanc: Orthanc) -> None:
     form = page.locator("form[action='/peers/add']")
     for name, value in (("new_name", "orthanc"), ("ae_title", ORTHANC_AE_TITLE), ("host", "127.0.0.1")):
         form.locator(f"[name={name}]").fill(value)
+    form.locator("[name=port]").fill("l04")
+    form.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("alert")).to_contain_text("must be a whole number")
     form.locator("[name=port]").fill(str(orthanc.dicom_port))
     form.get_by_label("receives results").check()
     keep_picture(page, "first-hour-2-add-wide-light")
