@@ -34,6 +34,7 @@ def build_templates() -> Environment:
         "instant": words.instant,
         "acquired": words.acquired,
         "span": words.span,
+        "where": words.where,
         "size": readable_size,
         "class_name": class_name,
         "role": role_in_words,

@@ -69,9 +69,9 @@ def retention_of(site: Site) -> RetentionView:
 
 def _rules(rules: RetentionSettings) -> Iterator[RetentionRule]:
     for key, what in (
-        ("days", "Delivered, analysed, not analysed"),
-        ("fetched_days", "Fetched as earlier studies"),
-        ("failed_days", "Failed"),
+        ("days", "Finished studies"),
+        ("fetched_days", "Earlier studies that were fetched"),
+        ("failed_days", "Failed studies"),
     ):
         days = getattr(rules, key)
         when = f"after {days:g} {'day' if days == 1 else 'days'}" if days else "never"
@@ -80,9 +80,9 @@ def _rules(rules: RetentionSettings) -> Iterator[RetentionRule]:
     if rules.free_below_bytes:
         below, until = readable_size(rules.free_below_bytes), readable_size(rules.free_until_bytes)
         when = f"with less than {below} free, until {until} are free"
-    yield RetentionRule(what="The oldest, for want of space", when=when, key="free_below_bytes")
+    yield RetentionRule(what="The oldest, when space is short", when=when, key="free_below_bytes")
     yield RetentionRule(
-        what="Whatever is younger than this stays",
+        what="Nothing younger than",
         when=f"{rules.keep_at_least_hours:g} hours",
         key="keep_at_least_hours",
     )

@@ -14,6 +14,9 @@ _SHOWN_OF_ID = 2
 _TYPED = re.compile(r"(by .+? on the pages(?: of this machine)?): ")
 """What `operator_in_words` is followed by where somebody typed a reason."""
 
+_STATE_NAMED = re.compile(r"dicom-node study list --state ([a-z_]+)")
+"""How alerts name the command for studies in a state."""
+
 STATE_WORDS = {
     State.RECEIVING: "receiving",
     State.HELD: "held: two patients",
@@ -118,6 +121,14 @@ def instant(at: datetime | None) -> str:
 def acquired(at: datetime | None) -> str:
     """When a study was acquired, by the clock of the scanner where it named no time zone."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" if at else "unknown"
+
+
+def where(alert: str) -> str:
+    """The page that shows what an alert is about; empty where none does."""
+    named = _STATE_NAMED.search(alert)
+    if named and named[1] in set(State):
+        return f"/studies?state={named[1]}"
+    return "/peers" if "dicom-node status" in alert else ""
 
 
 def span(duration: timedelta) -> str:

@@ -12,6 +12,7 @@ from builders.analysis import STUDY_UID
 from builders.index import received, state_of
 from builders.site import PASSWORD, Pages, add_finished_study, form_token, log_in, pages_in
 from dicom_node.web.audit_hook import Deed
+from dicom_node.web.words import where
 from storage.errors import IndexBusyError
 from storage.lifecycle import State
 
@@ -90,6 +91,15 @@ def test_a_study_shows_findings_deliveries_and_slices_with_contours(pages: Pages
     contours = browser.get(f"/studies/{STUDY_UID}/contours.json").json()
     assert (contours["height"], contours["width"]) == (60, 64)
     assert {number for lines in contours["slices"].values() for number, _ in lines} == {1, 2, 3}
+
+
+def test_an_alert_leads_to_what_it_is_about() -> None:
+    """Studies in a state, or the peers; the words stay those of the command line."""
+    assert where("studies ended as delivery_failed: dicom-node study list --state delivery_failed") == (
+        "/studies?state=delivery_failed"
+    )
+    assert where("pacs cannot be reached: dicom-node status says why") == "/peers"
+    assert where("a study is lost: dicom-node study list --state lost") == where("fewer than 5 bytes are free") == ""
 
 
 @pytest.mark.parametrize("path", ["slices/20.jpg", "slices/-1.jpg", "slices/0.jpg?window=other"])

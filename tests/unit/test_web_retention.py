@@ -63,8 +63,8 @@ def test_before_the_worker_looked_the_rules_alone_are_shown(pages: Pages) -> Non
     """In words, with what is never deleted."""
     with_rules(pages, days=90, failed_days=1, free_below_bytes=2**30, free_until_bytes=2**31)
     said = shown(pages)
-    assert "not analysed after 90 days" in said
-    assert "Failed after 1 day" in said and "earlier studies never" in said
+    assert "Finished studies after 90 days" in said
+    assert "Failed studies after 1 day" in said and "that were fetched never" in said
     assert "with less than 1 GiB free, until 2 GiB are free" in said
     assert "The worker has not looked yet; it looks every 10 min." in said
 
