@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -21,6 +22,7 @@ from builders.browser import log_in_by_keyboard, watched_browser
 from builders.deadline import until
 from builders.ports import free_port
 from builders.site import PASSWORD, add_finished_study, pages_in
+from dicom_node.retention_report import Outlook, Removed, RetentionReport, ToRemove, write_report
 
 CHROMIUM = shutil.which("chromium")
 PAGES = {
@@ -30,8 +32,9 @@ PAGES = {
     "peers": "/peers",
     "rules": "/rules",
     "settings": "/settings",
+    "health": "/components",
 }
-ALL_PAGES = PAGES | {"health": "/components", "nowhere": "/nothing-here"}
+ALL_PAGES = PAGES | {"nowhere": "/nothing-here"}
 LOOKS = {"wide-light": (1280, 860, "light"), "narrow-dark": (390, 844, "dark")}
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (Debian: apt install chromium)")
@@ -44,7 +47,8 @@ def address(tmp_path: Path) -> Iterator[str]:
         add_finished_study(pages)
     port = free_port()
     config = tmp_path / "node.toml"
-    config.write_text(f'[node]\ndata_dir = "{tmp_path}"\n[web]\nport = {port}\n')
+    config.write_text(f'[node]\ndata_dir = "{tmp_path}"\n[web]\nport = {port}\n[retention]\ndays = 90\n')
+    write_report(tmp_path, retention_report())
     with (tmp_path / "web.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "dicom_node", "--config", str(config), "web"], stdout=log, stderr=log
@@ -55,6 +59,14 @@ def address(tmp_path: Path) -> Iterator[str]:
     finally:
         process.terminate()
         assert process.wait(timeout=30) == 0
+
+
+def retention_report() -> RetentionReport:
+    """What the worker leaves when it deleted something, and will."""
+    at = datetime(2026, 1, 2, 12, tzinfo=UTC)
+    soon = ToRemove(studies=31, size_bytes=9_800_000_000, oldest_at=at, first_study_instance_uid=STUDY_UID)
+    outlook = Outlook(at=at, due=ToRemove(), soon_days=7, soon=soon, kept=2, missing_bytes=0)
+    return RetentionReport(last=Removed(at=at, studies=12, size_bytes=4_300_000_000), outlook=outlook)
 
 
 def _answers(port: int) -> bool:
