@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass, field
+from pathlib import Path
+from unittest import mock
 
 import httpx
 import pytest
@@ -15,6 +17,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000Lossless, generate_uid
+from pynetdicom import _config
 from pynetdicom.dsutils import encode
 
 from builders.canaries import BIRTH_DATE, MARK, canaries_of, canary, put_canaries, put_hostile_canaries
@@ -112,6 +115,28 @@ def refused_images() -> list[Dataset]:
     return images
 
 
+def damaged_files(image: Dataset, folder: Path) -> list[Path]:
+    """An object that ends within a text, and one whose lengths are nonsense from there on."""
+    path, word = folder / "whole.dcm", next(canaries_of("PatientComments")).encode()
+    image.save_as(path, enforce_file_format=True)
+    whole = path.read_bytes()
+    place = whole.index(word) + 5
+    damaged = {"cut.dcm": whole[:place], "nonsense.dcm": whole[:place] + b"\xff" * 9 + whole[place:]}
+    for name, data in damaged.items():
+        (folder / name).write_bytes(data)
+    return [folder / name for name in damaged]
+
+
+def send_damaged(node: TalkativeNode, image: Dataset) -> None:
+    """Send damaged objects as they are, each in an association of its own: the node may end it."""
+    context = (str(image.SOPClassUID), [str(image.file_meta.TransferSyntaxUID)])
+    for path in damaged_files(image, node.folder):
+        # So pynetdicom sends the bytes of the file and does not look into them.
+        as_it_is = mock.patch.object(_config, "STORE_SEND_CHUNKED_DATASET", True)
+        with association(node.port, [context], calling_aet="CT1", called_aet=AE_TITLE) as opened, as_it_is:
+            assert opened.send_c_store(path).get("Status") != 0
+
+
 def send(node: TalkativeNode, images: Sequence[Dataset], *, called_aet: str = AE_TITLE) -> list[int]:
     """Send, whatever becomes of it; the statuses."""
     contexts = {(str(image.SOPClassUID), str(image.file_meta.TransferSyntaxUID)) for image in images}
@@ -128,6 +153,7 @@ def send_all(node: TalkativeNode, patient: SmallPatient) -> None:
     assert set(send(node, broken_images(images))) == {0}
     assert send(node, hostile_images())[-1] == 0
     assert 0 not in send(node, refused_images())
+    send_damaged(node, images[0])
     assert send(node, images[:1], called_aet="OTHER") == []
 
 
@@ -209,15 +235,15 @@ def logged_in(node: TalkativeNode, address: str, study: str) -> Iterator[tuple[s
         yield "search", browser.get("/studies", params={"text": LOOKED_FOR}).text
         yield "rules", browser.get("/rules", params={"study": study}).text
         form = {"form_token": _token(browser), "reason": f"{MARK}REASON"}
-        assert browser.post(f"/studies/{BROKEN}/retry", data=form).status_code in {303, 409}
-        yield "retried", browser.get(f"/studies/{BROKEN}").text
+        assert browser.post(f"/studies/{BROKEN}/discard", data=form).status_code == 303
+        yield "discarded", browser.get(f"/studies/{BROKEN}").text
 
 
 def commands(node: TalkativeNode) -> dict[str, bytes]:
     """What the commands say that are not about a patient."""
     said = {}
     config = ("--config", str(node.config_path))
-    for arguments in (("status",), ("status", "--json"), ("check", "--json"), ("ae", "refused"), ("retention", "plan")):
+    for arguments in (("status",), ("status", "--json"), ("check", "--json")):
         done = run_dicom_node(*config, *arguments)
         assert done.returncode in {0, 1}, done.stderr
         said[f"command {' '.join(arguments)}"] = (done.stdout + done.stderr).encode()
