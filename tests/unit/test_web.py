@@ -93,6 +93,14 @@ def test_a_study_shows_findings_deliveries_and_slices_with_contours(pages: Pages
     assert {number for lines in contours["slices"].values() for number, _ in lines} == {1, 2, 3}
 
 
+def test_nothing_is_called_well_while_a_part_of_the_node_is_down(pages: Pages) -> None:
+    """Whoever looks at the first line alone is not misled."""
+    pages.index.beat("listen", "127.0.0.1:11112")
+    assert "Not as it should be: Worker" in pages.browser().get("/components").text
+    pages.index.beat("work", "GPUs: 0")
+    assert "No alerts." in pages.browser().get("/components").text
+
+
 def test_an_alert_leads_to_what_it_is_about() -> None:
     """Studies in a state, or the peers; the words stay those of the command line."""
     assert where("studies ended as delivery_failed: dicom-node study list --state delivery_failed") == (
