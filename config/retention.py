@@ -27,6 +27,11 @@ class RetentionSettings(Table):
     """Nothing younger is deleted, not for want of space either."""
     sweep_interval_s: Annotated[float, Field(ge=10, le=86_400, allow_inf_nan=False)] = 600.0
 
+    @property
+    def is_on(self) -> bool:
+        """Whether anything is ever deleted."""
+        return any((self.days, self.fetched_days, self.failed_days, self.free_below_bytes))
+
     @field_validator("free_until_bytes")
     @classmethod
     def _check_until(cls, until_bytes: int, info: ValidationInfo) -> int:

@@ -1,8 +1,8 @@
 """Makes the index anew from the received files, or adds to it those that it does not know."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -16,12 +16,15 @@ from dicom_node.listen.errors import NotUnderstoodError
 from dicom_node.listen.header import Header
 from storage.database import open_engine
 from storage.disk import disk_errors, sha256_of
+from storage.errors import StorageError
 from storage.files import ResultStore, lock_data_dir
 from storage.index import Index
 from storage.lifecycle import Event, State
 from storage.lost_index import index_file, is_damaged, is_missing, put_in_place
 from storage.migrations import migrate
 from storage.records import ReceivedInstance
+from storage.removal_notes import Asked, finish_removals
+from storage.removals import bring_back, paths_to_be_removed, remove
 from storage.verifying import unindexed_files
 
 _BATCH = 64
@@ -46,10 +49,12 @@ class ReindexReport:
     """Files that are damaged, or no instance of a study, by their path below the data folder; they stay."""
     not_run_again: int
     """Studies that had a result: they are kept, compared with, and analysed again only when asked."""
+    removed: int
+    """Files and folders that retention had begun to delete: they are gone now, and not taken in again."""
 
 
 def reindex(settings: Settings, *, clock: Clock, anew: bool = False) -> ReindexReport:
-    """Bring index and files together again; no file is deleted, the old index neither.
+    """Bring index and files together again; the old index is kept, and so is every file but those of deleted studies.
 
     A sound index learns of the files that it does not know. One that is missing or damaged is made anew; what was in it
     beside the files (history, deliveries, decisions about patients) is in the old one alone.
@@ -66,16 +71,39 @@ def reindex(settings: Settings, *, clock: Clock, anew: bool = False) -> ReindexR
     """
     url, data_dir = settings.database_url, settings.data_dir
     database = index_file(url)
-    with lock_data_dir(data_dir, "listen"), lock_data_dir(data_dir, "work"):
-        if anew or is_missing(database) or is_damaged(url):
-            return _made_anew(database, data_dir, clock)
+    roles = ("listen", "work", "retention")
+    with ExitStack() as locks:
+        for role in roles:
+            locks.enter_context(lock_data_dir(data_dir, role))
+        bring_back(data_dir)
+        is_lost = is_missing(database) or is_damaged(url)
+        if anew or is_lost:
+            removed = finish_removals(data_dir, remove=remove, are_rows_gone=_asked_of("" if is_lost else url))
+            return _made_anew(database, data_dir, clock, removed=removed)
         with _opened(url, clock) as index:
             filing = _Filing(data_dir, clock)
             filing.add(index, _unindexed(url, data_dir))
     return filing.report(rebuilt=False)
 
 
-def _made_anew(database: Path, data_dir: Path, clock: Clock) -> ReindexReport:
+def _asked_of(url: str) -> Asked:
+    """Whether an index says that the rows of files are gone; one that cannot be asked does not, and the files stay."""
+
+    def are_rows_gone(paths: Sequence[str]) -> bool:
+        if not url:
+            return False
+        engine = open_engine(url)
+        try:
+            return paths_to_be_removed(engine, paths) == set(paths)
+        except StorageError:
+            return False
+        finally:
+            engine.dispose()
+
+    return are_rows_gone
+
+
+def _made_anew(database: Path, data_dir: Path, clock: Clock, *, removed: int) -> ReindexReport:
     """A new index beside the old one, put into its place when it is complete."""
     new = database.with_name(f"{database.name}.new")
     for suffix in ("", "-wal", "-shm"):
@@ -87,7 +115,7 @@ def _made_anew(database: Path, data_dir: Path, clock: Clock) -> ReindexReport:
         not_run_again = _keep_from_running(index, ResultStore(data_dir))
     old = put_in_place(new, database, at=clock.now())
     new.with_name(f"{new.name}.migrate.lock").unlink(missing_ok=True)
-    return filing.report(rebuilt=True, old_index=old, not_run_again=not_run_again)
+    return replace(filing.report(rebuilt=True, old_index=old, not_run_again=not_run_again), removed=removed)
 
 
 @contextmanager
@@ -146,6 +174,7 @@ class _Filing:
             added=self._added,
             unreadable=tuple(self._unreadable),
             not_run_again=not_run_again,
+            removed=0,
         )
 
     def _instance(self, relative_path: str) -> ReceivedInstance | None:

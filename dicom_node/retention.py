@@ -12,9 +12,10 @@ from dicom_node.audit.deliveries import study_from
 from dicom_node.audit.events import Party, StudyDeleted
 from dicom_node.audit.trail import Recorder
 from dicom_node.clock import Clock
+from dicom_node.retention_report import Outlook, Removed, RetentionReport, ToRemove, read_report, write_report
 from storage.disk import free_bytes_of
 from storage.errors import StorageError
-from storage.files import ResultStore
+from storage.files import ResultStore, lock_data_dir
 from storage.index import Index
 from storage.removals import remove_files
 from storage.retention import FAILED, OldStudy, delete_study, old_studies
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 _FILES_AFTER = 10
 """Studies: to see whether files have rows again reads the whole index."""
+
+SOON_DAYS = 7.0
 
 FOR_SPACE = "the disk has less free space than [retention].free_below_bytes"
 
@@ -64,10 +67,12 @@ class Retention:
         Raises:
             StorageError: The index cannot be read.
         """
+        yield from self._decisions(before=self._clock.now() - self._least_age)
+
+    def _decisions(self, *, before: datetime) -> Iterator[Decision]:
         now = self._clock.now()
         missing = self._missing_bytes()
-        youngest = now - timedelta(hours=self._rules.keep_at_least_hours)
-        for study in old_studies(self._engine, before=youngest):
+        for study in old_studies(self._engine, before=before):
             too_old = self._too_old(study, now)
             wanted = too_old or (FOR_SPACE if missing > 0 and study.state not in FAILED else "")
             if study.kept_because:
@@ -82,19 +87,78 @@ class Retention:
         """Delete; returns how many studies that were.
 
         Raises:
+            DataFolderInUseError: Another process deletes.
             StorageError: Disk or index refuse; the rest is deleted the next time.
         """
+        data_dir = self._settings.data_dir
+        with lock_data_dir(data_dir, "retention"):
+            removed = self._run()
+            before = read_report(data_dir)
+            last = removed if removed.studies else before.last if before else None
+            if last or self._rules.is_on:
+                write_report(data_dir, RetentionReport(last=last, outlook=self.outlook()))
+        return removed.studies
+
+    def outlook(self, *, days: float = SOON_DAYS) -> Outlook:
+        """What is due now, and what will be in so many days; nothing is changed.
+
+        Raises:
+            StorageError: The index cannot be read.
+        """
+        now = self._clock.now()
+        until = now + timedelta(days=days)
+        due, soon, kept = ToRemove(), ToRemove(), 0
+        for study, at in self._due(until):
+            if study.kept_because:
+                kept += 1
+            elif at <= now:
+                due = _with(due, study)
+            else:
+                soon = _with(soon, study)
+        return Outlook(
+            at=now, due=due, soon_days=days, soon=soon, kept=kept, missing_bytes=max(0, self._missing_bytes())
+        )
+
+    def _due(self, until: datetime) -> Iterator[tuple[OldStudy, datetime]]:
+        """Studies that the rules of age delete until then, the oldest first, each with when."""
+        shortest = self._shortest_age
+        for study in old_studies(self._engine, before=until - shortest) if shortest else ():
+            _, days = self._days_for(study)
+            at = study.last_at + max(timedelta(days=days), self._least_age)
+            if days and at <= until:
+                yield study, at
+
+    @property
+    def _least_age(self) -> timedelta:
+        """Nothing younger is deleted."""
+        return timedelta(hours=self._rules.keep_at_least_hours)
+
+    @property
+    def _shortest_age(self) -> timedelta | None:
+        """Nothing younger is deleted by age; it may be most of the index. None: nothing ever is."""
+        days = [days for days in (self._rules.days, self._rules.fetched_days, self._rules.failed_days) if days]
+        return max(timedelta(days=min(days)), self._least_age) if days else None
+
+    def _deletions(self) -> tuple[Decision, ...]:
+        """Those that delete."""
+        age = self._least_age if self._missing_bytes() > 0 else self._shortest_age
+        found = self._decisions(before=self._clock.now() - age) if age else ()
+        return tuple(decision for decision in found if decision.is_deleted)
+
+    def _run(self) -> Removed:
         # What a process that ended had still to remove.
         self._remove_files()
-        deleted = 0
-        for decision in [decision for decision in self.decisions() if decision.is_deleted]:
-            deleted += self._delete(decision)
+        deleted, size_bytes = 0, 0
+        for decision in self._deletions():
+            if not self._delete(decision):
+                continue
+            deleted, size_bytes = deleted + 1, size_bytes + decision.study.size_bytes
             if deleted % _FILES_AFTER == 0:
                 self._remove_files()
         self._remove_files()
         if deleted:
             logger.info("%d studies deleted by the rules of [retention]", deleted)
-        return deleted
+        return Removed(at=self._clock.now(), studies=deleted, size_bytes=size_bytes)
 
     def look(self) -> None:
         """`run`, as a duty: what fails is said, and tried again the next time."""
@@ -136,3 +200,7 @@ class Retention:
     def _not_yet(self, study: OldStudy) -> str:
         key, days = self._days_for(study)
         return f"younger than [retention].{key} = {days:g}" if days else f"[retention].{key} is 0: for ever"
+
+
+def _with(removed: ToRemove, study: OldStudy) -> ToRemove:
+    return removed.and_also(study.study_instance_uid, last_at=study.last_at, size_bytes=study.size_bytes)

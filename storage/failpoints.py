@@ -45,6 +45,9 @@ FAILPOINTS = (
 )
 """In the order of a study's way: receiving, trigger, worker, sending."""
 
+KEEPING_FAILPOINTS = ("retention.planned", "retention.rows_gone", "retention.noted", "retention.file_gone")
+"""In the deletion of a study, which is on no study's way; `dicom-node retention run` and the worker come there."""
+
 
 class UnknownFailpointError(StorageError):
     """DICOM_NODE_FAILPOINT is `NAME:N` or `NAME:N:parent` with a name of docs/faults.md; unset it outside tests."""
@@ -85,7 +88,7 @@ def _kill_at(value: str) -> Callable[[str], None]:
     """An action that counts arrivals and ends the process at the n-th."""
     name, _, rest = value.partition(":")
     count, _, whom = rest.partition(":")
-    if name not in FAILPOINTS or not count.isdecimal() or whom not in {"", "parent"}:
+    if name not in (*FAILPOINTS, *KEEPING_FAILPOINTS) or not count.isdecimal() or whom not in {"", "parent"}:
         raise UnknownFailpointError(value)
     arrivals: Counter[str] = Counter()
     lock = Lock()

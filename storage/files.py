@@ -4,6 +4,8 @@ data_dir/
 ├── <role>.lock                              held by the process in that role
 ├── incoming/<random>.part                   what is being received
 ├── objects/<2 digits>/<sha256>.dcm          what was received
+├── removals/<random>.planned, .due          notes of what is to be removed with a study
+├── removed/                                 what is being removed
 └── results/<hash of study>/r<revision>/     what was made of a study
 """
 

@@ -1,6 +1,7 @@
 """Which studies may be deleted, and how one is deleted so that no crash leaves half of it."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -10,11 +11,14 @@ from sqlalchemy import ColumnElement, Connection, Engine, Table, case, delete, e
 from storage.commitment_models import Commitment
 from storage.commitment_records import CommitmentState
 from storage.database import AnyRow, reading, writing
+from storage.errors import DiskError
+from storage.failpoints import reach
 from storage.fetch_models import PriorFetch
 from storage.lifecycle import State
 from storage.link_models import StudyAssignment
 from storage.models import Base, Delivery, Instance, Notice, Origin, Patient, Progress, Result, Series, Study
 from storage.patient_links import person_of
+from storage.removal_notes import plan_removal
 from storage.removals import note_removal
 
 DONE = frozenset({State.DELIVERED, State.PROCESSED, State.SKIPPED})
@@ -94,6 +98,8 @@ def delete_study(
 ) -> bool:
     """Delete the rows of a study, and note its files; `remove_files` removes those.
 
+    The note on disk is there before the rows go: should the index be lost then, it alone says what was to be removed.
+
     Args:
         engine: Of the index.
         old: As it was listed.
@@ -103,6 +109,9 @@ def delete_study(
 
     Returns:
         False where something happened to the study since it was listed: nothing is deleted then.
+
+    Raises:
+        StorageError: Disk or index refuse: nothing is deleted.
     """
     with writing(engine) as connection:
         row = connection.execute(_CANDIDATES.where(Study.id == old.study_id)).one_or_none()
@@ -110,12 +119,20 @@ def delete_study(
             return False
         own = select(Instance.relative_path).join(Series).where(Series.study_id == old.study_id).distinct()
         paths = [data_dir / path for path in connection.execute(own).scalars()]
+        paths.append(results_folder(old.study_instance_uid))
         patients = _patients_of(connection, old.study_id)
-        for path in (*paths, results_folder(old.study_instance_uid)):
+        note = plan_removal(data_dir, paths)
+        reach("retention.planned")
+        for path in paths:
             note_removal(connection, path, data_dir=data_dir, at=at)
         connection.execute(delete(Notice).where(Notice.study_instance_uid == old.study_instance_uid))
         _delete_with_dependents(connection, Base.metadata.tables[Study.__tablename__], Study.id == old.study_id)
         _forget_patients(connection, patients)
+    reach("retention.rows_gone")
+    # What is planned and done is confirmed before the next file goes.
+    with suppress(DiskError):
+        note.confirm()
+    reach("retention.noted")
     return True
 
 

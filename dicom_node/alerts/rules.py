@@ -7,7 +7,7 @@ from shutil import disk_usage
 from config.settings import Settings
 from dicom_node.audit.reading import waiting_count
 from dicom_node.audit.trail import trail_folder
-from dicom_node.watching.certificates import certificate_files
+from dicom_node.tls.lifetimes import certificate_files
 from dicom_node.watching.gpus import visible_gpus
 from storage.alerts import Alert
 from storage.figures import Figures
@@ -93,6 +93,6 @@ def _machine(settings: Settings) -> Iterator[Found]:
 def _certificates(settings: Settings, now: datetime) -> Iterator[Found]:
     days = settings.alerts.certificate_days
     for one in certificate_files(settings):
-        if days and one.not_after - now < timedelta(days=days):
+        if days and one.days_left(now) < days:
             words = f"{one.kind} of {one.subject} ends on {one.not_after:%Y-%m-%d}: renew it"
             yield f"certificate: {one.subject} {one.kind}", words

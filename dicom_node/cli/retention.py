@@ -13,6 +13,7 @@ from dicom_node.wording import readable_size
 
 if TYPE_CHECKING:
     from dicom_node.retention import Decision, Retention
+    from dicom_node.retention_report import Removed
 
 app = typer.Typer(help="Delete what need not be kept any longer, by the rules of [retention].", no_args_is_help=True)
 
@@ -42,6 +43,8 @@ class RetentionPlan:
 
     deleted_studies: int
     deleted_bytes: int
+    last: "Removed | None"
+    """The last run that deleted something; null where none did yet."""
     studies: tuple[PlannedStudy, ...]
     """The oldest first; those that something still happens to, and the youngest, are not listed."""
 
@@ -60,21 +63,29 @@ def plan(
     json: _Json = False,
 ) -> None:
     """Show what the rules would delete now, and why; nothing is deleted."""
+    from dicom_node.retention_report import read_report
+
     decisions = tuple(_retention(context).decisions())
+    report = read_report(settings_of(context).data_dir)
+    last = report.last if report else None
     deleted = [decision for decision in decisions if decision.is_deleted]
     size_bytes = sum(decision.study.size_bytes for decision in deleted)
     if json:
         studies = tuple(_planned(decision) for decision in decisions if kept or decision.is_deleted)
-        print_json(RetentionPlan(deleted_studies=len(deleted), deleted_bytes=size_bytes, studies=studies))
+        print_json(RetentionPlan(deleted_studies=len(deleted), deleted_bytes=size_bytes, last=last, studies=studies))
         return
     table = Table("study", "state", "last", "size", "", "why")
     for decision in decisions:
         if kept or decision.is_deleted:
             study, fate = decision.study, "deleted" if decision.is_deleted else "kept"
-            last, size = f"{study.last_at:%Y-%m-%d %H:%M}", readable_size(study.size_bytes)
-            table.add_row(study.study_instance_uid, study.state, last, size, fate, decision.why)
+            at, size = f"{study.last_at:%Y-%m-%d %H:%M}", readable_size(study.size_bytes)
+            table.add_row(study.study_instance_uid, study.state, at, size, fate, decision.why)
     console().print(table)
     console().print(f"to be deleted: {len(deleted)} of {len(decisions)} studies, {readable_size(size_bytes)}")
+    if last:
+        console().print(
+            f"deleted last, on {last.at:%Y-%m-%d %H:%M} UTC: {last.studies}, {readable_size(last.size_bytes)}"
+        )
 
 
 @app.command()

@@ -121,6 +121,8 @@ def _reindexed(report: "ReindexReport") -> list[str]:
         return [*lines, f"the index is sound; {counted(report.added, 'file')} added"]
     if report.old_index:
         lines.append(f"the old index is kept as {report.old_index}")
+    if report.removed:
+        lines.append(f"files of deleted studies that were still there, removed: {report.removed}")
     if report.not_run_again:
         lines.append(f"studies with a result, not analysed again by themselves: {report.not_run_again}")
     return [*lines, f"the index was made anew from {counted(report.added, 'file')}; start the node"]

@@ -69,6 +69,15 @@ def certificate_from_der(der: bytes) -> Certificate:
         raise CertificateError(reason) from exc
 
 
+def certificates_of(path: Path) -> tuple[Certificate, ...]:
+    """What the certificates of a file in PEM form say, in their order; at least one.
+
+    Raises:
+        CertificateError: The file is missing, unreadable, or holds none.
+    """
+    return tuple(_described(one) for one in _load_all(path))
+
+
 def checked_identity(identity: Identity, *, now: datetime) -> Certificate:
     """The certificate of a node, after everything was looked at that would break a handshake.
 
@@ -99,7 +108,7 @@ def checked_authorities(path: Path, *, now: datetime) -> tuple[Certificate, ...]
     Raises:
         CertificateError: The file is missing or holds none, or all of them have expired.
     """
-    found = tuple(_described(one) for one in _load_all(path))
+    found = certificates_of(path)
     if all(one.not_after <= now for one in found):
         last = max(one.not_after for one in found)
         reason = f"every certificate of authorities in {path} has expired, the last on {last:%Y-%m-%d}: renew them"

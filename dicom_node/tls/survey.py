@@ -1,13 +1,16 @@
 """What is to be said about the certificates of a configuration."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from math import floor
+from pathlib import Path
 
 from config.settings import Peer, Settings
-from dicom_node.tls.certificates import WARNING_DAYS, Certificate, Identity, checked_authorities, checked_identity
-from dicom_node.tls.contexts import client_context, own_certificate, server_context
+from dicom_node.tls.certificates import WARNING_DAYS, Identity, checked_authorities, checked_identity
+from dicom_node.tls.contexts import client_context, server_context
 from dicom_node.tls.errors import CertificateError
+from dicom_node.tls.lifetimes import CertificateFile, certificate_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,54 +26,75 @@ class CertificateFinding:
 
 
 def survey_certificates(settings: Settings, *, now: datetime) -> Iterator[CertificateFinding]:
-    """Look at the TLS port, at the peers that are called by TLS, and at those bound to a certificate."""
+    """Look at the TLS port, the peers that are called by TLS or bound to a certificate, the pages, alerts, audit trail."""
+    survey = _Survey(settings, now)
     tls = settings.listen.tls
     if tls.enabled:
-        yield _port(settings, now)
+        yield survey.finding("TLS port", "listen", f"port {tls.port}", lambda: server_context(tls, now=now))
     for peer in settings.peers:
-        if peer.tls:
-            yield _peer(peer, now)
+        yield from _peer(survey, peer, now)
         if peer.is_bound and not (tls.enabled and tls.client_certificates != "none"):
             words = (
                 "bound to a certificate, which nobody can show here: set [listen.tls] enabled and client_certificates"
             )
             yield CertificateFinding(subject=f"peer {peer.name}, TLS", words=words, is_doubtful=True)
+    yield from _others(survey, settings, now)
 
 
-def _port(settings: Settings, now: datetime) -> CertificateFinding:
-    tls = settings.listen.tls
-    subject = "TLS port"
-    try:
-        server_context(tls, now=now)
-        own = own_certificate(tls, now=now)
-        authorities = checked_authorities(tls.client_ca, now=now) if tls.client_ca else ()
-    except CertificateError as error:
-        return CertificateFinding(subject=subject, words=error.reason, is_unusable=True)
-    return _lifetime(subject, f"port {tls.port}", own, authorities, now)
+class _Survey:
+    """Whether certificates can be used, and how long."""
+
+    def __init__(self, settings: Settings, now: datetime) -> None:
+        self._files = tuple(certificate_files(settings))
+        self._days = settings.alerts.certificate_days or WARNING_DAYS
+        self._now = now
+
+    def finding(self, subject: str, name: str, what: str, use: Callable[[], object]) -> CertificateFinding:
+        """What there is to say of a subject; `name` is that of its files, `use` raises where they cannot be used."""
+        try:
+            use()
+        except CertificateError as error:
+            return CertificateFinding(subject=subject, words=error.reason, is_unusable=True)
+        return self._lifetime(subject, what, [file for file in self._files if file.subject == name])
+
+    def _lifetime(self, subject: str, what: str, files: list[CertificateFile]) -> CertificateFinding:
+        """How long everything lasts; the first that ends decides."""
+        said = [f"{file.title} valid for {floor(file.days_left(self._now))} days" for file in files]
+        ending = [file.title for file in files if file.days_left(self._now) < self._days]
+        words = ", ".join([what, *said])
+        if ending:
+            return CertificateFinding(subject=subject, words=f"{words}: renew {', '.join(ending)}", is_doubtful=True)
+        return CertificateFinding(subject=subject, words=words)
 
 
-def _peer(peer: Peer, now: datetime) -> CertificateFinding:
-    subject = f"peer {peer.name}, TLS"
-    try:
-        client_context(peer, now=now)
-        authorities = checked_authorities(peer.tls_ca, now=now) if peer.tls_ca else ()
-        if peer.tls_certificate is None:
-            return _lifetime(subject, "called by TLS without a certificate of ours", None, authorities, now)
-        own = checked_identity(Identity(certificate=peer.tls_certificate, key=peer.tls_key), now=now)
-    except CertificateError as error:
-        return CertificateFinding(subject=subject, words=error.reason, is_unusable=True)
-    return _lifetime(subject, "called by TLS", own, authorities, now)
+def _peer(survey: _Survey, peer: Peer, now: datetime) -> Iterator[CertificateFinding]:
+    if peer.tls:
+        what = "called by TLS" if peer.tls_certificate else "called by TLS without a certificate of ours"
+        yield survey.finding(f"peer {peer.name}, TLS", peer.name, what, lambda: client_context(peer, now=now))
 
 
-def _lifetime(
-    subject: str, what: str, own: Certificate | None, authorities: tuple[Certificate, ...], now: datetime
-) -> CertificateFinding:
-    """How long everything lasts; the first that ends decides."""
-    named = [(f"certificate {own.title}", own)] if own else []
-    named += [(f"authority {one.title}", one) for one in authorities]
-    said = [f"{name} valid for {one.left(now).days} days" for name, one in named]
-    ending = [name for name, one in named if one.left(now).days < WARNING_DAYS]
-    words = ", ".join([what, *said])
-    if ending:
-        return CertificateFinding(subject=subject, words=f"{words}: renew {', '.join(ending)}", is_doubtful=True)
-    return CertificateFinding(subject=subject, words=words)
+def _others(survey: _Survey, settings: Settings, now: datetime) -> Iterator[CertificateFinding]:
+    """Where the node is no DICOM peer: only what names a file."""
+    web, audit, alerts = settings.web, settings.audit, settings.alerts
+    if web.certificate:
+        yield survey.finding("pages, TLS", "web", f"port {web.port}", lambda: _use(web.certificate, web.key, None, now))
+    if audit.syslog_host and (audit.syslog_certificate or audit.syslog_ca):
+        certificate, key, authority = audit.syslog_certificate, audit.syslog_key, audit.syslog_ca
+        yield survey.finding(
+            "audit trail, TLS", "audit", audit.syslog_host, lambda: _use(certificate, key, authority, now)
+        )
+    if alerts.mail_host and alerts.mail_ca:
+        mail_ca = alerts.mail_ca
+        yield survey.finding("alerts by mail, TLS", "mail", alerts.mail_host, lambda: _use(None, None, mail_ca, now))
+    if alerts.webhook_url and alerts.webhook_ca:
+        hook_ca = alerts.webhook_ca
+        yield survey.finding(
+            "alerts by webhook, TLS", "webhook", "called by TLS", lambda: _use(None, None, hook_ca, now)
+        )
+
+
+def _use(certificate: Path | None, key: Path | None, authority: Path | None, now: datetime) -> None:
+    if certificate:
+        checked_identity(Identity(certificate=certificate, key=key), now=now)
+    if authority:
+        checked_authorities(authority, now=now)

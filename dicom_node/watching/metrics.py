@@ -19,7 +19,7 @@ from dicom_node.audit.reading import waiting_count
 from dicom_node.audit.trail import trail_folder
 from dicom_node.clock import Clock
 from dicom_node.pack_store import PackStoreError, chosen_pack
-from dicom_node.watching.certificates import certificate_files
+from dicom_node.tls.lifetimes import certificate_files
 from dicom_node.watching.gpus import gpus_from
 from storage.errors import StorageError
 from storage.figures import Figures, figures, newest_instance, received_since
@@ -29,8 +29,6 @@ from storage.records import Heartbeat
 
 OTHER = "other"
 """Label of callers that are no configured peer."""
-
-_SECONDS_PER_DAY = 86_400
 
 
 class NodeCollector(Collector):
@@ -166,8 +164,7 @@ class NodeCollector(Collector):
             labels=["subject", "kind"],
         )
         for one in certificate_files(self._settings):
-            left_s = (one.not_after - self._clock.now()).total_seconds()
-            days.add_metric([one.subject, one.kind], left_s / _SECONDS_PER_DAY)
+            days.add_metric([one.subject, one.kind], one.days_left(self._clock.now()))
         return days
 
     def _model_pack(self) -> Metric:

@@ -1,5 +1,6 @@
 """The pages as one application."""
 
+import logging
 import secrets
 from collections.abc import Callable
 from http import HTTPStatus
@@ -8,7 +9,7 @@ from urllib.parse import urlencode
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
 from sqlalchemy import Engine
 from starlette.exceptions import HTTPException as StarletteHTTPException
@@ -26,8 +27,11 @@ from dicom_node.web.rendering import build_templates, render
 from dicom_node.web.site import Site
 from dicom_node.web.slices import SliceShelf
 from storage.accounts import AccountBook
+from storage.errors import StorageError
 from storage.index import Index
 from storage.study_lists import StudyLists
+
+logger = logging.getLogger(__name__)
 
 _LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
 
@@ -78,6 +82,7 @@ def _add_refusals(app: FastAPI) -> None:
     app.add_exception_handler(ForgedRequestError, _refusal(HTTPStatus.FORBIDDEN))
     app.add_exception_handler(RequestValidationError, _refusal(HTTPStatus.BAD_REQUEST))
     app.add_exception_handler(StarletteHTTPException, _http_refusal)
+    app.add_exception_handler(StorageError, _no_index)
 
 
 def _to_login(request: Request, _: Exception) -> Response:
@@ -100,6 +105,12 @@ def _http_refusal(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code) if isinstance(error, StarletteHTTPException) else HTTPStatus.BAD_REQUEST
     words = str(error.detail) if isinstance(error, HTTPException) else ""
     return _error_page(request, status, words)
+
+
+def _no_index(_: Request, error: Exception) -> Response:
+    """In plain text: to know who asks, and so what to show them, takes the index."""
+    logger.error("a page could not be made", exc_info=error)
+    return PlainTextResponse(f"The node cannot answer now. {error}\n", status_code=503, headers={"Retry-After": "10"})
 
 
 def _error_page(request: Request, status: HTTPStatus, words: str) -> HTMLResponse:

@@ -42,7 +42,7 @@ def log_in(
     else:
         problem = _REFUSED
     record(request, visitor, Deed.LOGIN_REFUSED, is_success=False)
-    status = 429 if wait else 403
+    status = 429 if wait else 200
     return render(request, visitor, "login.html", status_code=status, then=_own_path(then), problem=problem)
 
 

@@ -17,6 +17,7 @@ from dicom_node.tls.survey import survey_certificates
 from dicom_node.web.audit_hook import Deed
 from dicom_node.web.door import Looking, record
 from dicom_node.web.rendering import render
+from dicom_node.web.retention_view import retention_of
 from dicom_node.web.site import Site, site_of
 
 router = APIRouter()
@@ -69,6 +70,7 @@ def show_health(request: Request, visitor: Looking) -> HTMLResponse:
         status=status,
         components=components_of(site, status),
         certificates=tuple(survey_certificates(site.settings, now=site.clock.now())),
+        retention=retention_of(site),
         problems=site.file.problems,
     )
 

@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from config.errors import ConfigError
 from config.settings import Peer
 from dicom_node.configuring import Configuration, Edit
-from dicom_node.configuring.errors import ChangedMeanwhileError, NotWritableError
+from dicom_node.configuring.errors import NotWritableError
 from dicom_node.errors import NodeError
 from dicom_node.peer_names import UnknownPeerError, peer_named
 from dicom_node.refused import Welcome, allow
@@ -131,15 +131,14 @@ def _answer(request: Request, visitor: Visitor, wish: _Wish) -> HTMLResponse:
         edit = wish.do(edited)
     except NotWritableError as error:
         command = _command(wish, site)
-        return _refused(request, visitor, wish, Refusal(problems=(error.reason,), command=command), status=409)
+        return _refused(request, visitor, wish, Refusal(problems=(error.reason,), command=command))
     except ConfigError as error:
         problems = tuple(str(problem) for problem in error.problems)
-        return _refused(request, visitor, wish, Refusal(problems=problems), status=400)
+        return _refused(request, visitor, wish, Refusal(problems=problems))
     except UnknownPeerError as error:
         raise HTTPException(404, error.reason) from error
     except (NodeError, StorageError) as error:
-        status = 409 if isinstance(error, ChangedMeanwhileError) else 400
-        return _refused(request, visitor, wish, Refusal(problems=(str(error),)), status=status)
+        return _refused(request, visitor, wish, Refusal(problems=(str(error),)))
     record(request, visitor, Deed.PEER_CHANGED, words=edit.what)
     site.file.current()
     title = edit.what if edit.version else "Nothing changed: the file says so already"
@@ -147,10 +146,11 @@ def _answer(request: Request, visitor: Visitor, wish: _Wish) -> HTMLResponse:
     return show(request, visitor, notice=Notice(title=title, words=words, is_success=True))
 
 
-def _refused(request: Request, visitor: Visitor, wish: _Wish, refusal: Refusal, *, status: int) -> HTMLResponse:
+def _refused(request: Request, visitor: Visitor, wish: _Wish, refusal: Refusal) -> HTMLResponse:
+    """The page once more, with why beside the form; see `rendering` for its status."""
     record(request, visitor, Deed.PEER_CHANGED, words=f"not done: {wish.what}", is_success=False)
     placed = replace(refusal, place=wish.place, form=wish.form)
-    return show(request, visitor, refusal=placed, status_code=status)
+    return show(request, visitor, refusal=placed)
 
 
 def _command(wish: _Wish, site: Site) -> str:

@@ -66,7 +66,6 @@ def show(
     *,
     notice: Notice | None = None,
     refusal: Refusal | None = None,
-    status_code: int = 200,
 ) -> HTMLResponse:
     """The page, with how the last thing ended."""
     site = site_of(request)
@@ -75,7 +74,6 @@ def show(
         request,
         visitor,
         "peers.html",
-        status_code=status_code,
         peers=settings.peers,
         answers={peer.name: site.index.answers_of(peer.name) for peer in settings.peers},
         outages={peer.name: site.index.outages.of(peer.name) for peer in settings.peers},

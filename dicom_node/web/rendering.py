@@ -1,6 +1,12 @@
-"""Pages from templates."""
+"""Pages from templates.
+
+A form that was filled in wrongly comes back by status 200, with what is wrong in an element of the role `alert` beside what
+was typed: people read it there, while a status from 400 on is an error in the console of their browser. Those are for what
+no form of ours leads to, for who may not, for what is not there, and for who guesses passwords.
+"""
 
 from datetime import datetime
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import Request, Response
@@ -28,6 +34,7 @@ def build_templates() -> Environment:
         "instant": words.instant,
         "acquired": words.acquired,
         "span": words.span,
+        "where": words.where,
         "size": readable_size,
         "class_name": class_name,
         "role": role_in_words,
@@ -46,6 +53,7 @@ def render(
     site = site_of(request)
     text = site.templates.get_template(template).render(
         visitor=visitor,
+        why=partial(words.shown_why, visitor),
         node=site.settings.node,
         asks_login=site.started_with.web.login,
         path=request.url.path,

@@ -1,7 +1,6 @@
 """Rules: what holds, what others would do to a received study, saving them."""
 
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -144,7 +143,6 @@ def _page(request: Request, visitor: Visitor, draft: Draft) -> HTMLResponse:
         request,
         visitor,
         "rules.html",
-        status_code=HTTPStatus.UNPROCESSABLE_ENTITY if draft.problems else HTTPStatus.OK,
         rules=site.settings.rule,
         in_words=rule_in_words,
         misfit=lambda one: misfit_in_words(one, with_text=visitor.is_known),

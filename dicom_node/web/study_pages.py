@@ -18,9 +18,9 @@ from dicom_node.web.rendering import render
 from dicom_node.web.site import Site, site_of
 from dicom_node.web.slices import WINDOWS_HU, Slice
 from dicom_node.web.trend import trend_of
-from dicom_node.web.words import STANDING_WORDS, STATE_WORDS, shown_patient, shown_text, steps_of
+from dicom_node.web.words import STANDING_WORDS, STATE_WORDS, operator_in_words, shown_patient, shown_text, steps_of
 from pipeline.errors import PipelineError
-from storage.errors import StorageError
+from storage.errors import IllegalTransitionError
 from storage.lifecycle import TRANSITIONS, Event, State
 from storage.records import StudyView
 from storage.study_lists import STANDING_OF, StudyQuery, place_from_text
@@ -78,6 +78,11 @@ def list_studies(request: Request, visitor: Looking, text: str = "", state: str 
 @router.get("/studies/{uid}")
 def show_study(request: Request, visitor: Looking, uid: str) -> HTMLResponse:
     """Everything about one study."""
+    return _page(request, visitor, uid)
+
+
+def _page(request: Request, visitor: Visitor, uid: str, *, problem: str = "") -> HTMLResponse:
+    """The page of a study, with why the last thing that was asked for was not done."""
     view, site = _study(site_of(request), uid), site_of(request)
     findings = findings_of(view.result)
     record(request, visitor, Deed.STUDY_SEEN, study=study_from(view, uid))
@@ -86,6 +91,7 @@ def show_study(request: Request, visitor: Looking, uid: str) -> HTMLResponse:
         visitor,
         "study.html",
         view=view,
+        problem=problem,
         patient=shown_patient(visitor, view.patient, view.demographics),
         description=shown_text(visitor, view.description),
         accession_number=shown_text(visitor, view.accession_number),
@@ -107,12 +113,13 @@ def change_study(
         raise HTTPException(404)
     reason = " ".join(reason.split())[:200]
     if deed == "discard" and not reason:
-        raise HTTPException(400, "Say why the study is discarded.")
+        return _page(request, visitor, uid, problem="Not discarded: say why the study is discarded.")
     try:
-        _do(site, uid, deed, why=_why(visitor, reason))
-    except StorageError as error:
+        _do(site, uid, deed, why=operator_in_words(visitor, reason))
+    except IllegalTransitionError as error:
         record(request, visitor, Deed.STUDY_CHANGED, study=study_from(view, uid), words=deed, is_success=False)
-        raise HTTPException(409, str(error)) from error
+        now = STATE_WORDS[State(error.state)]
+        return _page(request, visitor, uid, problem=f"Not done: the study went on meanwhile, it is now {now}.")
     record(request, visitor, Deed.STUDY_CHANGED, study=study_from(view, uid), words=deed)
     return RedirectResponse(f"/studies/{uid}", status_code=303)
 
@@ -155,11 +162,6 @@ def _study(site: Site, uid: str) -> StudyView:
     if view is None:
         raise HTTPException(404, "The node has no study with this UID.")
     return view
-
-
-def _why(visitor: Visitor, reason: str) -> str:
-    by = f"by {visitor.name} on the pages" if visitor.is_known else "by an operator on the pages of this machine"
-    return f"{by}: {reason}" if reason else by
 
 
 def _do(site: Site, uid: str, deed: str, *, why: str) -> None:

@@ -1,5 +1,6 @@
 """What is stored, in the words and colours of the pages."""
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +11,11 @@ from storage.study_lists import Sent, Standing, StudyLine
 
 HIDDEN = "hidden"
 _SHOWN_OF_ID = 2
+_TYPED = re.compile(r"(by .+? on the pages(?: of this machine)?): ")
+"""What `operator_in_words` is followed by where somebody typed a reason."""
+
+_STATE_NAMED = re.compile(r"dicom-node study list --state ([a-z_]+)")
+"""How alerts name the command for studies in a state."""
 
 STATE_WORDS = {
     State.RECEIVING: "receiving",
@@ -82,6 +88,18 @@ def shown_text(visitor: Visitor, text: str) -> str:
     return text if visitor.is_known or not text else HIDDEN
 
 
+def operator_in_words(visitor: Visitor, reason: str) -> str:
+    """Who asked for something on the pages, and the reason that they typed."""
+    by = f"by {visitor.name} on the pages" if visitor.is_known else "by an operator on the pages of this machine"
+    return f"{by}: {reason}" if reason else by
+
+
+def shown_why(visitor: Visitor, why: str) -> str:
+    """Why a study is where it is; what an operator typed may name the patient, who is not logged in sees only who it was."""
+    typed = None if visitor.is_known else _TYPED.match(why)
+    return typed[1] if typed else why
+
+
 def readable_name(person_name: str) -> str:
     """`Doe, Jane` from the first group that is not empty (PS3.5 6.2.1.1)."""
     group = next((group for group in person_name.split("=") if group.strip("^ ")), "")
@@ -103,6 +121,14 @@ def instant(at: datetime | None) -> str:
 def acquired(at: datetime | None) -> str:
     """When a study was acquired, by the clock of the scanner where it named no time zone."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" if at else "unknown"
+
+
+def where(alert: str) -> str:
+    """The page that shows what an alert is about; empty where none does."""
+    named = _STATE_NAMED.search(alert)
+    if named and named[1] in set(State):
+        return f"/studies?state={named[1]}"
+    return "/peers" if "dicom-node status" in alert else ""
 
 
 def span(duration: timedelta) -> str:

@@ -8,11 +8,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
 
 from builders.certificates import Authority, Issued
+from config.alerts import AlertsSettings
 from config.settings import Peer, Settings
 from config.tls import ListenTlsSettings
 from dicom_node.check import Outcome, check_tls
 from dicom_node.tls.certificates import Identity, checked_authorities, checked_identity
 from dicom_node.tls.errors import CertificateError
+from dicom_node.tls.lifetimes import certificate_files
 
 NOW = datetime.now(UTC)
 
@@ -128,6 +130,35 @@ def test_check_warns_of_a_title_that_nobody_can_prove() -> None:
     (result,) = check_tls(Settings(peers=(peer,)), now=NOW)
     assert result.outcome is Outcome.WARNING
     assert "[listen.tls]" in result.detail
+
+
+def test_check_looks_at_pages_mail_webhook_and_syslog(authority: Authority, tmp_path: Path) -> None:
+    """Each file that is named, with the days that alerts and metrics go by; one that is missing is a failure."""
+    pages, ca = authority.issue("pages", days=10.5), str(authority.certificate)
+    settings = Settings.model_validate(
+        {
+            "web": {"certificate": str(pages.certificate), "key": str(pages.key)},
+            "audit": {"syslog_host": "syslog", "syslog_ca": str(tmp_path / "none.pem")},
+            "alerts": {"mail_host": "mail", "mail_ca": ca, "mail_from": "a@b", "mail_to": ["c@d"]}
+            | {"webhook_url": "https://a/", "webhook_ca": ca},
+        }
+    )
+    found = {result.subject: result for result in check_tls(settings, now=NOW)}
+    outcomes = [Outcome.WARNING, Outcome.FAILED, Outcome.PASSED, Outcome.PASSED]
+    assert [result.outcome for result in found.values()] == outcomes
+    assert "certificate pages valid for 10 days: renew certificate pages" in found["pages, TLS"].detail
+    assert "does not exist" in found["audit trail, TLS"].detail
+    days = {(file.subject, file.kind): file.days_left(NOW) for file in certificate_files(settings)}
+    assert set(days) == {("web", "certificate"), ("mail", "authority"), ("webhook", "authority")}
+    assert 10 < days["web", "certificate"] < 11
+
+
+def test_certificates_are_warned_of_as_early_as_alerts_are(authority: Authority) -> None:
+    """By the same key of the configuration."""
+    settings = settings_of(authority, authority.issue("node", days=60)).model_copy(
+        update={"alerts": AlertsSettings(certificate_days=90)}
+    )
+    assert next(check_tls(settings, now=NOW)).outcome is Outcome.WARNING
 
 
 def test_without_tls_nothing_is_said() -> None:

@@ -9,13 +9,12 @@ import pytest
 
 from builders.clock import FakeClock
 from builders.index import JANE
-from builders.instances import ct_instance, encoded
+from builders.kept_images import keep_images
 from config.settings import NodeSettings, Settings
-from dicom_node.listen.file_meta import file_meta
 from dicom_node.reindex import reindex
 from storage.database import open_engine
 from storage.errors import DataFolderInUseError, IndexLostError, NoIndexFileError, StorageError
-from storage.files import ObjectStore, ResultStore, lock_data_dir
+from storage.files import ResultStore, lock_data_dir
 from storage.index import Index
 from storage.lifecycle import State
 from storage.lost_index import is_damaged, refuse_lost_index
@@ -29,26 +28,9 @@ STUDY = "1.2.3.4"
 def settings(tmp_path: Path) -> Settings:
     """Of a node that received five images of a study, and was stopped."""
     made = Settings(node=NodeSettings(data_dir=tmp_path / "data"))
-    keep(made, *range(5))
+    keep_images(made.data_dir, *range(5))
     reindex(made, clock=FakeClock())
     return made
-
-
-def keep(settings: Settings, *numbers: int) -> None:
-    """Put images into their places without a row, as a listener does that is killed before its commit."""
-    store = ObjectStore(settings.data_dir)
-    for number in numbers:
-        image = ct_instance(number, study=STUDY)
-        syntax = str(image.file_meta.TransferSyntaxUID)
-        with store.open_part() as part:
-            part.write(
-                file_meta(
-                    sop_class_uid=image.SOPClassUID, sop_instance_uid=image.SOPInstanceUID, transfer_syntax_uid=syntax
-                )
-            )
-            part.write(encoded(image))
-            store.commit_many([part])
-    store.close()
 
 
 @pytest.fixture
@@ -99,7 +81,7 @@ def test_a_flipped_bit_a_missing_file_and_a_file_without_a_row_are_found(setting
     content[-1] ^= 1
     changed.write_bytes(content)
     missing.unlink()
-    keep(settings, 99)
+    keep_images(settings.data_dir, 99)
     (settings.data_dir / "incoming" / "crashed.part").touch()
     report = verified(settings)
     assert not report.passed
@@ -114,13 +96,13 @@ def below(settings: Settings, path: Path) -> str:
 
 def test_a_file_without_a_row_alone_is_no_failure(settings: Settings) -> None:
     """Its sender was never told Success."""
-    keep(settings, 99)
+    keep_images(settings.data_dir, 99)
     assert verified(settings).passed
 
 
 def test_a_sound_index_learns_of_a_file_that_it_does_not_know(settings: Settings, index: Index) -> None:
     """And stays the index that it is."""
-    keep(settings, 99)
+    keep_images(settings.data_dir, 99)
     report = reindex(settings, clock=FakeClock())
     assert (report.rebuilt, report.added, report.old_index) == (False, 1, None)
     assert verified(settings).unindexed == ()
@@ -173,7 +155,7 @@ def test_what_is_damaged_is_left_where_it_is_and_named(settings: Settings) -> No
     assert damaged.exists()
 
 
-@pytest.mark.parametrize("role", ["listen", "work"])
+@pytest.mark.parametrize("role", ["listen", "work", "retention"])
 def test_a_running_node_keeps_its_index(settings: Settings, role: str) -> None:
     """Nothing is replaced under a process that has it open."""
     before = database(settings).read_bytes()

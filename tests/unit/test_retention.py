@@ -15,6 +15,7 @@ from config.retention import RetentionSettings
 from config.settings import NodeSettings, Settings
 from dicom_node.audit.events import AuditEvent, Outcome, Party, StudyDeleted
 from dicom_node.retention import FOR_SPACE, Retention
+from dicom_node.retention_report import Removed, read_report
 from storage.database import open_engine, reading
 from storage.files import ResultStore
 from storage.index import Index
@@ -289,6 +290,55 @@ def test_a_study_to_which_something_happened_since_it_was_listed_stays(node: Nod
     assert not retention._delete(decision)
     assert node.uids() == {"1.2.1"}
     assert node.events.seen == []
+
+
+def test_the_outlook_says_what_goes_now_what_soon_and_what_is_kept(node: Node) -> None:
+    """By the rule of each study; the oldest is named."""
+    node.study("1.2.1", end=State.DELIVERED)
+    node.study("1.2.2", end=State.PIPELINE_FAILED)
+    node.clock.advance(5 * DAY_S)
+    node.study("1.2.3", end=State.DELIVERED)
+    node.study("1.2.4", end=State.PROCESSED)
+    node.clock.advance(20 * DAY_S)
+    node.study("1.2.5", end=State.DELIVERED)
+    outlook = node.retention(days=24).outlook()
+    assert (outlook.due.studies, outlook.due.first_study_instance_uid, outlook.due.oldest_at) == (1, "1.2.1", NOON)
+    assert (outlook.soon.studies, outlook.soon.first_study_instance_uid, outlook.soon_days) == (1, "1.2.3", 7)
+    assert (outlook.kept, outlook.missing_bytes) == (1, 0)
+    assert node.retention(days=24, failed_days=24).outlook().due.studies == 2
+    assert node.retention(days=24).outlook(days=25).soon.studies == 2
+    nothing = node.retention(free_below_bytes=2**60, free_until_bytes=2**61).outlook()
+    assert (nothing.due.studies, nothing.soon.studies, nothing.missing_bytes > 2**60) == (0, 0, True)
+
+
+def test_a_run_leaves_what_it_did_and_what_comes_next(node: Node) -> None:
+    """What was deleted last stays there when the next run deletes nothing, or the rules are off."""
+    node.study("1.2.1", end=State.DELIVERED)
+    node.retention().run()
+    assert read_report(node.folder) is None
+    node.clock.advance(10 * DAY_S)
+    node.study("1.2.2", end=State.DELIVERED)
+    deleted_at = node.clock.now()
+    assert node.retention(days=9).run() == 1
+    node.clock.advance(3 * DAY_S)
+    for rules in ({"days": 9}, {}):
+        node.retention(**rules).run()
+        report = read_report(node.folder)
+        assert report is not None
+        assert report.last == Removed(at=deleted_at, studies=1, size_bytes=2000)
+    node.retention(days=9).run()
+    assert (report.outlook.due.studies, read_report(node.folder).outlook.soon.studies) == (0, 1)
+
+
+def test_a_run_without_rules_reads_no_study(node: Node) -> None:
+    """With rules of age none that is younger: the index may have a hundred thousand."""
+    node.study("1.2.1", end=State.DELIVERED)
+    node.clock.advance(8 * DAY_S)
+    with mock.patch("dicom_node.retention.old_studies", return_value=()) as asked:
+        node.retention().run()
+        assert asked.mock_calls == []
+        node.retention(days=9, failed_days=30).run()
+    assert {call.kwargs["before"] for call in asked.mock_calls} == {NOON - timedelta(days=1), NOON + timedelta(days=6)}
 
 
 def test_rules_that_contradict_each_other_are_a_mistake() -> None:

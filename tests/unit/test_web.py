@@ -1,7 +1,9 @@
 """The pages: who sees what, who may do what, and that every page is there."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from starlette.testclient import TestClient
@@ -10,6 +12,8 @@ from builders.analysis import STUDY_UID
 from builders.index import received, state_of
 from builders.site import PASSWORD, Pages, add_finished_study, form_token, log_in, pages_in
 from dicom_node.web.audit_hook import Deed
+from dicom_node.web.words import where
+from storage.errors import IndexBusyError
 from storage.lifecycle import State
 
 ALL_PAGES = ("/", "/studies", f"/studies/{STUDY_UID}", "/peers", "/rules", "/settings", "/components")
@@ -67,6 +71,15 @@ def test_the_search_tells_strangers_nothing_about_patients(pages: Pages) -> None
     assert "No study fits" in viewer.get("/studies", params={"text": "nobody"}).text
 
 
+def test_a_reason_that_was_typed_is_for_those_who_are_logged_in(pages: Pages) -> None:
+    """It may name the patient; that somebody acted is for everybody."""
+    assert post(pages.logged_in("ann"), f"/studies/{STUDY_UID}/discard", reason="ZQCANARYTYPED is not ours") == 303
+    for path in ("/studies", f"/studies/{STUDY_UID}"):
+        stranger, viewer = pages.browser().get(path).text, pages.logged_in("vera").get(path).text
+        assert "by ann on the pages" in stranger and "ZQCANARY" not in stranger
+        assert "by ann on the pages: ZQCANARYTYPED is not ours" in viewer
+
+
 def test_a_study_shows_findings_deliveries_and_slices_with_contours(pages: Pages) -> None:
     """What the radiologist asks about."""
     browser = pages.logged_in("vera")
@@ -78,6 +91,23 @@ def test_a_study_shows_findings_deliveries_and_slices_with_contours(pages: Pages
     contours = browser.get(f"/studies/{STUDY_UID}/contours.json").json()
     assert (contours["height"], contours["width"]) == (60, 64)
     assert {number for lines in contours["slices"].values() for number, _ in lines} == {1, 2, 3}
+
+
+def test_nothing_is_called_well_while_a_part_of_the_node_is_down(pages: Pages) -> None:
+    """Whoever looks at the first line alone is not misled."""
+    pages.index.beat("listen", "127.0.0.1:11112")
+    assert "Not as it should be: Worker" in pages.browser().get("/components").text
+    pages.index.beat("work", "GPUs: 0")
+    assert "No alerts." in pages.browser().get("/components").text
+
+
+def test_an_alert_leads_to_what_it_is_about() -> None:
+    """Studies in a state, or the peers; the words stay those of the command line."""
+    assert where("studies ended as delivery_failed: dicom-node study list --state delivery_failed") == (
+        "/studies?state=delivery_failed"
+    )
+    assert where("pacs cannot be reached: dicom-node status says why") == "/peers"
+    assert where("a study is lost: dicom-node study list --state lost") == where("fewer than 5 bytes are free") == ""
 
 
 @pytest.mark.parametrize("path", ["slices/20.jpg", "slices/-1.jpg", "slices/0.jpg?window=other"])
@@ -98,7 +128,7 @@ def test_guarded_pages_lead_to_the_login_and_back(guarded: Pages, path: str) -> 
 def test_a_wrong_password_lets_nobody_in_and_makes_guessers_wait(guarded: Pages) -> None:
     """After a few tries even the right one is not looked at, until the wait is over."""
     browser = guarded.browser()
-    assert [log_in(browser, "ann", "wrong").status_code for _ in range(6)] == [403, 403, 403, 403, 403, 429]
+    assert [log_in(browser, "ann", "wrong").status_code for _ in range(6)] == [200, 200, 200, 200, 200, 429]
     assert log_in(browser, "ann", PASSWORD).status_code == 429
     guarded.clock.advance(5.1)
     assert log_in(browser, "ann", PASSWORD).status_code == 303
@@ -108,7 +138,7 @@ def test_a_wrong_password_lets_nobody_in_and_makes_guessers_wait(guarded: Pages)
 def test_an_unknown_account_is_refused_like_a_wrong_password(guarded: Pages) -> None:
     """The page does not tell who has an account."""
     unknown, wrong = (log_in(guarded.browser(), name, "wrong") for name in ("nobody", "ann"))
-    assert unknown.status_code == wrong.status_code == 403
+    assert unknown.status_code == wrong.status_code == 200
     assert "Name or password is wrong." in unknown.text and "Name or password is wrong." in wrong.text
 
 
@@ -137,17 +167,26 @@ def post(browser: TestClient, path: str, **form: str) -> int:
     return browser.post(path, data={"form_token": form_token(browser), **form}).status_code
 
 
+def refusal_of(browser: TestClient, path: str) -> str:
+    """What the page that comes back by status 200 says that is wrong."""
+    answer = browser.post(path, data={"form_token": form_token(browser)})
+    found = re.search(r'role="alert">([^<]+)<', answer.text)
+    assert answer.status_code == 200 and found, answer.text
+    return found[1]
+
+
 def test_a_viewer_looks_and_an_administrator_acts(guarded: Pages) -> None:
     """The same form, two roles."""
     assert post(guarded.logged_in("vera"), "/studies/1.2.3/discard", reason="test") == 403
     assert state_of(guarded.index) is State.RECEIVING
     assert "Discard" not in guarded.logged_in("vera").get("/studies/1.2.3").text
     ann = guarded.logged_in("ann")
-    assert post(ann, "/studies/1.2.3/discard") == 400
+    assert refusal_of(ann, "/studies/1.2.3/discard") == "Not discarded: say why the study is discarded."
+    assert state_of(guarded.index) is State.RECEIVING
     assert post(ann, "/studies/1.2.3/discard", reason="sent by mistake") == 303
     assert state_of(guarded.index) is State.SKIPPED
     assert "by ann on the pages: sent by mistake" in ann.get("/studies/1.2.3").text
-    assert post(ann, "/studies/1.2.3/complete") == 409
+    assert "it is now not analysed" in refusal_of(ann, "/studies/1.2.3/complete")
 
 
 def test_a_form_of_another_site_changes_nothing(guarded: Pages) -> None:
@@ -160,6 +199,14 @@ def test_a_form_of_another_site_changes_nothing(guarded: Pages) -> None:
     assert ann.post(path, data=form, headers={"Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert state_of(guarded.index) is State.RECEIVING
     assert ann.post(path, data=form).status_code == 303
+
+
+def test_an_index_that_does_not_answer_is_said_so(pages: Pages) -> None:
+    """What to do is in the words, no statement and no value."""
+    with mock.patch.object(type(pages.site.lists), "page", side_effect=IndexBusyError("locked")):
+        answer = pages.browser().get("/studies")
+    assert answer.status_code == 503
+    assert answer.text.startswith("The node cannot answer now. ") and "Traceback" not in answer.text
 
 
 def test_a_name_that_is_not_ours_is_refused(pages: Pages) -> None:

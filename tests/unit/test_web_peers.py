@@ -117,7 +117,7 @@ def test_mistakes_stand_beside_the_form_with_what_was_typed(pages: Pages, values
     """By the same rules and in the same words as on the command line; nothing is written."""
     before = file_of(pages)
     answer = send(pages.browser(), "/peers/add", **{**NEW, **values})
-    assert answer.status_code == 400
+    assert (answer.status_code, 'role="alert"' in answer.text) == (200, True)
     assert problem in answer.text
     assert 'value="10.0.0.7"' in answer.text
     assert "<script>" not in answer.text.split("<main")[1]
@@ -142,7 +142,6 @@ def test_who_edits_what_somebody_else_changed_is_told_so(pages: Pages) -> None:
     """The other change stays."""
     browser = pages.browser()
     answer = send(browser, "/peers/pacs/remove", sha256="0" * 64)
-    assert answer.status_code == 409
     assert "Somebody else changed the configuration" in answer.text
     assert len(peers_of(pages)) == 1
 
@@ -154,7 +153,7 @@ def test_pages_that_may_not_write_show_the_command(pages: Pages, monkeypatch: py
     browser = pages.browser()
     file = pages.folder / "node.toml"
     said = send(browser, "/peers/add", **NEW, more='results = ["sr"]')
-    assert said.status_code == 409
+    assert (said.status_code, 'role="alert"' in said.text) == (200, True)
     wanted = f"sudo dicom-node --config {file} ae add ct CT 10.0.0.7:104 may_send=true &#39;results=[&#34;sr&#34;]&#39;"
     assert wanted in said.text
     said = send(browser, "/peers/allow", calling_aet="CT 7", address="10.0.0.9")

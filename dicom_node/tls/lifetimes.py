@@ -1,15 +1,16 @@
 """How long the certificates of a configuration are still valid."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from cryptography import x509
-
 from config.settings import Settings
+from dicom_node.tls.certificates import Certificate, certificates_of
+from dicom_node.tls.errors import CertificateError
 
-Named = tuple[str, str, Path | None]
+_Named = tuple[str, str, Path | None]
 """Subject, kind, and the file that the configuration names."""
 
 
@@ -21,19 +22,34 @@ class CertificateFile:
     """`listen`, `audit`, `web`, `mail`, `webhook`, or the name of a peer."""
     kind: str
     """`certificate` or `authority`."""
-    not_after: datetime
-    """Of the certificate in it that ends first."""
+    first: Certificate
+    """The one in it that ends first."""
+
+    @property
+    def not_after(self) -> datetime:
+        """When the first of them ends."""
+        return self.first.not_after
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return f"{self.kind} {self.first.title}"
+
+    def days_left(self, now: datetime) -> float:
+        """Until the first of them ends; negative when it has expired."""
+        return self.first.left(now).total_seconds() / 86_400
 
 
 def certificate_files(settings: Settings) -> Iterator[CertificateFile]:
-    """Every file that can be read; `dicom-node check` names those that cannot."""
+    """Every file that can be read; `survey_certificates` names those that cannot."""
     for subject, kind, path in (*_of_node(settings), *_of_peers(settings)):
-        not_after = _end_of(path) if path else None
-        if not_after:
-            yield CertificateFile(subject=subject, kind=kind, not_after=not_after)
+        with suppress(CertificateError):
+            if path:
+                first = min(certificates_of(path), key=lambda one: one.not_after)
+                yield CertificateFile(subject=subject, kind=kind, first=first)
 
 
-def _of_node(settings: Settings) -> Iterator[Named]:
+def _of_node(settings: Settings) -> Iterator[_Named]:
     tls, audit, alerts = settings.listen.tls, settings.audit, settings.alerts
     yield "web", "certificate", settings.web.certificate
     if tls.enabled:
@@ -48,16 +64,8 @@ def _of_node(settings: Settings) -> Iterator[Named]:
         yield "webhook", "authority", alerts.webhook_ca
 
 
-def _of_peers(settings: Settings) -> Iterator[Named]:
+def _of_peers(settings: Settings) -> Iterator[_Named]:
     for peer in settings.peers:
         if peer.tls:
             yield peer.name, "certificate", peer.tls_certificate
             yield peer.name, "authority", peer.tls_ca
-
-
-def _end_of(path: Path) -> datetime | None:
-    try:
-        found = x509.load_pem_x509_certificates(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return min(one.not_valid_after_utc for one in found)
