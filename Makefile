@@ -19,10 +19,10 @@ demo: install
 	$(BIN)/dicom-node demo --out $(OUT)
 
 # A file stays with one process: its tests share what they were set up with. In the order of their folders the slow files
-# come first, so that the processes end at about the same time. Three for two cores, because half of the time is waiting;
+# come first, so that the processes end at about the same time. Four for two cores, because half of the time is waiting;
 # one thread in each, because threads that wait for a core spin.
 test: check
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff format --check .
