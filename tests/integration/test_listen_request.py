@@ -9,22 +9,28 @@ from pydicom.uid import ExplicitVRLittleEndian
 from builders.deadline import until
 from builders.instances import ct_instance
 from builders.listener import listener_settings, running_listener, send
-from builders.raw_peer import A_ABORT, A_ASSOCIATE_RJ, RawPeer, associate_request, pdu
+from builders.raw_peer import A_ABORT, A_ASSOCIATE_RJ, RawPeer, associate_request, item, pdu
 from dicom_node.listen import ports
 
 
-def test_a_context_without_abstract_syntax_is_aborted_and_harms_nobody(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("items", "reason"),
+    [
+        pytest.param(item(0x40, ExplicitVRLittleEndian.encode()), "TypeError", id="no abstract syntax"),
+        pytest.param(item(0x30, b"1.2.840.10008.1.1"), "IndexError", id="no transfer syntax"),
+    ],
+)
+def test_half_a_context_is_aborted_and_harms_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, items: bytes, reason: str
 ) -> None:
-    """PS3.8 9.3.2.2: a presentation context has one; a single place is free again at once."""
-    syntax = ExplicitVRLittleEndian.encode()
-    empty = b"\x20\0" + (8 + len(syntax)).to_bytes(2) + b"\3\0\0\0" + b"\x40\0" + len(syntax).to_bytes(2) + syntax
+    """PS3.8 9.3.2.2: a presentation context has both; a single place is free again at once."""
+    half = item(0x20, b"\3\0\0\0" + items)
     with running_listener(listener_settings(tmp_path, maximum_associations=1)) as running:
         with RawPeer(running.port) as peer:
-            peer.send(pdu(1, associate_request()[6:] + empty))
+            peer.send(pdu(1, associate_request()[6:] + half))
             assert peer.receive_pdu()[0] == A_ABORT
         assert send(running.port, ct_instance()) == [0x0000]
-    assert "association aborted: TypeError" in caplog.text
+    assert f"association aborted: {reason}" in caplog.text
 
 
 @pytest.mark.parametrize(
