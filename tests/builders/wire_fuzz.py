@@ -110,7 +110,7 @@ def fuzz(folder: Path, *, cases: int, seed: int, clients: int = 4) -> FuzzReport
         report.duration_s = round(time.monotonic() - started_at_s, 1)
         report.after = _rest(process.pid, folder / "data")
         report.partial_files_left = len(partial_files(folder / "data"))
-        _read_log(folder, report)
+        read_log(folder, report)
     return report
 
 
@@ -168,7 +168,7 @@ def _say_goodbye(connection: socket.socket, goodbye: str) -> None:
             connection.recv(1)
 
 
-def _read_log(folder: Path, report: FuzzReport) -> None:
+def read_log(folder: Path, report: FuzzReport) -> None:
     """Note every exception that ended a thread, every one that an association kept inside, and what is no line of the log."""
     for line in log_of(folder).read_text(encoding="utf-8").splitlines():
         said = _LINE.fullmatch(line)
