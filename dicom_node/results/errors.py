@@ -11,6 +11,8 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from pydicom.errors import BytesLengthException
+
 
 class ResultsError(Exception):
     """Results could not be made; see the log of the worker."""
@@ -55,5 +57,5 @@ def header_faults() -> Iterator[None]:
 # Found by fuzzing (tests/builders/fuzz_results.py): among them unknown value representations, missing UIDs.
 _FAULTS = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, TypeError, ValueError, struct.error),
-    *(NotImplementedError, RecursionError),
+    *(BytesLengthException, NotImplementedError, RecursionError),
 )
