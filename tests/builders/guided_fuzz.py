@@ -15,6 +15,7 @@ _SLOWEST_CASE_S = 20
 _MOST_MEMORY_MIB = 2048
 _LONGEST_CASE_BYTES = 16 * 1024
 _RUNS = re.compile(r"Done (\d+) runs in (\d+) second")
+_FIRST = re.compile(r"INITED cov: (\d+)")
 _PROGRESS = re.compile(r"cov: (\d+) ft: (\d+) corp: (\d+)")
 
 
@@ -54,13 +55,13 @@ def run_guided(
     found.mkdir()
     limits = (f"-timeout={_SLOWEST_CASE_S}", f"-rss_limit_mb={_MOST_MEMORY_MIB}", f"-max_len={_LONGEST_CASE_BYTES}")
     said = _run(program, target, str(corpus), f"-artifact_prefix={found}/", f"-seed={seed}", *limits, *options)
-    runs = _RUNS.search(said)
+    runs, first = _RUNS.search(said), _FIRST.search(said)
     progress = _PROGRESS.findall(said) or [("0", "0", "0")]
     cases = sorted(found.iterdir())
     return GuidedReport(
         cases=int(runs[1]) if runs else 0,
         duration_s=int(runs[2]) if runs else 0,
-        coverage_first=int(progress[0][0]),
+        coverage_first=int(first[1]) if first else 0,
         coverage=int(progress[-1][0]),
         corpus=int(progress[-1][2]),
         finding=cases[0].read_bytes().hex() if cases else "",
