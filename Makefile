@@ -12,7 +12,7 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet torch==2.13.0
-	$(BIN)/python -m pip install --quiet --editable '.[dev,train,baselines,onnx,postgres]'
+	$(BIN)/python -m pip install --quiet --editable '.[dev,fuzz,train,baselines,onnx,postgres]'
 	touch $@
 
 demo: install

@@ -53,7 +53,12 @@ def path_problem(path: Path) -> str | None:
 
 def folder_problem(folder: Path) -> str | None:
     """None for the absolute path of a folder that exists."""
-    return path_problem(folder) or (None if folder.is_dir() else "must be a folder that exists")
+    if problem := path_problem(folder):
+        return problem
+    try:
+        return None if folder.is_dir() else "must be a folder that exists"
+    except OSError as exc:
+        return f"must be a folder that this user can look at: {exc.strerror}"
 
 
 def pattern_problem(pattern: str) -> str | None:

@@ -4,13 +4,10 @@ from config.settings import Peer, Settings
 from dicom_node.batch.run import BatchRunner
 from dicom_node.clock import Clock
 from dicom_node.listen.receive import Receiver
-from dicom_node.retrieve.association import StopSwitch
-from dicom_node.retrieve.duty import retriever_for
+from dicom_node.retrieve.duty import archive_for
 from storage.index import Index
 
 
 def batch_runner_for(peer: Peer, settings: Settings, index: Index, *, receiver: Receiver, clock: Clock) -> BatchRunner:
-    """The runner for one PACS, with a stop switch of its own; C-GET writes through the receiver."""
-    switch = StopSwitch()
-    retriever = retriever_for(peer, settings, receiver=receiver, clock=clock, switch=switch)
-    return BatchRunner(settings, index, peer, retriever=retriever, clock=clock, switch=switch)
+    """The runner for one PACS."""
+    return BatchRunner(index, archive_for(peer, settings, receiver=receiver, clock=clock), clock=clock)

@@ -96,13 +96,16 @@ def by_uid(talk: Conversation, uids: Sequence[str]) -> Iterator[StudyAnswer]:
 def by_accession_number(talk: Conversation, numbers: Sequence[str]) -> Iterator[tuple[str, list[StudyAnswer]]]:
     """Each accession number with the studies that the PACS has under it; an order may have several.
 
+    The number is held against the answers too, which have it (PS3.4 table C.6-5): a PACS may not match it, and matches one
+    that has * or ? as a pattern (PS3.4 C.2.2.2.4).
+
     Raises:
         RetrieveError: The PACS did not answer, failed, or matches nothing and lists everything.
     """
     for number in numbers:
         identifier = _identifier()
         identifier.AccessionNumber = number
-        yield number, _answers(talk, identifier, _UIDS_AT_A_TIME)
+        yield number, [one for one in _answers(talk, identifier, _UIDS_AT_A_TIME) if one.accession_number == number]
 
 
 def _of_days(talk: Conversation, query: StudyQuery, since: date, days: int, *, times: str = "") -> list[StudyAnswer]:

@@ -4,19 +4,15 @@ import logging
 import random
 from datetime import timedelta
 
-from config.settings import Peer, Settings
-from dicom_node.audit.trail import audit_trail
 from dicom_node.batch.hours import hours_from
 from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import Clock
 from dicom_node.errors import NodeError
 from dicom_node.outbox import BackOff
 from dicom_node.retrieve.answers import SeriesAnswer
-from dicom_node.retrieve.association import StopSwitch, conversation
-from dicom_node.retrieve.auditing import RetrieveAudit
+from dicom_node.retrieve.archive import Archive
 from dicom_node.retrieve.errors import ArchiveFailedError, ArchiveSilentError
-from dicom_node.retrieve.fetch import Retriever
-from dicom_node.retrieve.find import FIND_OFFER, find_series
+from dicom_node.retrieve.find import find_series
 from dicom_node.retrieve.judge import missing_series
 from storage.batch_records import BatchLine, BatchState, BatchStudyState, BatchView
 from storage.errors import IllegalTransitionError
@@ -43,26 +39,13 @@ _ENDS = {
 class BatchRunner:
     """Runs the batches over one PACS, one retrieval at a time; all that it knows is in the index."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        index: Index,
-        peer: Peer,
-        *,
-        retriever: Retriever,
-        clock: Clock,
-        switch: StopSwitch,
-    ) -> None:
-        """Ask one peer until the switch stops it."""
-        self.peer = peer
+    def __init__(self, index: Index, archive: Archive, *, clock: Clock) -> None:
+        """Ask one PACS until it is stopped."""
+        self.peer = archive.peer
+        self._archive = archive
         self._index = index
         self._ledger = index.batches
-        self._retriever = retriever
         self._clock = clock
-        self._switch = switch
-        self._limits = settings.priors
-        self._own_aet = settings.node.ae_title
-        self._audit = RetrieveAudit(audit_trail(settings, clock=clock), peer, own_aet=self._own_aet)
         self._is_interrupted = True
         self._random = random.Random()  # spreads retries, hides nothing
 
@@ -81,12 +64,12 @@ class BatchRunner:
 
     def stop(self) -> None:
         """End what is under way; it is asked for again when the worker starts."""
-        self._switch.stop()
+        self._archive.stop()
 
     def _may_ask(self, batch: BatchView) -> bool:
         now = self._clock.now()
         return (
-            not self._switch.is_stopped
+            not self._archive.is_stopped
             and batch.next_try_at <= now
             and batch.in_flight < batch.plan.in_flight
             and batch.asked_in_last_hour < batch.plan.per_hour
@@ -107,7 +90,7 @@ class BatchRunner:
         for line in self._ledger.in_state(batch.number, BatchStudyState.WAITING):
             self._is_interrupted = True
             self._get(batch, line)
-            self._is_interrupted = self._switch.is_stopped
+            self._is_interrupted = self._archive.is_stopped
             return True
         return False
 
@@ -143,21 +126,14 @@ class BatchRunner:
         missing = missing_series(series, self._index.fetches.held(uid))
         if not missing:
             return "" if series else f"{self.peer.name}: names no CT series of the study"
-        self._retriever.retrieve(uid, missing, limit_s=self._limits.fetch_retrieval_timeout_s)
+        self._archive.retrieve(uid, missing)
         held = self._index.fetches.held(uid)
         here = held.images_by_series if held else {}
         lacking = sum(max((one.instance_count or 1) - here.get(one.series_instance_uid, 0), 0) for one in series)
         return f"{self.peer.name}: {lacking} images of the study did not come" if lacking else ""
 
     def _ct_series(self, study_instance_uid: str) -> tuple[SeriesAnswer, ...]:
-        with conversation(
-            self.peer,
-            FIND_OFFER,
-            own_aet=self._own_aet,
-            limit_s=self._limits.fetch_query_timeout_s,
-            switch=self._switch,
-            audit=self._audit,
-        ) as talk:
+        with self._archive.queried() as talk:
             return tuple(one for one in find_series(talk, study_instance_uid) if one.modality in {"CT", ""})
 
     def _want_analysis(self, line: BatchLine, *, number: int) -> None:
@@ -169,7 +145,7 @@ class BatchRunner:
 
     def _after_failure(self, batch: BatchView, line: BatchLine, words: str, *, error: NodeError) -> None:
         """Leave the PACS alone for a while, longer each time; give a study up that it fails to give again and again."""
-        if self._switch.is_stopped:
+        if self._archive.is_stopped:
             return
         is_reached = not isinstance(error, PeerUnreachableError | ArchiveSilentError)
         tries = line.tries + is_reached

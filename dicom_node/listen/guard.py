@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 # PS3.8 9.3.8: by the service provider, unexpected PDU.
 _A_ABORT = bytes.fromhex("07 00 00000004 0000 02 02")
+# PS3.8 9.2.3: idle; awaiting the end of the transport connection.
+_OVER = ("Sta1", "Sta13")
 
 
 class GuardedAssociation(Association):
@@ -64,6 +66,9 @@ class _GuardedStateMachine(StateMachine):
             if not (isinstance(exc, InvalidEventError) and self.dul._kill_thread):
                 _log(exc)
             _cut(self.dul)
+            return
+        if self.current_state in _OVER and self.dul.assoc.requestor.primitive is None:
+            _end_unasked(self.dul)
 
 
 class _SteadyTimer(Timer):
@@ -98,8 +103,13 @@ def _cut(dul: DULServiceProvider) -> None:
         if dul.socket is not None and dul.socket.socket is not None:
             dul.socket.send(_A_ABORT)
     association._kill = True
+    _end_unasked(dul)
+
+
+def _end_unasked(dul: DULServiceProvider) -> None:
+    """End both threads of an association that may still wait for its request: it would until its time-out."""
+    dul.assoc.is_aborted = True
     dul.kill_dul()
-    # Wakes up an association that still waits for its request.
     dul.to_user_queue.put(A_P_ABORT())
 
 

@@ -1,5 +1,6 @@
 """Reads from peers that may be silent, slow or lying (PS3.8 9.1)."""
 
+import mmap
 import select
 import socket
 import ssl
@@ -61,7 +62,9 @@ def read_first_pdu(connection: socket.socket, deadline_s: float) -> bytes | None
 class BoundedSocket(AssociationSocket):
     """A socket of pynetdicom that reads in bulk, checks lengths before it believes them, waits with an end.
 
-    What arrives goes into one buffer, which is used again and again: memory does not grow with what a peer sends.
+    What arrives goes into one buffer, which is used again and again: memory does not grow with what a peer sends. The buffer
+    is a mapping of its own, so that it goes back to the system with the association; one from the heap stays there, below
+    whatever is allocated next.
     """
 
     def __init__(self, association: Association, connection: socket.socket, *, first_pdu: bytes) -> None:
@@ -189,7 +192,7 @@ class BoundedSocket(AssociationSocket):
         """Where the next bytes go, behind those that are unread."""
         unread = self._buffer[self._unread]
         if len(self._buffer) < _BUFFER_BYTES:
-            self._buffer = memoryview(bytearray(_BUFFER_BYTES))
+            self._buffer = memoryview(mmap.mmap(-1, _BUFFER_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
         self._buffer[: len(unread)] = unread
         self._unread = slice(0, len(unread))
         return self._buffer[self._unread.stop :]

@@ -7,6 +7,12 @@ ResultsError
 └── UnreadableResultError        the files of an earlier result are missing or damaged
 """
 
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pydicom.errors import BytesLengthException
+
 
 class ResultsError(Exception):
     """Results could not be made; see the log of the worker."""
@@ -33,3 +39,23 @@ class UnwritableResultError(ResultsError):
 
 class UnreadableResultError(ResultsError):
     """The files of an earlier result are missing or damaged; run that study again."""
+
+
+@contextmanager
+def header_faults() -> Iterator[None]:
+    """Say in our words what pydicom and highdicom raise over hostile headers, whose values they decode when asked.
+
+    Raises:
+        UnwritableResultError: they raised it.
+    """
+    try:
+        yield
+    except _FAULTS as exc:
+        raise UnwritableResultError from exc
+
+
+# Found by fuzzing (tests/builders/fuzz_results.py): among them unknown value representations, missing UIDs.
+_FAULTS = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, TypeError, ValueError, struct.error),
+    *(BytesLengthException, NotImplementedError, RecursionError),
+)

@@ -11,7 +11,7 @@ from pydicom.errors import InvalidDicomError
 from pydicom.valuerep import DA, TM
 
 from dicom_node.character_sets import settle_character_set
-from dicom_node.results.errors import InconsistentAnalysisError, SourceImageError
+from dicom_node.results.errors import InconsistentAnalysisError, SourceImageError, header_faults
 from dicom_node.results.uids import derive_uid
 from pipeline.frames import frame_headers, is_multi_frame_ct
 from pipeline.study import SliceHeader, Volume
@@ -101,12 +101,14 @@ class SourceImages:
         return ImageReference(str(dataset.SOPClassUID), str(dataset.SOPInstanceUID), self.frame_numbers[k])
 
 
+@header_faults()
 def read_source_images(volume: Volume) -> SourceImages:
     """The headers behind each slice of `volume`, in slice order.
 
     Raises:
         SourceImageError: a file is gone or unreadable.
         InconsistentAnalysisError: a file holds another instance than the volume was read from.
+        UnwritableResultError: pydicom refuses what a header says.
     """
     thickness_mm = volume.grid.slice_spacing_mm
     by_path = {header.path: header for header in volume.slice_headers}
@@ -123,7 +125,7 @@ def _read_instance(header: SliceHeader) -> tuple[Dataset, ...]:
         dataset = pydicom.dcmread(header.path, stop_before_pixels=True)
     except (OSError, InvalidDicomError) as exc:
         raise SourceImageError from exc
-    if str(dataset.SOPInstanceUID) != header.sop_instance_uid:
+    if str(dataset.get("SOPInstanceUID")) != header.sop_instance_uid:
         raise InconsistentAnalysisError(_CHANGED)
     settle_character_set(dataset)
     _settle_patient_and_study(dataset)

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from dicom_node.results.areas import areas_by_slice
 from dicom_node.results.context import SR_NAME, ResultContext
 from dicom_node.results.encode import collector_paused, dicom_bytes
-from dicom_node.results.errors import InconsistentAnalysisError, UnreadableResultError, UnwritableResultError
+from dicom_node.results.errors import InconsistentAnalysisError, UnreadableResultError, header_faults
 from dicom_node.results.extras import PLAIN_PDF_NAME, extra_objects, plain_report
 from dicom_node.results.findings_document import findings_bytes, read_lesions
 from dicom_node.results.masks import masks_bytes, read_masks
@@ -115,6 +115,7 @@ def _checks(analysis: Analysis) -> Iterator[tuple[bool, str]]:
     yield is_on_key_slice, "a lesion is not on its key slice"
 
 
+@header_faults()
 def dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]:
     """Report and segmentations.
 
@@ -123,40 +124,34 @@ def dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]:
     """
     images = read_source_images(analysis.volume)
     uids = result_uids(analysis.findings, context)
-    try:
-        lungs = build_segmentation(plan_lungs(analysis, images, context), images, context=context, uids=uids)
-        lesions = None
-        if analysis.findings.lesions:
-            lesions = build_segmentation(plan_lesions(analysis, context), images, context=context, uids=uids)
-        material = ReportMaterial(
-            analysis=analysis,
-            images=images,
-            lungs_segmentation=lungs.header,
-            lesions_segmentation=lesions.header if lesions else None,
-            manufacturer=context.manufacturer,
-        )
-        reports = [
-            ("sr", sr_name(sr_class, context.plan), build_report(material, sr_class, context=context, uids=uids))
-            for sr_class in context.plan.sr_classes
-        ]
-        segmentations = [("seg-lungs", LUNGS_NAME, lungs), ("seg-lesions", LESIONS_NAME, lesions)]
-        return [
-            *(
-                Content(kind=kind, name=name, data=report_bytes(report), dataset=report)
-                for kind, name, report in reports
-            ),
-            *(
-                Content(kind=kind, name=name, data=segmentation.data, dataset=segmentation.header)
-                for kind, name, segmentation in segmentations
-                if segmentation is not None
-            ),
-            *(
-                Content(kind=kind, name=name, data=dicom_bytes(dataset), dataset=dataset)
-                for kind, name, dataset in extra_objects(material, context=context, uids=uids)
-            ),
-        ]
-    except (ValueError, TypeError, AttributeError, KeyError) as exc:
-        raise UnwritableResultError from exc
+    lungs = build_segmentation(plan_lungs(analysis, images, context), images, context=context, uids=uids)
+    lesions = None
+    if analysis.findings.lesions:
+        lesions = build_segmentation(plan_lesions(analysis, context), images, context=context, uids=uids)
+    material = ReportMaterial(
+        analysis=analysis,
+        images=images,
+        lungs_segmentation=lungs.header,
+        lesions_segmentation=lesions.header if lesions else None,
+        manufacturer=context.manufacturer,
+    )
+    reports = [
+        ("sr", sr_name(sr_class, context.plan), build_report(material, sr_class, context=context, uids=uids))
+        for sr_class in context.plan.sr_classes
+    ]
+    segmentations = [("seg-lungs", LUNGS_NAME, lungs), ("seg-lesions", LESIONS_NAME, lesions)]
+    return [
+        *(Content(kind=kind, name=name, data=report_bytes(report), dataset=report) for kind, name, report in reports),
+        *(
+            Content(kind=kind, name=name, data=segmentation.data, dataset=segmentation.header)
+            for kind, name, segmentation in segmentations
+            if segmentation is not None
+        ),
+        *(
+            Content(kind=kind, name=name, data=dicom_bytes(dataset), dataset=dataset)
+            for kind, name, dataset in extra_objects(material, context=context, uids=uids)
+        ),
+    ]
 
 
 def sr_name(sr_class: SrClass, plan: ResultPlan) -> str:

@@ -28,6 +28,8 @@ class StudyAnswer:
     description: str
     modalities: tuple[str, ...]
     """Modalities in Study; empty where the PACS does not say."""
+    accession_number: str
+    """Empty where it was not asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +61,7 @@ def study_answer_from(identifier: Dataset) -> StudyAnswer:
         acquired_at=first_instant([(study_date, _text(identifier, "StudyTime"))], zone=UTC),
         description=_text(identifier, "StudyDescription"),
         modalities=_several(identifier, "ModalitiesInStudy"),
+        accession_number=_text(identifier, "AccessionNumber"),
     )
 
 

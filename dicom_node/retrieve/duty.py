@@ -7,9 +7,10 @@ from dicom_node.audit.trail import audit_trail
 from dicom_node.clock import Clock
 from dicom_node.listen.intake import Intake
 from dicom_node.listen.receive import Receiver
+from dicom_node.retrieve.archive import Archive, Retriever
 from dicom_node.retrieve.association import StopSwitch
 from dicom_node.retrieve.auditing import RetrieveAudit
-from dicom_node.retrieve.fetch import Fetcher, Retriever
+from dicom_node.retrieve.fetch import Fetcher
 from dicom_node.retrieve.get import GetRetriever
 from dicom_node.retrieve.move import MoveRetriever
 from storage.files import ObjectStore
@@ -40,16 +41,17 @@ class FetchStore:
 
 
 def fetcher_for(peer: Peer, settings: Settings, index: Index, *, receiver: Receiver, clock: Clock) -> Fetcher:
-    """The fetcher for one PACS, with a stop switch of its own."""
-    switch = StopSwitch()
-    retriever = retriever_for(peer, settings, receiver=receiver, clock=clock, switch=switch)
-    return Fetcher(settings, index, peer, retriever=retriever, clock=clock, switch=switch)
+    """The fetcher for one PACS."""
+    return Fetcher(settings, index, archive_for(peer, settings, receiver=receiver, clock=clock), clock=clock)
 
 
-def retriever_for(peer: Peer, settings: Settings, *, receiver: Receiver, clock: Clock, switch: StopSwitch) -> Retriever:
-    """Who gets series from one PACS, in the way that its settings say."""
-    own_aet = settings.node.ae_title
-    if peer.query_retrieve == "move":
-        return MoveRetriever(peer, own_aet=own_aet, switch=switch)
+def archive_for(peer: Peer, settings: Settings, *, receiver: Receiver, clock: Clock) -> Archive:
+    """One PACS with a stop switch of its own, got from in the way that its settings say; C-GET writes to the receiver."""
+    own_aet, switch = settings.node.ae_title, StopSwitch()
     audit = RetrieveAudit(audit_trail(settings, clock=clock), peer, own_aet=own_aet)
-    return GetRetriever(peer, receiver, own_aet=own_aet, switch=switch, audit=audit)
+    retriever: Retriever
+    if peer.query_retrieve == "move":
+        retriever = MoveRetriever(peer, own_aet=own_aet, switch=switch)
+    else:
+        retriever = GetRetriever(peer, receiver, own_aet=own_aet, switch=switch, audit=audit)
+    return Archive(settings, peer, retriever=retriever, switch=switch, audit=audit)

@@ -4,20 +4,16 @@ import logging
 import random
 import re
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
-from config.settings import Peer, Settings
-from dicom_node.audit.trail import audit_trail
+from config.settings import Settings
 from dicom_node.clock import Clock
 from dicom_node.errors import NodeError
 from dicom_node.outbox import BackOff
-from dicom_node.retrieve.association import StopSwitch, conversation
-from dicom_node.retrieve.auditing import RetrieveAudit
+from dicom_node.retrieve.archive import Archive
 from dicom_node.retrieve.errors import ArchiveSilentError
-from dicom_node.retrieve.find import FIND_OFFER, find_series, find_studies
+from dicom_node.retrieve.find import find_series, find_studies
 from dicom_node.retrieve.judge import missing_series, verdict_on
 from dicom_node.retrieve.survey import Limits, Survey, Surveyor, Wanted, found_from
 from dicom_node.retrieve.transfer import SubOperations
@@ -45,31 +41,13 @@ class _End:
     may_help_to_retry: bool = False
 
 
-class Retriever(Protocol):
-    """Gets series of a study into the index: by C-MOVE or by C-GET."""
-
-    def retrieve(self, study_instance_uid: str, series_uids: Sequence[str], *, limit_s: float) -> SubOperations:
-        """Get them within the limit, or raise NodeError."""
-        ...
-
-
 class Fetcher:
     """Asks one PACS, over one association at a time; what it knows is in the index, so a restart goes on."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        index: Index,
-        peer: Peer,
-        *,
-        retriever: Retriever,
-        clock: Clock,
-        switch: StopSwitch,
-    ) -> None:
-        """Fetch from one peer until the switch stops it."""
-        self.peer = peer
-        self._own_aet = settings.node.ae_title
-        self._audit = RetrieveAudit(audit_trail(settings, clock=clock), peer, own_aet=self._own_aet)
+    def __init__(self, settings: Settings, index: Index, archive: Archive, *, clock: Clock) -> None:
+        """Fetch from one PACS until it is stopped."""
+        self.peer = archive.peer
+        self._archive = archive
         self._priors = settings.priors
         self._limits = Limits(
             maximum_count=settings.priors.maximum_count,
@@ -77,9 +55,7 @@ class Fetcher:
             chest=re.compile("|".join(settings.priors.fetch_chest_words), re.IGNORECASE),
         )
         self._index = index
-        self._retriever = retriever
         self._clock = clock
-        self._switch = switch
         self._is_interrupted = True
         horizon_s = _LATE_LIMIT_S if settings.priors.rerun_when_late else 0.0
         self._horizon_s = max(horizon_s, settings.priors.maximum_wait_s)
@@ -94,18 +70,18 @@ class Fetcher:
         if self._priors.rerun_when_late:
             for _ in self._index.fetches.rerun_late():
                 logger.info("a study is run again: an earlier study was fetched after its analysis had begun")
-        task = None if self._switch.is_stopped else self._index.fetches.take_due(self.peer.name)
+        task = None if self._archive.is_stopped else self._index.fetches.take_due(self.peer.name)
         if task is None:
             return False
         # Until the search is settled or postponed: a fault of the index between must not leave it running for ever.
         self._is_interrupted = True
         self._run(task)
-        self._is_interrupted = self._switch.is_stopped
+        self._is_interrupted = self._archive.is_stopped
         return True
 
     def stop(self) -> None:
         """End what is under way; it is begun again when the worker starts."""
-        self._switch.stop()
+        self._archive.stop()
 
     def _run(self, task: FetchTask) -> None:
         """One search, to an end that is written down."""
@@ -130,11 +106,8 @@ class Fetcher:
 
     def _survey(self, task: FetchTask) -> Survey:
         """Ask what there is."""
-        limit_s = self._priors.fetch_query_timeout_s
         age_days = self._limits.maximum_age_days
-        with conversation(
-            self.peer, FIND_OFFER, own_aet=self._own_aet, limit_s=limit_s, switch=self._switch, audit=self._audit
-        ) as talk:
+        with self._archive.queried() as talk:
             surveyor = Surveyor(
                 task,
                 self._limits,
@@ -146,7 +119,7 @@ class Fetcher:
 
     def _retrieve(self, task: FetchTask, wanted: Wanted) -> _End:
         """Fetch one study; how it ended is in the index before the next begins."""
-        if self._is_too_late(task) or self._switch.is_stopped:
+        if self._is_too_late(task) or self._archive.is_stopped:
             end = found_from(wanted.study, FoundState.TIMED_OUT, "not begun in time")
             self._index.fetches.note_found(task.fetch_id, [end])
             return _End(found=end)
@@ -162,7 +135,7 @@ class Fetcher:
         told = SubOperations(completed=0, failed=0)
         try:
             if missing:
-                told = self._retriever.retrieve(uid, missing, limit_s=self._priors.fetch_retrieval_timeout_s)
+                told = self._archive.retrieve(uid, missing)
         except NodeError as error:
             found = found_from(wanted.study, _state_after(error), error.reason)
             return _End(found=found, may_help_to_retry=error.retryable)
@@ -171,7 +144,7 @@ class Fetcher:
 
     def _end_badly(self, task: FetchTask, words: str, *, state: FoundState, may_help: bool) -> None:
         """Put the search off, or end it where no time or no hope is left."""
-        if self._switch.is_stopped:
+        if self._archive.is_stopped:
             return
         wait_s = self._back_off.wait_s(task.tries, jitter=self._random.random())
         next_try_at = self._clock.now() + timedelta(seconds=wait_s)

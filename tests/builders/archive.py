@@ -69,13 +69,22 @@ def fetching_node(
 ) -> Iterator[FetchingNode]:
     """A node with the current study in state waiting_for_priors; `priors` are keys of [priors]."""
     settings = fetching_settings(folder, peer, port=port, **priors)
+    with node_that_fetches(settings, peer, current=current, sender=peer.ae_title) as node:
+        yield node
+
+
+@contextmanager
+def node_that_fetches(
+    settings: Settings, peer: Peer, *, current: Sequence[Dataset] = (), sender: str
+) -> Iterator[FetchingNode]:
+    """A node that a sender has given the current study to, without TLS."""
     with (
         running_listener(settings) as listener,
         closing(Index(open_engine(settings.database_url), now=SystemClock().now)) as index,
         closing(FetchStore(settings.data_dir, index)) as store,
     ):
         sent = list(current) or [ct_instance(number) for number in range(1, 4)]
-        assert set(send(listener.port, *sent, calling_aet=peer.ae_title)) == {0}
+        assert set(send(listener.port, *sent, calling_aet=sender)) == {0}
         index.apply(CURRENT, Event.COMPLETED, why="all here")
         clock = SystemClock()
         receiver = store.receiver(settings, clock=clock)

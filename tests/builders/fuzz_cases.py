@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from builders import fuzz_association, fuzz_parsers, fuzz_requests
+from builders import fuzz_association, fuzz_notices, fuzz_parsers, fuzz_requests, fuzz_results
 from builders.byte_mutations import mutated
+from builders.fuzz_corpus import kept_cases
 
 _MOST_FINDINGS = 20
 
@@ -33,6 +34,8 @@ TARGETS: dict[str, Target] = {
     "store_command": Target(take=fuzz_parsers.take_store_command, corpus=fuzz_parsers.store_commands, weight=30),
     "header": Target(take=fuzz_parsers.take_header, corpus=fuzz_parsers.heads, weight=30),
     "commitment": Target(take=fuzz_parsers.take_commitment, corpus=fuzz_parsers.commitments, weight=15),
+    "notice": Target(take=fuzz_notices.take_notice, corpus=fuzz_notices.notices, weight=10),
+    "results": Target(take=fuzz_results.take_findings, corpus=fuzz_results.findings, weight=1),
     "configuration": Target(take=fuzz_parsers.take_configuration, corpus=fuzz_parsers.configurations, weight=10),
     "lifecycle": Target(take=fuzz_parsers.take_events, corpus=fuzz_parsers.lives, weight=10),
 }
@@ -58,16 +61,16 @@ def run_cases(cases: int, *, seed: int, targets: Mapping[str, Target] = TARGETS)
     try:
         total = sum(target.weight for target in targets.values())
         return {
-            name: run_target(target, cases * target.weight // total, seed=f"{seed} {name}")
+            name: run_target(target, cases * target.weight // total, seed=f"{seed} {name}", kept=kept_cases(name))
             for name, target in targets.items()
         }
     finally:
         logging.disable(logging.NOTSET)
 
 
-def run_target(target: Target, cases: int, *, seed: str) -> TargetReport:
-    """One target: its corpus as it is, then mutated."""
-    random, corpus = Random(seed), target.corpus()  # repeatable, hides nothing
+def run_target(target: Target, cases: int, *, seed: str, kept: Sequence[bytes] = ()) -> TargetReport:
+    """One target: its corpus and what was kept as they are, then mutated."""
+    random, corpus = Random(seed), [*target.corpus(), *kept]  # repeatable, hides nothing
     report = TargetReport()
     peak_kib, started_at_s = _peak_kib(), time.monotonic()
     for data in corpus[:cases]:

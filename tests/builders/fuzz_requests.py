@@ -44,7 +44,7 @@ def take_association_request(data: bytes) -> None:
         admission.log(rejection, caller)
         return
     asked = primitive.presentation_context_definition_list
-    if any(context.abstract_syntax is None for context in asked):
+    if any(context.abstract_syntax is None or not context.transfer_syntax for context in asked):
         # pynetdicom fails over it, and the guard aborts (integration/test_listen_request.py).
         return
     answered, _ = negotiate_as_acceptor(asked, contexts, {})

@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,6 +16,7 @@ ae_title = "{title}"
 data_dir = "{data_dir}"
 [listen]
 port = {port}
+{listen}
 [storage]
 free_floor_bytes = 0
 [[peers]]
@@ -24,22 +25,28 @@ ae_title = "{sender}"
 host = "127.0.0.1"
 port = 104
 """
+PROGRAM = (sys.executable, "-m", "dicom_node")
+
+
+def log_of(folder: Path) -> Path:
+    """What the listener says."""
+    return folder / "listener.log"
 
 
 @contextmanager
-def listener_process(folder: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A listener in a process of its own, killed at the end."""
+def listener_process(
+    folder: Path, port: int, *, listen: str = "", program: Sequence[str] = PROGRAM
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A listener in a process of its own, killed at the end; `listen` has lines for its table of that name."""
     config = folder / "node.toml"
-    config.write_text(CONFIG.format(title=AE_TITLE, data_dir=folder / "data", port=port, sender=SENDER))
+    config.write_text(CONFIG.format(title=AE_TITLE, data_dir=folder / "data", port=port, sender=SENDER, listen=listen))
     with (
-        (folder / "listener.log").open("ab") as log,
-        subprocess.Popen(
-            [sys.executable, "-m", "dicom_node", "--config", str(config), "listen"], stderr=log
-        ) as process,
+        log_of(folder).open("ab") as log,
+        subprocess.Popen([*program, "--config", str(config), "listen"], stderr=log) as process,
     ):
         try:
             until(lambda: _answers(port) or process.poll() is not None, within_s=60, what="the listener answers")
-            assert process.poll() is None, (folder / "listener.log").read_text()
+            assert process.poll() is None, log_of(folder).read_text()
             yield process
         finally:
             process.kill()

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from pydicom import Dataset, dcmread
 
+from builders.certificates import Issued
 from builders.deadline import until
 from builders.ports import free_port
 
@@ -44,6 +45,12 @@ class Orthanc:
     def post(self, path: str, body: object) -> Any:
         """What a POST of JSON on its HTTP interface answers."""
         return self._send("POST", path, json.dumps(body).encode())
+
+    def take(self, dataset: Dataset) -> None:
+        """Have it store an instance, without the network of DICOM."""
+        stream = BytesIO()
+        dataset.save_as(stream, enforce_file_format=True)
+        assert self._send("POST", "/instances", stream.getvalue())["Status"] == "Success"
 
     def delete(self, path: str) -> Any:
         """What a DELETE on its HTTP interface answers."""
@@ -89,17 +96,29 @@ class KnownNode:
 
     ae_title: str
     port: int
+    tls: bool = False
+    """Whether that port is one with TLS."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrthancTls:
+    """What makes the DICOM port of an Orthanc one with mutual TLS."""
+
+    shown: Issued
+    """What it shows, as caller too."""
+    trusted: Path
+    """The authority of those that it believes."""
 
 
 @contextmanager
-def running_orthanc(folder: Path, *, node: KnownNode | None = None) -> Iterator[Orthanc]:
+def running_orthanc(folder: Path, *, node: KnownNode | None = None, tls: OrthancTls | None = None) -> Iterator[Orthanc]:
     """An Orthanc on free ports that keeps everything below the folder; gone at the end."""
     program = shutil.which("Orthanc", path="/usr/sbin:/usr/bin")
     if program is None or not _PLUGIN.exists():
         pytest.skip("Orthanc with DICOMweb not installed: apt install orthanc orthanc-dicomweb")
     orthanc = Orthanc(dicom_port=free_port(), http_port=free_port())
     configuration = folder / "orthanc.json"
-    configuration.write_text(json.dumps(_configuration(orthanc, folder) | _known(node)))
+    configuration.write_text(json.dumps(_configuration(orthanc, folder) | _known(node) | _tls(tls)))
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen([program, str(configuration)], stdout=log, stderr=log)
         try:
@@ -140,8 +159,21 @@ def _known(node: KnownNode | None) -> dict[str, Any]:
     """What makes a node known; AET, host and port are the destination of a C-MOVE."""
     if node is None:
         return {}
-    modality = {"AET": node.ae_title, "Host": "127.0.0.1", "Port": node.port, "AllowGet": True}
+    modality = {"AET": node.ae_title, "Host": "127.0.0.1", "Port": node.port, "AllowGet": True, "UseDicomTls": node.tls}
     return {"DicomModalities": {"node": modality}, "DicomCheckModalityHost": False}
+
+
+def _tls(tls: OrthancTls | None) -> dict[str, Any]:
+    """Orthanc book, DICOM TLS encryption: who calls without a certificate that it trusts is refused."""
+    if tls is None:
+        return {}
+    return {
+        "DicomTlsEnabled": True,
+        "DicomTlsCertificate": str(tls.shown.certificate),
+        "DicomTlsPrivateKey": str(tls.shown.key),
+        "DicomTlsTrustedCertificates": str(tls.trusted),
+        "DicomTlsRemoteCertificateRequired": True,
+    }
 
 
 def _only_value(entry: dict[str, Any], tag: str) -> str:

@@ -76,12 +76,10 @@ class RawPeer:
 def associate_request(*, calling: bytes = SENDER.encode(), called: bytes = AE_TITLE.encode()) -> bytes:
     """An A-ASSOCIATE-RQ with one presentation context: CT, explicit VR little endian (PS3.8 9.3.2)."""
     context = (
-        bytes([CONTEXT_ID, 0, 0, 0])
-        + _item(0x30, CTImageStorage.encode())
-        + _item(0x40, ExplicitVRLittleEndian.encode())
+        bytes([CONTEXT_ID, 0, 0, 0]) + item(0x30, CTImageStorage.encode()) + item(0x40, ExplicitVRLittleEndian.encode())
     )
-    user = _item(0x51, struct.pack(">L", 16384)) + _item(0x52, b"1.2.3.4.5")
-    items = _item(0x10, _APPLICATION_CONTEXT) + _item(0x20, context) + _item(0x50, user)
+    user = item(0x51, struct.pack(">L", 16384)) + item(0x52, b"1.2.3.4.5")
+    items = item(0x10, _APPLICATION_CONTEXT) + item(0x20, context) + item(0x50, user)
     fixed = struct.pack(">HH16s16s32x", 1, 0, called.ljust(16), calling.ljust(16))
     return pdu(1, fixed + items)
 
@@ -131,5 +129,6 @@ def status_of(content: bytes) -> int:
     return int.from_bytes(content[at + 8 : at + 10], "little")
 
 
-def _item(kind: int, content: bytes) -> bytes:
+def item(kind: int, content: bytes) -> bytes:
+    """An item or sub-item of an association request (PS3.8 9.3.2)."""
     return struct.pack(">BxH", kind, len(content)) + content

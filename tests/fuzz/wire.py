@@ -3,8 +3,8 @@
     python tests/fuzz/wire.py --cases 20000 --seed 1
 
 Conversations of real senders (pynetdicom, and DCMTK where it is installed) are recorded, changed at random and said to a
-listener in this process. No exception may end a thread, and a real sender must be served throughout. The last line is one
-JSON object. Exit code 1 when something was wrong; the seed repeats the same cases.
+listener in a process of its own. No exception may end a thread, and a real sender must be served throughout. The last line
+is one JSON object. Exit code 1 when something was wrong; the seed repeats the same cases.
 """
 
 import argparse

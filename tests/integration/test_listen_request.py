@@ -1,24 +1,58 @@
 """Association requests that fuzzing found pynetdicom to fail over, at a listener that runs."""
 
+import threading
 from pathlib import Path
 
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian
 
+from builders.deadline import until
 from builders.instances import ct_instance
 from builders.listener import listener_settings, running_listener, send
-from builders.raw_peer import A_ABORT, RawPeer, associate_request, pdu
+from builders.raw_peer import A_ABORT, A_ASSOCIATE_RJ, RawPeer, associate_request, item, pdu
+from dicom_node.listen import ports
 
 
-def test_a_context_without_abstract_syntax_is_aborted_and_harms_nobody(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("items", "reason"),
+    [
+        pytest.param(item(0x40, ExplicitVRLittleEndian.encode()), "TypeError", id="no abstract syntax"),
+        pytest.param(item(0x30, b"1.2.840.10008.1.1"), "IndexError", id="no transfer syntax"),
+    ],
+)
+def test_half_a_context_is_aborted_and_harms_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, items: bytes, reason: str
 ) -> None:
-    """PS3.8 9.3.2.2: a presentation context has one; a single place is free again at once."""
-    syntax = ExplicitVRLittleEndian.encode()
-    empty = b"\x20\0" + (8 + len(syntax)).to_bytes(2) + b"\3\0\0\0" + b"\x40\0" + len(syntax).to_bytes(2) + syntax
+    """PS3.8 9.3.2.2: a presentation context has both; a single place is free again at once."""
+    half = item(0x20, b"\3\0\0\0" + items)
     with running_listener(listener_settings(tmp_path, maximum_associations=1)) as running:
         with RawPeer(running.port) as peer:
-            peer.send(pdu(1, associate_request()[6:] + empty))
+            peer.send(pdu(1, associate_request()[6:] + half))
             assert peer.receive_pdu()[0] == A_ABORT
         assert send(running.port, ct_instance()) == [0x0000]
-    assert "association aborted: TypeError" in caplog.text
+    assert f"association aborted: {reason}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("request_pdu", "answer"),
+    [
+        pytest.param(associate_request(called=b"\x93"), A_ABORT, id="a title that is no text"),
+        pytest.param(pdu(1, b"\0\2" + associate_request()[8:]), A_ASSOCIATE_RJ, id="another protocol version"),
+    ],
+)
+def test_a_request_that_is_none_holds_no_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_pdu: bytes, answer: int
+) -> None:
+    """Its association does not wait for another one until the time-out of pynetdicom, here an hour."""
+    monkeypatch.setattr(ports, "_ACSE_TIMEOUT_S", 3600.0)
+    with running_listener(listener_settings(tmp_path)) as running, RawPeer(running.port) as peer:
+        peer.send(request_pdu)
+        assert peer.receive_pdu()[0] == answer
+        until(lambda: not _threads_of_associations(), within_s=20, what="its threads end")
+        assert peer.receive_pdu() == (0, b"")
+        assert send(running.port, ct_instance()) == [0x0000]
+
+
+def _threads_of_associations() -> list[str]:
+    names = [thread.name for thread in threading.enumerate()]
+    return [name for name in names if "process_request_thread" in name]

@@ -6,6 +6,9 @@ import pytest
 
 from builders.wire_fuzz import fuzz
 
+# Those that write to the disk (storage.files); they stay.
+SYNC_THREADS = 8
+
 
 @pytest.mark.filterwarnings("ignore")
 def test_mutated_conversations_end_no_thread_and_keep_nobody_out(tmp_path: Path) -> None:
@@ -18,3 +21,4 @@ def test_mutated_conversations_end_no_thread_and_keep_nobody_out(tmp_path: Path)
     assert report.kept_inside > 0
     assert report.partial_files_left == 0
     assert report.memory_growth_mib < 32
+    assert report.after.threads <= report.fresh.threads + SYNC_THREADS

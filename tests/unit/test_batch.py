@@ -11,13 +11,16 @@ from pydicom.dataset import Dataset
 from builders.clock import FakeClock
 from builders.find_scp import find_scp, match
 from config.settings import NodeSettings, Peer, Settings
+from dicom_node.audit.trail import audit_trail
 from dicom_node.batch.errors import BatchListError, BatchPlanError
 from dicom_node.batch.hours import hours_from
 from dicom_node.batch.listing import StudyQuery, by_query, list_from_file
 from dicom_node.batch.order import order_from
 from dicom_node.batch.run import BatchRunner
 from dicom_node.batch.table import TableFormat, table_rows, write_table
+from dicom_node.retrieve.archive import Archive
 from dicom_node.retrieve.association import StopSwitch, conversation
+from dicom_node.retrieve.auditing import RetrieveAudit
 from dicom_node.retrieve.errors import ArchiveFailedError
 from dicom_node.retrieve.find import FIND_OFFER
 from dicom_node.retrieve.transfer import SubOperations
@@ -66,7 +69,9 @@ def run_refused(folder: Path, clock: FakeClock, *, steps: int, wait_s: float) ->
     settings = Settings(node=NodeSettings(ae_title="NODE", data_dir=folder))
     with find_scp(one_series) as peer:
         number = index.batches.begin(plan(), {"1.2.1": "20190101", "1.2.2": "20200101"})
-        runner = BatchRunner(settings, index, peer, retriever=retriever, clock=clock, switch=StopSwitch())
+        audit = RetrieveAudit(audit_trail(settings, clock=clock), peer, own_aet="NODE")
+        archive = Archive(settings, peer, retriever=retriever, switch=StopSwitch(), audit=audit)
+        runner = BatchRunner(index, archive, clock=clock)
         for _ in range(steps):
             runner.run_due()
             clock.advance(wait_s)

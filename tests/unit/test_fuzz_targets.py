@@ -8,9 +8,10 @@ from builders.fuzz_cases import TARGETS, Target, run_cases, run_target
 @pytest.mark.filterwarnings("ignore")
 def test_mutated_bytes_leave_every_target_with_documented_errors_only() -> None:
     """A share of the run in docs/fuzzing.md."""
-    reports = run_cases(4400, seed=1)
+    reports = run_cases(4800, seed=1)
     assert {name: report.findings for name, report in reports.items()} == {name: {} for name in TARGETS}
-    assert all(report.cases >= 200 for report in reports.values())
+    assert reports.pop("results").cases >= 35, "each makes a report and two segmentations"
+    assert all(report.cases >= 190 for report in reports.values())
 
 
 def test_a_target_that_breaks_is_found() -> None:

@@ -13,7 +13,7 @@ from pydicom.sequence import Sequence
 
 from builders.analysis import CREATED_AT, StudyPlan, build_analysis, build_context, used_prior
 from dicom_node.results.contour import LEAST_POINTS, convex_outline, enclosed_area, outer_contour
-from dicom_node.results.errors import InconsistentAnalysisError, SourceImageError
+from dicom_node.results.errors import InconsistentAnalysisError, SourceImageError, UnwritableResultError
 from dicom_node.results.source import read_source_images
 from dicom_node.results.uids import derive_uid, result_uids
 from dicom_node.results.write import write_result_set
@@ -175,6 +175,29 @@ def test_source_that_changed_is_refused(tmp_path: Path) -> None:
     paths = [header.path for header in analysis.volume.slice_headers]
     paths[3].write_bytes(paths[4].read_bytes())
     with pytest.raises(InconsistentAnalysisError, match="changed"):
+        write_result_set(analysis, build_context(), folder=tmp_path / "out")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(
+    ("written", "hostile"),
+    [
+        pytest.param(b"\x08\x00\x20\x00DA", b"\x08\x00\x20\x00NO", id="value representation that does not exist"),
+        pytest.param(b"ISO_IR 100", b"OWN\0SET 10", id="NUL in the character set"),
+        pytest.param(b"\x20\x00\x0e\x00UI", b"\x20\x00\x0f\x00UI", id="no Series Instance UID"),
+        pytest.param(b"\x28\x00\x11\x00US\2\0@\0", b"\x28\x00\x11\x00US\3\0@\0\0", id="a number of three bytes"),
+    ],
+)
+def test_headers_that_no_result_can_be_made_from_are_named_as_such(
+    tmp_path: Path, written: bytes, hostile: bytes
+) -> None:
+    """Found by fuzzing: pydicom raises NotImplementedError, ValueError, AttributeError, BytesLengthException."""
+    analysis = build_analysis(tmp_path / "ct", StudyPlan(change_header=without("FrameOfReferenceUID")))
+    path = analysis.volume.slice_headers[0].path
+    whole = path.read_bytes()
+    assert written in whole
+    path.write_bytes(whole.replace(written, hostile, 1))
+    with pytest.raises(UnwritableResultError, match="check what the sender writes"):
         write_result_set(analysis, build_context(), folder=tmp_path / "out")
 
 

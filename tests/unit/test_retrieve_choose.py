@@ -49,6 +49,7 @@ def study(days_before: float = 30, **changes: object) -> StudyAnswer:
         acquired_at=at,
         description="CT Thorax",
         modalities=("CT",),
+        accession_number="",
     )
     return replace(answer, **changes)
 

@@ -279,6 +279,12 @@ def test_what_the_toml_parser_does_not_catch_is_a_problem_of_the_file(tmp_path: 
     assert line.endswith(problem)
 
 
+def test_a_folder_that_cannot_be_looked_at_is_a_problem_of_its_key(tmp_path: Path) -> None:
+    """Fuzzing found a traceback over a name that is too long; a folder of somebody else had one too."""
+    (line,) = problems_of(tmp_path, f"[pipeline]\nmodel_pack = '/{'a' * 300}'")
+    assert "[pipeline].model_pack: must be a folder that this user can look at: File name too long" in line
+
+
 def test_reference_page_is_printed_from_the_settings() -> None:
     """Every key of the settings is in docs/configuration.md, as node.toml explains it."""
     page = (Path(__file__).resolve().parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
