@@ -77,6 +77,7 @@ def listening_modality() -> Iterator[Modality]:
 def asking(port: int, modality: Modality) -> Iterator[Association]:
     """An association of the modality with the node."""
     ae = AE(ae_title=SENDER)
+    ae.dimse_timeout = 300  # 20,001 references take a busy machine long
     ae.add_requested_context(StorageCommitmentPushModel, ExplicitVRLittleEndian)
     ae.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
     handlers = [(evt.EVT_N_EVENT_REPORT, modality.handle_report)]
