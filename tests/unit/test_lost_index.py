@@ -15,9 +15,10 @@ from dicom_node.listen.file_meta import file_meta
 from dicom_node.reindex import reindex
 from storage.database import open_engine
 from storage.errors import DataFolderInUseError, IndexLostError, NoIndexFileError, StorageError
-from storage.files import ObjectStore, ResultStore, lock_data_dir
+from storage.files import ObjectStore, ResultStore
 from storage.index import Index
 from storage.lifecycle import State
+from storage.locks import lock_data_dir
 from storage.lost_index import is_damaged, refuse_lost_index
 from storage.migrations import migrate
 from storage.verifying import VerifyReport, verify
