@@ -9,7 +9,7 @@ from config.settings import Settings
 
 Process = Literal["listen", "work", "web"]
 
-_OF_ALL = frozenset({"node", "storage.database_url", "log", "audit"})
+_OF_ALL = frozenset({"node", "storage.database_url", "storage.shared", "log", "audit"})
 AT_NEXT_START: dict[Process, frozenset[str]] = {
     "listen": _OF_ALL
     | {"listen.host", "listen.port", "listen.processes", "listen.plain", "listen.backlog", "listen.tls"},

@@ -1,5 +1,6 @@
 """The typed settings of a node; `node.toml` beside this module explains each one."""
 
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self, TypeVar
@@ -14,12 +15,11 @@ from config.ray import RaySettings
 from config.retention import RetentionSettings
 from config.rules import ResultKind, RuleSettings
 from config.series import SeriesRuleSettings
+from config.storage import GIBIBYTE, MachineName, StorageSettings
 from config.table import Table
 from config.tls import CertificateName, FileOrNone, Fingerprints, ListenTlsSettings
 from config.watching import WatchingSettings
 from config.web import WebSettings
-
-GIBIBYTE = 1024**3
 
 Value = TypeVar("Value")
 
@@ -75,6 +75,8 @@ class NodeSettings(Table):
 
     ae_title: AeTitle = "DICOMNODE"
     data_dir: AbsolutePath = Path("/var/lib/dicom-node")
+    machine: MachineName = ""
+    """Among those that share the data folder; empty: its host name."""
 
 
 class ListenSettings(Table):
@@ -112,14 +114,6 @@ class ListenSettings(Table):
             problem = "port and tls.port must differ (PS3.15 B.12)"
             raise ValueError(problem)
         return self
-
-
-class StorageSettings(Table):
-    """The index and the disk."""
-
-    database_url: Annotated[str, Field(pattern=r"^$|^[a-z0-9+_]+://")] = Field(default="", repr=False)
-    free_floor_bytes: Annotated[int, Field(ge=0)] = 5 * GIBIBYTE
-    association_margin_bytes: Annotated[int, Field(ge=0)] = GIBIBYTE
 
 
 class CompletenessSettings(Table):
@@ -310,6 +304,11 @@ class Settings(Table):
     def data_dir(self) -> Path:
         """Folder of objects, index and results."""
         return self.node.data_dir
+
+    @property
+    def machine(self) -> str:
+        """Name of this machine where several share the data folder; else empty: it is the only one."""
+        return (self.node.machine or socket.gethostname()) if self.storage.shared else ""
 
     @property
     def database_url(self) -> str:

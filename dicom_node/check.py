@@ -31,6 +31,7 @@ from pipeline.syntaxes import survey_codecs
 from storage.database import is_sqlite, open_engine
 from storage.errors import StorageError
 from storage.index import Index
+from storage.mounts import network_file_system_of, why_not_shareable
 
 DISTRIBUTION = "dicom-node"
 _OUR_PACKAGES = ("dicom_node", "pipeline", "storage", "config")
@@ -64,6 +65,7 @@ def run_checks(settings: Settings) -> Iterator[CheckResult]:
     yield _passed("configuration", f"{len(settings.peers)} peers, {len(settings.destinations)} receive results")
     yield check_packages()
     yield check_data_folder(settings.data_dir, free_floor_bytes=settings.storage.free_floor_bytes)
+    yield from check_file_system(settings)
     yield check_database(settings.database_url)
     yield check_chosen_pack(settings)
     yield from check_plug_ins(settings)
@@ -106,6 +108,17 @@ def check_data_folder(data_dir: Path, *, free_floor_bytes: int) -> CheckResult:
     if folder != data_dir:
         return _warning("data folder", f"{room}: made when the node starts, if its user may write to {folder}")
     return _passed("data folder", room)
+
+
+def check_file_system(settings: Settings) -> Iterator[CheckResult]:
+    """That the file system of the data folder is one that it may be on; nothing where it is a local one."""
+    folder = settings.data_dir
+    if settings.storage.shared:
+        why = why_not_shareable(folder)
+        words = f"shared as {settings.machine}, the others must have it at the same path"
+        yield _failed("shared folder", f"{why}: see docs/listeners.md") if why else _passed("shared folder", words)
+    elif kind := network_file_system_of(folder):
+        yield _failed("data folder", f"{folder} is on {kind}: put it on a local disk, or see docs/listeners.md")
 
 
 def check_database(url: str) -> CheckResult:

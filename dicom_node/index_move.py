@@ -10,7 +10,7 @@ from dicom_node.errors import NodeError
 from dicom_node.index import open_index_engine
 from storage.active import ActiveLock
 from storage.database import is_sqlite
-from storage.files import lock_data_dir
+from storage.locks import lock_data_dir
 from storage.moving import MovedTable, counts_of_index, move_index
 
 

@@ -17,9 +17,10 @@ from dicom_node.listen.header import Header
 from storage.database import open_engine
 from storage.disk import disk_errors, sha256_of
 from storage.errors import StorageError
-from storage.files import ResultStore, lock_data_dir
+from storage.files import ResultStore
 from storage.index import Index
 from storage.lifecycle import Event, State
+from storage.locks import lock_data_dir
 from storage.lost_index import index_file, is_damaged, is_missing, put_in_place
 from storage.migrations import migrate
 from storage.records import ReceivedInstance

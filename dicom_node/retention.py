@@ -15,8 +15,9 @@ from dicom_node.clock import Clock
 from dicom_node.retention_report import Outlook, Removed, RetentionReport, ToRemove, read_report, write_report
 from storage.disk import free_bytes_of
 from storage.errors import StorageError
-from storage.files import ResultStore, lock_data_dir
+from storage.files import ResultStore
 from storage.index import Index
+from storage.locks import lock_data_dir
 from storage.removals import remove_files
 from storage.retention import FAILED, OldStudy, delete_study, old_studies
 

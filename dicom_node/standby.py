@@ -15,7 +15,7 @@ from dicom_node.service import notify_watchdog
 from storage.active import ActiveLock
 from storage.database import is_sqlite
 from storage.errors import DataFolderInUseError, IndexUnreachableError
-from storage.files import lock_data_dir
+from storage.locks import lock_data_dir
 
 logger = logging.getLogger(__name__)
 

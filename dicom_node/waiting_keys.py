@@ -12,7 +12,7 @@ from storage.records import Heartbeat
 def waiting_in_words(heartbeats: Iterable[Heartbeat]) -> list[str]:
     """A line for each process that needs a restart."""
     return [
-        f"{beat.process}: changed since start, needs a restart: {', '.join(beat.needs_restart)}"
+        f"{beat.words}: changed since start, needs a restart: {', '.join(beat.needs_restart)}"
         for beat in heartbeats
         if beat.needs_restart
     ]

@@ -18,6 +18,7 @@ from dicom_node.cluster.plan import DriverPlan
 from dicom_node.dispatch import Dispatcher
 from dicom_node.duties import Duties
 from dicom_node.engine import LocalEngine, limits_from
+from dicom_node.machines import require_own_folder
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.settings_file import SettingsFile
 from dicom_node.standby import run_alone
@@ -71,6 +72,7 @@ def _work(file: SettingsFile, ends: Event, *, on_ready: Callable[[], None]) -> N
     settings = file.settings
     refuse_lost_index(settings.database_url, settings.data_dir)
     migrate(settings.database_url)
+    require_own_folder(settings)
     database = open_engine(settings.database_url)
     with closing(Index(database, now=SystemClock().now)) as index:
         freed = index.release_all(why="the worker was started anew", maximum_attempts=settings.pipeline.attempts)
@@ -158,5 +160,6 @@ def _duties(file: SettingsFile, index: Index, dispatcher: Dispatcher) -> Iterato
 
 def _beat(index: Index, file: SettingsFile) -> None:
     """Say that the worker lives, after the index took a write."""
-    index.beat("work", gpus_in_words(visible_gpus()), needs_restart=file.needs_restart)
+    machine = file.started_with.machine
+    index.beat("work", gpus_in_words(visible_gpus()), machine=machine, needs_restart=file.needs_restart)
     notify_watchdog()

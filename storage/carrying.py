@@ -79,6 +79,8 @@ def end(connection: Connection, association: str, *, was_released: bool, at: dat
     notify(connection, Topic.STUDIES)
 
 
-def end_all(connection: Connection, *, at: datetime) -> None:
-    """End everything that is open; none of it was released."""
-    connection.execute(update(StudyAssociation).where(StudyAssociation.ended_at.is_(None)).values(ended_at=at))
+def end_all(connection: Connection, prefix: str, *, at: datetime) -> None:
+    """End everything that is open and whose name begins so; none of it was released."""
+    is_meant = StudyAssociation.association.startswith(prefix, autoescape=True)
+    is_open = StudyAssociation.ended_at.is_(None)
+    connection.execute(update(StudyAssociation).where(is_open, is_meant).values(ended_at=at))

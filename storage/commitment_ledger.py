@@ -1,7 +1,7 @@
 """One object for everything that the node knows about storage commitment."""
 
 from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 
@@ -98,6 +98,15 @@ class CommitmentLedger:
         """The inquiry that is to be answered now, longest due first; None for none."""
         with reading(self._engine) as connection:
             return inquiries.next_due(connection, at=self._now())
+
+    def take_inquiry(self, *, held_for: timedelta) -> Inquiry | None:
+        """The same for one of several who answer: no other one gets it before it is over or so much time went by."""
+        at = self._now()
+        with writing(self._engine) as connection:
+            inquiry = inquiries.next_due(connection, at=at)
+            if inquiry:
+                inquiries.hold(connection, inquiry.inquiry_id, until=at + held_for)
+            return inquiry
 
     def claim_inquiry(self, calling_aet: str, transaction_uid: str, *, until: datetime) -> Inquiry | None:
         """An inquiry that nobody has tried to answer yet, for whoever answers it until then; None where there is none."""

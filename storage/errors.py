@@ -26,6 +26,7 @@ StorageError
 │   ├── IndexFailedError
 │   ├── NoWalError
 │   ├── NetworkFolderError
+│   ├── SharedFolderError
 │   └── SqliteTooOldError
 └── DiskError
     ├── DiskFullError            retryable
@@ -175,6 +176,10 @@ class NoWalError(IndexStateError):
 
 class NetworkFolderError(IndexStateError):
     """The index would be damaged on a network file system; put data_dir on a local disk, or the index on PostgreSQL."""
+
+
+class SharedFolderError(IndexStateError):
+    """The data folder is not the shared one of this index, or may not be; see docs/listeners.md."""
 
 
 class SqliteTooOldError(IndexStateError):

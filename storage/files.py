@@ -1,19 +1,18 @@
-"""Files below the data folder: received objects by their hash, result sets, the lock of a role.
+"""Files below the data folder: received objects by their hash, result sets.
 
 data_dir/
-├── <role>.lock                              held by the process in that role
-├── incoming/<random>.part                   what is being received
+├── <role>.lock, <role>-<machine>.lock       held by the process in that role (storage.locks)
+├── incoming/<owner>~<random>.part           what is being received
 ├── objects/<2 digits>/<sha256>.dcm          what was received
 ├── removals/<random>.planned, .due          notes of what is to be removed with a study
 ├── removed/                                 what is being removed
 └── results/<hash of study>/r<revision>/     what was made of a study
 """
 
-import fcntl
 import hashlib
 import os
-import re
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
@@ -23,7 +22,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from storage.disk import FILE_MODE, FOLDER_MODE, disk_errors, free_bytes_of, make_folder, sync_file, sync_folder
-from storage.errors import DataFolderInUseError
 from storage.failpoints import reach
 from storage.records import ResultFile
 
@@ -32,7 +30,8 @@ _SYNC_THREADS = 8
 
 Item = TypeVar("Item")
 
-_ROLE = re.compile(r"[a-z]+")
+_NOBODYS_AFTER_S = 86400.0
+"""Nothing takes so long to arrive: what another owner left is what is left of one that is gone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +106,18 @@ class PartFile:
 class ObjectStore:
     """Received objects, addressed by their content: nothing from the wire becomes part of a path."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, *, owner: str = "listen") -> None:
         """Make the folders that are missing.
+
+        Args:
+            data_dir: Of the node.
+            owner: Whose files are received: a role, on shared storage with its machine. Without "~".
 
         Raises:
             DiskError: The data folder cannot be written.
         """
         self._data_dir = data_dir
+        self._owner = owner
         self._incoming = data_dir / "incoming"
         self._objects = data_dir / "objects"
         self._syncs = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync")
@@ -133,7 +137,7 @@ class ObjectStore:
             DiskError: It cannot be created.
         """
         with disk_errors():
-            part = PartFile(self._incoming / f"{secrets.token_hex(16)}.part")
+            part = PartFile(self._incoming / f"{self._owner}~{secrets.token_hex(16)}.part")
         reach("store.part_open")
         try:
             yield part
@@ -178,15 +182,26 @@ class ObjectStore:
         return self._data_dir / relative_path
 
     def sweep(self) -> int:
-        """Remove what earlier processes had not received whole; returns how many files that were.
+        """Remove what earlier processes of this owner had not received whole; returns how many files that were.
 
-        Only for the process that holds the lock of the listener: a file of a living one would go too.
+        Only for the process that holds the lock of the owner: a file of a living one would go too. What other owners
+        left goes once it is a day old.
         """
         with disk_errors():
-            parts = list(self._incoming.glob("*.part"))
+            parts = [part for part in self._incoming.glob("*.part") if self._is_left_over(part)]
             for part in parts:
-                part.unlink()
+                # A living owner may have put it in its place at last.
+                part.unlink(missing_ok=True)
         return len(parts)
+
+    def _is_left_over(self, part: Path) -> bool:
+        owner, separator, _ = part.name.rpartition("~")
+        if owner == self._owner or not separator:
+            return True
+        try:
+            return time.time() - part.stat().st_mtime > _NOBODYS_AFTER_S
+        except FileNotFoundError:
+            return False
 
     def free_bytes(self) -> int:
         """Room that is left for the node on the disk of the data folder."""
@@ -241,46 +256,6 @@ class ResultStore:
         source.rename(place)
         sync_folder(study_folder)
         return place
-
-
-@contextmanager
-def lock_data_dir(data_dir: Path, role: str) -> Iterator[int]:
-    """Be the only process in a role on a data folder for as long as the block lasts.
-
-    The lock goes with the process, however it ends (flock(2)), or with the last child that keeps its descriptor open.
-
-    Args:
-        data_dir: Made if it is missing.
-        role: A word, such as listen or work.
-
-    Yields:
-        The descriptor of the lock.
-
-    Raises:
-        DataFolderInUseError: Another process is in this role.
-        DiskError: The data folder cannot be written.
-    """
-    if not _ROLE.fullmatch(role):
-        raise ValueError(role)
-    with disk_errors():
-        make_folder(data_dir)
-        descriptor = os.open(data_dir / f"{role}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    try:
-        _lock_or_refuse(descriptor, role)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _lock_or_refuse(descriptor: int, role: str) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
-        raise DataFolderInUseError(role, holder or "unknown") from None
-    with disk_errors():
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
 
 
 def _stored_object(part: PartFile) -> StoredObject:

@@ -113,10 +113,10 @@ class Index:
         end = partial(carrying.end, association=association, was_released=was_released, at=self._now())
         write_rows(self._engine, end)
 
-    def end_all_associations(self) -> None:
-        """End what an earlier listener left open, as a listener does that starts and knows that no other runs."""
+    def end_associations(self, prefix: str = "") -> None:
+        """End what an earlier listener left open, as one does that starts: those named so, or all if no other runs."""
         with writing(self._engine) as connection:
-            carrying.end_all(connection, at=self._now())
+            carrying.end_all(connection, prefix, at=self._now())
 
     def series_holdings(self, study_instance_uid: str) -> tuple[SeriesHoldings, ...]:
         """What is here of each series of the study."""
@@ -337,10 +337,10 @@ class Index:
         with reading(self._engine) as connection:
             return views.counts_by_state(connection)
 
-    def beat(self, process: str, info: str, *, needs_restart: Sequence[str] = ()) -> None:
+    def beat(self, process: str, info: str, *, machine: str = "", needs_restart: Sequence[str] = ()) -> None:
         """Leave a sign of life of this process; what of the configuration changed that it takes up at its next start."""
         with writing(self._engine) as connection:
-            beats.leave(connection, process, info, needs_restart=needs_restart, at=self._now())
+            beats.leave(connection, process, info, machine=machine, needs_restart=needs_restart, at=self._now())
 
     def heartbeats(self) -> tuple[Heartbeat, ...]:
         """Last sign of life of each process, by name."""

@@ -65,6 +65,11 @@ def next_due(connection: Connection, *, at: datetime) -> Inquiry | None:
     return _inquiry(connection, row) if row else None
 
 
+def hold(connection: Connection, inquiry_id: int, *, until: datetime) -> None:
+    """Somebody answers an inquiry; it is due again at `until`."""
+    connection.execute(update(CommitmentInquiry).where(CommitmentInquiry.id == inquiry_id).values(next_try_at=until))
+
+
 def claim(connection: Connection, calling_aet: str, transaction_uid: str, *, until: datetime) -> Inquiry | None:
     """An inquiry that was not tried to be answered; it is due again at `until`."""
     row = connection.execute(
@@ -77,7 +82,7 @@ def claim(connection: Connection, calling_aet: str, transaction_uid: str, *, unt
     ).one_or_none()
     if row is None:
         return None
-    connection.execute(update(CommitmentInquiry).where(CommitmentInquiry.id == row.id).values(next_try_at=until))
+    hold(connection, row.id, until=until)
     return _inquiry(connection, row)
 
 

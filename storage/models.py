@@ -313,6 +313,8 @@ class ProcessBeat(Base):
     __tablename__ = "heartbeat"
 
     process: Mapped[str] = mapped_column(Text, primary_key=True)
+    machine: Mapped[str] = mapped_column(Text, primary_key=True, server_default=text("''"))
+    """Empty where no other machine shares the data folder."""
     pid: Mapped[int]
     at: Mapped[datetime] = mapped_column(UtcInstant)
     info: Mapped[str] = mapped_column(Text)

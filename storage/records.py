@@ -325,5 +325,12 @@ class Heartbeat:
     pid: int
     at: datetime
     info: str
+    machine: str = ""
+    """Where it runs, on shared storage; else empty."""
     needs_restart: tuple[str, ...] = ()
     """Keys of the configuration that changed since it started and that it takes up at its next start."""
+
+    @property
+    def words(self) -> str:
+        """`listen`, or `listen on ct-node-2`."""
+        return f"{self.process} on {self.machine}" if self.machine else self.process

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from config.alerts import AlertsSettings
 from config.settings import Settings
 from dicom_node.alerts.channels import send_mail, send_webhook
-from dicom_node.alerts.rules import findings
+from dicom_node.alerts.rules import findings, silent_listeners
 from dicom_node.clock import Clock
 from storage.alerts import AlertMessage
 from storage.figures import figures
@@ -44,13 +44,15 @@ class AlertWatch:
         Raises:
             StorageError: The index cannot be read or written.
         """
+        now = self._clock.now()
         found = findings(
             self._settings,
             figures(self._engine),
             self._index.batches.counts_beside(),
             standing=self.ledger.standing(),
-            now=self._clock.now(),
+            now=now,
         )
+        found |= dict(silent_listeners(self._index.heartbeats(), now=now))
         self.ledger.settle(found, channels=self._settings.alerts.channels)
 
     def tell(self, channel: str) -> int:

@@ -77,4 +77,5 @@ def _destination(destination: "DestinationStatus") -> list[str]:
 def _process(process: "ProcessStatus") -> str:
     """One process for people."""
     standing = "alive" if process.is_alive else f"silent for {process.silent_s:.0f} s: is it running?"
-    return f"{process.heartbeat.process}: {standing}, process {process.heartbeat.pid} {process.heartbeat.info}".rstrip()
+    beat = process.heartbeat
+    return f"{beat.words}: {standing}, process {beat.pid} {beat.info}".rstrip()

@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 _LOOK_S = 0.5
 _STORAGE_WAIT_S = 10.0
+_HELD_FOR = timedelta(minutes=2)
+"""A question that another listener answers; it is due again should that one die with it."""
 _BRING_AGAIN = frozenset({0x0110, 0x0213})
 """Processing failure, resource limitation (PS3.7 C): what may pass."""
 
@@ -52,6 +54,7 @@ class CommitmentReporter:
     def follow(self, settings: Settings) -> None:
         """Go by these settings from now on."""
         self._settings = settings
+        self._shares = settings.storage.shared
         self._back_off = back_off_from(settings.outbox)
 
     @contextmanager
@@ -68,7 +71,7 @@ class CommitmentReporter:
 
     def answer_next(self) -> bool:
         """Answer one question; False when none is due."""
-        inquiry = self._ledger.next_inquiry()
+        inquiry = self._ledger.take_inquiry(held_for=_HELD_FOR) if self._shares else self._ledger.next_inquiry()
         if inquiry is None:
             return False
         holding = holding_of(inquiry.references, self._ledger, data_dir=self._settings.data_dir)

@@ -30,7 +30,7 @@ class CommitmentScp:
 
     def __init__(self, settings: Settings, ledger: CommitmentLedger) -> None:
         """Keep questions and reports in the index."""
-        self._ledger = ledger
+        self.ledger = ledger
         self.follow(settings)
         self._open: dict[tuple[str, str], weakref.ref[Association]] = {}
         self._lock = Lock()
@@ -38,7 +38,7 @@ class CommitmentScp:
     def follow(self, settings: Settings) -> None:
         """Go by these settings from now on."""
         self._settings = settings
-        self._reports = ReportTaker(self._ledger, maximum_resends=settings.outbox.commitment_resends)
+        self._reports = ReportTaker(self.ledger, maximum_resends=settings.outbox.commitment_resends)
 
     def handle_report(self, event: Event) -> answers.Answer:
         """Take what a destination says about our results."""
@@ -80,7 +80,7 @@ class CommitmentScp:
             return answers.NO_SUCH_ACTION
         transaction_uid, references = references_asked_for(event.action_information)
         calling_aet = event.assoc.requestor.ae_title
-        outcome = self._ledger.ask(calling_aet, transaction_uid, references)
+        outcome = self.ledger.ask(calling_aet, transaction_uid, references)
         if outcome is InquiryOutcome.TAKEN:
             with self._lock:
                 self._open[calling_aet, transaction_uid] = weakref.ref(event.assoc)

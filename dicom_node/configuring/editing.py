@@ -1,6 +1,7 @@
 """Edits of the configuration file that keep its comments, and can be undone."""
 
 import difflib
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -241,9 +242,18 @@ class Configuration:
     def _history(self, text: str | None = None, *, otherwise: Settings | None = None) -> ConfigHistory:
         """The history in the data folder that the file names."""
         document = document_from_text(self.text() if text is None else text, name=str(self.path))
-        named = document.get("node", {}).get("data_dir") if isinstance(document.get("node"), dict) else None
-        fallback = (otherwise or Settings()).data_dir
-        return ConfigHistory(Path(named) if isinstance(named, str) and Path(named).is_absolute() else fallback)
+        said = document.get("node")
+        node: _Document = said if isinstance(said, dict) else {}
+        named, fallback = node.get("data_dir"), (otherwise or Settings()).data_dir
+        folder = Path(named) if isinstance(named, str) and Path(named).is_absolute() else fallback
+        return ConfigHistory(folder, machine=_machine_of(document, node))
+
+
+def _machine_of(document: _Document, node: Mapping[str, Any]) -> str:
+    """Whose file it is among those that share the data folder, as `Settings.machine` has it."""
+    storage = document.get("storage")
+    is_shared = isinstance(storage, dict) and storage.get("shared") is True
+    return str(node.get("machine") or socket.gethostname()) if is_shared else ""
 
 
 def _without_block(text: str, array: str, number: int) -> str:

@@ -38,10 +38,15 @@ class ConfigVersion:
 class ConfigHistory:
     """The versions of one file, in the data folder of its node."""
 
-    def __init__(self, data_dir: Path) -> None:
-        """Keep them below the data folder; it is made with the first version."""
+    def __init__(self, data_dir: Path, *, machine: str = "") -> None:
+        """Keep them below the data folder; it is made with the first version.
+
+        Args:
+            data_dir: Of the node.
+            machine: Whose file it is, where several share the folder.
+        """
         self._data_dir = data_dir
-        self._folder = data_dir / _FOLDER
+        self._folder = data_dir / (f"{_FOLDER}-{Path(machine).name}" if machine else _FOLDER)
 
     def versions(self, *, current_text: str = "") -> tuple[ConfigVersion, ...]:
         """Every version that is kept, the newest first."""

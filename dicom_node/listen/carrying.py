@@ -18,10 +18,15 @@ class AssociationLedger:
     when it ends, and one every few seconds for all that are open.
     """
 
-    def __init__(self, index: Index) -> None:
-        """Begin with none."""
+    def __init__(self, index: Index, *, prefix: str = "") -> None:
+        """Begin with none.
+
+        Args:
+            index: Of the node.
+            prefix: How the names begin of all associations of this machine.
+        """
         self._index = index
-        self._run = secrets.token_hex(8)
+        self._run = prefix + secrets.token_hex(6)
         self._numbers = count(1)
         self._lock = Lock()
         self._open: set[str] = set()

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from threading import Lock
 
-from config.settings import StorageSettings
+from config.storage import StorageSettings
 from storage.errors import StorageError
 
 logger = logging.getLogger(__name__)

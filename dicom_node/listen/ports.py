@@ -1,6 +1,6 @@
 """The ports of the listener, with TLS and without."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -113,20 +113,20 @@ class Ports:
 
 @contextmanager
 def open_ports(
-    settings: Settings, services: Services, *, lock_descriptor: int
+    settings: Settings, services: Services, *, lock_descriptors: Sequence[int]
 ) -> Iterator[tuple[Ports, ReceivingProcesses]]:
     """Ports that accept, and the further processes that serve connections.
 
     Args:
         settings: Of the node.
         services: Of this process.
-        lock_descriptor: Of the lock of the data folder.
+        lock_descriptors: Of the locks of the data folder.
     """
     with TemporaryDirectory(prefix="dicom-node-listen-") as name:
         folder = Path(name)
         ports = Ports(settings, services, folder=folder)
         others = ReceivingProcesses(
-            settings, services.admission.places, clock=services.clock, folder=folder, descriptors=[lock_descriptor]
+            settings, services.admission.places, clock=services.clock, folder=folder, descriptors=lock_descriptors
         )
         others.start()
         ports.share_with(others)

@@ -36,6 +36,7 @@ from dicom_node.listen.processes import count_of
 from dicom_node.listen.services import Services
 from dicom_node.listen.tls import TlsPort
 from dicom_node.log import setup_logging
+from dicom_node.machines import owner_of_parts
 from storage.database import open_engine
 from storage.failpoints import arm_from_environment
 from storage.files import ObjectStore
@@ -229,7 +230,7 @@ def main() -> None:
     places = _PlacesOfListener(channel)
     with (
         suppress(ChannelClosedError),
-        closing(ObjectStore(settings.data_dir)) as store,
+        closing(ObjectStore(settings.data_dir, owner=owner_of_parts("listen", settings.machine))) as store,
         closing(Index(open_engine(settings.database_url), now=clock.now)) as index,
     ):
         trail = audit_trail(settings, clock=clock)

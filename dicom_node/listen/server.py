@@ -13,17 +13,20 @@ from config.settings import Settings
 from dicom_node.audit.trail import audit_trail, process_recorded
 from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import SystemClock
+from dicom_node.commitment.open_questions import OpenQuestions
 from dicom_node.commitment.reporter import CommitmentReporter
 from dicom_node.listen.finishing import FINISH_OBJECTS_S, finish_objects
 from dicom_node.listen.ports import Ports, open_ports
 from dicom_node.listen.processes import ReceivingProcesses
 from dicom_node.listen.services import Services
+from dicom_node.machines import association_prefix, owner_of_parts, require_own_folder
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.settings_file import SettingsFile
 from storage.database import open_engine
 from storage.errors import StorageError
-from storage.files import ObjectStore, lock_data_dir
+from storage.files import ObjectStore
 from storage.index import Index
+from storage.locks import lock_for_machine
 from storage.lost_index import refuse_lost_index
 from storage.migrations import migrate
 
@@ -62,23 +65,26 @@ def run_listener(
     # pynetdicom's own log handlers render every message with its identifiers, even where nobody reads it.
     _config.LOG_HANDLER_LEVEL = "none"
     clock = SystemClock()
-    with lock_data_dir(settings.data_dir, "listen") as lock:
+    machine = settings.machine
+    with lock_for_machine(settings.data_dir, "listen", machine) as locks:
         refuse_lost_index(settings.database_url, settings.data_dir)
         migrate(settings.database_url)
+        require_own_folder(settings)
         with (
-            closing(ObjectStore(settings.data_dir)) as store,
+            closing(ObjectStore(settings.data_dir, owner=owner_of_parts("listen", machine))) as store,
             closing(Index(open_engine(settings.database_url), now=clock.now)) as index,
         ):
             swept = store.sweep()
             # What an earlier run left open has ended with it.
-            index.end_all_associations()
+            index.end_associations(association_prefix(machine))
             trail = audit_trail(settings, clock=clock)
             services = Services(settings, store, index, trail=trail, clock=clock)
             reporter = CommitmentReporter(settings, index.commitments, services.commitment, clock=clock)
             with (
                 process_recorded(trail, settings, "listen"),
-                _serving(settings, services, lock=lock) as (ports, others),
+                _serving(settings, services, locks=locks) as (ports, others),
                 reporter.running(),
+                _answering_own_questions(settings, services),
             ):
                 _log_start(settings, ports, swept=swept)
                 on_ready(ports.open[0])
@@ -94,9 +100,11 @@ def run_listener(
 
 
 @contextmanager
-def _serving(settings: Settings, services: Services, *, lock: int) -> Iterator[tuple[Ports, ReceivingProcesses]]:
+def _serving(
+    settings: Settings, services: Services, *, locks: Sequence[int]
+) -> Iterator[tuple[Ports, ReceivingProcesses]]:
     """Accept associations for as long as the block lasts; the ports, and the processes that help."""
-    with open_ports(settings, services, lock_descriptor=lock) as (ports, others):
+    with open_ports(settings, services, lock_descriptors=locks) as (ports, others):
         try:
             yield ports, others
         finally:
@@ -107,6 +115,17 @@ def _serving(settings: Settings, services: Services, *, lock: int) -> Iterator[t
                 finish_objects(lambda: ports.active_associations, services.clock)
             for association in ports.active_associations:
                 association.abort()
+
+
+@contextmanager
+def _answering_own_questions(settings: Settings, services: Services) -> Iterator[None]:
+    """Where a reporter of another machine may be first: answer questions on the associations that they came on."""
+    if not settings.storage.shared:
+        yield
+        return
+    ledger, clock = services.commitment.ledger, services.clock
+    with OpenQuestions(settings, ledger, services.commitment, clock=clock).running():
+        yield
 
 
 def _beat_until(stop: Event, beat: Callable[[], None], *, look: Callable[[], None]) -> None:
@@ -134,8 +153,8 @@ def _beat(file: SettingsFile, index: Index, services: Services, ports: Ports, ot
     ports.look_at_certificates()
     try:
         ports.probe()
-        listen = file.started_with.listen
-        index.beat("listen", f"{listen.host}:{listen.port}", needs_restart=file.needs_restart)
+        listen, machine = file.started_with.listen, file.started_with.machine
+        index.beat("listen", f"{listen.host}:{listen.port}", machine=machine, needs_restart=file.needs_restart)
         notify_watchdog()
     except PeerUnreachableError:
         logger.exception("the listener does not answer itself")

@@ -17,6 +17,7 @@ from dicom_node.listen.notices import NoticeScp
 from dicom_node.listen.quiet import OncePerMinute
 from dicom_node.listen.receive import Receiver
 from dicom_node.listen.refused import RefusedCallerNotes
+from dicom_node.machines import association_prefix
 from storage.files import ObjectStore
 from storage.index import Index
 
@@ -52,7 +53,7 @@ class Services:
             settings, clock=clock, places=places, disk=DiskFloor(settings.storage, store.free_bytes)
         )
         self.receiver = Receiver(settings, store, Intake(store, index), clock=clock)
-        self.ledger = AssociationLedger(index)
+        self.ledger = AssociationLedger(index, prefix=association_prefix(settings.machine))
         self.notices = NoticeScp(index)
         self.commitment = CommitmentScp(settings, index.commitments)
         self.audit = ListenerAudit(trail, own_party(settings), clock=clock)

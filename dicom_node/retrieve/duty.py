@@ -30,7 +30,8 @@ class FetchStore:
     def receiver(self, settings: Settings, *, clock: Clock) -> Receiver:
         """Takes objects into the store, by the limits of these settings."""
         if self._store is None or self._intake is None:
-            self._store = ObjectStore(self._data_dir)
+            self._store = ObjectStore(self._data_dir, owner="work")
+            self._store.sweep()
             self._intake = Intake(self._store, self._index)
         return Receiver(settings, self._store, self._intake, clock=clock)
 

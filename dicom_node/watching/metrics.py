@@ -132,10 +132,12 @@ class NodeCollector(Collector):
 
     def _processes(self, heartbeats: tuple[Heartbeat, ...]) -> Iterator[Metric]:
         ages = GaugeMetricFamily(
-            "dicom_node_heartbeat_age_seconds", "Time since the last sign of life of a process.", labels=["process"]
+            "dicom_node_heartbeat_age_seconds",
+            "Time since the last sign of life of a process.",
+            labels=["process", "machine"],
         )
         for beat in heartbeats:
-            ages.add_metric([beat.process], (self._clock.now() - beat.at).total_seconds())
+            ages.add_metric([beat.process, beat.machine], (self._clock.now() - beat.at).total_seconds())
         yield ages
         gpus = next((gpus_from(beat.info) for beat in heartbeats if beat.process == "work"), None)
         if gpus is not None:

@@ -19,7 +19,7 @@ class Readiness:
 
 
 def readiness(settings: Settings, index: Index, *, clock: Clock) -> Readiness:
-    """Look at the listener's sign of life, the index and the disk.
+    """Look at the sign of life of this machine's listener, at the index and the disk.
 
     The listener leaves its sign only after it answered a C-ECHO of its own and the index took a write.
     """
@@ -28,8 +28,9 @@ def readiness(settings: Settings, index: Index, *, clock: Clock) -> Readiness:
 
 
 def _of_listener(settings: Settings, index: Index, clock: Clock) -> Iterator[str]:
+    own = ("listen", settings.machine)
     try:
-        beats = [beat for beat in index.heartbeats() if beat.process == "listen"]
+        beats = [beat for beat in index.heartbeats() if (beat.process, beat.machine) == own]
     except StorageError:
         yield "the index cannot be read"
         return

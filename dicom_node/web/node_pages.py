@@ -12,7 +12,7 @@ from config.secrets import shown_value
 from config.settings import Settings
 from dicom_node.cluster.words import actor_in_words, cluster_trouble
 from dicom_node.pack_store import PackStoreError, chosen_pack
-from dicom_node.status import NodeStatus, node_status
+from dicom_node.status import NodeStatus, ProcessStatus, node_status
 from dicom_node.tls.survey import survey_certificates
 from dicom_node.web.audit_hook import Deed
 from dicom_node.web.door import Looking, record
@@ -93,13 +93,13 @@ def components_of(site: Site, status: NodeStatus) -> tuple[Component, ...]:
 
 
 def _processes(status: NodeStatus) -> Iterator[Component]:
-    seen = {process.heartbeat.process: process for process in status.processes}
-    for name in dict.fromkeys(["listen", "work", *seen]):
-        title = _PARTS.get(name, name)
-        process = seen.get(name)
-        if process is None:
-            yield Component(name=title, colour="bad", state="never ran", detail="start it: dicom-node run")
-        elif process.is_alive and process.heartbeat.needs_restart:
+    seen = {process.heartbeat.process for process in status.processes}
+    for name in ("listen", "work"):
+        if name not in seen:
+            yield Component(name=_PARTS[name], colour="bad", state="never ran", detail="start it: dicom-node run")
+    for process in status.processes:
+        title = _title(process)
+        if process.is_alive and process.heartbeat.needs_restart:
             words = f"changed since its start: {', '.join(process.heartbeat.needs_restart)}"
             yield Component(name=title, colour="busy", state="needs a restart", detail=words)
         elif process.is_alive:
@@ -107,6 +107,12 @@ def _processes(status: NodeStatus) -> Iterator[Component]:
         else:
             words = f"no sign of life for {process.silent_s:.0f} s: is it running?"
             yield Component(name=title, colour="bad", state="silent", detail=words)
+
+
+def _title(process: ProcessStatus) -> str:
+    """The part, and its machine where there are several."""
+    beat = process.heartbeat
+    return _PARTS.get(beat.process, beat.process) + (f" on {beat.machine}" if beat.machine else "")
 
 
 def _workers(status: NodeStatus) -> Iterator[Component]:

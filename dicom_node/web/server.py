@@ -14,6 +14,7 @@ from config.tls import ListenTlsSettings
 from dicom_node.audit.trail import audit_trail, process_recorded
 from dicom_node.clock import SystemClock
 from dicom_node.errors import NodeError
+from dicom_node.machines import require_own_folder
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.settings_file import SettingsFile
 from dicom_node.tls.contexts import server_context
@@ -23,7 +24,7 @@ from dicom_node.web.login_rules import REMEMBERED
 from dicom_node.web.site import Site
 from storage.database import open_engine
 from storage.errors import StorageError
-from storage.files import lock_data_dir
+from storage.locks import lock_for_machine
 from storage.lost_index import refuse_lost_index
 from storage.migrations import migrate
 
@@ -53,9 +54,10 @@ def run_web(file: SettingsFile, *, stop: Event, on_ready: Callable[[str], None])
         StorageError: The data folder is in use by other pages, or the index cannot be opened.
     """
     settings = file.settings
-    with lock_data_dir(settings.data_dir, "web"):
+    with lock_for_machine(settings.data_dir, "web", settings.machine):
         refuse_lost_index(settings.database_url, settings.data_dir)
         migrate(settings.database_url)
+        require_own_folder(settings)
         engine = open_engine(settings.database_url)
         try:
             clock = SystemClock()
@@ -124,7 +126,8 @@ def _beat(site: Site, address: str) -> None:
     """Leave a sign of life, once the index took a write."""
     try:
         site.file.current()
-        site.index.beat("web", address, needs_restart=site.file.needs_restart)
+        machine = site.started_with.machine
+        site.index.beat("web", address, machine=machine, needs_restart=site.file.needs_restart)
         idle = timedelta(seconds=site.started_with.web.session_lifetime_s)
         site.accounts.forget_old(idle=idle, failures=REMEMBERED)
         notify_watchdog()

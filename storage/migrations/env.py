@@ -5,8 +5,10 @@ from alembic import context
 from storage.account_models import Account
 from storage.batch_models import Batch
 from storage.link_models import PatientMerge
+from storage.removal_models import Removal
+from storage.shared_models import SharedFolder
 
-TABLES = (Account, Batch, PatientMerge)
+TABLES = (Account, Batch, PatientMerge, Removal, SharedFolder)
 """One of each module that nothing else loads; those of storage.models are in the same metadata."""
 
 context.configure(

@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from builders.instances import ct_instance
 from builders.listener import AE_TITLE, RunningListener, running_listener, send
 from config.settings import CompletenessSettings, ListenSettings, NodeSettings, Peer, PriorsSettings, Settings
-from config.settings import StorageSettings as Disk
+from config.storage import StorageSettings as Disk
 from dicom_node.clock import SystemClock
 from dicom_node.retrieve.duty import FetchStore, fetcher_for
 from dicom_node.retrieve.fetch import Fetcher

@@ -16,7 +16,8 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
 from builders.engines import server_url
-from config.settings import ListenSettings, NodeSettings, Peer, Settings, StorageSettings
+from config.settings import ListenSettings, NodeSettings, Peer, Settings
+from config.storage import StorageSettings
 from dicom_node.checkpoint import guard_answers
 from dicom_node.clock import SystemClock
 from dicom_node.listen import run_listener

@@ -23,7 +23,8 @@ from builders.listener import (
     send,
 )
 from builders.raw_peer import A_ASSOCIATE_RJ, RawPeer, p_data, status_of, store_command, store_request
-from config.settings import Settings, StorageSettings
+from config.settings import Settings
+from config.storage import StorageSettings
 from storage.database import open_engine, writing
 
 CONTEXTS = [(CTImageStorage, [ExplicitVRLittleEndian])]

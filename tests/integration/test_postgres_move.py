@@ -8,13 +8,14 @@ import pytest
 from builders.clock import FakeClock
 from builders.engines import server_url
 from builders.index import build_index, claim, make_ready, received, result_files, state_of, to
-from config.settings import NodeSettings, Settings, StorageSettings
+from config.settings import NodeSettings, Settings
+from config.storage import StorageSettings
 from dicom_node.index_move import move_storage
 from storage.database import open_engine
 from storage.errors import DataFolderInUseError, IndexNotEmptyError
-from storage.files import lock_data_dir
 from storage.index import Index
 from storage.lifecycle import State
+from storage.locks import lock_data_dir
 from storage.migrations import migrate
 from storage.moving import tables_of_index
 

@@ -7,7 +7,7 @@ import pytest
 from builders.instances import ct_instance
 from builders.listener import listener_settings, running_listener, send
 from builders.postgres import running_server, why_no_postgres
-from config.settings import StorageSettings
+from config.storage import StorageSettings
 
 pytestmark = pytest.mark.skipif(bool(why_no_postgres()), reason=why_no_postgres() or "there is one")
 

@@ -16,7 +16,8 @@ from builders.clock import FakeClock
 from builders.index import build_index, claimed_study, received, result_files, to
 from builders.web_server import Answer, web_server
 from config.audit import AuditSettings
-from config.settings import NodeSettings, Peer, Settings, StorageSettings
+from config.settings import NodeSettings, Peer, Settings
+from config.storage import StorageSettings
 from dicom_node.watching.endpoints import router_of
 from dicom_node.watching.gpus import gpus_from, gpus_in_words, visible_gpus
 from storage.database import open_engine

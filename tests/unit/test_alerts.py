@@ -8,7 +8,8 @@ import pytest
 
 from builders.clock import FakeClock
 from builders.index import build_index, claimed_study, database_url, received
-from config.settings import NodeSettings, Peer, Settings, StorageSettings
+from config.settings import NodeSettings, Peer, Settings
+from config.storage import StorageSettings
 from dicom_node.alerts.duty import AlertWatch
 from storage.database import open_engine
 from storage.index import Index

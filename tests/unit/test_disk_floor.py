@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.settings import StorageSettings
+from config.storage import StorageSettings
 from dicom_node.listen.disk_floor import DiskFloor
 from storage.errors import DiskFailedError
 

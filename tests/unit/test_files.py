@@ -14,7 +14,8 @@ import pytest
 
 from builders.index import result_files
 from storage.errors import DataFolderInUseError, DiskError, DiskFailedError, DiskFullError, DiskReadOnlyError
-from storage.files import ObjectStore, ResultStore, StoredObject, lock_data_dir
+from storage.files import ObjectStore, ResultStore, StoredObject
+from storage.locks import lock_data_dir
 from storage.records import ResultFile
 
 
@@ -238,7 +239,7 @@ def test_a_uid_from_the_wire_steers_no_path(tmp_path: Path) -> None:
 
 def test_a_second_process_in_a_role_is_refused(tmp_path: Path) -> None:
     """Two listeners on one folder would sweep each other's files; another role is free."""
-    script = f"import storage.files, pathlib\nwith storage.files.lock_data_dir(pathlib.Path({str(tmp_path)!r}), 'listen'): pass"
+    script = f"import storage.locks, pathlib\nwith storage.locks.lock_data_dir(pathlib.Path({str(tmp_path)!r}), 'listen'): pass"
     with lock_data_dir(tmp_path, "listen"), lock_data_dir(tmp_path, "work"):
         other = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert other.returncode != 0

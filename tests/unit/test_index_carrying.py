@@ -70,7 +70,7 @@ def test_a_listener_that_starts_ends_what_the_last_one_left_open(tmp_path: Path)
     """None of it was released."""
     index = build_index(tmp_path, FakeClock())
     index.record_received([carried(1)])
-    index.end_all_associations()
+    index.end_associations()
     assert flags(index) == [("a.1", "1.2.3", True, False)]
 
 

@@ -14,9 +14,10 @@ from config.settings import NodeSettings, Settings
 from dicom_node.reindex import reindex
 from storage.database import open_engine
 from storage.errors import DataFolderInUseError, IndexLostError, NoIndexFileError, StorageError
-from storage.files import ResultStore, lock_data_dir
+from storage.files import ResultStore
 from storage.index import Index
 from storage.lifecycle import State
+from storage.locks import lock_data_dir
 from storage.lost_index import is_damaged, refuse_lost_index
 from storage.migrations import migrate
 from storage.verifying import VerifyReport, verify

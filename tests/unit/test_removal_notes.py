@@ -22,9 +22,10 @@ from dicom_node.retention import Retention
 from storage.database import open_engine
 from storage.errors import DataFolderInUseError, DiskFullError
 from storage.failpoints import KEEPING_FAILPOINTS, VARIABLE, arm
-from storage.files import ResultStore, lock_data_dir
+from storage.files import ResultStore
 from storage.index import Index
 from storage.lifecycle import Event
+from storage.locks import lock_data_dir
 from storage.removal_notes import RemovalNote, plan_removal, removal_notes
 from storage.removals import remove_files
 from storage.verifying import verify
