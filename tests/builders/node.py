@@ -57,6 +57,14 @@ class NodeProcess:
     """Blocks behind the peers, as TOML."""
     database_url: str = ""
     """Where its index is, when it is no file in its data folder."""
+    machine: str = ""
+    """Its name among several machines that share `shared_dir`."""
+    shared_dir: Path | None = None
+    """Data folder of all of them; None where it has one of its own."""
+    machine: str = ""
+    """Its name among several machines that share `shared_dir`."""
+    shared_dir: Path | None = None
+    """Data folder of all of them; None where it has one of its own."""
     port: int = field(default_factory=free_port)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -67,8 +75,8 @@ class NodeProcess:
 
     @property
     def data_dir(self) -> Path:
-        """Its data folder."""
-        return self.folder / "data"
+        """Its data folder, of its own or shared."""
+        return self.shared_dir or self.folder / "data"
 
     def __enter__(self) -> Self:
         """Write the configuration, start every part, wait until it takes associations."""
@@ -160,9 +168,9 @@ class NodeProcess:
 
     def _configuration(self) -> str:
         tables = [
-            f'[node]\nae_title = "{AE_TITLE}"\ndata_dir = "{self.data_dir}"',
+            f'[node]\nae_title = "{AE_TITLE}"\ndata_dir = "{self.data_dir}"\nmachine = "{self.machine}"',
             f"[listen]\nport = {self.port}\naccept_unknown_callers = true",
-            f'[storage]\nfree_floor_bytes = 0\ndatabase_url = "{self.database_url}"',
+            f'[storage]\nfree_floor_bytes = 0\ndatabase_url = "{self.database_url}"\nshared = {_toml(bool(self.machine))}',
             f"[completeness]\nquiet_period_s = {self.quiet_period_s}\nsweep_interval_s = {self.sweep_interval_s}"
             f"\nslice_positions = {_toml(self.evidence)}\nassociation_release = {_toml(self.evidence)}"
             f'\ncount_peer = "{self.count_peer}"',
