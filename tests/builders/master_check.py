@@ -3,10 +3,8 @@
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,8 +15,6 @@ import pysqlite3.dbapi2 as sqlite
 from builders.ledger_scp import LedgerScp
 from builders.listener import data_set_bytes, sha256
 from builders.sender_ledger import SenderLedger
-
-Rows: TypeAlias = list[tuple[Any, ...]]
 
 Rows: TypeAlias = list[tuple[Any, ...]]
 

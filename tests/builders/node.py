@@ -61,10 +61,6 @@ class NodeProcess:
     """Its name among several machines that share `shared_dir`."""
     shared_dir: Path | None = None
     """Data folder of all of them; None where it has one of its own."""
-    machine: str = ""
-    """Its name among several machines that share `shared_dir`."""
-    shared_dir: Path | None = None
-    """Data folder of all of them; None where it has one of its own."""
     port: int = field(default_factory=free_port)
     _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
