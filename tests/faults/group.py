@@ -17,16 +17,17 @@ from builders.machine_group import KINDS, machine_group, run_with_kills
 
 REPORT = """# A hundred studies, and everything killed meanwhile
 
-`{command}`, on one machine with two cores: two nodes of one name (listener, and a `work` that is active or stands by) share one
-folder and one index on PostgreSQL; a Ray cluster of a head and three machines analyses with the weights of the package. Half
-of each study goes to each listener at the same time. What is killed gets SIGKILL and is started again as systemd would.
+`{command}`, on one machine with two cores. Two nodes (each a listener and a
+`work`, one of which is active) share one folder and one index on PostgreSQL; a Ray cluster of a head and three machines
+analyses with the weights of the package. Half of each study goes to each listener at the same time. What is killed gets SIGKILL
+and is started again as systemd would.
 
 ```
 {log}
 ```
 
 Images are found with the bytes that were sent, each study has one result, and the PACS has every object of it and no other. An
-object that the PACS had taken just before its sender was killed comes once more, with the same UID and the same bytes.
+object that the PACS had taken just before its sender was killed would come once more, with the same UID and the same bytes.
 """
 
 

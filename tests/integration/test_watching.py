@@ -100,7 +100,7 @@ def test_metrics_say_what_the_index_has(tmp_path: Path, clock: FakeClock, index:
     assert found["dicom_node_received_bytes_total", "other"] == 1000
     assert found["dicom_node_deliveries", "pacs", "waiting"] == 1
     assert found["dicom_node_destination_up", "pacs"] == 1
-    assert found["dicom_node_heartbeat_age_seconds", "work"] == 90
+    assert found["dicom_node_heartbeat_age_seconds", "", "work"] == 90
     assert found["dicom_node_gpus",] == 2
     assert found["dicom_node_disk_free_bytes",] > 0
     assert found["dicom_node_certificate_days_left", "authority", "pacs"] > 0
