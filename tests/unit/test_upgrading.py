@@ -13,7 +13,8 @@ from sqlalchemy import text
 
 from builders.index import database_url
 from storage.database import open_engine, reading, writing
-from storage.migrations import alembic_config, migrate
+from storage.migrations import migrate
+from storage.migrations.upgrade import alembic_config
 from storage.models import Base
 
 REVISIONS = sorted(one.revision for one in ScriptDirectory.from_config(alembic_config()).walk_revisions())
