@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import psycopg
 import pysqlite3.dbapi2 as sqlite
 
+from builders.engines import server_url
 from builders.ledger_scp import LedgerScp
 from builders.listener import data_set_bytes, sha256
 from builders.sender_ledger import SenderLedger
@@ -55,8 +56,9 @@ def master_check(
         data_dir: Of the node.
         sent: What was acknowledged.
         pacs: That got the results; None where no worker ran.
-        database_url: Of the index on PostgreSQL; empty for SQLite in the data folder.
+        database_url: Of the index on PostgreSQL; empty: where the run of the tests has it.
     """
+    database_url = database_url or server_url(data_dir)
     assert sent.acknowledged, "the check looked at no object"
     query = partial(_query_server, database_url) if database_url else partial(_query_file, data_dir)
     rows = query("SELECT sop_instance_uid, sha256, relative_path, size_bytes FROM instance")

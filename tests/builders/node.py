@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from builders.deadline import until
+from builders.engines import server_url
 from builders.ports import free_port
 from config import Peer, load_settings
 from dicom_node.index import open_index
@@ -56,7 +57,7 @@ class NodeProcess:
     more_configuration: str = ""
     """Blocks behind the peers, as TOML."""
     database_url: str = ""
-    """Where its index is, when it is no file in its data folder."""
+    """Where its index is; empty: as the run of the tests says, by itself a file in its data folder."""
     machine: str = ""
     """Its name among several machines that share `shared_dir`."""
     shared_dir: Path | None = None
@@ -163,10 +164,11 @@ class NodeProcess:
         return True
 
     def _configuration(self) -> str:
+        database_url = self.database_url or server_url(self.data_dir)
         tables = [
             f'[node]\nae_title = "{AE_TITLE}"\ndata_dir = "{self.data_dir}"\nmachine = "{self.machine}"',
             f"[listen]\nport = {self.port}\naccept_unknown_callers = true",
-            f'[storage]\nfree_floor_bytes = 0\ndatabase_url = "{self.database_url}"\nshared = {_toml(bool(self.machine))}',
+            f'[storage]\nfree_floor_bytes = 0\ndatabase_url = "{database_url}"\nshared = {_toml(bool(self.machine))}',
             f"[completeness]\nquiet_period_s = {self.quiet_period_s}\nsweep_interval_s = {self.sweep_interval_s}"
             f"\nslice_positions = {_toml(self.evidence)}\nassociation_release = {_toml(self.evidence)}"
             f'\ncount_peer = "{self.count_peer}"',

@@ -1,11 +1,32 @@
-"""What the integration tests share: a phantom patient that is rendered once."""
+"""What the integration tests share: a phantom patient that is rendered once, and the engine that they run on."""
+
+import os
+from collections.abc import Iterator
+from contextlib import nullcontext
 
 import pytest
 
+from builders.engines import tests_on
 from builders.small_patient import SmallPatient, write_small_patient
+
+IS_ON_SERVER = os.environ.get("DICOM_NODE_TEST_ENGINE") == "postgresql"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what is about the file of SQLite where the run has none."""
+    for item in items:
+        if IS_ON_SERVER and item.get_closest_marker("sqlite"):
+            item.add_marker(pytest.mark.skip(reason="about the file of SQLite"))
 
 
 @pytest.fixture(scope="session")
 def small_patient(tmp_path_factory: pytest.TempPathFactory) -> SmallPatient:
     """Two small studies of one phantom patient."""
     return write_small_patient(tmp_path_factory.mktemp("small-patient"))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def engine_of_the_run(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With DICOM_NODE_TEST_ENGINE=postgresql every node of these tests has its index on a PostgreSQL server."""
+    with tests_on(request.getfixturevalue("postgres_server")) if IS_ON_SERVER else nullcontext():
+        yield
