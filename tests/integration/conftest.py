@@ -1,4 +1,4 @@
-"""What the integration tests share: a phantom patient that is rendered once, and the engine that they run on."""
+"""What the integration tests share: a phantom patient that is rendered once, certificates, the engine that they run on."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,9 @@ from contextlib import nullcontext
 import pytest
 
 from builders.engines import tests_on
+from builders.ports import free_port
 from builders.small_patient import SmallPatient, write_small_patient
+from builders.tls_listener import Site, make_site
 
 IS_ON_SERVER = os.environ.get("DICOM_NODE_TEST_ENGINE") == "postgresql"
 
@@ -30,3 +32,15 @@ def engine_of_the_run(request: pytest.FixtureRequest) -> Iterator[None]:
     """With DICOM_NODE_TEST_ENGINE=postgresql every node of these tests has its index on a PostgreSQL server."""
     with tests_on(request.getfixturevalue("postgres_server")) if IS_ON_SERVER else nullcontext():
         yield
+
+
+@pytest.fixture(scope="module")
+def tls_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """An authority, and certificates from it."""
+    return make_site(tmp_path_factory.mktemp("site"))
+
+
+@pytest.fixture(scope="module")
+def tls_port() -> int:
+    """The TLS port of the node, which a PACS is told before the node runs."""
+    return free_port()

@@ -13,9 +13,8 @@ from builders.deadline import until
 from builders.faulty_node import FaultyNode
 from builders.node import AE_TITLE as NODE_AE_TITLE
 from builders.orthanc import AE_TITLE, Orthanc
-from builders.ports import free_port
 from builders.tls_archive import tls_orthanc
-from builders.tls_listener import Site, make_site
+from builders.tls_listener import Site
 from storage.batch_records import BatchState
 from storage.lifecycle import State
 
@@ -27,24 +26,12 @@ UNKNOWN = "1.2.3.9"
 DONE_WITHIN_S = 300
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """An authority, and certificates from it."""
-    return make_site(tmp_path_factory.mktemp("site"))
-
-
-@pytest.fixture(scope="module")
-def node_port() -> int:
-    """The TLS port of the node, where Orthanc sends what it is asked to move."""
-    return free_port()
-
-
 @pytest.fixture
-def orthanc(tmp_path: Path, site: Site, node_port: int) -> Iterator[Orthanc]:
+def orthanc(tmp_path: Path, tls_site: Site, tls_port: int) -> Iterator[Orthanc]:
     """Four chest CTs, each with an accession number of its own."""
     folder = tmp_path / "orthanc"
     folder.mkdir()
-    with tls_orthanc(folder, site, node_port=node_port, node_aet=NODE_AE_TITLE) as running:
+    with tls_orthanc(folder, tls_site, node_port=tls_port, node_aet=NODE_AE_TITLE) as running:
         for number, uid in enumerate(UIDS):
             store(running, uid, number)
         yield running
@@ -83,10 +70,10 @@ receives_results = true
 
 @pytest.fixture(params=["get", "move"])
 def node(
-    request: pytest.FixtureRequest, orthanc: Orthanc, site: Site, node_port: int, tmp_path: Path
+    request: pytest.FixtureRequest, orthanc: Orthanc, tls_site: Site, tls_port: int, tmp_path: Path
 ) -> Iterator[FaultyNode]:
     """Listener and worker."""
-    more = configuration(orthanc, site, service=request.param, node_port=node_port)
+    more = configuration(orthanc, tls_site, service=request.param, node_port=tls_port)
     folder = tmp_path / "node"
     folder.mkdir()
     running = FaultyNode(folder=folder, parts=("listen", "work"), quiet_period_s=1.0, more_configuration=more)

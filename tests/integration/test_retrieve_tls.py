@@ -9,9 +9,8 @@ from builders.archive import IMAGES, FetchingNode, earlier_study, earlier_uid, n
 from builders.certificates import Authority
 from builders.listener import SENDER
 from builders.orthanc import Orthanc
-from builders.ports import free_port
 from builders.tls_archive import tls_orthanc, tls_peer, tls_settings
-from builders.tls_listener import Site, make_site
+from builders.tls_listener import Site
 from dicom_node.calling import PeerUnreachableError
 from dicom_node.peers import echo
 from storage.fetch_records import FetchState, FoundState
@@ -23,21 +22,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Site:
-    """An authority, and certificates from it."""
-    return make_site(tmp_path_factory.mktemp("site"))
-
-
-@pytest.fixture(scope="module")
-def node_port() -> int:
-    """The TLS port of the node."""
-    return free_port()
-
-
-@pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory, site: Site, node_port: int) -> Iterator[Orthanc]:
+def orthanc(tmp_path_factory: pytest.TempPathFactory, tls_site: Site, tls_port: int) -> Iterator[Orthanc]:
     """It has one earlier study."""
-    with tls_orthanc(tmp_path_factory.mktemp("orthanc"), site, node_port=node_port) as running:
+    with tls_orthanc(tmp_path_factory.mktemp("orthanc"), tls_site, node_port=tls_port) as running:
         for dataset in earlier_study(EARLIER):
             running.take(dataset)
         yield running
@@ -45,11 +32,11 @@ def orthanc(tmp_path_factory: pytest.TempPathFactory, site: Site, node_port: int
 
 @pytest.fixture(params=["move", "get"])
 def node(
-    request: pytest.FixtureRequest, orthanc: Orthanc, site: Site, node_port: int, tmp_path: Path
+    request: pytest.FixtureRequest, orthanc: Orthanc, tls_site: Site, tls_port: int, tmp_path: Path
 ) -> Iterator[FetchingNode]:
     """A node that retrieves by each service."""
-    peer = tls_peer(orthanc, site, service=request.param)
-    with node_that_fetches(tls_settings(tmp_path, peer, site, node_port=node_port), peer, sender=SENDER) as running:
+    peer = tls_peer(orthanc, tls_site, service=request.param)
+    with node_that_fetches(tls_settings(tmp_path, peer, tls_site, node_port=tls_port), peer, sender=SENDER) as running:
         yield running
 
 
@@ -65,20 +52,20 @@ def test_an_earlier_study_comes_over_mutual_tls(node: FetchingNode) -> None:
 
 
 def test_a_certificate_of_another_authority_gets_nothing(
-    orthanc: Orthanc, site: Site, node_port: int, tmp_path: Path
+    orthanc: Orthanc, tls_site: Site, tls_port: int, tmp_path: Path
 ) -> None:
     """Orthanc ends the connection; the search says that TLS failed, and is tried again."""
     stranger = Authority(tmp_path / "ca", name="another").issue("node")
-    peer = tls_peer(orthanc, site, service="move", shown=stranger)
-    with node_that_fetches(tls_settings(tmp_path, peer, site, node_port=node_port), peer, sender=SENDER) as node:
+    peer = tls_peer(orthanc, tls_site, service="move", shown=stranger)
+    with node_that_fetches(tls_settings(tmp_path, peer, tls_site, node_port=tls_port), peer, sender=SENDER) as node:
         search = node.fetch()
     assert search.found == ()
     assert search.is_open
     assert "TLS" in search.words
 
 
-def test_that_orthanc_answers_nobody_without_tls(orthanc: Orthanc, site: Site) -> None:
+def test_that_orthanc_answers_nobody_without_tls(orthanc: Orthanc, tls_site: Site) -> None:
     """So what came from it came by TLS."""
-    plain = tls_peer(orthanc, site, service="move").model_copy(update={"tls": False})
+    plain = tls_peer(orthanc, tls_site, service="move").model_copy(update={"tls": False})
     with pytest.raises(PeerUnreachableError):
         echo(plain, own_aet="NODE")
