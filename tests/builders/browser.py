@@ -10,11 +10,16 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from builders.site import PASSWORD
 
 CHROMIUM = shutil.which("chromium")
+_WITHIN_MS = 120_000
+"""For any one step: the machine of a test run has other things to do."""
+
+expect.set_options(timeout=_WITHIN_MS)
+
 LOOKS = {"wide-light": (1280, 860, "light"), "narrow-dark": (390, 844, "dark")}
 """Width and height of the window, and what the person's system asks for."""
 
@@ -35,6 +40,7 @@ class Watched:
         context = self.browser.new_context(
             viewport=viewport, color_scheme=scheme, base_url=self.address, ignore_https_errors=True
         )
+        context.set_default_timeout(_WITHIN_MS)
         page = context.new_page()
         page.on("console", lambda message: self.said.append(message.text))
         page.on("pageerror", lambda error: self.said.append(str(error)))
@@ -63,11 +69,14 @@ def watched_browser(address: str) -> Iterator[Watched]:
 def log_in_by_keyboard(page: Page, name: str, password: str = PASSWORD) -> None:
     """Type name and password and press Enter; the pointer is not used."""
     page.goto("/login")
+    # The focus comes with the first frame that is drawn, which a busy machine draws after the page is loaded.
+    expect(page.get_by_label("Name")).to_be_focused()
     page.keyboard.type(name)
     page.keyboard.press("Tab")
     page.keyboard.type(password)
-    page.keyboard.press("Enter")
-    page.wait_for_url(lambda url: "/login" not in url)
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert "/login" not in page.url, page.locator("main").inner_text()
 
 
 def keep_picture(page: Page, name: str) -> None:

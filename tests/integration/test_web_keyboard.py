@@ -16,7 +16,7 @@ from builders.ports import free_port
 from builders.site import add_finished_study, pages_in
 from builders.web_process import web_process
 
-PAGES = ("/", "/studies", f"/studies/{STUDY_UID}", "/peers", "/settings", "/components")
+PAGES = ("/", "/studies", f"/studies/{STUDY_UID}", "/peers", "/rules", "/settings", "/components")
 _ACTIONS = "main :is(a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0'])"
 _MARK = """selector => { const seen = [...document.querySelectorAll(selector)].filter(one => one.checkVisibility());
   seen.forEach((one, place) => { one.dataset.place = place; }); return seen.length; }"""
@@ -49,8 +49,10 @@ def test_no_role_meets_a_serious_fault_on_any_page(watched: Watched, look: str, 
     for path in PAGES:
         _unfolded(page, path)
         faults[path] = list(grave_faults(page))
-    assert {path: found for path, found in faults.items() if found} == {}
     watched.assert_quiet()
+    page.goto("/nothing-here")
+    faults["nowhere"] = list(grave_faults(page))
+    assert {path: found for path, found in faults.items() if found} == {}
 
 
 def test_the_keyboard_reaches_every_action_and_shows_where_it_is(watched: Watched) -> None:
