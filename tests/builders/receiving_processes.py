@@ -15,6 +15,8 @@ from config.settings import Settings
 CONTEXTS = [(CTImageStorage, [ExplicitVRLittleEndian])]
 _WITHIN_S = 30.0
 _REST_S = 1.5
+_OPEN = ("01", "08")
+"""ESTABLISHED and CLOSE_WAIT."""
 
 
 def children_of(pid: int) -> list[int]:
@@ -51,13 +53,20 @@ def listener_of_two(settings: Settings) -> Iterator[tuple[RunningListener, int]]
     with running_listener(settings.model_copy(update={"listen": listen})) as running:
         (child,) = set(children_of(os.getpid())) - set(before)
         until(lambda: serves(running.port, child), within_s=_WITHIN_S, what="the further process serves")
-        rest()
+        rest(running.port)
         yield running, child
 
 
-def rest() -> None:
-    """Let the processes count the connections off that were closed a moment ago."""
+def rest(port: int) -> None:
+    """Let the processes close the connections of associations that ended, and the listener count them off."""
+    until(lambda: not _served_on(port), within_s=_WITHIN_S, what="the connections are closed")
     time.sleep(_REST_S)
+
+
+def _served_on(port: int) -> int:
+    """Connections at a port that are open, or of which only the caller's end is closed (proc(5), net/tcp)."""
+    rows = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+    return sum(row.split()[1].endswith(f":{port:04X}") and row.split()[3] in _OPEN for row in rows)
 
 
 def serves(port: int, child: int) -> bool:

@@ -151,7 +151,7 @@ def test_a_caller_of_a_further_process_gets_its_report_on_the_same_association(t
     first, second = Modality(), Modality()
     with listener_of_two(settings_of(tmp_path, sender())) as (listener, child):
         images = sent(listener.port)
-        rest()
+        rest(listener.port)
         with asking(listener.port, first) as one, asking(listener.port, second) as other:
             assert sockets_of(child) == 1
             assert [ask(one, "2.25.11", images[0]), ask(other, "2.25.12", images[1])] == [0x0000] * 2

@@ -24,7 +24,7 @@ from builders.listener import (
     send,
 )
 from builders.raw_peer import P_DATA, RawPeer, p_data, status_of, store_command
-from builders.receiving_processes import CONTEXTS, children_of, listener_of_two, serves, sockets_of
+from builders.receiving_processes import CONTEXTS, children_of, listener_of_two, rest, serves, sockets_of
 from config.settings import Settings
 from dicom_node.listen import run_listener
 from dicom_node.listen.processes import count_of
@@ -98,6 +98,7 @@ def test_an_object_that_arrives_in_a_further_process_is_finished_before_the_stop
         port = ports.get(timeout=STARTED_WITHIN_S)
         (child,) = set(children_of(os.getpid())) - set(before)
         until(lambda: serves(port, child), within_s=WITHIN_S, what="the further process serves")
+        rest(port)
         with association(port, CONTEXTS), RawPeer(port) as peer:
             peer.associate()
             peer.send(p_data(store_command(str(ct_instance().SOPInstanceUID)), is_command=True, is_last=True))

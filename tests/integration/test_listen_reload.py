@@ -127,7 +127,7 @@ def test_several_processes_follow(tmp_path: Path) -> None:
         until(lambda: bool(_further(before)), within_s=WITHIN_S, what="there is a further process")
         (child,) = _further(before)
         until(lambda: serves(running.port, child), within_s=WITHIN_S, what="the further process serves")
-        rest()
+        rest(running.port)
         with association(running.port, CONTEXTS) as first, association(running.port, CONTEXTS) as second:
             assert sockets_of(child) == 1
             running.write("NEW", listen="processes = 2")
