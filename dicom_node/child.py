@@ -1,6 +1,7 @@
 """Child processes that never outlive the process that started them."""
 
 import ctypes
+import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -52,6 +53,13 @@ def start_child(
         preexec_fn=prepare,
         pass_fds=tuple(descriptors),
     )
+
+
+def end_with_parent(parent: int) -> None:
+    """In a fork: let the kernel kill this process when its parent, the process of this ID, ends; it may be gone by now."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def end_child(child: subprocess.Popen[bytes], *, grace_s: float) -> None:

@@ -56,6 +56,9 @@ class Engine(Protocol):
         """Run the attempt to its end."""
         ...
 
+    def close(self) -> None:
+        """End what it keeps for further attempts."""
+
 
 class Dispatcher:
     """Takes attempts from the index to the engine and their ends back."""

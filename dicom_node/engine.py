@@ -1,24 +1,21 @@
 """Runs an attempt in a process of its own, so that its crash, hang or hunger for memory is a failed attempt."""
 
 import logging
-import os
 import signal
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from subprocess import Popen, TimeoutExpired
+from subprocess import TimeoutExpired
 from threading import Event
 
 from config.settings import Settings
-from dicom_node.child import end_child, start_child
+from dicom_node.forking import ForkedChild, ForkServer
 from dicom_node.job_records import JobOutcome, JobSpec, OutcomeKind
 
 logger = logging.getLogger(__name__)
 
 _LOOK_INTERVAL_S = 0.2
-_GRACE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +36,14 @@ def limits_from(settings: Settings) -> EngineLimits:
 class LocalEngine:
     """Runs one attempt at a time on this machine."""
 
-    def __init__(self, limits: EngineLimits, *, command: tuple[str, ...] = ("-m", "dicom_node.job")) -> None:
-        """Use the interpreter that runs the worker; `command` is what it runs, followed by the folder."""
+    def __init__(self, limits: EngineLimits, *, server: ForkServer | None = None) -> None:
+        """Fork attempts from the server; by default from one that does the job of `dicom_node.job`."""
         self.limits = limits
-        self._command = command
+        self._server = server or ForkServer()
+
+    def close(self) -> None:
+        """End the server of forks; the next attempt starts it again."""
+        self._server.close()
 
     def follow(self, settings: Settings) -> None:
         """Take the limits of these settings from the next attempt on."""
@@ -62,19 +63,16 @@ class LocalEngine:
         """
         spec.write(folder)
         with (folder / "job.log").open("wb") as log:
-            child = start_child(
-                [sys.executable, *self._command, str(folder)],
-                log=log,
-                environment=_environment(spec.threads),
-                memory_limit_bytes=self.limits.memory_limit_bytes,
+            child = self._server.start(
+                folder, log, memory_limit_bytes=self.limits.memory_limit_bytes, threads=spec.threads
             )
-            try:
-                return self._wait(child, folder, keep_going=keep_going, stop=stop)
-            finally:
-                end_child(child, grace_s=_GRACE_S)
+        try:
+            return self._wait(child, folder, keep_going=keep_going, stop=stop)
+        finally:
+            child.kill()
 
     def _wait(
-        self, child: Popen[bytes], folder: Path, *, keep_going: Callable[[], bool], stop: Event
+        self, child: ForkedChild, folder: Path, *, keep_going: Callable[[], bool], stop: Event
     ) -> JobOutcome | None:
         """Look after the process until it ends, is too slow, or is no longer wanted."""
         deadline_s = time.monotonic() + self.limits.time_limit_s
@@ -88,11 +86,6 @@ class LocalEngine:
                     return _too_slow(self.limits.time_limit_s)
             else:
                 return _crash(code) if code else JobOutcome.read(folder) or _no_outcome()
-
-
-def _environment(threads: int) -> dict[str, str]:
-    """The process's environment, with the number of threads that numeric libraries read at start."""
-    return {**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
 
 
 def _no_outcome() -> JobOutcome:

@@ -1,7 +1,7 @@
 """One attempt at one study, in a process of its own: files in, a result set out.
 
-Run as `python -m dicom_node.job FOLDER`. The folder holds `job.json`; the process writes `progress.json` as it goes,
-the result set into `out`, and last `outcome.json`. A process that ends without an outcome has crashed.
+`dicom_node.fork_server` forks it. The folder holds `job.json`; the process writes `progress.json` as it goes, the result set
+into `out`, and last `outcome.json`. A process that ends without an outcome has crashed.
 """
 
 import dataclasses
@@ -167,15 +167,10 @@ def _summary(analysis: Analysis) -> str:
     return f"{counts}; {read_in_words(findings.series_number, len(findings.passed_over))}"
 
 
-def main() -> int:
-    """Run the job of the folder named on the command line."""
-    folder = Path(sys.argv[1])
+def attempt(folder: Path) -> int:
+    """Do the job of a folder in a process of its own; its exit code."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     quieten_libraries()
     arm_from_environment()
     finish_job(folder)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -74,10 +74,9 @@ def _work(file: SettingsFile, ends: Event, *, on_ready: Callable[[], None]) -> N
     migrate(settings.database_url)
     require_own_folder(settings)
     database = open_engine(settings.database_url)
-    with closing(Index(database, now=SystemClock().now)) as index:
+    with closing(Index(database, now=SystemClock().now)) as index, closing(_engine(settings)) as engine:
         freed = index.release_all(why="the worker was started anew", maximum_attempts=settings.pipeline.attempts)
         logger.info("worker started, %d attempts freed", len(freed))
-        engine = _engine(settings)
         dispatcher = Dispatcher(settings, index, results=ResultStore(settings.node.data_dir), engine=engine)
         dispatcher.sweep()
         trail, ready = audit_trail(settings), Event()

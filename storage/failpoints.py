@@ -7,14 +7,15 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from threading import Lock
 
 from storage.errors import StorageError
 
 VARIABLE = "DICOM_NODE_FAILPOINT"
-"""`NAME:N` ends the process when it comes to the place for the N-th time; `NAME:N:parent` its parent process too.
+"""`NAME:N` ends the process when it comes to the place for the N-th time; `NAME:N:worker` the worker of its attempt.
 
-The process of an attempt dies with its worker, so `parent` is the death of the worker while an attempt stands there.
+The process of an attempt is forked from a server of the worker and dies with both.
 """
 
 FAILPOINTS = (
@@ -50,7 +51,7 @@ KEEPING_FAILPOINTS = ("retention.planned", "retention.rows_gone", "retention.not
 
 
 class UnknownFailpointError(StorageError):
-    """DICOM_NODE_FAILPOINT is `NAME:N` or `NAME:N:parent` with a name of docs/faults.md; unset it outside tests."""
+    """DICOM_NODE_FAILPOINT is `NAME:N` or `NAME:N:worker` with a name of docs/faults.md; unset it outside tests."""
 
 
 class _Armed:
@@ -88,7 +89,7 @@ def _kill_at(value: str) -> Callable[[str], None]:
     """An action that counts arrivals and ends the process at the n-th."""
     name, _, rest = value.partition(":")
     count, _, whom = rest.partition(":")
-    if name not in (*FAILPOINTS, *KEEPING_FAILPOINTS) or not count.isdecimal() or whom not in {"", "parent"}:
+    if name not in (*FAILPOINTS, *KEEPING_FAILPOINTS) or not count.isdecimal() or whom not in {"", "worker"}:
         raise UnknownFailpointError(value)
     arrivals: Counter[str] = Counter()
     lock = Lock()
@@ -101,7 +102,13 @@ def _kill_at(value: str) -> Callable[[str], None]:
             if arrivals[name] != int(count):
                 return
             if whom:
-                os.kill(os.getppid(), signal.SIGKILL)
+                os.kill(_parent_of(os.getppid()), signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)
 
     return act
+
+
+def _parent_of(pid: int) -> int:
+    """Process ID of the parent of a process (proc(5))."""
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    return int(stat.rpartition(")")[2].split()[1])

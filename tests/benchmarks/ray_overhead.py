@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -79,10 +80,11 @@ def measured_overhead(spec: JobSpec, folder: Path, *, pairs: int) -> dict[str, A
     local, whole, jobs = [], [], []
     with RayCluster(nodes=1) as cluster:
         plan = driver_plan(cluster, folder, time_limit_s=NO_LIMIT_S, actor=TIMED_ACTOR)
-        with running_engine(plan) as engine:
+        limits = EngineLimits(time_limit_s=NO_LIMIT_S, memory_limit_bytes=0)
+        with running_engine(plan) as engine, closing(LocalEngine(limits)) as local_engine:
             first_s = on_cluster(engine, spec, folder / "first")[0]
             for number in range(pairs):
-                local.append(here(spec, folder / f"local-{number}"))
+                local.append(here(local_engine, spec, folder / f"local-{number}"))
                 whole_s, job_s = on_cluster(engine, spec, folder / f"cluster-{number}")
                 whole.append(whole_s)
                 jobs.append(job_s)
@@ -98,10 +100,9 @@ def measured_overhead(spec: JobSpec, folder: Path, *, pairs: int) -> dict[str, A
     }
 
 
-def here(spec: JobSpec, folder: Path) -> float:
+def here(engine: LocalEngine, spec: JobSpec, folder: Path) -> float:
     """Seconds of an attempt by the local engine."""
     folder.mkdir()
-    engine = LocalEngine(EngineLimits(time_limit_s=NO_LIMIT_S, memory_limit_bytes=0))
     began_s = time.monotonic()
     outcome = engine.run(spec, folder, keep_going=lambda: True, stop=Event())
     assert outcome, folder

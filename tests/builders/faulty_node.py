@@ -27,7 +27,7 @@ class FaultyNode(NodeProcess):
 
     def start_with_failpoint(self, part: str, failpoint: str, *, arrival: int = 1) -> None:
         """Start one part, which ends by SIGKILL when it comes to the failpoint for the n-th time."""
-        whom = ":parent" if failpoint in _IN_THE_JOB else ""
+        whom = ":worker" if failpoint in _IN_THE_JOB else ""
         self._launch(part, {**os.environ, VARIABLE: f"{failpoint}:{arrival}{whom}"})
 
     def start(self, part: str) -> None:

@@ -1,12 +1,13 @@
 """Attempts taken, run and kept, with a real index and real child processes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event
 
 import pytest
 from sqlalchemy import text
 
+from builders.attempts import attempts_of, end_attempts
 from builders.clock import FakeClock
 from builders.index import SR, build_index, database_url, make_ready, received, state_of
 from config.rules import RuleSettings
@@ -50,9 +51,15 @@ def ready_study(index: Index, study: str = "1.2.3", **changes: object) -> None:
     make_ready(index, study)
 
 
+@pytest.fixture(autouse=True)
+def _servers_end() -> Iterator[None]:
+    yield
+    end_attempts()
+
+
 def dispatcher(folder: Path, index: Index, code: str) -> Dispatcher:
     """One whose attempts run the given code."""
-    engine = LocalEngine(EngineLimits(time_limit_s=30, memory_limit_bytes=0), command=("-c", code))
+    engine = LocalEngine(EngineLimits(time_limit_s=30, memory_limit_bytes=0), server=attempts_of(code))
     return Dispatcher(settings(folder), index, results=ResultStore(folder), engine=engine)
 
 
@@ -83,7 +90,7 @@ def test_an_attempt_gets_the_rules_of_the_peer_that_sent_the_study(tmp_path: Pat
         pipeline=PipelineSettings(correct_gantry_tilt=True),
         peers=(Peer(name="ct one", ae_title="CT1", host="127.0.0.1", port=104, series=(rule,)), PACS),
     )
-    engine = LocalEngine(EngineLimits(time_limit_s=30, memory_limit_bytes=0), command=("-c", SAY_RULES))
+    engine = LocalEngine(EngineLimits(time_limit_s=30, memory_limit_bytes=0), server=attempts_of(SAY_RULES))
     assert Dispatcher(site, index, results=ResultStore(tmp_path), engine=engine).run_next(Event())
     result = index.latest_result("1.2.3")
     assert result is not None
@@ -135,7 +142,7 @@ def test_a_full_disk_costs_the_study_no_try(tmp_path: Path) -> None:
     """The study waits in the queue until there is space, however often it is tried."""
     index = build_index(tmp_path, FakeClock())
     ready_study(index)
-    engine = LocalEngine(EngineLimits(time_limit_s=30, memory_limit_bytes=0), command=("-c", SUCCEED))
+    engine = LocalEngine(EngineLimits(time_limit_s=30, memory_limit_bytes=0), server=attempts_of(SUCCEED))
     full = Dispatcher(settings(tmp_path), index, results=FullResultStore(tmp_path), engine=engine)
     for _ in range(3):
         with pytest.raises(DiskFullError):
@@ -196,7 +203,7 @@ def ruled(folder: Path, index: Index, rules: Sequence[RuleSettings]) -> Dispatch
     site = Settings(node=NodeSettings(data_dir=folder), peers=(PACS, teaching)).model_copy(
         update={"rule": tuple(rules)}
     )
-    engine = LocalEngine(EngineLimits(time_limit_s=30, memory_limit_bytes=0), command=("-c", SUCCEED))
+    engine = LocalEngine(EngineLimits(time_limit_s=30, memory_limit_bytes=0), server=attempts_of(SUCCEED))
     return Dispatcher(site, index, results=ResultStore(folder), engine=engine)
 
 

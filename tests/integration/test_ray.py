@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -20,6 +21,7 @@ from dicom_node.cluster.engine import RayEngine
 from dicom_node.cluster.plan import DriverPlan
 from dicom_node.cluster.state import ClusterState
 from dicom_node.engine import EngineLimits, LocalEngine
+from dicom_node.forking import ForkServer
 from dicom_node.job_records import InputFile, JobOutcome, JobSpec, OutcomeKind, PriorSpec, StudySpec
 
 pytestmark = needs_ray
@@ -72,8 +74,9 @@ def study(folder: Path, uid: str = "1.2.3") -> StudySpec:
 def run_here(spec: JobSpec, folder: Path) -> JobOutcome:
     """The attempt in a process of this machine."""
     folder.mkdir()
-    engine = LocalEngine(EngineLimits(time_limit_s=300, memory_limit_bytes=0), command=(str(QUICK_JOB),))
-    outcome = engine.run(spec, folder, keep_going=lambda: True, stop=Event())
+    limits = EngineLimits(time_limit_s=300, memory_limit_bytes=0)
+    with closing(LocalEngine(limits, server=ForkServer((str(QUICK_JOB),)))) as engine:
+        outcome = engine.run(spec, folder, keep_going=lambda: True, stop=Event())
     assert outcome
     return outcome
 

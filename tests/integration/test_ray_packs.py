@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -53,8 +54,8 @@ def test_networks_give_the_same_bytes_and_a_new_pack_is_used_from_the_next_study
     description = json.loads((other_pack / "stnet.json").read_text())
     (other_pack / "stnet.json").write_text(json.dumps({**description, "version": "99"}))
     (tmp_path / "here").mkdir()
-    local = LocalEngine(EngineLimits(time_limit_s=300, memory_limit_bytes=0))
-    here = local.run(spec, tmp_path / "here", keep_going=lambda: True, stop=Event())
+    with closing(LocalEngine(EngineLimits(time_limit_s=300, memory_limit_bytes=0))) as local:
+        here = local.run(spec, tmp_path / "here", keep_going=lambda: True, stop=Event())
     assert here
     assert here.kind is OutcomeKind.SUCCEEDED
     with RayCluster(nodes=1) as cluster:

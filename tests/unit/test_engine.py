@@ -1,10 +1,12 @@
 """An attempt in a process of its own."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
 import pytest
 
+from builders.attempts import attempts_of, end_attempts
 from builders.jobs import job
 from dicom_node.engine import EngineLimits, LocalEngine
 from dicom_node.job_records import JobOutcome, JobSpec, OutcomeKind, StudySpec
@@ -12,12 +14,18 @@ from dicom_node.job_records import JobOutcome, JobSpec, OutcomeKind, StudySpec
 SPEC = job(StudySpec(study_instance_uid="1.2", acquired_at=None, inputs=()))
 
 
+@pytest.fixture(autouse=True)
+def _servers_end() -> Iterator[None]:
+    yield
+    end_attempts()
+
+
 def run(
     code: str, folder: Path, *, time_limit_s: float = 20, memory_limit_bytes: int = 0, stop: Event | None = None
 ) -> JobOutcome | None:
     """Run Python code as the attempt."""
     limits = EngineLimits(time_limit_s=time_limit_s, memory_limit_bytes=memory_limit_bytes)
-    engine = LocalEngine(limits, command=("-c", code))
+    engine = LocalEngine(limits, server=attempts_of(code))
     return engine.run(SPEC, folder, keep_going=lambda: True, stop=stop or Event())
 
 
@@ -34,7 +42,8 @@ JobOutcome(kind=OutcomeKind.REFUSED, reason='not a chest').write(pathlib.Path(sy
     [
         ("import os; os.kill(os.getpid(), 9)", "SIGKILL"),
         ("import os; os.kill(os.getpid(), 11)", "SIGSEGV"),
-        ("raise SystemExit(3)", "exit code 3"),
+        ("import os; os._exit(3)", "exit code 3"),
+        ("raise KeyError", "exit code 1"),
         ("pass", "without an outcome"),
     ],
 )
@@ -70,7 +79,7 @@ def test_a_stopping_worker_ends_the_process_without_an_outcome(tmp_path: Path) -
 def test_a_lost_lease_ends_the_process(tmp_path: Path) -> None:
     """A stale worker does not go on computing."""
     engine = LocalEngine(
-        EngineLimits(time_limit_s=60, memory_limit_bytes=0), command=("-c", "import time; time.sleep(600)")
+        EngineLimits(time_limit_s=60, memory_limit_bytes=0), server=attempts_of("import time; time.sleep(600)")
     )
     assert engine.run(SPEC, tmp_path, keep_going=lambda: False, stop=Event()) is None
 
