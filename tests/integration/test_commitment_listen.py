@@ -1,21 +1,14 @@
 """Storage commitment at the listener: reports of archives, questions of modalities."""
 
-import queue
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
-from pydicom.uid import ComprehensiveSRStorage, CTImageStorage, ExplicitVRLittleEndian
-from pynetdicom import AE, build_role, evt
-from pynetdicom.association import Association
-from pynetdicom.events import Event
+from pydicom.uid import ComprehensiveSRStorage, CTImageStorage
+from pynetdicom import AE, build_role
 from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at import by pynetdicom
     StorageCommitmentPushModel,
-    StorageCommitmentPushModelInstance,
 )
 
 from builders.committing_archive import committing_archive, report_content, report_to
@@ -23,6 +16,7 @@ from builders.deadline import until
 from builders.delivered import BACK_OFF, add_result
 from builders.instances import ct_instance
 from builders.listener import AE_TITLE, SENDER, listener_settings, running_listener, send
+from builders.modality import Modality, ask, asking, listening_modality, named
 from builders.ports import free_port
 from builders.receiving_processes import listener_of_two, rest, sockets_of
 from config.settings import Peer, Settings
@@ -35,73 +29,6 @@ from storage.migrations import migrate
 
 WITHIN_S = 30.0
 STUDY = "1.2.3.4"
-
-
-@dataclass(slots=True, kw_only=True)
-class Modality:
-    """A caller that asks, and takes the reports that come."""
-
-    port: int = 0
-    """Where it listens for reports on associations of the node."""
-    reports: "queue.SimpleQueue[tuple[int, Dataset]]" = field(default_factory=queue.SimpleQueue)
-    status: int = 0x0000
-    """What it answers to reports."""
-
-    def handle_report(self, event: Event) -> tuple[int, None]:
-        """Keep a report."""
-        self.reports.put((event.event_type, event.event_information))
-        return self.status, None
-
-    def next_report(self) -> tuple[int, Dataset]:
-        """Event type and Event Information of the next report."""
-        return self.reports.get(timeout=WITHIN_S)
-
-
-@contextmanager
-def listening_modality() -> Iterator[Modality]:
-    """A modality that takes associations on which the node is the SCP."""
-    modality = Modality()
-    ae = AE(ae_title=SENDER)
-    ae.add_supported_context(StorageCommitmentPushModel, scu_role=False, scp_role=True)
-    handlers = [(evt.EVT_N_EVENT_REPORT, modality.handle_report)]
-    server = ae.start_server(("127.0.0.1", 0), block=False, evt_handlers=handlers)
-    assert server is not None
-    modality.port = server.server_address[1]
-    try:
-        yield modality
-    finally:
-        server.shutdown()
-
-
-@contextmanager
-def asking(port: int, modality: Modality) -> Iterator[Association]:
-    """An association of the modality with the node."""
-    ae = AE(ae_title=SENDER)
-    ae.dimse_timeout = 300  # 20,001 references take a busy machine long
-    ae.add_requested_context(StorageCommitmentPushModel, ExplicitVRLittleEndian)
-    ae.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    handlers = [(evt.EVT_N_EVENT_REPORT, modality.handle_report)]
-    association = ae.associate("127.0.0.1", port, ae_title=AE_TITLE, evt_handlers=handlers)
-    assert association.is_established
-    try:
-        yield association
-    finally:
-        association.release()
-
-
-def ask(association: Association, uid: str, *instances: tuple[str, str], action_type: int = 1) -> int:
-    """Ask for instances, each a class and a UID; the status of the answer."""
-    content = Dataset()
-    content.TransactionUID = uid
-    content.ReferencedSOPSequence = []
-    for sop_class_uid, sop_instance_uid in instances:
-        item = Dataset()
-        item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class_uid, sop_instance_uid
-        content.ReferencedSOPSequence.append(item)
-    status, _ = association.send_n_action(
-        content, action_type, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
-    )
-    return int(status.Status)
 
 
 def settings_of(data_dir: Path, *peers: Peer, **listen: object) -> Settings:
@@ -119,11 +46,6 @@ def sent(port: int, count: int = 3) -> list[tuple[str, str]]:
     images = [ct_instance(number, study=STUDY) for number in range(1, count + 1)]
     assert set(send(port, *images)) == {0}
     return [(str(image.SOPClassUID), str(image.SOPInstanceUID)) for image in images]
-
-
-def named(content: Dataset, keyword: str) -> list[str]:
-    """SOP Instance UIDs of a sequence of a report."""
-    return [str(item.ReferencedSOPInstanceUID) for item in content.get(keyword) or ()]
 
 
 def reasons(content: Dataset) -> dict[str, int]:

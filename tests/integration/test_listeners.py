@@ -16,6 +16,7 @@ from builders.faulty_node import FaultyNode
 from builders.ledger_scp import LedgerScp, ledger_scp
 from builders.listener import association
 from builders.master_check import master_check
+from builders.modality import Modality, ask, asking, named
 from builders.node import AE_TITLE
 from builders.sender_ledger import SenderLedger
 
@@ -111,6 +112,30 @@ def test_a_machine_that_dies_loses_nothing_and_the_other_takes_the_rest(pair: Pa
     assert revisions(pair.a, "1.2.43") == 1
     checked = master_check(pair.a.data_dir, sent, pair.pacs, database_url=pair.a.database_url)
     assert (checked.objects, checked.studies_delivered) == (len(images), 1)
+
+
+def test_each_machine_reports_on_the_association_that_asked(pair: Pair) -> None:
+    """Asked at both at once by callers that the node could not call; each is told once, of what came to either."""
+    sent, images = SenderLedger(), study_of("1.2.44")
+    sent.send_all(pair.a.port, images[:3])
+    sent.send_all(pair.b.port, images[3:6])
+    instances = [(str(image.SOPClassUID), str(image.SOPInstanceUID)) for image in images[:7]]
+    with ExitStack() as stack:
+        callers = []
+        for number, machine in enumerate((pair.a, pair.b, pair.a, pair.b)):
+            modality = Modality()
+            callers.append(
+                (modality, stack.enter_context(asking(machine.port, modality, called_aet=AE_TITLE)), f"2.25.44{number}")
+            )
+        with ThreadPoolExecutor(len(callers)) as asked:
+            answers = [asked.submit(ask, association, uid, *instances) for _, association, uid in callers]
+            assert [answer.result() for answer in answers] == [0x0000] * len(callers)
+        for modality, _, uid in callers:
+            event_type, content = modality.next_report()
+            assert (event_type, content.TransactionUID) == (2, uid)
+            assert named(content, "ReferencedSOPSequence") == [uid for _, uid in instances[:6]]
+            assert named(content, "FailedSOPSequence") == [instances[6][1]]
+    assert all(modality.reports.empty() for modality, _, _ in callers)
 
 
 def test_a_second_listener_of_one_name_is_refused(pair: Pair) -> None:
