@@ -60,7 +60,7 @@ def listening_modality() -> Iterator[Modality]:
 def asking(port: int, modality: Modality, *, called_aet: str = AE_TITLE) -> Iterator[Association]:
     """An association of the modality with the node."""
     ae = AE(ae_title=SENDER)
-    ae.dimse_timeout = 300  # 20,001 references take a busy machine long
+    ae.dimse_timeout = ae.network_timeout = 300  # a busy machine takes its time
     ae.add_requested_context(StorageCommitmentPushModel, ExplicitVRLittleEndian)
     ae.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
     handlers = [(evt.EVT_N_EVENT_REPORT, modality.handle_report)]

@@ -2,9 +2,10 @@
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
@@ -13,7 +14,8 @@ from builders.listener import RunningListener, association, running_listener
 from config.settings import Settings
 
 CONTEXTS = [(CTImageStorage, [ExplicitVRLittleEndian])]
-_WITHIN_S = 30.0
+Opened = TypeVar("Opened")
+_WITHIN_S = 60.0
 _REST_S = 1.5
 _OPEN = ("01", "08")
 """ESTABLISHED and CLOSE_WAIT."""
@@ -55,6 +57,23 @@ def listener_of_two(settings: Settings) -> Iterator[tuple[RunningListener, int]]
         until(lambda: serves(running.port, child), within_s=_WITHIN_S, what="the further process serves")
         rest(running.port)
         yield running, child
+
+
+@contextmanager
+def spread(child: int, *openers: Callable[[], AbstractContextManager[Opened]]) -> Iterator[list[Opened]]:
+    """Associations of which the further process serves every second one.
+
+    All are opened anew where it does not: the listener gives none away while it calls itself.
+    """
+    ends_at_s = time.monotonic() + _WITHIN_S
+    while True:
+        with ExitStack() as stack:
+            opened = [stack.enter_context(opener()) for opener in openers]
+            if sockets_of(child) == len(openers) // 2:
+                yield opened
+                return
+        assert time.monotonic() < ends_at_s, "the further process gets none"
+        time.sleep(_REST_S)
 
 
 def rest(port: int) -> None:

@@ -1,6 +1,7 @@
 """Storage commitment at the listener: reports of archives, questions of modalities."""
 
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from builders.instances import ct_instance
 from builders.listener import AE_TITLE, SENDER, listener_settings, running_listener, send
 from builders.modality import Modality, ask, asking, listening_modality, named
 from builders.ports import free_port
-from builders.receiving_processes import listener_of_two, rest, sockets_of
+from builders.receiving_processes import listener_of_two, rest, spread
 from config.settings import Peer, Settings
 from dicom_node.clock import SystemClock
 from dicom_node.commitment.scu import CommitmentScu, rules_from
@@ -29,6 +30,7 @@ from storage.migrations import migrate
 
 WITHIN_S = 30.0
 STUDY = "1.2.3.4"
+MANY = 200
 
 
 def settings_of(data_dir: Path, *peers: Peer, **listen: object) -> Settings:
@@ -74,8 +76,8 @@ def test_a_caller_of_a_further_process_gets_its_report_on_the_same_association(t
     with listener_of_two(settings_of(tmp_path, sender())) as (listener, child):
         images = sent(listener.port)
         rest(listener.port)
-        with asking(listener.port, first) as one, asking(listener.port, second) as other:
-            assert sockets_of(child) == 1
+        callers = [partial(asking, listener.port, modality) for modality in (first, second)]
+        with spread(child, *callers) as (one, other):
             assert [ask(one, "2.25.11", images[0]), ask(other, "2.25.12", images[1])] == [0x0000] * 2
             contents = [modality.next_report()[1] for modality in (first, second)]
             assert other.send_c_store(ct_instance(9, study=STUDY)).Status == 0x0000
@@ -129,13 +131,14 @@ def test_a_question_that_comes_again_is_answered_again_and_never_mixed_with_anot
 
 @pytest.mark.parametrize(
     ("uid", "count", "action_type", "status"),
-    [("2.25.5", 1, 2, 0x0123), ("2.25.5", 0, 1, 0x0115), ("", 1, 1, 0x0115), ("2.25.5", 20_001, 1, 0x0213)],
+    [("2.25.5", 1, 2, 0x0123), ("2.25.5", 0, 1, 0x0115), ("", 1, 1, 0x0115), ("2.25.5", MANY + 1, 1, 0x0213)],
     ids=["unknown action", "no instances", "no transaction", "too many instances"],
 )
 def test_a_bad_question_is_answered_by_a_status(
-    tmp_path: Path, uid: str, count: int, action_type: int, status: int
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, uid: str, count: int, action_type: int, status: int
 ) -> None:
     """And the association goes on."""
+    monkeypatch.setattr("dicom_node.commitment.datasets.MAXIMUM_REFERENCES", MANY)
     with (
         running_listener(settings_of(tmp_path, sender())) as listener,
         asking(listener.port, Modality()) as association,

@@ -24,7 +24,7 @@ from builders.listener import (
     send,
 )
 from builders.raw_peer import P_DATA, RawPeer, p_data, status_of, store_command
-from builders.receiving_processes import CONTEXTS, children_of, listener_of_two, rest, serves, sockets_of
+from builders.receiving_processes import CONTEXTS, children_of, listener_of_two, rest, serves, sockets_of, spread
 from config.settings import Settings
 from dicom_node.listen import run_listener
 from dicom_node.listen.processes import count_of
@@ -42,14 +42,11 @@ def associations(port: int, count: int) -> Iterator[Sequence[Association]]:
 def test_senders_at_the_same_time_are_served_by_all_processes(tmp_path: Path) -> None:
     """Each has its share, and all of one study ends in one index."""
     with listener_of_two(listener_settings(tmp_path)) as (running, child):
-        with associations(running.port, 4) as opened:
-            assert sockets_of(child) == 2
-            with ThreadPoolExecutor(4) as senders:
-                images = [[ct_instance(10 * which + number) for number in range(10)] for which in range(4)]
-                done = senders.map(
-                    lambda one, its: [int(one.send_c_store(image).Status) for image in its], opened, images
-                )
-                assert [status for statuses in done for status in statuses] == [0x0000] * 40
+        images = [[ct_instance(10 * which + number) for number in range(10)] for which in range(4)]
+        openers = [lambda: association(running.port, CONTEXTS)] * 4
+        with spread(child, *openers) as opened, ThreadPoolExecutor(4) as senders:
+            done = senders.map(lambda one, its: [int(one.send_c_store(image).Status) for image in its], opened, images)
+            assert [status for statuses in done for status in statuses] == [0x0000] * 40
         until(lambda: sockets_of(child) == 0, within_s=WITHIN_S, what="its connections are closed")
         assert len(running.stored()) == 40
 
@@ -57,8 +54,7 @@ def test_senders_at_the_same_time_are_served_by_all_processes(tmp_path: Path) ->
 def test_a_process_that_dies_takes_only_its_own_associations_along(tmp_path: Path) -> None:
     """What was acknowledged is there; another process takes its place."""
     with listener_of_two(listener_settings(tmp_path)) as (running, child):
-        with associations(running.port, 2) as opened:
-            assert sockets_of(child) == 1
+        with spread(child, *[lambda: association(running.port, CONTEXTS)] * 2) as opened:
             assert [one.send_c_store(ct_instance(number)).Status for number, one in enumerate(opened)] == [0, 0]
             os.kill(child, signal.SIGKILL)
             until(lambda: not all(one.is_established for one in opened), within_s=WITHIN_S, what="one is over")
@@ -88,6 +84,13 @@ def _is_accepted(port: int) -> bool:
         return opened.is_established
 
 
+@contextmanager
+def _associated(port: int) -> Iterator[RawPeer]:
+    with RawPeer(port) as peer:
+        peer.associate()
+        yield peer
+
+
 def test_an_object_that_arrives_in_a_further_process_is_finished_before_the_stop(tmp_path: Path) -> None:
     """The listener ends after it."""
     data, ports, stop = encoded(ct_instance()), queue.SimpleQueue[int](), threading.Event()
@@ -99,12 +102,10 @@ def test_an_object_that_arrives_in_a_further_process_is_finished_before_the_stop
         (child,) = set(children_of(os.getpid())) - set(before)
         until(lambda: serves(port, child), within_s=WITHIN_S, what="the further process serves")
         rest(port)
-        with association(port, CONTEXTS), RawPeer(port) as peer:
-            peer.associate()
+        with spread(child, lambda: association(port, CONTEXTS), lambda: _associated(port)) as (_, peer):
             peer.send(p_data(store_command(str(ct_instance().SOPInstanceUID)), is_command=True, is_last=True))
             peer.send(p_data(data[:100], is_command=False, is_last=False))
             until(lambda: list(tmp_path.glob("incoming/*.part")), within_s=WITHIN_S, what="the object is arriving")
-            assert sockets_of(child) == 1
             stop.set()
             peer.send(p_data(data[100:], is_command=False, is_last=True))
             kind, answer = peer.receive_pdu()

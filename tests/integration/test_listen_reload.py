@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from builders.deadline import until
 from builders.instances import ct_instance
 from builders.listener import AE_TITLE, STARTED_WITHIN_S, association
-from builders.receiving_processes import CONTEXTS, children_of, rest, serves, sockets_of
+from builders.receiving_processes import CONTEXTS, children_of, rest, serves, sockets_of, spread
 from dicom_node.cli.app import app
 from dicom_node.clock import SystemClock
 from dicom_node.listen import run_listener
@@ -128,17 +128,13 @@ def test_several_processes_follow(tmp_path: Path) -> None:
         (child,) = _further(before)
         until(lambda: serves(running.port, child), within_s=WITHIN_S, what="the further process serves")
         rest(running.port)
-        with association(running.port, CONTEXTS) as first, association(running.port, CONTEXTS) as second:
-            assert sockets_of(child) == 1
+        with spread(child, *[lambda: association(running.port, CONTEXTS)] * 2) as opened:
             running.write("NEW", listen="processes = 2")
             until(lambda: _both_admit(running, child), within_s=WITHIN_S, what="both processes let the new one in")
             running.write("NEW", listen="processes = 2\nmaximum_associations = 3")
             until(lambda: not _both_admit(running, child), within_s=WITHIN_S, what="the fourth has no place")
             assert running.admits("NEW")
-            assert [one.send_c_store(ct_instance(number)).Status for number, one in enumerate((first, second))] == [
-                0,
-                0,
-            ]
+            assert [one.send_c_store(ct_instance(number)).Status for number, one in enumerate(opened)] == [0x0000] * 2
         until(lambda: sockets_of(child) == 0, within_s=WITHIN_S, what="its connections are closed")
         assert not running.admits("MODALITY")
 

@@ -15,7 +15,7 @@ from builders.deadline import until
 from builders.instances import ct_instance
 from builders.listener import RunningListener, association, running_listener, send
 from builders.raw_peer import RawPeer
-from builders.receiving_processes import listener_of_two, sockets_of
+from builders.receiving_processes import listener_of_two, spread
 from builders.tls_listener import Site, make_site, tls_association, tls_listener
 from config.settings import Peer, Settings
 from dicom_node.tls.errors import CertificateError
@@ -71,9 +71,8 @@ def test_every_receiving_process_serves_the_tls_port(tls_site: Site, tmp_path: P
     settings = tls_site.settings(tmp_path, plain=True)
     with listener_of_two(settings) as (running, child):
         port, context = settings.listen.tls.port, tls_site.client(tls_site.modality)
-        with tls_association(port, context) as first, tls_association(port, context) as second:
-            assert sockets_of(child) == 1
-            assert [one.send_c_store(ct_instance(at)).Status for at, one in enumerate((first, second))] == [0x0000] * 2
+        with spread(child, *[lambda: tls_association(port, context)] * 2) as opened:
+            assert [one.send_c_store(ct_instance(at)).Status for at, one in enumerate(opened)] == [0x0000] * 2
         assert len(running.stored()) == 2
 
 
