@@ -94,14 +94,15 @@ class CommitmentLedger:
         with writing(self._engine) as connection:
             return inquiries.ask(connection, calling_aet, transaction_uid, references, at=self._now())
 
-    def next_inquiry(self) -> Inquiry | None:
-        """The inquiry that is to be answered now, longest due first; None for none."""
-        with reading(self._engine) as connection:
-            return inquiries.next_due(connection, at=self._now())
-
     def take_inquiry(self, *, held_for: timedelta) -> Inquiry | None:
-        """The same for one of several who answer: no other one gets it before it is over or so much time went by."""
+        """The inquiry that is to be answered now, longest due first; None for none.
+
+        Nobody else gets it before it is over or so much time went by.
+        """
         at = self._now()
+        with reading(self._engine) as connection:
+            if inquiries.next_due(connection, at=at) is None:
+                return None
         with writing(self._engine) as connection:
             inquiry = inquiries.next_due(connection, at=at)
             if inquiry:
@@ -118,12 +119,12 @@ class CommitmentLedger:
         with reading(self._engine) as connection:
             return inquiries.copies_of(connection, sop_instance_uids)
 
-    def postpone_inquiry(self, inquiry_id: int, *, next_try_at: datetime) -> None:
-        """The report could not be brought; it is tried again."""
+    def postpone_inquiry(self, inquiry: Inquiry, *, next_try_at: datetime) -> None:
+        """The report could not be brought; it is tried again. Nothing where it was asked anew since it was taken."""
         with writing(self._engine) as connection:
-            inquiries.postpone(connection, inquiry_id, next_try_at=next_try_at)
+            inquiries.postpone(connection, inquiry, next_try_at=next_try_at)
 
-    def end_inquiry(self, inquiry_id: int, state: InquiryState) -> None:
-        """The report was taken, or is no longer tried to be brought."""
+    def end_inquiry(self, inquiry: Inquiry, state: InquiryState) -> bool:
+        """The report was taken, or is no longer tried to be brought; False where it was asked anew since it was taken."""
         with writing(self._engine) as connection:
-            inquiries.end(connection, inquiry_id, state, at=self._now())
+            return inquiries.end(connection, inquiry, state, at=self._now())

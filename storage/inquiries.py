@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
 
 from storage.commitment_models import CommitmentInquiry, InquiredObject
 from storage.commitment_records import Inquiry, InquiryOutcome, InquiryState, KeptCopy, Reference
@@ -71,7 +71,7 @@ def hold(connection: Connection, inquiry_id: int, *, until: datetime) -> None:
 
 
 def claim(connection: Connection, calling_aet: str, transaction_uid: str, *, until: datetime) -> Inquiry | None:
-    """An inquiry that was not tried to be answered; it is due again at `until`."""
+    """An inquiry that nobody has taken or tried to answer; it is due again at `until`."""
     row = connection.execute(
         select(CommitmentInquiry).where(
             CommitmentInquiry.calling_aet == calling_aet,
@@ -80,7 +80,7 @@ def claim(connection: Connection, calling_aet: str, transaction_uid: str, *, unt
             CommitmentInquiry.tries == 0,
         )
     ).one_or_none()
-    if row is None:
+    if row is None or row.next_try_at > row.asked_at + _PAUSE:
         return None
     hold(connection, row.id, until=until)
     return _inquiry(connection, row)
@@ -103,20 +103,25 @@ def copies_of(connection: Connection, sop_instance_uids: Sequence[str]) -> dict[
     return copies
 
 
-def postpone(connection: Connection, inquiry_id: int, *, next_try_at: datetime) -> None:
-    """The report could not be brought."""
+def postpone(connection: Connection, inquiry: Inquiry, *, next_try_at: datetime) -> None:
+    """The report could not be brought; nothing where it was asked anew."""
     values = {"tries": CommitmentInquiry.tries + 1, "next_try_at": next_try_at}
-    connection.execute(update(CommitmentInquiry).where(CommitmentInquiry.id == inquiry_id).values(**values))
+    connection.execute(update(CommitmentInquiry).where(*_as_asked(inquiry)).values(**values))
 
 
-def end(connection: Connection, inquiry_id: int, state: InquiryState, *, at: datetime) -> None:
-    """The inquiry is over; those that ended long ago are forgotten."""
-    connection.execute(update(CommitmentInquiry).where(CommitmentInquiry.id == inquiry_id).values(state=state))
+def end(connection: Connection, inquiry: Inquiry, state: InquiryState, *, at: datetime) -> bool:
+    """The inquiry is over, unless it was asked anew, which gives False; those that ended long ago are forgotten."""
+    ended = connection.execute(update(CommitmentInquiry).where(*_as_asked(inquiry)).values(state=state))
     old = select(CommitmentInquiry.id).where(
         CommitmentInquiry.state != InquiryState.DUE, CommitmentInquiry.next_try_at < at - _KEPT
     )
     connection.execute(delete(InquiredObject).where(InquiredObject.inquiry_id.in_(old)))
     connection.execute(delete(CommitmentInquiry).where(CommitmentInquiry.id.in_(old)))
+    return ended.rowcount > 0
+
+
+def _as_asked(inquiry: Inquiry) -> tuple[ColumnElement[bool], ...]:
+    return CommitmentInquiry.id == inquiry.inquiry_id, CommitmentInquiry.asked_at == inquiry.asked_at
 
 
 def _inquiry(connection: Connection, row: AnyRow) -> Inquiry:

@@ -6,12 +6,14 @@ from contextlib import contextmanager
 from datetime import timedelta
 from threading import Event, Thread
 
+from pynetdicom.association import Association
+
 from config.settings import Settings
 from dicom_node.clock import Clock
 from dicom_node.commitment.datasets import event_type_of, report
 from dicom_node.commitment.holding import holding_of
 from dicom_node.commitment.same_association import report_on
-from dicom_node.commitment.scp import CommitmentScp
+from dicom_node.commitment.scp import CommitmentScp, OpenQuestion
 from storage.commitment_ledger import CommitmentLedger
 from storage.commitment_records import Inquiry, InquiryState
 from storage.errors import StorageError
@@ -47,26 +49,26 @@ class OpenQuestions:
 
     def _run(self, stop: Event) -> None:
         while not stop.wait(_LOOK_S):
-            for calling_aet, transaction_uid in self._scp.open_questions():
+            for question in self._scp.open_questions():
                 try:
-                    self._answer(calling_aet, transaction_uid)
+                    self._answer(question)
                 except StorageError as error:
                     logger.warning("a commitment report is put off: %s", error.detail)
                 except Exception:
                     logger.exception("a commitment report is left to the listener: a defect of the node")
-                    self._scp.forget(calling_aet, transaction_uid)
+                    self._scp.forget(question)
 
-    def _answer(self, calling_aet: str, transaction_uid: str) -> None:
+    def _answer(self, question: OpenQuestion) -> None:
         """Report once, here; the question is back with the listener's reporter where that failed."""
-        inquiry = self._ledger.claim_inquiry(calling_aet, transaction_uid, until=self._clock.now() + _CLAIM)
-        if inquiry and self._is_told(inquiry):
-            self._ledger.end_inquiry(inquiry.inquiry_id, InquiryState.REPORTED)
+        until = self._clock.now() + _CLAIM
+        inquiry = self._ledger.claim_inquiry(question.calling_aet, question.transaction_uid, until=until)
+        if inquiry and self._is_told(inquiry, question.association):
+            self._ledger.end_inquiry(inquiry, InquiryState.REPORTED)
         elif inquiry:
-            self._ledger.postpone_inquiry(inquiry.inquiry_id, next_try_at=self._clock.now())
-        self._scp.forget(calling_aet, transaction_uid)
+            self._ledger.postpone_inquiry(inquiry, next_try_at=self._clock.now())
+        self._scp.forget(question)
 
-    def _is_told(self, inquiry: Inquiry) -> bool:
-        association = self._scp.association_of(inquiry.calling_aet, inquiry.transaction_uid)
+    def _is_told(self, inquiry: Inquiry, association: Association | None) -> bool:
         if association is None:
             return False
         holding = holding_of(inquiry.references, self._ledger, data_dir=self._data_dir)

@@ -24,7 +24,7 @@ from dicom_node.commitment.datasets import (
 from dicom_node.commitment.errors import CommitmentRefusedError
 from dicom_node.commitment.holding import Holding, holding_of
 from dicom_node.commitment.same_association import report_on
-from dicom_node.commitment.scp import CommitmentScp
+from dicom_node.commitment.scp import CommitmentScp, OpenQuestion
 from dicom_node.outbox import back_off_from
 from storage.commitment_ledger import CommitmentLedger
 from storage.commitment_records import Inquiry, InquiryState
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 _LOOK_S = 0.5
 _STORAGE_WAIT_S = 10.0
 _HELD_FOR = timedelta(minutes=2)
-"""A question that another listener answers; it is due again should that one die with it."""
+"""A question that somebody answers; it is due again should they die with it."""
 _BRING_AGAIN = frozenset({0x0110, 0x0213})
 """Processing failure, resource limitation (PS3.7 C): what may pass."""
 
@@ -54,7 +54,6 @@ class CommitmentReporter:
     def follow(self, settings: Settings) -> None:
         """Go by these settings from now on."""
         self._settings = settings
-        self._shares = settings.storage.shared
         self._back_off = back_off_from(settings.outbox)
 
     @contextmanager
@@ -71,17 +70,23 @@ class CommitmentReporter:
 
     def answer_next(self) -> bool:
         """Answer one question; False when none is due."""
-        inquiry = self._ledger.take_inquiry(held_for=_HELD_FOR) if self._shares else self._ledger.next_inquiry()
+        inquiry = self._ledger.take_inquiry(held_for=_HELD_FOR)
         if inquiry is None:
             return False
         holding = holding_of(inquiry.references, self._ledger, data_dir=self._settings.data_dir)
-        if self._is_brought(inquiry, holding):
-            self._ledger.end_inquiry(inquiry.inquiry_id, InquiryState.REPORTED)
+        question = self._scp.open_question(inquiry.calling_aet, inquiry.transaction_uid)
+        if self._is_brought(inquiry, holding, question):
+            self._end(inquiry, InquiryState.REPORTED, question)
             kept, asked = len(holding.kept), len(inquiry.references)
             logger.info("%r was told that %d of %d objects are kept", inquiry.calling_aet, kept, asked)
         else:
-            self._put_off(inquiry)
+            self._put_off(inquiry, question)
         return True
+
+    def _end(self, inquiry: Inquiry, state: InquiryState, question: OpenQuestion | None) -> None:
+        """Be done with a question, unless it was asked again meanwhile."""
+        if self._ledger.end_inquiry(inquiry, state) and question:
+            self._scp.forget(question)
 
     def _run(self, stop: Flag) -> None:
         while not stop.wait(_LOOK_S):
@@ -95,11 +100,11 @@ class CommitmentReporter:
                 logger.exception("no commitment reports for %d s: a defect of the node", _STORAGE_WAIT_S)
                 stop.wait(_STORAGE_WAIT_S)
 
-    def _is_brought(self, inquiry: Inquiry, holding: Holding) -> bool:
+    def _is_brought(self, inquiry: Inquiry, holding: Holding, question: OpenQuestion | None) -> bool:
         """Report on the association of the question if it is open and idle, else on a new one."""
         content = report(inquiry.transaction_uid, holding.kept, holding.not_kept)
         event_type = event_type_of(holding.not_kept)
-        association = self._scp.association_of(inquiry.calling_aet, inquiry.transaction_uid)
+        association = question.association if question else None
         status = report_on(association, content, event_type) if association else None
         if status is None:
             status = self._on_new_association(inquiry, content, event_type)
@@ -107,7 +112,6 @@ class CommitmentReporter:
             return False
         if status != 0x0000:
             logger.warning("%r answered its commitment report with 0x%04X", inquiry.calling_aet, status)
-        self._scp.forget(inquiry.calling_aet, inquiry.transaction_uid)
         return True
 
     def _on_new_association(self, inquiry: Inquiry, content: Dataset, event_type: int) -> int | None:
@@ -131,16 +135,15 @@ class CommitmentReporter:
         peers = self._settings.peers
         return next((peer for peer in peers if calling_aet in {peer.ae_title, peer.commitment_ae_title}), None)
 
-    def _put_off(self, inquiry: Inquiry) -> None:
+    def _put_off(self, inquiry: Inquiry, question: OpenQuestion | None) -> None:
         """Try again later, or no more after days."""
         now = self._clock.now()
         if now - inquiry.asked_at > timedelta(seconds=self._back_off.give_up_after_s):
             logger.warning("%r never took its commitment report; it is not tried any more", inquiry.calling_aet)
-            self._ledger.end_inquiry(inquiry.inquiry_id, InquiryState.GIVEN_UP)
-            self._scp.forget(inquiry.calling_aet, inquiry.transaction_uid)
+            self._end(inquiry, InquiryState.GIVEN_UP, question)
             return
         wait_s = self._back_off.wait_s(inquiry.tries + 1, jitter=self._random.random())
-        self._ledger.postpone_inquiry(inquiry.inquiry_id, next_try_at=now + timedelta(seconds=wait_s))
+        self._ledger.postpone_inquiry(inquiry, next_try_at=now + timedelta(seconds=wait_s))
 
 
 def _status_of_report(association: Association, content: Dataset, event_type: int) -> int | None:

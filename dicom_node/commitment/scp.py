@@ -1,6 +1,7 @@
 """Takes the questions of callers whether the node keeps what they sent (PS3.4 J.3.2, PS3.7 10.1.4)."""
 
 import weakref
+from dataclasses import dataclass
 from threading import Lock
 
 from pynetdicom.association import Association
@@ -25,6 +26,21 @@ _STATUS_OF_OUTCOME = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OpenQuestion:
+    """One asking, on an association that may be open still; the same transaction asked again is another one."""
+
+    calling_aet: str
+    transaction_uid: str
+    _association: weakref.ref[Association]
+
+    @property
+    def association(self) -> Association | None:
+        """The association on which it came, while that is open."""
+        association = self._association()
+        return association if association is not None and association.is_established else None
+
+
 class CommitmentScp:
     """Answers N-ACTION and N-EVENT-REPORT of callers; whatever is wrong with a request, the answer is a status."""
 
@@ -32,7 +48,7 @@ class CommitmentScp:
         """Keep questions and reports in the index."""
         self.ledger = ledger
         self.follow(settings)
-        self._open: dict[tuple[str, str], weakref.ref[Association]] = {}
+        self._open: dict[tuple[str, str], OpenQuestion] = {}
         self._lock = Lock()
 
     def follow(self, settings: Settings) -> None:
@@ -52,22 +68,22 @@ class CommitmentScp:
         """Keep a question; it is answered by a report of its own, soon after the answer to this request."""
         return answers.answered(lambda: self._status_of(event), what="question for commitment")
 
-    def association_of(self, calling_aet: str, transaction_uid: str) -> Association | None:
-        """The association on which a question came, while it is open."""
+    def open_question(self, calling_aet: str, transaction_uid: str) -> OpenQuestion | None:
+        """The question that was asked last for a transaction and not answered yet; None where it came elsewhere."""
         with self._lock:
-            reference = self._open.get((calling_aet, transaction_uid))
-        association = reference() if reference else None
-        return association if association is not None and association.is_established else None
+            return self._open.get((calling_aet, transaction_uid))
 
-    def open_questions(self) -> list[tuple[str, str]]:
-        """Calling AE title and transaction UID of the questions whose associations are open."""
+    def open_questions(self) -> list[OpenQuestion]:
+        """All that were not answered yet."""
         with self._lock:
-            return list(self._open)
+            return list(self._open.values())
 
-    def forget(self, calling_aet: str, transaction_uid: str) -> None:
-        """The question was answered."""
+    def forget(self, question: OpenQuestion) -> None:
+        """The question was answered; one that came for the same transaction since then stays."""
+        key = (question.calling_aet, question.transaction_uid)
         with self._lock:
-            self._open.pop((calling_aet, transaction_uid), None)
+            if self._open.get(key) is question:
+                del self._open[key]
 
     def _status_of(self, event: Event) -> int:
         if not self._settings.listen.answer_storage_commitment:
@@ -82,6 +98,9 @@ class CommitmentScp:
         calling_aet = event.assoc.requestor.ae_title
         outcome = self.ledger.ask(calling_aet, transaction_uid, references)
         if outcome is InquiryOutcome.TAKEN:
+            question = OpenQuestion(
+                calling_aet=calling_aet, transaction_uid=transaction_uid, _association=weakref.ref(event.assoc)
+            )
             with self._lock:
-                self._open[calling_aet, transaction_uid] = weakref.ref(event.assoc)
+                self._open[calling_aet, transaction_uid] = question
         return _STATUS_OF_OUTCOME[outcome]

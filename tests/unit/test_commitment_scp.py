@@ -54,10 +54,15 @@ def test_only_a_question_that_is_taken_stays_open(
     association = OpenAssociation()
     content = question(TRANSACTION, [Reference(sop_class_uid=CTImageStorage, sop_instance_uid="1.2.3.4")])
     assert scp.handle_action(action(association, content)) == (status, None)
-    assert (scp.association_of(CALLER, TRANSACTION) is association) is stays_open
+    assert (_open_association(scp) is association) is stays_open
     del association
     gc.collect()
-    assert scp.association_of(CALLER, TRANSACTION) is None
+    assert _open_association(scp) is None
+
+
+def _open_association(scp: CommitmentScp) -> object:
+    question = scp.open_question(CALLER, TRANSACTION)
+    return question.association if question else None
 
 
 @pytest.fixture

@@ -1,0 +1,67 @@
+"""Questions whether the node keeps what it was sent: each asking is answered, by one alone."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydicom.uid import CTImageStorage
+
+from builders.clock import FakeClock
+from builders.index import build_index
+from storage.commitment_ledger import CommitmentLedger
+from storage.commitment_records import InquiryOutcome, InquiryState, Reference
+
+CALLER, TRANSACTION = "CT1", "2.25.1"
+HELD_FOR = timedelta(minutes=2)
+REFERENCES = [Reference(sop_class_uid=CTImageStorage, sop_instance_uid="1.2.3.4")]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """It moves when a test says so."""
+    return FakeClock()
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, clock: FakeClock) -> CommitmentLedger:
+    """With one question, which is due."""
+    made = build_index(tmp_path, clock).commitments
+    ask(made, clock)
+    return made
+
+
+def ask(ledger: CommitmentLedger, clock: FakeClock) -> None:
+    """Ask, and wait until the answer is due."""
+    assert ledger.ask(CALLER, TRANSACTION, REFERENCES) is InquiryOutcome.TAKEN
+    clock.advance(2)
+
+
+def test_a_question_that_is_asked_again_while_it_is_answered_is_answered_again(
+    ledger: CommitmentLedger, clock: FakeClock
+) -> None:
+    """The report of the first asking ends the first alone."""
+    first = ledger.take_inquiry(held_for=HELD_FOR)
+    assert first
+    ask(ledger, clock)
+    assert not ledger.end_inquiry(first, InquiryState.REPORTED)
+    ledger.postpone_inquiry(first, next_try_at=clock.now() + timedelta(days=1))
+    second = ledger.take_inquiry(held_for=HELD_FOR)
+    assert second
+    assert second.tries == 0
+    assert ledger.end_inquiry(second, InquiryState.REPORTED)
+    assert ledger.take_inquiry(held_for=HELD_FOR) is None
+
+
+def test_what_one_answers_nobody_else_takes(ledger: CommitmentLedger, clock: FakeClock) -> None:
+    """Neither another reporter nor the process with the association, until whoever took it must be dead."""
+    assert ledger.take_inquiry(held_for=HELD_FOR)
+    assert ledger.take_inquiry(held_for=HELD_FOR) is None
+    assert ledger.claim_inquiry(CALLER, TRANSACTION, until=clock.now() + HELD_FOR) is None
+    clock.advance(HELD_FOR.total_seconds() + 1)
+    assert ledger.take_inquiry(held_for=HELD_FOR)
+
+
+def test_the_process_with_the_association_comes_first(ledger: CommitmentLedger, clock: FakeClock) -> None:
+    """What it took, the reporter does not take."""
+    assert ledger.claim_inquiry(CALLER, TRANSACTION, until=clock.now() + HELD_FOR)
+    assert ledger.take_inquiry(held_for=HELD_FOR) is None
