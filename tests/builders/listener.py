@@ -27,7 +27,7 @@ from storage.records import StoredInstance
 
 AE_TITLE = "NODE"
 SENDER = "MODALITY"
-STARTED_WITHIN_S = 20
+STARTED_WITHIN_S = 60
 VERIFICATION = "1.2.840.10008.1.1"
 
 
@@ -93,7 +93,8 @@ def association(
 ) -> Iterator[Association]:
     """An association as a modality opens it; SOP classes with their transfer syntaxes."""
     ae = AE(ae_title=calling_aet)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 20
+    ae.acse_timeout = ae.dimse_timeout = 20
+    ae.network_timeout = 120
     for sop_class, syntaxes in contexts:
         ae.add_requested_context(sop_class, list(syntaxes))
     sockets: list[socket.socket] = []

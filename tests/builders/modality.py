@@ -17,7 +17,7 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 
 from builders.listener import AE_TITLE, SENDER
 
-_WITHIN_S = 30.0
+_WITHIN_S = 60.0
 
 
 @dataclass(slots=True, kw_only=True)

@@ -122,7 +122,7 @@ def running_orthanc(folder: Path, *, node: KnownNode | None = None, tls: Orthanc
     with (folder / "orthanc.log").open("wb") as log:
         process = subprocess.Popen([program, str(configuration)], stdout=log, stderr=log)
         try:
-            until(lambda: _answers(orthanc), within_s=60, what="Orthanc answers on its HTTP port")
+            until(lambda: _answers(orthanc), within_s=180, what="Orthanc answers on its HTTP port")
             yield orthanc
         finally:
             process.terminate()

@@ -63,7 +63,8 @@ def tls_listener(settings: Settings) -> Iterator[RunningListener]:
 def tls_association(port: int, context: ssl.SSLContext, *, calling_aet: str = SENDER) -> Iterator[Association]:
     """An association for CT over TLS."""
     ae = AE(ae_title=calling_aet)
-    ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 20
+    ae.acse_timeout = ae.dimse_timeout = 20
+    ae.network_timeout = 120
     ae.add_requested_context(CTImageStorage)
     opened = ae.associate("127.0.0.1", port, ae_title=AE_TITLE, tls_args=(context, "localhost"))
     try:

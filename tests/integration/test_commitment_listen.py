@@ -28,7 +28,7 @@ from storage.database import open_engine
 from storage.index import Index
 from storage.migrations import migrate
 
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 STUDY = "1.2.3.4"
 MANY = 200
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 STUDY = "1.2.3.4"
 HELD_FOR_S = 8.0
 """Longer than two agreeing pieces of evidence need."""
-QUIET_PERIOD_S = 45.0
+QUIET_PERIOD_S = 120.0
 WITHIN_S = 400
 
 

@@ -29,7 +29,7 @@ from config.settings import Settings
 from dicom_node.listen import run_listener
 from dicom_node.listen.processes import count_of
 
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 
 
 @contextmanager

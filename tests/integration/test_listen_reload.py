@@ -25,7 +25,7 @@ from dicom_node.settings_file import SettingsFile
 from storage.database import open_engine
 from storage.index import Index
 
-WITHIN_S = 30.0
+WITHIN_S = 60.0
 PEER = '[[peers]]\nname = "{0}"\nae_title = "{0}"\nhost = "127.0.0.1"\nport = 104\n'
 
 
