@@ -13,6 +13,7 @@ from builders.deadline import until
 from builders.instances import ct_instance
 from builders.node import NodeProcess, node_peer
 from builders.pacs import destination, ledger_pacs, times_received
+from builders.receiving_processes import children_of
 from builders.small_patient import SmallPatient
 from dicom_node.demo.pacs import SmallPacs
 from dicom_node.demo.send import SendError, send_files
@@ -152,16 +153,16 @@ def _send_and_kill(node: NodeProcess, paths: list[Path], *, kill_after: int) -> 
 
 def _parts(pid: int, *, without: int = 0) -> dict[str, int]:
     """Process IDs of listener and worker below the process of `run`; empty until both are there."""
-    children = [
-        int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()
-    ]
-    commands = {_last_argument(child): child for child in children}
+    commands = {_last_argument(child): child for child in children_of(pid)}
     return commands if commands.keys() == {"listen", "work"} and without not in commands.values() else {}
 
 
 def _last_argument(pid: int) -> str:
     """The command of the command line that a process runs; empty for one that has ended."""
-    return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").rpartition(b"\0")[2].decode()
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").rpartition(b"\0")[2].decode()
+    except FileNotFoundError:
+        return ""
 
 
 def _is_running(pid: int) -> bool:
