@@ -12,7 +12,7 @@ from pydicom.uid import ComprehensiveSRStorage
 from builders.clock import FakeClock
 from builders.deadline import until
 from builders.delivered import STUDY, index_with_result
-from builders.index import state_of
+from builders.index import database_url, state_of
 from builders.scripted_scp import scripted_scp
 from config.settings import Peer, Settings
 from dicom_node.clock import SystemClock
@@ -32,7 +32,8 @@ def configuration(folder: Path, *peers: Peer, node: str = "") -> str:
         "receives_results = true\n"
         for peer in peers
     ]
-    return f'[node]\ndata_dir = "{folder}"\n{node}\n' + "".join(blocks)
+    storage = f'[storage]\ndatabase_url = "{database_url(folder)}"\n'
+    return f'[node]\ndata_dir = "{folder}"\n{node}\n{storage}' + "".join(blocks)
 
 
 @contextmanager
