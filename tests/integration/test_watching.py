@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from builders.certificates import Authority
 from builders.clock import FakeClock
-from builders.index import build_index, claimed_study, received, result_files, to
+from builders.index import build_index, claimed_study, database_url, received, result_files, to
 from builders.web_server import Answer, web_server
 from config.audit import AuditSettings
 from config.settings import NodeSettings, Peer, Settings
@@ -63,7 +63,7 @@ def settings(folder: Path, **changes: object) -> Settings:
     )
     return Settings(
         node=NodeSettings(data_dir=folder),
-        storage=StorageSettings(free_floor_bytes=0),
+        storage=StorageSettings(free_floor_bytes=0, database_url=database_url(folder)),
         audit=AuditSettings(syslog_host="localhost"),
         peers=peers,
     ).model_copy(update=changes)
@@ -128,7 +128,9 @@ def test_no_patient_is_in_any_answer(tmp_path: Path, clock: FakeClock, index: In
 def test_ready_says_what_is_missing(tmp_path: Path, clock: FakeClock, index: Index) -> None:
     """An old sign of life, a disk below the floor; alive it is all the same."""
     clock.advance(31)
-    with client(settings(tmp_path, storage=StorageSettings(free_floor_bytes=2**62)), clock) as get:
+    with client(
+        settings(tmp_path, storage=StorageSettings(free_floor_bytes=2**62, database_url=database_url(tmp_path))), clock
+    ) as get:
         answer = get("/ready")
         assert (answer.status, len(json.loads(answer.text)["problems"])) == (503, 2)
         assert get("/health").status == 200
@@ -138,6 +140,7 @@ def test_ready_says_what_is_missing(tmp_path: Path, clock: FakeClock, index: Ind
         assert (answer.status, json.loads(answer.text)) == (200, {"ready": True, "problems": []})
 
 
+@pytest.mark.sqlite
 def test_lost_index_is_told_not_raised(tmp_path: Path, clock: FakeClock) -> None:
     """Metrics of the machine go on; it is not ready."""
     with client(settings(tmp_path), clock) as get:
