@@ -1,4 +1,4 @@
-"""The command line as it is, whose worker runs `quick_job` for its attempts."""
+"""The command line as it is, whose worker forks its attempts from `quick_server`."""
 
 from pathlib import Path
 from unittest import mock
@@ -7,11 +7,11 @@ from dicom_node.cli import main
 from dicom_node.engine import EngineLimits, LocalEngine
 from dicom_node.forking import ForkServer
 
-QUICK_JOB = Path(__file__).with_name("quick_job.py")
+QUICK_SERVER = Path(__file__).with_name("quick_server.py")
 
 
 def _quick_engine(limits: EngineLimits) -> LocalEngine:
-    return LocalEngine(limits, server=ForkServer((str(QUICK_JOB),)))
+    return LocalEngine(limits, server=ForkServer((str(QUICK_SERVER),)))
 
 
 if __name__ == "__main__":

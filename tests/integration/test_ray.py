@@ -14,7 +14,7 @@ import pytest
 from builders.ct_series import CtSeries, ct_images, write_images
 from builders.deadline import until
 from builders.jobs import job
-from builders.quick_worker import QUICK_JOB
+from builders.quick_worker import QUICK_SERVER
 from builders.ray_cluster import RayCluster, needs_ray
 from builders.ray_engine import driver_plan, run, running_engine
 from dicom_node.cluster.engine import RayEngine
@@ -75,7 +75,7 @@ def run_here(spec: JobSpec, folder: Path) -> JobOutcome:
     """The attempt in a process of this machine."""
     folder.mkdir()
     limits = EngineLimits(time_limit_s=300, memory_limit_bytes=0)
-    with closing(LocalEngine(limits, server=ForkServer((str(QUICK_JOB),)))) as engine:
+    with closing(LocalEngine(limits, server=ForkServer((str(QUICK_SERVER),)))) as engine:
         outcome = engine.run(spec, folder, keep_going=lambda: True, stop=Event())
     assert outcome
     return outcome
