@@ -13,7 +13,7 @@ from threading import Lock
 from storage.errors import StorageError
 
 VARIABLE = "DICOM_NODE_FAILPOINT"
-"""`NAME:N` ends the process when it comes to the place for the N-th time; `NAME:N:worker` the worker of its attempt.
+"""`NAME:N` ends the process when it comes to the place for the N-th time; `NAME:N:worker` its worker too.
 
 The process of an attempt is forked from a server of the worker and dies with both.
 """
