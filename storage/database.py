@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pysqlite3.dbapi2
+from pysqlite3.dbapi2 import Cursor
 from sqlalchemy import Connection, Engine, Row, Select, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -154,6 +155,28 @@ def _written_once(engine: Engine, change: Callable[[Connection], Made]) -> Made:
         return change(connection)
 
 
+def write_prepared(engine: Engine, change: Callable[[Cursor], Made | None]) -> Made | None:
+    """Make a change by prepared statements, on disk when this returns; it is alone in writing. Of SQLite only.
+
+    Args:
+        engine: Of the index.
+        change: Makes it on the cursor of the driver; None if it did not, and then nothing is written.
+    """
+    with _errors_in_our_words():
+        connection = engine.raw_connection()
+        try:
+            cursor = connection.cursor()
+            cursor.execute("BEGIN IMMEDIATE")
+            made = change(cursor)
+            cursor.execute("ROLLBACK" if made is None else "COMMIT")
+        except pysqlite3.dbapi2.Error as error:
+            raise _meaning_of_sqlite(error) from error
+        finally:
+            # What was not committed is rolled back there.
+            connection.close()
+    return made
+
+
 def _prepare_sqlite(dbapi_connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     # SQLAlchemy, "Serializable isolation / Savepoints / Transactional DDL": the driver must not begin by itself.
     dbapi_connection.isolation_level = None
@@ -184,9 +207,17 @@ def _errors_in_our_words() -> Iterator[None]:
 
 
 def _meaning_of(error: DBAPIError) -> IndexStateError | DiskError:
-    # The first line only: PostgreSQL puts the values, which are a patient's, into the ones below.
-    said = next(iter(str(error.orig).splitlines()), "")
-    code = getattr(error.orig, "sqlite_errorcode", None)
-    if code is None:
-        return meaning_of(error)(said)
-    return _MEANING_OF_SQLITE_CODE.get(code & 0xFF, IndexFailedError)(said)
+    if getattr(error.orig, "sqlite_errorcode", None) is not None:
+        return _meaning_of_sqlite(error.orig)
+    return meaning_of(error)(_first_line(error.orig))
+
+
+def _meaning_of_sqlite(error: BaseException | None) -> IndexStateError | DiskError:
+    """Of an error as the driver raised it."""
+    code = getattr(error, "sqlite_errorcode", 0)
+    return _MEANING_OF_SQLITE_CODE.get(code & 0xFF, IndexFailedError)(_first_line(error))
+
+
+def _first_line(error: BaseException | None) -> str:
+    # No more: PostgreSQL puts the values, which are a patient's, into the lines below.
+    return next(iter(str(error).splitlines()), "")

@@ -1,19 +1,25 @@
 """Puts further instances of series that are being received into the index, in three statements.
 
 This is what happens nearly always: nothing changes but the counts of a study. Whatever is not as plain as that is left
-to `storage.receiving`, which decides.
+to `storage.receiving`, which decides. SQLite's driver is given the statements as text; PostgreSQL gets them on the usual way,
+for the time goes into its answers there.
 """
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
+from typing import Protocol
 
-from sqlalchemy import Connection, bindparam, exists, insert, select, update
+from pysqlite3.dbapi2 import Cursor
+from sqlalchemy import Connection, bindparam, exists, insert, inspect, select, update
+from sqlalchemy.engine import Dialect
 
 from storage.database import AnyRow
 from storage.instance_rows import DEMOGRAPHICS, earliest, instance_columns
 from storage.lifecycle import State
 from storage.models import Instance, Patient, ResultObject, Series, Study, StudyAssociation, Use
 from storage.parents import CT
+from storage.prepared import Prepared, PreparedSelect, Values
 from storage.records import ReceivedInstance, Recorded
 
 _DESCRIBING = {"accession_number": "accession_number", "description": "study_description"}
@@ -60,23 +66,88 @@ _UPDATE = (
 )
 
 
-def record_further(connection: Connection, batch: Sequence[ReceivedInstance]) -> tuple[Recorded, ...] | None:
+class Statements(Protocol):
+    """Runs the three statements in a transaction that writes."""
+
+    def standing(self, keys: Values) -> AnyRow | None:
+        """What the index knows about an instance and its study."""
+
+    def insert(self, rows: Sequence[Values]) -> None:
+        """Add instances."""
+
+    def update(self, counts: Values) -> None:
+        """Say what a study has now."""
+
+
+class StatementsOnConnection:
+    """As SQLAlchemy runs them."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Run them in the transaction of the connection."""
+        self._connection = connection
+
+    def standing(self, keys: Values) -> AnyRow | None:
+        """See Statements."""
+        return self._connection.execute(_STANDING, keys).one_or_none()
+
+    def insert(self, rows: Sequence[Values]) -> None:
+        """See Statements."""
+        self._connection.execute(_INSERT, rows)
+
+    def update(self, counts: Values) -> None:
+        """See Statements."""
+        self._connection.execute(_UPDATE, counts)
+
+
+class StatementsOnCursor:
+    """Prepared, for SQLite."""
+
+    def __init__(self, cursor: Cursor, dialect: Dialect) -> None:
+        """Run them in the transaction of the cursor."""
+        self._cursor = cursor
+        self._standing, self._insert, self._update = _prepared(dialect)
+
+    def standing(self, keys: Values) -> AnyRow | None:
+        """See Statements."""
+        found: AnyRow | None = self._standing.one_or_none(self._cursor, keys)
+        return found
+
+    def insert(self, rows: Sequence[Values]) -> None:
+        """See Statements."""
+        self._insert.run_for_each(self._cursor, rows)
+
+    def update(self, counts: Values) -> None:
+        """See Statements."""
+        self._update.run(self._cursor, counts)
+
+
+@cache
+def _prepared(dialect: Dialect) -> tuple[PreparedSelect, Prepared, Prepared]:
+    columns = [column.name for column in inspect(Instance).columns if not column.primary_key]
+    return (
+        PreparedSelect(_STANDING, dialect),
+        Prepared(_INSERT, dialect, columns=columns),
+        Prepared(_UPDATE, dialect),
+    )
+
+
+def record_further(statements: Statements, batch: Sequence[ReceivedInstance]) -> tuple[Recorded, ...] | None:
     """Store a batch, if every instance of it is a plain further one; None and nothing written if one is not."""
     if len({instance.sop_instance_uid for instance in batch}) < len(batch):
         return None
     standings: dict[str, AnyRow] = {}
     for instance in sorted(batch, key=lambda one: one.study_instance_uid):
-        row = connection.execute(_STANDING, _keys(instance)).one_or_none()
+        row = statements.standing(_keys(instance))
         if row is None or not (_is_new(row, instance) and _says_the_same(row, instance)):
             return None
         standings[instance.sop_instance_uid] = row
     pairs = [(standings[instance.sop_instance_uid], instance) for instance in batch]
-    connection.execute(_INSERT, [_row(standing, instance) for standing, instance in pairs])
+    statements.insert([_row(standing, instance) for standing, instance in pairs])
     by_study: defaultdict[int, list[tuple[AnyRow, ReceivedInstance]]] = defaultdict(list)
     for standing, instance in pairs:
         by_study[standing.study_id].append((standing, instance))
     for of_study in by_study.values():
-        connection.execute(_UPDATE, _counts(of_study[0][0], [instance for _, instance in of_study]))
+        statements.update(_counts(of_study[0][0], [instance for _, instance in of_study]))
     return (Recorded.NEW,) * len(batch)
 
 

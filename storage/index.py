@@ -77,7 +77,7 @@ class Index:
         """
         if not batch:
             return ()
-        return write_rows(self._engine, partial(receiving.record_batch, batch=batch, at=self._now()))
+        return receiving.record_batch(self._engine, batch, at=self._now())
 
     def studies_in(self, state: State) -> tuple[StudyActivity, ...]:
         """Studies in a state that are to be analysed, the one that is in it for longest first."""

@@ -4,13 +4,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, tuple_, update
+from pysqlite3.dbapi2 import Cursor
+from sqlalchemy import Connection, Engine, insert, select, tuple_, update
+from sqlalchemy.engine import Dialect
 
 from storage.carrying import note_carried
+from storage.database import write_prepared, write_rows
 from storage.failpoints import reach
-from storage.further import record_further
+from storage.further import StatementsOnConnection, StatementsOnCursor, record_further
 from storage.identity import Attribute, contradicting_demographics, contradicting_keys
 from storage.instance_rows import DEMOGRAPHICS, earliest, instance_columns
 from storage.life import move
@@ -92,19 +96,38 @@ class _Placing:
     by_study: dict[str, _Filed] = field(default_factory=dict)
 
 
-def record_batch(connection: Connection, batch: Sequence[ReceivedInstance], *, at: datetime) -> tuple[Recorded, ...]:
-    """Store what is new of a batch and move the studies that it concerns.
+def record_batch(engine: Engine, batch: Sequence[ReceivedInstance], *, at: datetime) -> tuple[Recorded, ...]:
+    """Store what is new of a batch and move the studies that it concerns; on disk when this returns.
 
     Returns:
         One answer for each instance, in the order of the batch.
     """
-    answers = record_further(connection, batch) or _record(connection, batch, at=at)
+    if engine.dialect.name == "sqlite":
+        short_way = partial(_record_further_prepared, batch=batch, dialect=engine.dialect)
+        if answers := write_prepared(engine, short_way):
+            return answers
+    return write_rows(engine, partial(_record_batch, batch=batch, at=at))
+
+
+def _record_further_prepared(
+    cursor: Cursor, batch: Sequence[ReceivedInstance], *, dialect: Dialect
+) -> tuple[Recorded, ...] | None:
+    answers = record_further(StatementsOnCursor(cursor, dialect), batch)
+    return _about_to_commit(answers) if answers else None
+
+
+def _record_batch(connection: Connection, batch: Sequence[ReceivedInstance], *, at: datetime) -> tuple[Recorded, ...]:
+    answers = record_further(StatementsOnConnection(connection), batch) or _record(connection, batch, at=at)
+    return _about_to_commit(answers)
+
+
+def _about_to_commit(answers: tuple[Recorded, ...]) -> tuple[Recorded, ...]:
     reach("index.before_commit")
     return answers
 
 
 def _record(connection: Connection, batch: Sequence[ReceivedInstance], *, at: datetime) -> tuple[Recorded, ...]:
-    """`record_batch` for instances of any kind."""
+    """The long way, for instances of any kind."""
     known = _look_up(connection, batch, at=at)
     placing = _Placing()
     answers = tuple(_place(instance, known, placing) for instance in batch)
