@@ -133,28 +133,28 @@ def _duties(file: SettingsFile, index: Index, dispatcher: Dispatcher) -> Iterato
     threads = ThreadPoolExecutor(_OWN_DUTIES + 4 * (len(settings.peers) + _PEERS_TO_COME))
     defaults = {"max_instances": 1, "coalesce": True, "misfire_grace_time": None}
     scheduler = BackgroundScheduler(executors={"default": threads}, job_defaults=defaults)
-    with closing(WorkerDuties(settings, index, clock=SystemClock())) as made:
-        duties = Duties(scheduler)
-        duties.follow(made.wanted())
+    made = WorkerDuties(settings, index, clock=SystemClock())
+    duties = Duties(scheduler)
+    duties.follow(made.wanted())
 
-        def look() -> None:
-            if file.look():
-                dispatcher.follow(file.settings)
-                dispatcher.engine.follow(file.settings)
-                made.follow(file.settings)
-                duties.follow(made.wanted())
+    def look() -> None:
+        if file.look():
+            dispatcher.follow(file.settings)
+            dispatcher.engine.follow(file.settings)
+            made.follow(file.settings)
+            duties.follow(made.wanted())
 
-        scheduler.add_job(look, "interval", seconds=_LOOK_AT_SETTINGS_S, id="configuration")
-        scheduler.add_job(_beat, "interval", seconds=_HEARTBEAT_S, args=[index, file], id="heartbeat")
-        _beat(index, file)
-        scheduler.start()
-        try:
-            yield scheduler
-        finally:
-            # Else one that is made meanwhile would not be stopped.
-            scheduler.pause()
-            duties.stop()
-            scheduler.shutdown(wait=True)
+    scheduler.add_job(look, "interval", seconds=_LOOK_AT_SETTINGS_S, id="configuration")
+    scheduler.add_job(_beat, "interval", seconds=_HEARTBEAT_S, args=[index, file], id="heartbeat")
+    _beat(index, file)
+    scheduler.start()
+    try:
+        yield scheduler
+    finally:
+        # Else one that is made meanwhile would not be stopped.
+        scheduler.pause()
+        duties.stop()
+        scheduler.shutdown(wait=True)
 
 
 def _beat(index: Index, file: SettingsFile) -> None:

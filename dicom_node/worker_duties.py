@@ -46,10 +46,6 @@ class WorkerDuties:
         self._watch = AlertWatch(settings, self._engine, clock=clock)
         self._store = FetchStore(settings.data_dir, index)
 
-    def close(self) -> None:
-        """Close what fetched studies are written to; nothing is at work any more."""
-        self._store.close()
-
     def follow(self, settings: Settings) -> None:
         """Go by these settings from now on."""
         self._settings = settings

@@ -4,9 +4,8 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from storage.errors import DiskError, DiskFailedError, DiskFullError, DiskReadOnlyError
 
@@ -25,21 +24,34 @@ _MEANING_OF_ERRNO: dict[int, type[DiskError]] = {
 """errno(3); the rest is a plain `DiskError`."""
 
 
-@contextmanager
-def disk_errors() -> Iterator[None]:
-    """Says in our words what the file system said in its own.
+class _DiskErrors:
+    """See disk_errors; a class, for each piece of each object passes here."""
+
+    def __enter__(self) -> None:
+        """Begin."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Translate what ended the block."""
+        if isinstance(error, OSError):
+            meaning = _MEANING_OF_ERRNO.get(error.errno or 0, DiskError)
+            raise meaning(errno.errorcode.get(error.errno or 0, type(error).__name__)) from error
+
+
+_DISK_ERRORS = _DiskErrors()
+
+
+def disk_errors() -> _DiskErrors:
+    """Says in our words what the file system said in its own, for a block.
 
     Raises:
         DiskError: One of its tree; the detail names the error, never a path.
     """
-    try:
-        yield
-    except OSError as error:
-        meaning = _MEANING_OF_ERRNO.get(error.errno or 0, DiskError)
-        raise meaning(errno.errorcode.get(error.errno or 0, type(error).__name__)) from error
+    return _DISK_ERRORS
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path | str) -> None:
     """Put the names in a folder on disk (fsync(2): a file's own sync does not do it)."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:

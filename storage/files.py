@@ -2,7 +2,7 @@
 
 data_dir/
 ├── <role>.lock, <role>-<machine>.lock       held by the process in that role (storage.locks)
-├── incoming/<owner>~<random>.part           what is being received
+├── incoming/<owner>~<random>-<number>.part  what is being received
 ├── objects/<2 digits>/<sha256>.dcm          what was received
 ├── removals/<random>.planned, .due          notes of what is to be removed with a study
 ├── removed/                                 what is being removed
@@ -13,22 +13,15 @@ import hashlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
-from typing import TypeVar
 
 from storage.disk import FILE_MODE, FOLDER_MODE, disk_errors, free_bytes_of, make_folder, sync_file, sync_folder
 from storage.failpoints import reach
 from storage.records import ResultFile
-
-_SYNC_THREADS = 8
-"""Syncs that run side by side: the file system puts them into one commit of its journal."""
-
-Item = TypeVar("Item")
 
 _NOBODYS_AFTER_S = 86400.0
 """Nothing takes so long to arrive: what another owner left is what is left of one that is gone."""
@@ -47,13 +40,18 @@ class StoredObject:
 class PartFile:
     """A file that is being received; it hashes what it takes."""
 
-    def __init__(self, path: Path) -> None:
-        """Create the file, which must not exist."""
-        self.path = path
+    def __init__(self, path: str) -> None:
+        """Create the file, which must not exist.
+
+        Raises:
+            DiskError: It cannot be created.
+        """
+        self._path: Path | None = Path(path)
         self.size_bytes = 0
         self._sha256 = hashlib.sha256()
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
-        os.fchmod(self._descriptor, FILE_MODE)
+        with disk_errors():
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+            os.fchmod(self._descriptor, FILE_MODE)
 
     @property
     def sha256(self) -> str:
@@ -96,6 +94,22 @@ class PartFile:
             self.close()
         reach("store.after_fsync")
 
+    def move(self, place: str) -> None:
+        """Give the file its name; nothing happens to one that has it."""
+        if self._path:
+            self._path.rename(place)
+            self._path = None
+        reach("store.after_rename")
+
+    def discard(self) -> None:
+        """Remove the file, unless it has its place; may be called again."""
+        self.close()
+        if self._path:
+            # What cannot be removed now goes with the sweep of the next start.
+            with suppress(OSError):
+                self._path.unlink()
+            self._path = None
+
     def close(self) -> None:
         """Close; may be called again."""
         if self._descriptor >= 0:
@@ -120,62 +134,40 @@ class ObjectStore:
         self._owner = owner
         self._incoming = data_dir / "incoming"
         self._objects = data_dir / "objects"
-        self._syncs = ThreadPoolExecutor(_SYNC_THREADS, thread_name_prefix="sync")
+        self._parts = f"{self._incoming}/{owner}~{secrets.token_hex(16)}"
+        self._numbers = count(1)
         with disk_errors():
             make_folder(self._incoming)
             _make_fan_out(self._objects)
 
-    def close(self) -> None:
-        """End the threads."""
-        self._syncs.shutdown()
-
-    @contextmanager
-    def open_part(self) -> Iterator[PartFile]:
-        """A new file to receive into; it is gone after the block unless `commit_many` took it.
+    def new_part(self) -> PartFile:
+        """A new file to receive into, to be discarded in the end, whether it was committed or not.
 
         Raises:
             DiskError: It cannot be created.
         """
-        with disk_errors():
-            part = PartFile(self._incoming / f"{self._owner}~{secrets.token_hex(16)}.part")
+        part = PartFile(f"{self._parts}-{next(self._numbers)}.part")
         reach("store.part_open")
-        try:
-            yield part
-        finally:
-            part.close()
-            # What cannot be removed now goes with the sweep of the next start.
-            with suppress(OSError):
-                part.path.unlink()
+        return part
 
-    def commit_many(self, parts: Sequence[PartFile]) -> tuple[StoredObject, ...]:
-        """Put received files into their places; all of them are safe against a power cut when this returns.
+    def commit(self, part: PartFile) -> StoredObject:
+        """Put a received file into its place; it is safe against a power cut when this returns.
 
-        Content, name, folder: each is on disk before the next step begins. The same content twice is one object.
+        Content, name, folder: each is on disk before the next step begins. The same content twice is one object. Those
+        who commit at the same time wait together: the file system puts their syncs into one commit of its journal.
 
         Raises:
-            DiskError: None of them may be acknowledged; the callers' blocks remove what is left of them.
+            DiskError: It may not be acknowledged.
         """
-        stored = tuple(_stored_object(part) for part in parts)
+        sha256 = part.sha256
+        folder = f"objects/{sha256[:2]}"
+        stored = StoredObject(relative_path=f"{folder}/{sha256}.dcm", sha256=sha256, size_bytes=part.size_bytes)
         with disk_errors():
-            self._side_by_side(PartFile.sync, parts)
-            for part, placed in zip(parts, stored, strict=True):
-                part.path.rename(self._data_dir / placed.relative_path)
-                reach("store.after_rename")
-            self._side_by_side(sync_folder, {(self._data_dir / placed.relative_path).parent for placed in stored})
+            part.sync()
+            part.move(f"{self._data_dir}/{stored.relative_path}")
+            sync_folder(f"{self._data_dir}/{folder}")
         reach("store.after_dirsync")
         return stored
-
-    def _side_by_side(self, step: Callable[[Item], None], items: Iterable[Item]) -> None:
-        """Do a step for each item in threads; none is still under way when this returns or raises."""
-        todo = list(items)
-        if len(todo) == 1:
-            # Nobody to wait for: two changes of thread cost as much as a commit of the index.
-            step(todo[0])
-            return
-        futures = [self._syncs.submit(step, item) for item in todo]
-        wait(futures)
-        for future in futures:
-            future.result()
 
     def absolute_path(self, relative_path: str | Path) -> Path:
         """Where a stored object lies."""
@@ -256,12 +248,6 @@ class ResultStore:
         source.rename(place)
         sync_folder(study_folder)
         return place
-
-
-def _stored_object(part: PartFile) -> StoredObject:
-    sha256 = part.sha256
-    path = f"objects/{sha256[:2]}/{sha256}.dcm"
-    return StoredObject(relative_path=path, sha256=sha256, size_bytes=part.size_bytes)
 
 
 def _make_fan_out(objects: Path) -> None:

@@ -1,4 +1,4 @@
-"""Puts received files into their place and into the index, many with one wait for the disk."""
+"""Puts received files into their place and into the index, the rows of many with one wait for the disk."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -16,17 +16,17 @@ _MAXIMUM_BATCH = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ticket:
-    """A file that waits to become durable."""
+    """An instance that waits for its row."""
 
-    part: PartFile
-    describe: Callable[[StoredObject], ReceivedInstance]
+    instance: ReceivedInstance
     answer: Future[Recorded] = field(default_factory=Future)
 
 
 class Intake:
-    """Group commit: while one batch is on its way to the disk, what arrives meanwhile gathers into the next.
+    """Group commit: while one batch of rows is on its way to the disk, what arrives meanwhile gathers into the next.
 
-    There is no thread of its own: of the associations that wait, one takes the turn and commits for all.
+    Each association puts its own file into its place, for file systems gather those syncs by themselves. There is no
+    thread for the rows: of the associations that wait, one takes the turn and commits for all.
     """
 
     def __init__(self, store: ObjectStore, index: Index) -> None:
@@ -42,12 +42,12 @@ class Intake:
 
         Args:
             part: Complete, not yet closed.
-            describe: Makes the row from where the file will lie.
+            describe: Makes the row from where the file lies.
 
         Raises:
             StorageError: The file may not be acknowledged.
         """
-        ticket = _Ticket(part=part, describe=describe)
+        ticket = _Ticket(instance=describe(self._store.commit(part)))
         with self._waiting_lock:
             self._waiting.append(ticket)
         while not ticket.answer.done():
@@ -66,21 +66,13 @@ class Intake:
         """Commit a batch and answer each of its tickets, whatever happens."""
         failure: BaseException = StorageError("a defect ended the commit of this batch")
         try:
-            self._commit(batch)
+            answers = self._index.record_received([ticket.instance for ticket in batch])
+            reach("index.after_commit")
+            for ticket, recorded in zip(batch, answers, strict=True):
+                ticket.answer.set_result(recorded)
         except StorageError as error:
             failure = error
         finally:
             for ticket in batch:
                 if not ticket.answer.done():
                     ticket.answer.set_exception(failure)
-
-    def _commit(self, batch: list[_Ticket]) -> None:
-        """Files first, rows second, answers last."""
-        if not batch:
-            return
-        stored = self._store.commit_many([ticket.part for ticket in batch])
-        instances = [ticket.describe(place) for ticket, place in zip(batch, stored, strict=True)]
-        answers = self._index.record_received(instances)
-        reach("index.after_commit")
-        for ticket, recorded in zip(batch, answers, strict=True):
-            ticket.answer.set_result(recorded)

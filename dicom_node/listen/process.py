@@ -230,9 +230,9 @@ def main() -> None:
     places = _PlacesOfListener(channel)
     with (
         suppress(ChannelClosedError),
-        closing(ObjectStore(settings.data_dir, owner=owner_of_parts("listen", settings.machine))) as store,
         closing(Index(open_engine(settings.database_url), now=clock.now)) as index,
     ):
+        store = ObjectStore(settings.data_dir, owner=owner_of_parts("listen", settings.machine))
         trail = audit_trail(settings, clock=clock)
         services = Services(settings, store, index, trail=trail, clock=clock, places=places)
         with OpenQuestions(settings, index.commitments, services.commitment, clock=clock).running():

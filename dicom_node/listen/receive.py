@@ -5,7 +5,6 @@ each fragment, then `finish`, then answers; `discard` ends it in every case.
 """
 
 import logging
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,7 +21,7 @@ from dicom_node.listen.file_meta import file_meta
 from dicom_node.listen.header import HEAD_BYTES, Header, read_header, read_header_within
 from dicom_node.listen.intake import Intake
 from dicom_node.listen.text import uid_from
-from storage.errors import DiskError, StorageError
+from storage.errors import StorageError
 from storage.files import ObjectStore, PartFile, StoredObject
 from storage.records import ReceivedInstance, Recorded
 
@@ -56,7 +55,6 @@ class Reception:
         """Open the file; what prevents it is kept for `finish`."""
         self._request = request
         self._receiver = receiver
-        self._open = ExitStack()
         self._start = bytearray()
         self._data_set_at = 0
         self._part: PartFile | None = None
@@ -65,11 +63,11 @@ class Reception:
         self.header: Header | None = None
         """What the object says about itself, once it was read."""
         try:
-            self._part = self._begin_file()
+            self._begin_file()
         except InstanceRefusedError as refusal:
-            self._refusal = refusal
+            self._refuse(refusal)
         except StorageError as error:
-            self._refusal = _refusal_from(error)
+            self._refuse(_refusal_from(error))
 
     def write(self, fragment: bytes | memoryview) -> None:
         """Take the next bytes of the data set."""
@@ -112,7 +110,7 @@ class Reception:
         """Remove what is not in its place; harmless after `finish`, may be called again."""
         self._remove_file()
 
-    def _begin_file(self) -> PartFile:
+    def _begin_file(self) -> None:
         request = self._request
         beginning = file_meta(
             sop_class_uid=uid_from(request.sop_class_uid.encode(), "Affected SOP Class UID"),
@@ -121,10 +119,9 @@ class Reception:
         )
         if self._receiver.store.free_bytes() < self._receiver.free_floor_bytes:
             raise FreeFloorError
-        part = self._open.enter_context(self._receiver.store.open_part())
-        part.write(beginning)
+        self._part = self._receiver.store.new_part()
+        self._part.write(beginning)
         self._data_set_at = len(beginning)
-        return part
 
     def _header_in(self, part: PartFile) -> Header:
         """From what is kept of the data set; a header that is longer is read back."""
@@ -143,11 +140,9 @@ class Reception:
         self._remove_file()
 
     def _remove_file(self) -> None:
+        if self._part:
+            self._part.discard()
         self._part = None
-        try:
-            self._open.close()
-        except DiskError as error:
-            logger.warning("a partial file stays until the next start: %s", error.detail)
 
     def _check(self, header: Header) -> None:
         request = self._request

@@ -70,10 +70,8 @@ def run_listener(
         refuse_lost_index(settings.database_url, settings.data_dir)
         migrate(settings.database_url)
         require_own_folder(settings)
-        with (
-            closing(ObjectStore(settings.data_dir, owner=owner_of_parts("listen", machine))) as store,
-            closing(Index(open_engine(settings.database_url), now=clock.now)) as index,
-        ):
+        with closing(Index(open_engine(settings.database_url), now=clock.now)) as index:
+            store = ObjectStore(settings.data_dir, owner=owner_of_parts("listen", machine))
             swept = store.sweep()
             # What an earlier run left open has ended with it.
             index.end_associations(association_prefix(machine))

@@ -35,11 +35,6 @@ class FetchStore:
             self._intake = Intake(self._store, self._index)
         return Receiver(settings, self._store, self._intake, clock=clock)
 
-    def close(self) -> None:
-        """Close it; nothing is fetched any more."""
-        if self._store:
-            self._store.close()
-
 
 def fetcher_for(peer: Peer, settings: Settings, index: Index, *, receiver: Receiver, clock: Clock) -> Fetcher:
     """The fetcher for one PACS."""

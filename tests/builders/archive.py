@@ -81,13 +81,12 @@ def node_that_fetches(
     with (
         running_listener(settings) as listener,
         closing(Index(open_engine(settings.database_url), now=SystemClock().now)) as index,
-        closing(FetchStore(settings.data_dir, index)) as store,
     ):
         sent = list(current) or [ct_instance(number) for number in range(1, 4)]
         assert set(send(listener.port, *sent, calling_aet=sender)) == {0}
         index.apply(CURRENT, Event.COMPLETED, why="all here")
         clock = SystemClock()
-        receiver = store.receiver(settings, clock=clock)
+        receiver = FetchStore(settings.data_dir, index).receiver(settings, clock=clock)
         fetcher = fetcher_for(peer, settings, index, receiver=receiver, clock=clock)
         yield FetchingNode(listener=listener, index=index, settings=settings, fetcher=fetcher)
 

@@ -14,13 +14,12 @@ def keep_images(data_dir: Path, *numbers: int, study: str = "1.2.3.4", **changes
     for number in numbers:
         image = ct_instance(number, study=study, **changes)
         syntax = str(image.file_meta.TransferSyntaxUID)
-        with store.open_part() as part:
-            part.write(
-                file_meta(
-                    sop_class_uid=image.SOPClassUID, sop_instance_uid=image.SOPInstanceUID, transfer_syntax_uid=syntax
-                )
+        part = store.new_part()
+        part.write(
+            file_meta(
+                sop_class_uid=image.SOPClassUID, sop_instance_uid=image.SOPInstanceUID, transfer_syntax_uid=syntax
             )
-            part.write(encoded(image))
-            kept += store.commit_many([part])
-    store.close()
+        )
+        part.write(encoded(image))
+        kept.append(store.commit(part))
     return kept

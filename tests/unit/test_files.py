@@ -5,7 +5,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,24 +20,20 @@ from storage.records import ResultFile
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[ObjectStore]:
+def store(tmp_path: Path) -> ObjectStore:
     """An empty store."""
-    opened = ObjectStore(tmp_path)
-    yield opened
-    opened.close()
+    return ObjectStore(tmp_path)
 
 
-def keep(store: ObjectStore, *contents: bytes) -> tuple[StoredObject, ...]:
-    """Receive files and commit them together."""
-    if not contents:
-        return ()
-    with store.open_part() as part:
-        part.write(contents[0])
-        if len(contents) == 1:
-            return store.commit_many([part])
-        with store.open_part() as other:
-            other.write(contents[1])
-            return store.commit_many([part, other])
+def keep(store: ObjectStore, *pieces: bytes | bytearray | memoryview) -> StoredObject:
+    """Receive a file."""
+    part = store.new_part()
+    try:
+        for piece in pieces:
+            part.write(piece)
+        return store.commit(part)
+    finally:
+        part.discard()
 
 
 def record_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
@@ -69,7 +65,7 @@ def failing(code: int) -> Callable[..., Any]:
 
 def test_an_object_lies_under_the_hash_of_its_content(store: ObjectStore, tmp_path: Path) -> None:
     """The name says what must be in it."""
-    stored = keep(store, b"image")[0]
+    stored = keep(store, b"image")
     digest = sha256(b"image").hexdigest()
     assert stored == StoredObject(
         relative_path=f"objects/{digest[:2]}/{digest}.dcm", sha256=digest, size_bytes=len(b"image")
@@ -80,11 +76,7 @@ def test_an_object_lies_under_the_hash_of_its_content(store: ObjectStore, tmp_pa
 
 def test_pieces_of_any_buffer_add_up(store: ObjectStore) -> None:
     """The reader of the network hands over whatever it has."""
-    with store.open_part() as part:
-        part.write(b"im")
-        part.write(bytearray(b"a"))
-        part.write(memoryview(b"xgex")[1:3])
-        stored = store.commit_many([part])[0]
+    stored = keep(store, b"im", bytearray(b"a"), memoryview(b"xgex")[1:3])
     assert store.absolute_path(stored.relative_path).read_bytes() == b"image"
     assert stored.sha256 == sha256(b"image").hexdigest()
 
@@ -92,33 +84,35 @@ def test_pieces_of_any_buffer_add_up(store: ObjectStore) -> None:
 def test_content_is_synced_before_the_name_and_the_name_before_the_answer(
     store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """fsync of every file, then rename, then one fsync of each folder."""
+    """fsync of the file, then rename, then fsync of the folder."""
     calls = record_calls(monkeypatch)
-    keep(store, b"one", b"two")
-    assert [name for name, _ in calls] == ["fsync", "fsync", "rename", "rename", "fsync", "fsync"]
-    assert all(target.endswith(".part") for _, target in calls[:2])
-    assert {target for _, target in calls[4:]} == {str(Path(target).parent) for _, target in calls[2:4]}
+    keep(store, b"image")
+    assert [name for name, _ in calls] == ["fsync", "rename", "fsync"]
+    part, place, folder = (target for _, target in calls)
+    assert part.endswith(".part")
+    assert folder == str(Path(place).parent)
 
 
 def test_the_same_content_twice_is_one_object(store: ObjectStore, tmp_path: Path) -> None:
-    """In one batch and in a later one."""
-    keep(store, b"same", b"same")
-    keep(store, b"same")
+    """Which everybody may then read."""
+    assert keep(store, b"same") == keep(store, b"same")
     assert len(list(tmp_path.glob("objects/*/*"))) == 1
 
 
 def test_a_file_that_is_not_committed_is_gone(store: ObjectStore, tmp_path: Path) -> None:
     """An aborted association leaves nothing."""
-    with pytest.raises(KeyboardInterrupt), store.open_part() as part:
-        part.write(b"half")
-        raise KeyboardInterrupt
+    part = store.new_part()
+    part.write(b"half")
+    assert list(tmp_path.glob("incoming/*"))
+    part.discard()
+    part.discard()
     assert not list(tmp_path.glob("incoming/*"))
     assert not list(tmp_path.glob("objects/*/*"))
 
 
 def test_the_sweep_removes_what_was_not_received_whole(store: ObjectStore, tmp_path: Path) -> None:
     """After a crash the next start clears up, and touches nothing else."""
-    kept = keep(store, b"whole")[0]
+    kept = keep(store, b"whole")
     (tmp_path / "incoming" / "crashed.part").write_bytes(b"half")
     assert store.sweep() == 1
     assert not list(tmp_path.glob("incoming/*"))
@@ -149,10 +143,10 @@ def test_a_failing_disk_is_said_in_our_words(
     assert keep(store, b"image")
 
 
-def test_one_failing_sync_fails_the_batch_after_all_syncs_ended(
+def test_a_failing_sync_fails_its_own_object_and_leaves_nothing(
     store: ObjectStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """No thread still holds a descriptor that the caller closes; nothing is left behind."""
+    """It is not tried again on the same file, and what another association brings meanwhile is kept."""
     real_fsync, synced = os.fsync, []
 
     def fsync(descriptor: int) -> None:
@@ -161,11 +155,15 @@ def test_one_failing_sync_fails_the_batch_after_all_syncs_ended(
             raise OSError(errno.EIO, "")
         real_fsync(descriptor)
 
+    other = store.new_part()
+    other.write(b"two")
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(DiskFailedError):
-        keep(store, b"one", b"two")
-    assert len(synced) == 2
-    assert not list(tmp_path.glob("incoming/*")) + list(tmp_path.glob("objects/*/*"))
+        keep(store, b"one")
+    assert len(synced) == 1
+    kept = store.commit(other)
+    assert not list(tmp_path.glob("incoming/*"))
+    assert list(tmp_path.glob("objects/*/*")) == [tmp_path / kept.relative_path]
 
 
 def test_files_and_folders_are_closed_to_others_whatever_the_umask(tmp_path: Path) -> None:
@@ -174,7 +172,6 @@ def test_files_and_folders_are_closed_to_others_whatever_the_umask(tmp_path: Pat
     try:
         store = ObjectStore(tmp_path / "data")
         keep(store, b"image")
-        store.close()
     finally:
         os.umask(before)
     modes = {path.is_dir(): stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "data").rglob("*")}

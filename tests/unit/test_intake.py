@@ -20,23 +20,28 @@ class FakeStorage:
 
     gate: Event = field(default_factory=Event)
     steps: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
-    store_failure: Exception | None = None
+    store_failures: dict[str, Exception] = field(default_factory=dict)
+    """By part."""
     index_failure: Exception | None = None
 
-    def commit_many(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Wait for the gate, as for a disk."""
-        self.steps.append(("commit", tuple(parts)))
-        assert self.gate.wait(10)
-        if self.store_failure:
-            raise self.store_failure
-        return tuple(parts)
+    def commit(self, part: str) -> str:
+        """Put it into its place."""
+        self.steps.append(("commit", (part,)))
+        if part in self.store_failures:
+            raise self.store_failures[part]
+        return part
 
     def record_received(self, batch: Sequence[str]) -> tuple[Recorded, ...]:
-        """Answer for each."""
+        """Wait for the gate, as for a disk; answer for each."""
         self.steps.append(("record", tuple(batch)))
+        assert self.gate.wait(10)
         if self.index_failure:
             raise self.index_failure
         return tuple(Recorded.NEW for _ in batch)
+
+    def recorded(self) -> list[list[str]]:
+        """The batches of rows."""
+        return [sorted(words) for step, words in self.steps if step == "record"]
 
 
 @pytest.fixture
@@ -64,26 +69,28 @@ def test_answer_comes_after_file_and_row(storage: FakeStorage) -> None:
 
 
 def test_objects_that_wait_share_the_next_commit(storage: FakeStorage) -> None:
-    """While the first is on its way to the disk, the others gather."""
+    """While the first row is on its way to the disk, the others gather."""
     storage.gate.clear()
     intake = intake_of(storage)
     with ThreadPoolExecutor(4) as senders:
         first = senders.submit(intake.keep, "a", row)
-        until(lambda: storage.steps, within_s=10, what="the first commit has begun")
+        until(storage.recorded, within_s=10, what="the first commit has begun")
         others = [senders.submit(intake.keep, word, row) for word in "bcd"]
         until(lambda: len(intake._waiting) == 3, within_s=10, what="three wait")
         storage.gate.set()
         assert [future.result(10) for future in (first, *others)] == [Recorded.NEW] * 4
-    commits = [sorted(words) for step, words in storage.steps if step == "commit"]
-    assert commits == [["a"], ["b", "c", "d"]]
+    assert storage.recorded() == [["a"], ["b", "c", "d"]]
 
 
-def test_full_disk_refuses_the_whole_batch_and_writes_no_row(storage: FakeStorage) -> None:
-    """No row without its file."""
-    storage.store_failure = DiskFullError("ENOSPC")
-    with pytest.raises(DiskFullError):
-        intake_of(storage).keep("a", row)
-    assert [step for step, _ in storage.steps] == ["commit"]
+def test_full_disk_refuses_what_does_not_fit_and_writes_no_row(storage: FakeStorage) -> None:
+    """No row without its file; what another association brings at the same time is kept."""
+    storage.store_failures["a"] = DiskFullError("ENOSPC")
+    intake = intake_of(storage)
+    with ThreadPoolExecutor(2) as senders:
+        refused, kept = senders.submit(intake.keep, "a", row), senders.submit(intake.keep, "b", row)
+        assert isinstance(refused.exception(10), DiskFullError)
+        assert kept.result(10) is Recorded.NEW
+    assert storage.recorded() == [["b"]]
 
 
 def test_failing_index_is_no_success_and_the_next_object_may_succeed(storage: FakeStorage) -> None:
@@ -99,11 +106,11 @@ def test_failing_index_is_no_success_and_the_next_object_may_succeed(storage: Fa
 def test_defect_answers_everybody_who_waits(storage: FakeStorage) -> None:
     """A bug while committing for others leaves nobody waiting."""
     storage.gate.clear()
-    storage.store_failure = ZeroDivisionError()
+    storage.index_failure = ZeroDivisionError()
     intake = intake_of(storage)
     with ThreadPoolExecutor(3) as senders:
         futures = [senders.submit(intake.keep, word, row) for word in "abc"]
-        until(lambda: len(storage.steps) + len(intake._waiting) >= 3, within_s=10, what="all wait")
+        until(lambda: len(storage.recorded()) + len(intake._waiting) >= 3, within_s=10, what="all wait")
         storage.gate.set()
         failures = [future.exception(10) for future in futures]
     assert all(isinstance(failure, ZeroDivisionError | StorageError) for failure in failures)

@@ -54,13 +54,16 @@ def test_listeners_of_two_machines_share_a_folder(tmp_path: Path) -> None:
 def test_a_start_leaves_what_arrives_elsewhere(tmp_path: Path) -> None:
     """Only what was left by the same owner goes, and what has no living owner any more."""
     here, there = ObjectStore(tmp_path, owner="listen-a"), ObjectStore(tmp_path, owner="listen-b")
-    with here.open_part(), there.open_part() as arriving, there.open_part() as old:
-        (tmp_path / "incoming" / "0123.part").touch()
-        os.utime(old.path, (time.time() - 90_000, time.time() - 90_000))
-        assert here.sweep() == 3
-        assert list((tmp_path / "incoming").iterdir()) == [arriving.path]
-    for store in (here, there):
-        store.close()
+    incoming = tmp_path / "incoming"
+    there.new_part()
+    (old,) = incoming.iterdir()
+    os.utime(old, (time.time() - 90_000, time.time() - 90_000))
+    there.new_part()
+    (arriving,) = set(incoming.iterdir()) - {old}
+    here.new_part()
+    (incoming / "0123.part").touch()
+    assert here.sweep() == 3
+    assert list(incoming.iterdir()) == [arriving]
 
 
 def test_a_start_ends_the_associations_of_its_own_machine(tmp_path: Path) -> None:
