@@ -3,6 +3,8 @@
 import zlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import NamedTuple
 
 from dicom_node.listen.elements import Found, encoding_of, find_elements, is_deflated
 from dicom_node.listen.errors import DamagedDataSetError, NotUnderstoodError
@@ -73,6 +75,28 @@ _WANTED = frozenset(
     }
 )
 
+_OF_SERIES = (
+    _SPECIFIC_CHARACTER_SET,
+    _SOP_CLASS_UID,
+    _ACCESSION_NUMBER,
+    _MODALITY,
+    _MANUFACTURER,
+    _STUDY_DESCRIPTION,
+    _MANUFACTURER_MODEL_NAME,
+    _SERIES_DESCRIPTION,
+    _PATIENT_NAME,
+    _PATIENT_ID,
+    _ISSUER_OF_PATIENT_ID,
+    _PATIENT_BIRTH_DATE,
+    _PATIENT_SEX,
+    _BODY_PART_EXAMINED,
+    _STUDY_INSTANCE_UID,
+    _SERIES_INSTANCE_UID,
+)
+"""What hardly differs within a series: it is decoded once for all of it."""
+# Of so many series, and only where no value is of absurd length.
+_REMEMBERED, _REMEMBERED_BYTES = 128, 2048
+
 _OUR_NAME = "dicom-node"
 """Manufacturer and model of what we make (PS3.3 C.7.5.1); our phantoms have another model name."""
 
@@ -103,6 +127,24 @@ class Header:
     slice_position_mm: float | None
     is_of_our_make: bool = False
     """By its equipment, which a PACS leaves alone when it changes patient, study or UIDs."""
+
+
+class _Shared(NamedTuple):
+    """Fields of a Header that hardly differ within a series."""
+
+    sop_class_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    patient: PatientKey
+    patient_name: str
+    birth_date: str
+    sex: str
+    accession_number: str
+    study_description: str
+    series_description: str
+    modality: str
+    body_part: str
+    is_of_our_make: bool
 
 
 def read_header(head: bytes, transfer_syntax_uid: str) -> Header:
@@ -152,21 +194,37 @@ def _inflated(head: bytes) -> bytes:
 
 
 def _header_from_values(values: dict[int, bytes]) -> Header:
-    terms = terms_from(values.get(_SPECIFIC_CHARACTER_SET, b""))
+    encoded = tuple(values.get(tag, b"") for tag in _OF_SERIES)
+    is_short = sum(map(len, encoded)) <= _REMEMBERED_BYTES
+    shared = _remembered(encoded) if is_short else _shared_from(encoded)
+    return Header(
+        sop_instance_uid=uid_from(values.get(_SOP_INSTANCE_UID, b""), "SOP Instance UID"),
+        instance_number=_instance_number(values),
+        acquired_at=_acquired_at(values),
+        slice_position_mm=axial_position_mm(
+            _code(values, _IMAGE_POSITION_PATIENT), _code(values, _IMAGE_ORIENTATION_PATIENT)
+        ),
+        **shared._asdict(),
+    )
+
+
+def _shared_from(encoded: tuple[bytes, ...]) -> _Shared:
+    """From the values of _OF_SERIES, empty where there is none."""
+    values = dict(zip(_OF_SERIES, encoded, strict=True))
+    terms = terms_from(values[_SPECIFIC_CHARACTER_SET])
 
     def uid(tag: int, name: str) -> str:
-        return uid_from(values.get(tag, b""), name)
+        return uid_from(values[tag], name)
 
     def text(tag: int) -> str:
-        return text_from(values.get(tag, b""), terms)
+        return text_from(values[tag], terms)
 
-    return Header(
+    return _Shared(
         sop_class_uid=uid(_SOP_CLASS_UID, "SOP Class UID"),
-        sop_instance_uid=uid(_SOP_INSTANCE_UID, "SOP Instance UID"),
         study_instance_uid=uid(_STUDY_INSTANCE_UID, "Study Instance UID"),
         series_instance_uid=uid(_SERIES_INSTANCE_UID, "Series Instance UID"),
         patient=PatientKey(patient_id=text(_PATIENT_ID), issuer=text(_ISSUER_OF_PATIENT_ID)),
-        patient_name=name_from(values.get(_PATIENT_NAME, b""), terms),
+        patient_name=name_from(values[_PATIENT_NAME], terms),
         birth_date=_birth_date(values),
         sex=_sex(values),
         accession_number=text(_ACCESSION_NUMBER),
@@ -174,13 +232,11 @@ def _header_from_values(values: dict[int, bytes]) -> Header:
         series_description=text(_SERIES_DESCRIPTION),
         modality=_code(values, _MODALITY),
         body_part=_code(values, _BODY_PART_EXAMINED),
-        instance_number=_instance_number(values),
-        acquired_at=_acquired_at(values),
-        slice_position_mm=axial_position_mm(
-            _code(values, _IMAGE_POSITION_PATIENT), _code(values, _IMAGE_ORIENTATION_PATIENT)
-        ),
         is_of_our_make={text(_MANUFACTURER), text(_MANUFACTURER_MODEL_NAME)} == {_OUR_NAME},
     )
+
+
+_remembered = lru_cache(maxsize=_REMEMBERED)(_shared_from)
 
 
 def _code(values: dict[int, bytes], tag: int) -> str:

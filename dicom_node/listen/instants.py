@@ -62,10 +62,13 @@ def instant_from_dt(text: str, *, zone: timezone) -> datetime | None:
 
 def first_instant(pairs: Iterable[tuple[str, str]], *, zone: timezone) -> datetime | None:
     """Instant of the first pair of DA and TM that is complete, else midnight of the first date; aware UTC."""
-    parsed = [(date_from_da(day), time_from_tm(moment)) for day, moment in pairs]
-    complete = (_instant(day, moment, zone) for day, moment in parsed if moment)
-    dates = (_instant(day, time(), zone) for day, _ in parsed)
-    return next((instant for instant in (*complete, *dates) if instant), None)
+    midnights = []
+    for day_text, moment_text in pairs:
+        day, moment = date_from_da(day_text), time_from_tm(moment_text)
+        if moment and (instant := _instant(day, moment, zone)):
+            return instant
+        midnights.append(_instant(day, time(), zone))
+    return next((midnight for midnight in midnights if midnight), None)
 
 
 def _instant(day: date | None, moment: time | None, zone: timezone) -> datetime | None:

@@ -24,6 +24,8 @@ _TOLERATED_BYTES = 1024
 _A_ASSOCIATE_RQ = 0x01
 _P_DATA_TF = b"\x04"
 _DROPPED_PIECE_BYTES = 65536
+# A peer that takes not even so much within the time for a PDU stopped reading long ago: an empty buffer holds many of them.
+_SHORT_ANSWER_BYTES = 1024
 _HEADER_BYTES = 6
 # Two PDUs of the usual size: few calls of the system, and small enough for the processor's cache.
 _BUFFER_BYTES = 256 * 1024
@@ -150,9 +152,13 @@ class BoundedSocket(AssociationSocket):
             yield self._buffer[start : start + taken]
 
     def send(self, bytestream: bytes) -> None:
-        """Send, but not for ever to a peer that does not read."""
+        """Send, but not for ever to a peer that does not read.
+
+        An answer to a C-STORE goes with the time-out of the last read: setting one is a call of the system.
+        """
         try:
-            self._set_timeout(self.assoc.network_timeout)
+            if len(bytestream) > _SHORT_ANSWER_BYTES:
+                self._set_timeout(self.assoc.network_timeout)
         except OSError:
             # Closed meanwhile; Evt17, transport connection closed (PS3.8 9.2).
             self.event_queue.put("Evt17")
