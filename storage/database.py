@@ -1,5 +1,7 @@
 """Opens the index: engine, transactions, and what a failing database means."""
 
+import fcntl
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from storage.disk import disk_errors
 from storage.errors import (
     DiskError,
     DiskFailedError,
@@ -158,11 +161,14 @@ def _written_once(engine: Engine, change: Callable[[Connection], Made]) -> Made:
 def write_prepared(engine: Engine, change: Callable[[Cursor], Made | None]) -> Made | None:
     """Make a change by prepared statements, on disk when this returns; it is alone in writing. Of SQLite only.
 
+    Processes that write so take turns by a lock of the system on the folder of the index, which wakes the next one at
+    once: where SQLite finds another writer, it sleeps for whole milliseconds and looks again.
+
     Args:
         engine: Of the index.
         change: Makes it on the cursor of the driver; None if it did not, and then nothing is written.
     """
-    with _errors_in_our_words():
+    with _errors_in_our_words(), _turn_at(Path(engine.url.database or "").parent):
         connection = engine.raw_connection()
         try:
             cursor = connection.cursor()
@@ -175,6 +181,18 @@ def write_prepared(engine: Engine, change: Callable[[Cursor], Made | None]) -> M
             # What was not committed is rolled back there.
             connection.close()
     return made
+
+
+@contextmanager
+def _turn_at(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder (flock(2)), which goes with the process that holds it."""
+    with disk_errors():
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _prepare_sqlite(dbapi_connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
