@@ -187,7 +187,8 @@ class ConnectionHandler(RequestHandler):
         dimse = ReceivingDimse(association, services.receiver, stopping=services.stopping, name=name)
         association.dimse = dimse
         association.guard(BulkUpperLayer(association, dimse))
-        association.set_socket(BoundedSocket(association, self.request, first_pdu=opening.first_pdu))
+        connection = BoundedSocket(association, self.request, first_pdu=opening.first_pdu, before_refill=dimse.flush)
+        association.set_socket(connection)
         association.bind(evt.EVT_C_STORE, dimse.handle_store)
         association.bind(evt.EVT_N_CREATE, services.notices.handle_create)
         association.bind(evt.EVT_N_SET, services.notices.handle_set)

@@ -202,6 +202,11 @@ class ReceivingDimse(DIMSEServiceProvider):
         self._reception.write(fragment)
         self._check_size()
 
+    def flush(self) -> None:
+        """Let go of what was taken so far: its buffer is about to be used again."""
+        if self._reception:
+            self._reception.flush()
+
     def finish(self) -> bytes:
         """The PDU of the answer: Success only when the object is durable (PS3.4 B.2.3)."""
         command, reception = self._command, self._reception

@@ -22,13 +22,15 @@ from dicom_node.listen.header import HEAD_BYTES, Header, read_header, read_heade
 from dicom_node.listen.intake import Intake
 from dicom_node.listen.text import uid_from
 from storage.errors import StorageError
-from storage.files import ObjectStore, PartFile, StoredObject
+from storage.files import MAXIMUM_PIECES, ObjectStore, PartFile, StoredObject
 from storage.records import ReceivedInstance, Recorded
 
 logger = logging.getLogger(__name__)
 
 # Nearly every header ends before; the pixels begin behind some 3 KiB.
-_START_BYTES = 64 * 1024
+_START_BYTES = 16 * 1024
+# As much as the buffer of a connection holds.
+_GATHERED_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,8 @@ class Reception:
         self._request = request
         self._receiver = receiver
         self._start = bytearray()
+        self._gathered: list[bytes | memoryview] = []
+        self._gathered_bytes = 0
         self._data_set_at = 0
         self._part: PartFile | None = None
         self._refusal: InstanceRefusedError | None = None
@@ -70,7 +74,7 @@ class Reception:
             self._refuse(_refusal_from(error))
 
     def write(self, fragment: bytes | memoryview) -> None:
-        """Take the next bytes of the data set."""
+        """Take the next bytes of the data set; they are to stay as they are until `flush`, or `finish`."""
         self.received_bytes += len(fragment)
         if self._part is None:
             return
@@ -79,8 +83,19 @@ class Reception:
             return
         if (missing := _START_BYTES - len(self._start)) > 0:
             self._start += fragment[:missing]
+        self._gathered.append(fragment)
+        self._gathered_bytes += len(fragment)
+        if self._gathered_bytes >= _GATHERED_BYTES or len(self._gathered) >= MAXIMUM_PIECES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was gathered: the buffers that fragments lie in may be used for something else then."""
+        pieces = self._gathered
+        if self._part is None or not pieces:
+            return
+        self._gathered, self._gathered_bytes = [], 0
         try:
-            self._part.write(fragment)
+            self._part.write(*pieces)
         except StorageError as error:
             self._refuse(_refusal_from(error))
 
@@ -90,6 +105,7 @@ class Reception:
         Raises:
             InstanceRefusedError: It is not stored; the status is in the error.
         """
+        self.flush()
         if self._refusal:
             raise self._refusal
         if self._part is None:
@@ -120,7 +136,7 @@ class Reception:
         if self._receiver.store.free_bytes() < self._receiver.free_floor_bytes:
             raise FreeFloorError
         self._part = self._receiver.store.new_part()
-        self._part.write(beginning)
+        self._gathered.append(beginning)
         self._data_set_at = len(beginning)
 
     def _header_in(self, part: PartFile) -> Header:
@@ -143,6 +159,7 @@ class Reception:
         if self._part:
             self._part.discard()
         self._part = None
+        self._gathered = []
 
     def _check(self, header: Header) -> None:
         request = self._request

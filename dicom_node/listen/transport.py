@@ -6,7 +6,7 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 from pynetdicom.association import Association
@@ -69,15 +69,24 @@ class BoundedSocket(AssociationSocket):
     whatever is allocated next.
     """
 
-    def __init__(self, association: Association, connection: socket.socket, *, first_pdu: bytes) -> None:
+    def __init__(
+        self,
+        association: Association,
+        connection: socket.socket,
+        *,
+        first_pdu: bytes,
+        before_refill: Callable[[], None] = lambda: None,
+    ) -> None:
         """Wrap an accepted connection.
 
         Args:
             association: That the connection is for.
             connection: After `prepare`; also one of TLS.
             first_pdu: What was read from it already.
+            before_refill: Called before the buffer is used again, in which all `pieces` lie that were given out.
         """
         super().__init__(association, client_socket=connection)
+        self._before_refill = before_refill
         self._buffer = memoryview(bytearray(first_pdu))
         self._unread = slice(0, len(first_pdu))
         self.maximum_bytes = max(association.ae.maximum_pdu_size, _MAXIMUM_FIRST_PDU_BYTES) + _TOLERATED_BYTES
@@ -136,7 +145,7 @@ class BoundedSocket(AssociationSocket):
         self._unread = slice(self._unread.start + nr_bytes, self._unread.stop)
 
     def pieces(self, nr_bytes: int) -> Iterator[memoryview]:
-        """So many bytes in pieces as they arrive, each valid until the next.
+        """So many bytes in pieces as they arrive, valid until the buffer is filled again.
 
         Raises:
             StalledError: The peer closed or stalls; so is the connection then.
@@ -196,6 +205,7 @@ class BoundedSocket(AssociationSocket):
 
     def _room(self) -> memoryview:
         """Where the next bytes go, behind those that are unread."""
+        self._before_refill()
         unread = self._buffer[self._unread]
         if len(self._buffer) < _BUFFER_BYTES:
             self._buffer = memoryview(mmap.mmap(-1, _BUFFER_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))

@@ -54,7 +54,10 @@ class ObjectTaker(Protocol):
         """Begin to take the data set that follows; ProtocolError if none may come now."""
 
     def take(self, fragment: memoryview, context_id: int) -> None:
-        """Take the next bytes of the data set; ProtocolError if there are too many, or in another context."""
+        """Take the next bytes of the data set; ProtocolError if there are too many, or in another context.
+
+        They lie in the buffer of the connection, which says before it is used again.
+        """
 
     def finish(self) -> bytes:
         """The PDU of the answer, once the object is durable or refused."""

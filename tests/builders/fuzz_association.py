@@ -85,6 +85,7 @@ class _Said(BoundedSocket):
         self._buffer = memoryview(bytearray(data))
         self._unread = slice(0, len(data))
         self.maximum_bytes = 256 * 1024
+        self._before_refill = lambda: None
 
     def send(self, bytestream: bytes) -> None:
         """The peer does not listen."""

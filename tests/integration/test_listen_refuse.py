@@ -223,7 +223,7 @@ def test_free_floor_is_kept(tmp_path: Path) -> None:
 def test_full_disk_is_out_of_resources_until_there_is_room(listener: RunningListener) -> None:
     """0xA700, the partial file is gone, and the association goes on."""
     with association(listener.port, CONTEXTS) as opened:
-        with mock.patch("storage.files.os.write", side_effect=OSError(ENOSPC, os.strerror(ENOSPC))):
+        with mock.patch("storage.files.os.writev", side_effect=OSError(ENOSPC, os.strerror(ENOSPC))):
             assert opened.send_c_store(ct_instance()).Status == 0xA700
         assert opened.is_established
         assert opened.send_c_store(ct_instance(StudyInstanceUID="9.9")).Status == 0x0000

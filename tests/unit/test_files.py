@@ -129,7 +129,7 @@ def test_the_sweep_removes_what_was_not_received_whole(store: ObjectStore, tmp_p
         (errno.EMFILE, DiskError),
     ],
 )
-@pytest.mark.parametrize("call", ["write", "fsync", "rename"])
+@pytest.mark.parametrize("call", ["writev", "fsync", "rename"])
 def test_a_failing_disk_is_said_in_our_words(
     store: ObjectStore, monkeypatch: pytest.MonkeyPatch, *, call: str, code: int, meaning: type[DiskError]
 ) -> None:
