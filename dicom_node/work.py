@@ -19,6 +19,7 @@ from dicom_node.dispatch import Dispatcher
 from dicom_node.duties import Duties
 from dicom_node.engine import LocalEngine, limits_from
 from dicom_node.machines import require_own_folder
+from dicom_node.memory import give_back
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.settings_file import SettingsFile
 from dicom_node.standby import run_alone
@@ -38,6 +39,7 @@ logger = logging.getLogger(__name__)
 _REFUSED_WAIT_S = 10
 _HEARTBEAT_S = 5
 _LOOK_AT_SETTINGS_S = 1
+_GIVE_BACK_S = 60
 _OWN_DUTIES = 10
 """Beside those for each peer; a few threads more harm nobody."""
 _PEERS_TO_COME = 32
@@ -146,6 +148,7 @@ def _duties(file: SettingsFile, index: Index, dispatcher: Dispatcher) -> Iterato
 
     scheduler.add_job(look, "interval", seconds=_LOOK_AT_SETTINGS_S, id="configuration")
     scheduler.add_job(_beat, "interval", seconds=_HEARTBEAT_S, args=[index, file], id="heartbeat")
+    scheduler.add_job(give_back, "interval", seconds=_GIVE_BACK_S, id="memory")
     _beat(index, file)
     scheduler.start()
     try:

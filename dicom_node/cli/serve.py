@@ -25,8 +25,8 @@ def run(context: typer.Context) -> None:
 def listen(context: typer.Context) -> None:
     """Receive studies; never loads the pipeline."""
     from dicom_node.listen import run_listener
-    from dicom_node.listen.garbage import leave_out_what_stays
     from dicom_node.log import setup_logging
+    from dicom_node.memory import leave_out_what_stays
     from dicom_node.service import StopSignal, notify_ready
     from dicom_node.settings_file import SettingsFile
     from storage.failpoints import arm_from_environment

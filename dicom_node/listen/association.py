@@ -20,7 +20,6 @@ from dicom_node.journal import CALLING_AET
 from dicom_node.listen.admission import Caller, Rejection
 from dicom_node.listen.contexts import build_report_contexts, contexts_of
 from dicom_node.listen.dimse import ReceivingDimse
-from dicom_node.listen.garbage import TimedCollection
 from dicom_node.listen.guard import GuardedAssociation
 from dicom_node.listen.opening import Handshake, Opening, open_connection
 from dicom_node.listen.processes import ReceivingProcesses
@@ -29,6 +28,7 @@ from dicom_node.listen.tls import TlsPort
 from dicom_node.listen.transport import BoundedSocket, prepare, wait_for_close
 from dicom_node.listen.upper_layer import BulkUpperLayer
 from dicom_node.log import failure_in_short
+from dicom_node.memory import TimedCollection
 from storage.failpoints import reach
 
 logger = logging.getLogger(__name__)

@@ -29,7 +29,6 @@ from dicom_node.listen.association import Connection, ListenServer
 from dicom_node.listen.channel import Channel, ChannelClosedError, Message, Said
 from dicom_node.listen.contexts import contexts_of
 from dicom_node.listen.finishing import finish_objects
-from dicom_node.listen.garbage import leave_out_what_stays
 from dicom_node.listen.limits import Shortage
 from dicom_node.listen.ports import application_entity
 from dicom_node.listen.processes import count_of
@@ -37,6 +36,7 @@ from dicom_node.listen.services import Services
 from dicom_node.listen.tls import TlsPort
 from dicom_node.log import setup_logging
 from dicom_node.machines import owner_of_parts
+from dicom_node.memory import leave_out_what_stays
 from storage.database import open_engine
 from storage.failpoints import arm_from_environment
 from storage.files import ObjectStore

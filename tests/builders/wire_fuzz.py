@@ -22,7 +22,7 @@ from builders.mutations import mutated
 from builders.ports import free_port
 from builders.receiving_processes import sockets_of
 from builders.recorded import Conversation, record_conversations
-from dicom_node.listen.garbage import COLLECT_S
+from dicom_node.memory import COLLECT_S
 
 _KINDS = {2: "accepted", 3: "rejected", 4: "answered", 6: "released", 7: "aborted"}
 _ANSWER_S = 0.3

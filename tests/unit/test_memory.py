@@ -1,6 +1,9 @@
-"""When the listener collects garbage."""
+"""When garbage is collected, and that memory goes back to the system."""
 
 import gc
+import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -8,9 +11,35 @@ import pytest
 
 from builders.listener import association, listener_settings, running_listener
 from builders.raw_peer import RawPeer
-from dicom_node.listen.garbage import COLLECT_S, TimedCollection
+from dicom_node.memory import COLLECT_S, TimedCollection
 
 CONNECTIONS = 150
+
+HOLDER = """
+import json, threading
+from pathlib import Path
+from dicom_node.memory import give_back
+
+def resident_mib():
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
+    return int(line.split()[1]) / 1024
+
+kept = []
+
+def work():
+    pieces = [b"x" * 60_000 for _ in range(1000)]
+    kept.append(pieces[-1])
+
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+before = resident_mib()
+give_back()
+print(json.dumps([before, resident_mib()]))
+"""
+"""Four threads that need 60 MB each and keep the last 60 KB, which lie at the top of their arenas."""
 
 
 def test_a_collection_is_due_by_the_clock_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,3 +66,11 @@ def test_a_burst_of_connections_brings_no_collection_each_sixty(
         with association(running.port, [("1.2.840.10008.1.1", ["1.2.840.10008.1.2"])]) as opened:
             assert opened.send_c_echo().Status == 0x0000
     assert len(asked) <= (time.monotonic() - started_at_s) / COLLECT_S
+
+
+def test_what_threads_freed_goes_back_to_the_system() -> None:
+    """Also what lies below something that stays."""
+    done = subprocess.run([sys.executable, "-c", HOLDER], capture_output=True, text=True, check=True, timeout=60)
+    before_mib, after_mib = json.loads(done.stdout)
+    assert before_mib > 150
+    assert after_mib < before_mib / 3

@@ -1,7 +1,9 @@
-"""Collects what ended associations leave behind, without keeping those that come waiting."""
+"""Frees memory of processes that run for months: garbage by the clock, free pages back to the system."""
 
+import ctypes
 import gc
 import time
+from collections.abc import Callable
 
 COLLECT_S = 2.0
 """Between two collections: what a burst leaves behind meanwhile is memory."""
@@ -26,6 +28,24 @@ class TimedCollection:
         gc.collect()
         self._due_at_s = time.monotonic() + COLLECT_S
         return True
+
+
+def give_back() -> None:
+    """Collect garbage, and give the pages that nobody uses any more back to the system (malloc_trim(3)).
+
+    The duties of the worker run in threads, each of which takes its memory from an arena of its own; what it freed stays in
+    there otherwise, and each arena keeps the most that it ever needed.
+    """
+    gc.collect()
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+def _malloc_trim() -> Callable[[int], int] | None:
+    """The function of glibc; None where the C library has none, as musl."""
+    trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    return trim
 
 
 def leave_out_what_stays() -> None:
