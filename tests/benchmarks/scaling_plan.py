@@ -1,37 +1,31 @@
 """What 1, 10 and 100 GPUs take in a day, and what saturates first, by simulation from measured costs.
 
-    python tests/benchmarks/scaling_plan.py [--burst 6] [--solo 3]
+    python tests/benchmarks/scaling_plan.py [--burst 8] [--stream 30] [--solo 3]
 
-First a real node with the engine for plain shapes takes a few studies alone, which gives the model its costs, and then a
-burst; the model is to foretell the burst, and both are printed. `--burst 0` leaves that out. The last line is one JSON object.
+First a real node with the engine for plain shapes takes a few studies alone, which gives the model its costs, then a burst,
+then a stream at random times; the model foretells both, and is printed beside what was measured. `--burst 0` leaves that out.
+The last line is one JSON object.
 """
 
 import argparse
 import json
 import random
-import statistics
 import sys
-import tempfile
-import time
+from dataclasses import asdict
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from scaling_held import burst_beside_model, node_alone, stream_beside_model
 from scaling_model import Passed, SimulatedStudy, Station, day_of_studies, run_through
 
-from builders.ct_series import CtSeries, ct_images
-from builders.faulty_node import FaultyNode
-from builders.listener import send
-from builders.node import AE_TITLE
-from storage.lifecycle import Event, State
-
 IMAGE_BYTES = 512 * 512 * 2
-LISTENER_IMAGES_PER_S = 410.0
+LISTENER_IMAGES_PER_S = 630.0
 """Measured: durable, four associations, two cores (tests/benchmarks/ingest.py)."""
-DISK_IMAGES_PER_S = 1378.0
+DISK_IMAGES_PER_S = 1407.0
 """Measured: the C program that writes durably and does nothing else, same machine and run: what the disk gives."""
-INDEX_IMAGES_PER_S = 640.0
-"""Measured: the node with files in memory: what its index and Python can do on one host, an upper bound for the index."""
+INDEX_IMAGES_PER_S = 1590.0
+"""Measured: two receiving processes with their files in memory, so index and Python together: the index alone does more."""
 LINK_BITS_PER_S = 1e9
 PACS_IMAGES_PER_S = 100.0
 """Assumption: what a PACS sends by C-MOVE for earlier studies, over one association."""
@@ -44,81 +38,33 @@ GPU_S = {"network alone (measured)": 1.4, "5 s (assumption)": 5.0, "goal of the 
 were not, on a GPU machine: the truth lies between."""
 SIZES = ((1, 1_500, 1), (10, 15_000, 1), (100, 150_000, 4))
 """GPUs, studies a day, listener hosts."""
-IMAGES = 20
+LOADS = (0.5, 0.8)
+"""Of the engine, in the streams."""
 
 
 def main() -> None:
     """Measure, foretell, extrapolate."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--solo", type=int, default=3)
-    parser.add_argument("--burst", type=int, default=6)
+    parser.add_argument("--burst", type=int, default=8)
+    parser.add_argument("--stream", type=int, default=30)
     options = parser.parse_args()
-    burst = compare_burst(options.solo, options.burst) if options.burst else None
+    held = hold_against_a_node(options.solo, options.burst, options.stream) if options.burst else None
     plan = [row for size in SIZES for row in plan_rows(*size)]
     for row in plan:
         sys.stdout.write(json.dumps(row) + "\n")
-    sys.stdout.write(json.dumps({"burst": burst, "plan": plan}) + "\n")
+    sys.stdout.write(json.dumps({"held_against_a_node": held, "plan": plan}) + "\n")
 
 
-def compare_burst(solo: int, burst: int) -> dict[str, float]:
-    """A burst as the model foretells it from studies that came alone, and as it was."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        FaultyNode(folder=Path(folder), parts=("listen", "work"), quiet_period_s=1.0) as node,
-    ):
-        alone = [take(node, [f"1.2.5.1.{number}"]) for number in range(solo)]
-        receive_s = statistics.median(one["receive_s"] for one in alone)
-        before_s = statistics.median(one["before_s"] for one in alone)
-        analyse_s = statistics.median(one["analyse_s"] for one in alone)
-        real = take(node, [f"1.2.5.2.{number}" for number in range(burst)])
-    stations = [
-        Station(name="listener", servers=1, seconds=lambda _: receive_s),
-        Station(name="completeness", servers=burst, seconds=lambda _: before_s),
-        Station(name="engine", servers=1, seconds=lambda _: analyse_s),
-    ]
-    studies = [SimulatedStudy(at_s=0.0, images=IMAGES)] * burst
-    foretold = run_through(studies, stations, random.Random(1))
-    found = {
-        "receive_s": receive_s,
-        "before_s": before_s,
-        "analyse_s": analyse_s,
-        "burst": burst,
-        "foretold_s": foretold.last_end_s,
-        "measured_s": real["whole_s"],
-        "foretold_over_measured": foretold.last_end_s / real["whole_s"],
-    }
-    sys.stdout.write(f"burst: { {key: round(value, 2) for key, value in found.items()} }\n")
-    return {key: round(value, 3) for key, value in found.items()}
-
-
-def take(node: FaultyNode, uids: list[str]) -> dict[str, float]:
-    """Send studies one after the other, wait for all; seconds, of the last one where it is about one."""
-    prepared = [ct_images(_series(uid)) for uid in uids]
-    for uid, images in zip(uids, prepared, strict=True):
-        for image in images:
-            image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"{uid}.1.{image.InstanceNumber}"
-            image.PatientID = uid
-    began_s = time.monotonic()
-    for images in prepared:
-        if set(send(node.port, *images, called_aet=AE_TITLE)) != {0}:
-            message = "the node refused an image"
-            raise RuntimeError(message)
-    received_s = time.monotonic()
-    views = [node.wait_for(uid, State.PROCESSED, within_s=600) for uid in uids]
-    # Of the history, not of this loop, which looks at one study after the other.
-    steps = {entry.event: entry.at for entry in views[-1].history}
-    first = min(view.history[0].at for view in views)
-    last = max(entry.at for view in views for entry in view.history if entry.event is Event.ATTEMPT_SUCCEEDED)
-    return {
-        "receive_s": (received_s - began_s) / len(uids),
-        "before_s": (steps[Event.CLAIMED] - views[-1].last_instance_at).total_seconds(),
-        "analyse_s": (steps[Event.ATTEMPT_SUCCEEDED] - steps[Event.CLAIMED]).total_seconds(),
-        "whole_s": (last - first).total_seconds(),
-    }
-
-
-def _series(uid: str) -> CtSeries:
-    return CtSeries(study_uid=uid, uid=f"{uid}.1", shape=(IMAGES, 32, 32), spacing_mm=(10.0, 10.0, 10.0))
+def hold_against_a_node(solo: int, burst: int, stream: int) -> dict[str, object]:
+    """What the model foretells of a real node beside what it does."""
+    with node_alone(solo) as (node, costs):
+        found: dict[str, object] = {"costs": asdict(costs), "burst": burst_beside_model(node, costs, burst)}
+        for load in LOADS:
+            found[f"stream at {load}"] = stream_beside_model(node, costs, stream, load=load)
+    for name, figures in found.items():
+        sys.stdout.write(f"{name}: {figures}\n")
+    return found
 
 
 def plan_rows(gpus: int, studies_a_day: int, hosts: int) -> list[dict[str, object]]:
