@@ -37,6 +37,15 @@ def host_problem(host: str) -> str | None:
     return None
 
 
+def network_problem(network: str) -> str | None:
+    """Why this is neither an IP address nor a network in the notation of CIDR; None if it is one."""
+    try:
+        ipaddress.ip_network(network, strict=False)
+    except ValueError:
+        return "must be an IP address, or a network such as 192.0.2.0/28"
+    return None
+
+
 def is_ip_address(host: str) -> bool:
     """Whether the host is a literal IPv4 or IPv6 address."""
     try:

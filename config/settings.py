@@ -1,16 +1,14 @@
 """The typed settings of a node; `node.toml` beside this module explains each one."""
 
 import socket
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from config.alerts import AlertsSettings
 from config.audit import AuditSettings
 from config.chest_words import CHEST_WORDS
-from config.names import ae_title_problem, folder_problem, host_problem, path_problem, pattern_problem
 from config.ray import RaySettings
 from config.retention import RetentionSettings
 from config.rules import ResultKind, RuleSettings
@@ -18,48 +16,24 @@ from config.series import SeriesRuleSettings
 from config.storage import GIBIBYTE, MachineName, StorageSettings
 from config.table import Table
 from config.tls import CertificateName, FileOrNone, Fingerprints, ListenTlsSettings
+from config.values import (
+    AbsolutePath,
+    AddressOrNetwork,
+    AeTitle,
+    AeTitleOrNone,
+    Duration,
+    FolderOrNone,
+    Host,
+    ListenPort,
+    LongString,
+    Name,
+    NameOrNone,
+    PlugInName,
+    Port,
+    SearchPattern,
+)
 from config.watching import WatchingSettings
 from config.web import WebSettings
-
-Value = TypeVar("Value")
-
-
-def _none_if_empty(value: object) -> object:
-    """None for an empty string: TOML has no null."""
-    return None if value == "" else value
-
-
-def _refusing(problem_of: Callable[[Value], str | None]) -> AfterValidator:
-    """A validator that refuses a value for the problem found in it."""
-
-    def check(value: Value) -> Value:
-        problem = problem_of(value)
-        if problem is not None:
-            raise ValueError(problem)
-        return value
-
-    return AfterValidator(check)
-
-
-AeTitle = Annotated[str, _refusing(ae_title_problem), AfterValidator(str.strip)]
-Host = Annotated[str, _refusing(host_problem)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-ListenPort = Annotated[int, Field(ge=0, le=65535)]
-Duration = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Name = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._-]*$")]
-NameOrNone = Annotated[str, Field(max_length=64, pattern=r"^([A-Za-z0-9][A-Za-z0-9 ._-]*)?$")]
-# PS3.5 6.2, value representation LO: at most 64 characters, no backslash, no control characters.
-LongString = Annotated[str, Field(max_length=64, pattern=r"^[^\\\x00-\x1f\x7f]*$")]
-# What an entry point may be called (packaging.python.org, "Entry points specification"), empty for none.
-PlugInName = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9._-]*$")]
-# TOML knows strings only, strict validation wants a Path.
-AbsolutePath = Annotated[Path, Field(strict=False), _refusing(path_problem)]
-FolderOrNone = Annotated[
-    Annotated[Path, Field(strict=False), _refusing(folder_problem)] | None, BeforeValidator(_none_if_empty)
-]
-
-AeTitleOrNone = Annotated[AeTitle | None, BeforeValidator(_none_if_empty)]
-SearchPattern = Annotated[str, Field(min_length=1, max_length=200), _refusing(pattern_problem)]
 
 
 def _not_below(value: float, info: ValidationInfo, other: str) -> float:
@@ -89,6 +63,8 @@ class ListenSettings(Table):
     """0: one for every two cores, at most 4."""
     plain: bool = True
     """Whether there is a port without TLS."""
+    load_balancers: Annotated[tuple[AddressOrNetwork, ...], Field(strict=False)] = ()
+    """Whose connections begin with a header of the PROXY protocol."""
     accept_unknown_callers: bool = False
     maximum_associations: Annotated[int, Field(ge=1, le=200)] = 64
     maximum_associations_per_address: Annotated[int, Field(ge=1, le=200)] = 16

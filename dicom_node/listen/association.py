@@ -20,6 +20,7 @@ from dicom_node.journal import CALLING_AET
 from dicom_node.listen.admission import Caller, Rejection
 from dicom_node.listen.contexts import build_report_contexts, contexts_of
 from dicom_node.listen.dimse import ReceivingDimse
+from dicom_node.listen.errors import NotAskedError
 from dicom_node.listen.guard import GuardedAssociation
 from dicom_node.listen.opening import Handshake, Opening, open_connection
 from dicom_node.listen.processes import ReceivingProcesses
@@ -210,7 +211,7 @@ class ConnectionHandler(RequestHandler):
         services = self.server.services
         try:
             prepare(self.request)
-            return open_connection(self.request, within_s=services.listen.first_pdu_timeout_s)
+            return self._opened(may_be_proxied=self.client_address[0] in services.load_balancers)
         except NodeError as error:
             services.log_cut(self.client_address, error.reason)
             return None
@@ -219,6 +220,18 @@ class ConnectionHandler(RequestHandler):
             return None
         finally:
             services.silent.remove(self.request)
+
+    def _opened(self, *, may_be_proxied: bool) -> Opening:
+        """The opening, after which the caller's address is the one that a load balancer named."""
+        services = self.server.services
+        within_s = services.listen.first_pdu_timeout_s
+        opening = open_connection(self.request, within_s=within_s, may_be_proxied=may_be_proxied)
+        if opening.header is None and may_be_proxied and opening.calling_aet != services.admission.probe_aet:
+            reason = "the load balancer does not say whom it speaks for: let it send the PROXY protocol"
+            raise NotAskedError(reason)
+        if opening.header and opening.header.source:
+            self.client_address = opening.header.source
+        return opening
 
     def _create_guarded_association(self, handshake: Handshake) -> GuardedAssociation:
         """As RequestHandler._create_association, with our ACSE, without a socket, and without copying the contexts."""

@@ -14,6 +14,7 @@ from dicom_node.listen.disk_floor import DiskFloor
 from dicom_node.listen.intake import Intake
 from dicom_node.listen.limits import Places, SilentConnections
 from dicom_node.listen.notices import NoticeScp
+from dicom_node.listen.proxied import LoadBalancers
 from dicom_node.listen.quiet import OncePerMinute
 from dicom_node.listen.receive import Receiver
 from dicom_node.listen.refused import RefusedCallerNotes
@@ -48,6 +49,7 @@ class Services:
             places: For associations; None where this process gives them out itself.
         """
         self.listen: ListenSettings = settings.listen
+        self.load_balancers = LoadBalancers(settings.listen.load_balancers)
         self.clock = clock
         self.admission = Admission(
             settings, clock=clock, places=places, disk=DiskFloor(settings.storage, store.free_bytes)
@@ -66,6 +68,7 @@ class Services:
     def follow(self, settings: Settings) -> None:
         """Go by these settings from now on; associations that are open go on."""
         self.listen = settings.listen
+        self.load_balancers = LoadBalancers(settings.listen.load_balancers)
         self.silent.maximum = settings.listen.maximum_silent_connections
         self.receiver.follow(settings)
         self.commitment.follow(settings)
