@@ -27,17 +27,20 @@ def small_study(uid: str) -> Sequence[Dataset]:
 
 
 @contextmanager
-def faulty_node(folder: Path, pacs: LedgerScp | None = None) -> Iterator[FaultyNode]:
-    """A node that runs only its listener so far."""
+def faulty_node(
+    folder: Path, pacs: LedgerScp | None = None, *, parts: tuple[str, ...] = ("listen",)
+) -> Iterator[FaultyNode]:
+    """A node that runs only its listener so far, or not even that."""
     destinations = [pacs.destination] if pacs else []
-    with FaultyNode(folder=folder, destinations=destinations, parts=("listen",), quiet_period_s=1.0) as node:
+    with FaultyNode(folder=folder, destinations=destinations, parts=parts, quiet_period_s=1.0) as node:
         yield node
 
 
 def kill_listener_at(node: FaultyNode, failpoint: str, study: Sequence[Dataset], *, arrival: int = 1) -> SenderLedger:
     """Send a study to a listener that dies at the failpoint; after its restart send the rest."""
     sent = SenderLedger()
-    node.stop("listen")
+    if node.is_running("listen"):
+        node.stop("listen")
     node.start_with_failpoint("listen", failpoint, arrival=arrival)
     node.wait_until_it_listens()
     left = sent.send(node.port, study)

@@ -82,7 +82,8 @@ class NodeProcess:
         try:
             for part in self.parts:
                 self.start(part)
-            self.wait_until_it_listens()
+            if "listen" in self.parts:
+                self.wait_until_it_listens()
         except BaseException:
             self._stop_all()
             raise

@@ -32,6 +32,8 @@ class SenderLedger:
             while left and opened.is_established:
                 status = self._status(opened.send_c_store, left[0])
                 if status is None:
+                    # A release would wait for the answer of a listener that is gone.
+                    opened.abort()
                     break
                 self._note(left.pop(0), status)
         return left

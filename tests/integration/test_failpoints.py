@@ -12,7 +12,7 @@ from builders.ledger_scp import ledger_scp
 @pytest.mark.parametrize("failpoint", LISTEN_POINTS)
 def test_a_kill_of_the_listener_loses_nothing_that_was_acknowledged(tmp_path: Path, failpoint: str) -> None:
     """The listener dies at the failpoint, starts again, and gets what it had not acknowledged."""
-    with faulty_node(tmp_path) as node:
+    with faulty_node(tmp_path, parts=()) as node:
         assert kill_at(node, failpoint, "1.2.3.4").objects == SLICES
 
 
