@@ -48,9 +48,14 @@ _BEGINNINGS = 20
 _WRITER_LOCK = 0x4449434F
 """Key of PostgreSQL's advisory lock ("DICO"): writers take turns there as they do in SQLite."""
 
+_SQLITE_POOL = {"pool_size": 2, "max_overflow": 28}
+"""Two connections stay open, for each keeps a cache of its own; more are opened where many threads meet, and closed again."""
+
 _SQLITE_PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
+    # KiB, for each connection; what is not in there is in the cache of the system.
+    "PRAGMA cache_size = -1024",
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000}",
 )
 """FULL: a committed row survives a power cut also in WAL mode (sqlite.org/pragma.html#pragma_synchronous)."""
@@ -83,7 +88,12 @@ def open_engine(url: str) -> Engine:
     arguments = {"timeout": BUSY_TIMEOUT_S}
     # The connection that was used last is used next: one whose page cache is warm, and the others need not fill theirs.
     engine = create_engine(
-        parsed, module=pysqlite3.dbapi2, connect_args=arguments, hide_parameters=True, pool_use_lifo=True
+        parsed,
+        module=pysqlite3.dbapi2,
+        connect_args=arguments,
+        hide_parameters=True,
+        pool_use_lifo=True,
+        **_SQLITE_POOL,
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
