@@ -129,3 +129,8 @@ def tests_on(server: TestServer) -> Iterator[None]:
 def server_url(folder: Path) -> str:
     """Of the database of the folder, on the server that the test runs on; empty where it runs on SQLite."""
     return _CHOSEN.server.url_for(folder) if _CHOSEN.server else ""
+
+
+def storage_table(folder: Path) -> str:
+    """The table of a configuration that names that database, and looks at no free room."""
+    return f'[storage]\nfree_floor_bytes = 0\ndatabase_url = "{server_url(folder)}"\n'

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from builders.deadline import until
+from builders.engines import storage_table
 from builders.listener import AE_TITLE, SENDER
 from builders.raw_peer import A_ASSOCIATE_AC, RawPeer
 
@@ -17,8 +18,7 @@ data_dir = "{data_dir}"
 [listen]
 port = {port}
 {listen}
-[storage]
-free_floor_bytes = 0
+{storage}
 [[peers]]
 name = "ct"
 ae_title = "{sender}"
@@ -39,7 +39,17 @@ def listener_process(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A listener in a process of its own, killed at the end; `listen` has lines for its table of that name."""
     config = folder / "node.toml"
-    config.write_text(CONFIG.format(title=AE_TITLE, data_dir=folder / "data", port=port, sender=SENDER, listen=listen))
+    data_dir = folder / "data"
+    config.write_text(
+        CONFIG.format(
+            title=AE_TITLE,
+            data_dir=data_dir,
+            port=port,
+            sender=SENDER,
+            listen=listen,
+            storage=storage_table(data_dir),
+        )
+    )
     with (
         log_of(folder).open("ab") as log,
         subprocess.Popen([*program, "--config", str(config), "listen"], stderr=log) as process,

@@ -57,12 +57,14 @@ class PostgresServer:
 
 
 @contextmanager
-def running_server(*settings: str) -> Iterator[PostgresServer]:
-    """A server with its default settings and these."""
+def running_server(*settings: str, below: Path | None = None) -> Iterator[PostgresServer]:
+    """A server with its default settings and these; its data below a folder, the system's for temporary files otherwise."""
     programs = _programs()
     assert programs is not None
-    with tempfile.TemporaryDirectory(prefix="postgres") as name:
+    with tempfile.TemporaryDirectory(prefix="postgres", dir=below) as name:
         folder = Path(name)
+        # Also for those whose root is nobody here, as in a namespace of a user.
+        folder.chmod(0o711)
         if os.getuid() == 0:
             shutil.chown(folder, SERVICE_USER)
         login = ("--username", "node", "--auth", "trust", "--encoding", "UTF8")

@@ -14,8 +14,11 @@ from pathlib import Path
 import pytest
 
 from builders.deadline import until
+from builders.engines import server_url
+from builders.master_check import Checked, master_check
 from builders.node import AE_TITLE
 from builders.ports import free_port, is_open
+from builders.sender_ledger import SenderLedger
 
 DISK_BYTES = 32 * 2**20
 _CONFIG = """
@@ -58,6 +61,10 @@ class SmallDisk:
         finally:
             os.kill(self.pid, signal.SIGCONT)
         return copy
+
+    def master_check(self, sent: SenderLedger) -> Checked:
+        """See `master_check`, on the files of this instant."""
+        return master_check(self.snapshot(), sent, database_url=server_url(self.folder))
 
     @property
     def index_disk(self) -> Path:
@@ -114,7 +121,7 @@ def listener_on_small_disk(folder: Path, *, index_apart: bool = False) -> Iterat
     port = free_port()
     for name in ("disk", "index"):
         (folder / name).mkdir()
-    url = f"sqlite:///{folder}/index/index.sqlite" if index_apart else ""
+    url = f"sqlite:///{folder}/index/index.sqlite" if index_apart else server_url(folder)
     (folder / "node.toml").write_text(_CONFIG.format(title=AE_TITLE, folder=folder, port=port, url=url))
     program = [sys.executable, "-m", "dicom_node", "--config", str(folder / "node.toml"), "listen"]
     start = ["unshare", "-rm", "bash", "-c", _START.format(size=DISK_BYTES), "bash", str(folder), *program]

@@ -9,6 +9,7 @@ from pydicom.uid import ComprehensiveSRStorage
 from builders.audit import build_trail, recorded
 from builders.clock import FakeClock
 from builders.delivered import BACK_OFF, STUDY, index_with_result
+from builders.engines import storage_table
 from builders.index import build_index, received
 from builders.instances import ct_instance
 from builders.listener import SENDER, association, listener_settings, running_listener, send
@@ -86,7 +87,7 @@ def test_commands_leave_who_looked_at_whom(tmp_path: Path) -> None:
     index.record_received([received()])
     index.close()
     config = tmp_path / "node.toml"
-    config.write_text(f'[node]\ndata_dir = "{tmp_path}"\n', encoding="utf-8")
+    config.write_text(f'[node]\ndata_dir = "{tmp_path}"\n{storage_table(tmp_path)}', encoding="utf-8")
     assert run_dicom_node("--config", str(config), "study", "show", "1.2.3").returncode == 0
     (seen,) = recorded(tmp_path / "audit", "DICOM Instances Accessed")
     assert seen.find("EventIdentification").get("EventActionCode") == "R"

@@ -9,6 +9,7 @@ import pytest
 
 from builders.clock import FakeClock
 from builders.deadline import until
+from builders.engines import storage_table
 from builders.index import build_index, received
 from builders.instances import ct_instance
 from builders.node import NodeProcess, run_dicom_node
@@ -23,7 +24,7 @@ PATIENT_COMMANDS = ("show", "merge", "unmerge", "assign", "unassign")
 def _configuration(folder: Path) -> Path:
     """A configuration whose data folder is `folder`."""
     path = folder / "node.toml"
-    path.write_text(f'[node]\ndata_dir = "{folder}"\n[storage]\nfree_floor_bytes = 0\n')
+    path.write_text(f'[node]\ndata_dir = "{folder}"\n{storage_table(folder)}')
     return path
 
 
@@ -66,6 +67,7 @@ def test_all_mistakes_of_a_configuration_are_told_at_once_and_end_with_2(tmp_pat
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.sqlite
 def test_a_node_that_never_ran_is_named_as_such_and_ends_with_1(tmp_path: Path) -> None:
     """No index is made by looking."""
     done = run_dicom_node("--config", str(_configuration(tmp_path)), "status")

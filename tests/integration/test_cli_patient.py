@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from builders.clock import FakeClock
+from builders.engines import storage_table
 from builders.index import NOON, build_index, received
 from builders.node import run_dicom_node
 from dicom_node.cli.patient import named, patient_key
@@ -30,7 +31,7 @@ def config(tmp_path: Path) -> tuple[str, str]:
     )
     index.close()
     path = tmp_path / "node.toml"
-    path.write_text(f'[node]\ndata_dir = "{tmp_path}"\n[storage]\nfree_floor_bytes = 0\n')
+    path.write_text(f'[node]\ndata_dir = "{tmp_path}"\n{storage_table(tmp_path)}')
     return ("--config", str(path))
 
 

@@ -51,12 +51,13 @@ def test_a_disk_that_fills_up_inside_an_object_refuses_it_and_goes_on_when_there
         answers = send_once(disk, sent, large_images(12))
         assert set(answers) == {OUT_OF_RESOURCES}
         assert sent.acknowledged
-        master_check(disk.snapshot(), sent)
+        disk.master_check(sent)
         ballast.unlink()
         assert send_once(disk, sent, large_images(4, first=100)) == []
-        master_check(disk.snapshot(), sent)
+        disk.master_check(sent)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("leave_kib", [0, 96, 160, 320])
 def test_an_index_whose_disk_is_full_acknowledges_nothing_and_is_whole_when_there_is_room(
     tmp_path: Path, leave_kib: int
@@ -69,7 +70,7 @@ def test_an_index_whose_disk_is_full_acknowledges_nothing_and_is_whole_when_ther
         assert set(refused) == {OUT_OF_RESOURCES}
         ballast.unlink()
         assert send_once(disk, sent, [ct_instance(number, study=STUDY) for number in range(40)]) == []
-        assert master_check(disk.snapshot(), sent).objects == 40
+        assert disk.master_check(sent).objects == 40
 
 
 def test_a_folder_that_turned_read_only_refuses_and_goes_on_when_it_is_writable(tmp_path: Path) -> None:
@@ -80,9 +81,10 @@ def test_a_folder_that_turned_read_only_refuses_and_goes_on_when_it_is_writable(
         with disk.read_only("data/incoming"):
             assert send_once(disk, sent, large_images(3, first=10)) == [OUT_OF_RESOURCES] * 3
         assert send_once(disk, sent, large_images(3, first=10)) == []
-        assert master_check(disk.snapshot(), sent).objects == 5
+        assert disk.master_check(sent).objects == 5
 
 
+@pytest.mark.sqlite
 def test_an_index_that_another_process_keeps_locked_refuses_and_takes_the_object_afterwards(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,6 +119,7 @@ def test_a_listener_without_descriptors_pauses_and_recovers(tmp_path: Path) -> N
         master_check(node.data_dir, sent)
 
 
+@pytest.mark.sqlite
 def test_a_second_node_on_a_data_folder_is_refused_and_harms_nothing(tmp_path: Path) -> None:
     """Neither listener nor worker; the first one goes on receiving."""
     sent = SenderLedger()

@@ -3,6 +3,8 @@
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from builders.instances import ct_instance
 from builders.node import NodeProcess
 from builders.sender_ledger import SenderLedger
@@ -14,6 +16,7 @@ C_STORE_RSP = r"\x00\x00\x00\x01\x02\x00\x00\x00\x01\x80"
 """Command Field (0000,0100) with 0x8001 (PS3.7 9.3.1.2), as strace shows it."""
 
 
+@pytest.mark.sqlite
 def test_content_name_folder_and_row_are_on_disk_before_success_is_said(tmp_path: Path) -> None:
     """fsync of the file, rename, fsync of the folder, fsync of the log of the index, then the C-STORE-RSP."""
     log = tmp_path / "calls.log"

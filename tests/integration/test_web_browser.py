@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 
 from builders.analysis import STUDY_UID
 from builders.browser import LOOKS, Watched, keep_picture, log_in_by_keyboard, watched_browser
+from builders.engines import storage_table
 from builders.ports import free_port
 from builders.site import add_finished_study, pages_in
 from builders.web_process import web_process
@@ -35,7 +36,9 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         add_finished_study(pages)
     port = free_port()
     config = tmp_path / "node.toml"
-    config.write_text(f'[node]\ndata_dir = "{tmp_path}"\n[web]\nport = {port}\n[retention]\ndays = 90\n')
+    config.write_text(
+        f'[node]\ndata_dir = "{tmp_path}"\n[web]\nport = {port}\n[retention]\ndays = 90\n{storage_table(tmp_path)}'
+    )
     write_report(tmp_path, retention_report())
     with web_process(config, port) as address, watched_browser(address) as browser:
         yield browser

@@ -12,6 +12,7 @@ from playwright.sync_api import Page
 from builders.accessibility import grave_faults
 from builders.analysis import STUDY_UID
 from builders.browser import LOOKS, Watched, log_in_by_keyboard, watched_browser
+from builders.engines import storage_table
 from builders.ports import free_port
 from builders.site import add_finished_study, pages_in
 from builders.web_process import web_process
@@ -31,7 +32,7 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
         add_finished_study(pages)
     config, port = tmp_path / "node.toml", free_port()
     config.write_text(
-        f'[node]\ndata_dir = "{tmp_path}"\n[web]\nport = {port}\nlogin = true\n'
+        f'[node]\ndata_dir = "{tmp_path}"\n[web]\nport = {port}\nlogin = true\n{storage_table(tmp_path)}'
         '[[peers]]\nname = "pacs"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = 1\nreceives_results = true\n'
     )
     with web_process(config, port) as address, watched_browser(address) as browser:

@@ -85,7 +85,6 @@ def test_duties_are_made_again_only_where_their_settings_changed(tmp_path: Path,
     first = {name: one.made_of for name, one in duties.wanted().items()}
     duties.follow(after)
     second = {name: one.made_of for name, one in duties.wanted().items()}
-    duties.close()
     changed = {name for name in first if second.get(name, ()) != first[name]}
     assert changed == {"outbox B"}
     assert second.keys() - first.keys() == {"batch B", "commitment B", "fetch B"}
