@@ -7,13 +7,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 from builders.deadline import until
 from builders.ports import free_port
+from builders.postgres import running_server, why_no_postgres
 from builders.receiving_processes import children_of
 from builders.storescp import _listens as listens
 from config.settings import Peer
@@ -33,6 +34,7 @@ processes = {processes}
 accept_unknown_callers = true
 [storage]
 free_floor_bytes = 0
+database_url = "{database_url}"
 """
 
 
@@ -49,6 +51,8 @@ class Receiver:
     """What starts it in a folder on a port; [] where the program is not installed."""
     has_nodelay: bool = False
     """DCMTK, which Orthanc is built on, leaves Nagle on and then waits 40 ms for each of its answers (see its dcmnet)."""
+    on_postgresql: Callable[[str], Callable[[Path, int], list[str]]] | None = None
+    """Command for the address of a PostgreSQL server, which is started for it on the same medium."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,10 +99,17 @@ def running(receiver: Receiver, folder: Path) -> Iterator[Running | None]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     port = free_port()
-    command = receiver.command(folder, port)
-    if not command:
-        yield None
-        return
+    with ExitStack() as stack:
+        command_of = receiver.command
+        if receiver.on_postgresql:
+            command_of = receiver.on_postgresql(stack.enter_context(running_server(below=folder.parents[1])).url)
+        command = command_of(folder, port)
+        yield stack.enter_context(_serving(receiver, command, folder, port)) if command else None
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _serving(receiver: Receiver, command: list[str], folder: Path, port: int) -> Iterator[Running]:
     environment = os.environ | ({"TCP_NODELAY": "1"} if receiver.has_nodelay else {})
     peer = Peer(name="receiver", ae_title=AE_TITLE, host="127.0.0.1", port=port)
     with (
@@ -112,7 +123,6 @@ def running(receiver: Receiver, folder: Path) -> Iterator[Running | None]:
             yield started
         finally:
             process.terminate()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 def receivers(programs: Path) -> list[Receiver]:
@@ -127,6 +137,7 @@ def receivers(programs: Path) -> list[Receiver]:
     return [
         Receiver(name="node", share=1, is_durable=True, command=node_command),
         Receiver(name="node_two_processes", share=1, is_durable=True, command=partial(node_command, processes=2)),
+        *_on_postgresql(),
         Receiver(name="c_write", share=1, is_durable=False, command=c_program("write")),
         Receiver(name="c_fsync", share=1, is_durable=True, command=c_program("fsync")),
         Receiver(name="c_durable", share=1, is_durable=True, command=c_program("durable")),
@@ -143,6 +154,22 @@ def receivers(programs: Path) -> list[Receiver]:
     ]
 
 
+def _on_postgresql() -> list[Receiver]:
+    """The node with its index on a server, where one can be started; CPU time and memory are those of the node alone."""
+    if why_no_postgres():
+        return []
+    return [
+        Receiver(
+            name=name,
+            share=1,
+            is_durable=True,
+            command=lambda _folder, _port: [],
+            on_postgresql=lambda url, count=processes: partial(node_command, processes=count, database_url=url),
+        )
+        for name, processes in (("node_postgresql", 1), ("node_postgresql_two_processes", 2))
+    ]
+
+
 def _nodelay(receiver: Receiver) -> Receiver:
     return replace(receiver, name=f"{receiver.name}_nodelay", has_nodelay=True)
 
@@ -150,11 +177,14 @@ def _nodelay(receiver: Receiver) -> Receiver:
 _TUNED = {"StoreMD5ForAttachments": False, "SyncStorageArea": False, "StorageCompression": False}
 
 
-def node_command(folder: Path, port: int, *, processes: int = 1) -> list[str]:
+def node_command(folder: Path, port: int, *, processes: int = 1, database_url: str = "") -> list[str]:
     """What starts the node in a folder on a port."""
     configuration = folder / "node.toml"
     configuration.write_text(
-        NODE_CONFIGURATION.format(aet=AE_TITLE, folder=folder, port=port, processes=processes), encoding="utf-8"
+        NODE_CONFIGURATION.format(
+            aet=AE_TITLE, folder=folder, port=port, processes=processes, database_url=database_url
+        ),
+        encoding="utf-8",
     )
     return [sys.executable, "-m", "dicom_node", "--config", str(configuration), "listen"]
 
