@@ -3,12 +3,11 @@
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pysqlite3.dbapi2
-from pysqlite3.dbapi2 import Cursor
 from sqlalchemy import Connection, Engine, Row, Select, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -30,11 +29,21 @@ from storage.errors import (
     SqliteTooOldError,
 )
 from storage.mounts import network_file_system_of
-from storage.postgresql import POOL, connect_arguments, has_row_locks, may_begin_again, meaning_of
+from storage.postgresql import (
+    POOL,
+    connect_arguments,
+    first_line,
+    has_row_locks,
+    may_begin_again,
+    meaning_of,
+    written_in_pipeline,
+)
 
 AnyRow = Row[*tuple[Any, ...]]
 Made = TypeVar("Made")
 AnySelect = Select[*tuple[Any, ...]]
+DriverConnection = Any
+"""Of the database's own driver (PEP 249)."""
 
 BUSY_TIMEOUT_S = 30
 """How long a writer waits for another process; after it the caller hears `IndexBusyError`."""
@@ -157,7 +166,7 @@ def write_rows(engine: Engine, change: Callable[[Connection], Made]) -> Made:
         try:
             return _written_once(engine, change)
         except DBAPIError as error:
-            if not may_begin_again(error):
+            if not may_begin_again(error.orig):
                 raise _meaning_of(error) from error
     with _errors_in_our_words():
         return _written_once(engine, change)
@@ -168,29 +177,40 @@ def _written_once(engine: Engine, change: Callable[[Connection], Made]) -> Made:
         return change(connection)
 
 
-def write_prepared(engine: Engine, change: Callable[[Cursor], Made | None]) -> Made | None:
-    """Make a change by prepared statements, on disk when this returns; it is alone in writing. Of SQLite only.
-
-    Processes that write so take turns by a lock of the system on the folder of the index, which wakes the next one at
-    once: where SQLite finds another writer, it sleeps for whole milliseconds and looks again.
+def write_prepared(engine: Engine, change: Callable[[DriverConnection], Made | None]) -> Made | None:
+    """Make a change by prepared statements, on disk when this returns.
 
     Args:
         engine: Of the index.
-        change: Makes it on the cursor of the driver; None if it did not, and then nothing is written.
+        change: Makes it on the connection of the driver, as `write_rows` says; None if it did not, and then nothing is
+            written.
+
+    Returns:
+        What the change gave; None also where another transaction was in the way.
     """
-    with _errors_in_our_words(), _turn_at(Path(engine.url.database or "").parent):
-        connection = engine.raw_connection()
+    with _errors_in_our_words():
+        if engine.dialect.name == "sqlite":
+            return _written_in_turn(engine, change)
+        return written_in_pipeline(engine, change)
+
+
+def _written_in_turn(engine: Engine, change: Callable[[DriverConnection], Made | None]) -> Made | None:
+    """Alone in writing, on SQLite.
+
+    Processes that write so take turns by a lock of the system on the folder of the index, which wakes the next one at
+    once: where SQLite finds another writer, it sleeps for whole milliseconds and looks again.
+    """
+    with _turn_at(Path(engine.url.database or "").parent):
         try:
-            cursor = connection.cursor()
-            cursor.execute("BEGIN IMMEDIATE")
-            made = change(cursor)
-            cursor.execute("ROLLBACK" if made is None else "COMMIT")
+            # What was not committed is rolled back as the connection goes back to the pool.
+            with closing(engine.raw_connection()) as connection:
+                driver: DriverConnection = connection.driver_connection
+                driver.execute("BEGIN IMMEDIATE")
+                made = change(driver)
+                driver.execute("ROLLBACK" if made is None else "COMMIT")
+                return made
         except pysqlite3.dbapi2.Error as error:
             raise _meaning_of_sqlite(error) from error
-        finally:
-            # What was not committed is rolled back there.
-            connection.close()
-    return made
 
 
 @contextmanager
@@ -237,15 +257,10 @@ def _errors_in_our_words() -> Iterator[None]:
 def _meaning_of(error: DBAPIError) -> IndexStateError | DiskError:
     if getattr(error.orig, "sqlite_errorcode", None) is not None:
         return _meaning_of_sqlite(error.orig)
-    return meaning_of(error)(_first_line(error.orig))
+    return meaning_of(error.orig, is_lost=error.connection_invalidated)(first_line(error.orig))
 
 
 def _meaning_of_sqlite(error: BaseException | None) -> IndexStateError | DiskError:
     """Of an error as the driver raised it."""
     code = getattr(error, "sqlite_errorcode", 0)
-    return _MEANING_OF_SQLITE_CODE.get(code & 0xFF, IndexFailedError)(_first_line(error))
-
-
-def _first_line(error: BaseException | None) -> str:
-    # No more: PostgreSQL puts the values, which are a patient's, into the lines below.
-    return next(iter(str(error).splitlines()), "")
+    return _MEANING_OF_SQLITE_CODE.get(code & 0xFF, IndexFailedError)(first_line(error))

@@ -1,8 +1,7 @@
 """Puts further instances of series that are being received into the index, in three statements.
 
 This is what happens nearly always: nothing changes but the counts of a study. Whatever is not as plain as that is left
-to `storage.receiving`, which decides. SQLite's driver is given the statements as text; PostgreSQL gets them on the usual way,
-for the time goes into its answers there.
+to `storage.receiving`, which decides.
 """
 
 from collections import defaultdict
@@ -10,11 +9,10 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Protocol
 
-from pysqlite3.dbapi2 import Cursor
 from sqlalchemy import Connection, bindparam, exists, insert, inspect, select, update
 from sqlalchemy.engine import Dialect
 
-from storage.database import AnyRow
+from storage.database import AnyRow, DriverConnection
 from storage.instance_rows import DEMOGRAPHICS, earliest, instance_columns
 from storage.lifecycle import State
 from storage.models import Instance, Patient, ResultObject, Series, Study, StudyAssociation, Use
@@ -69,8 +67,8 @@ _UPDATE = (
 class Statements(Protocol):
     """Runs the three statements in a transaction that writes."""
 
-    def standing(self, keys: Values) -> AnyRow | None:
-        """What the index knows about an instance and its study."""
+    def standings(self, keys: Sequence[Values]) -> Sequence[AnyRow | None]:
+        """What the index knows about each instance and its study."""
 
     def insert(self, rows: Sequence[Values]) -> None:
         """Add instances."""
@@ -86,9 +84,9 @@ class StatementsOnConnection:
         """Run them in the transaction of the connection."""
         self._connection = connection
 
-    def standing(self, keys: Values) -> AnyRow | None:
+    def standings(self, keys: Sequence[Values]) -> Sequence[AnyRow | None]:
         """See Statements."""
-        return self._connection.execute(_STANDING, keys).one_or_none()
+        return [self._connection.execute(_STANDING, one).one_or_none() for one in keys]
 
     def insert(self, rows: Sequence[Values]) -> None:
         """See Statements."""
@@ -99,26 +97,28 @@ class StatementsOnConnection:
         self._connection.execute(_UPDATE, counts)
 
 
-class StatementsOnCursor:
-    """Prepared, for SQLite."""
+class StatementsOfDriver:
+    """Prepared, and run by the driver."""
 
-    def __init__(self, cursor: Cursor, dialect: Dialect) -> None:
-        """Run them in the transaction of the cursor."""
-        self._cursor = cursor
+    def __init__(self, connection: DriverConnection, dialect: Dialect) -> None:
+        """Run them in the transaction of the connection."""
+        self._connection = connection
         self._standing, self._insert, self._update = _prepared(dialect)
 
-    def standing(self, keys: Values) -> AnyRow | None:
-        """See Statements."""
-        found: AnyRow | None = self._standing.one_or_none(self._cursor, keys)
-        return found
+    def standings(self, keys: Sequence[Values]) -> Sequence[AnyRow | None]:
+        """See Statements; all are asked for before the first answer is waited for."""
+        cursors = [self._connection.cursor() for _ in keys]
+        for cursor, one in zip(cursors, keys, strict=True):
+            self._standing.ask(cursor, one)
+        return [self._standing.answer(cursor) for cursor in cursors]
 
     def insert(self, rows: Sequence[Values]) -> None:
         """See Statements."""
-        self._insert.run_for_each(self._cursor, rows)
+        self._insert.run_for_each(self._connection.cursor(), rows)
 
     def update(self, counts: Values) -> None:
         """See Statements."""
-        self._update.run(self._cursor, counts)
+        self._update.run(self._connection.cursor(), counts)
 
 
 @cache
@@ -126,7 +126,7 @@ def _prepared(dialect: Dialect) -> tuple[PreparedSelect, Prepared, Prepared]:
     columns = [column.name for column in inspect(Instance).columns if not column.primary_key]
     return (
         PreparedSelect(_STANDING, dialect),
-        Prepared(_INSERT, dialect, columns=columns),
+        Prepared(_INSERT.inline(), dialect, columns=columns),
         Prepared(_UPDATE, dialect),
     )
 
@@ -135,9 +135,9 @@ def record_further(statements: Statements, batch: Sequence[ReceivedInstance]) ->
     """Store a batch, if every instance of it is a plain further one; None and nothing written if one is not."""
     if len({instance.sop_instance_uid for instance in batch}) < len(batch):
         return None
+    in_order = sorted(batch, key=lambda one: one.study_instance_uid)
     standings: dict[str, AnyRow] = {}
-    for instance in sorted(batch, key=lambda one: one.study_instance_uid):
-        row = statements.standing(_keys(instance))
+    for instance, row in zip(in_order, statements.standings([_keys(one) for one in in_order]), strict=True):
         if row is None or not (_is_new(row, instance) and _says_the_same(row, instance)):
             return None
         standings[instance.sop_instance_uid] = row

@@ -1,12 +1,16 @@
-"""PostgreSQL's own ways: how a connection is made, what its error codes mean."""
+"""PostgreSQL's own ways: how a connection is made, what its error codes mean, how one answer serves many statements."""
 
-from typing import Any
+from collections.abc import Callable
+from contextlib import closing
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import PoolProxiedConnection
 
 from storage.errors import IndexBusyError, IndexFailedError, IndexStateError, IndexUnreachableError
+
+Made = TypeVar("Made")
 
 POOL: dict[str, Any] = {
     "pool_pre_ping": True,
@@ -44,23 +48,77 @@ def has_row_locks(connection: Connection) -> bool:
     return connection.dialect.name == "postgresql"
 
 
-def may_begin_again(error: DBAPIError) -> bool:
-    """Whether the same transaction may succeed when it is run once more, as it sees what the other one wrote."""
+def may_begin_again(error: BaseException | None) -> bool:
+    """Whether the same transaction may succeed when it is run once more, as it sees what the other one wrote.
+
+    Args:
+        error: As the driver raised it.
+    """
     return _code_of(error) in _BEGIN_AGAIN
 
 
-def meaning_of(error: DBAPIError) -> type[IndexStateError]:
-    """What an error of the server means to whoever runs the node."""
+def meaning_of(error: BaseException | None, *, is_lost: bool) -> type[IndexStateError]:
+    """What an error of the server means to whoever runs the node.
+
+    Args:
+        error: As the driver raised it.
+        is_lost: Whether the connection went with it.
+    """
     code = _code_of(error)
-    if error.connection_invalidated or code.startswith(_UNREACHABLE_CLASSES) or _is_lost(error):
+    if is_lost or code.startswith(_UNREACHABLE_CLASSES) or _has_no_answer(error):
         return IndexUnreachableError
     return IndexBusyError if code in {"40001", "40P01", "55P03"} else IndexFailedError
 
 
-def _is_lost(error: DBAPIError) -> bool:
+def first_line(error: BaseException | None) -> str:
+    """Of what a database says; the lines below have values, which are a patient's."""
+    return next(iter(str(error).splitlines()), "")
+
+
+def written_in_pipeline(engine: Engine, change: Callable[[Any], Made | None]) -> Made | None:
+    """Make a change on a connection of the driver, on disk when this returns.
+
+    Statements whose answer is not looked at go to the server together with the COMMIT, and one answer is waited for
+    (psycopg, "Pipeline mode support").
+
+    Args:
+        engine: Of the index.
+        change: As in `storage.database.write_prepared`.
+
+    Returns:
+        What the change gave; None also where another transaction was in the way.
+
+    Raises:
+        IndexStateError: The server refused, or does not answer.
+    """
+    import psycopg  # noqa: PLC0415  # an extra that only those have whose index is on a server
+
+    try:
+        with closing(engine.raw_connection()) as connection:
+            return _in_pipeline(connection, change)
+    except psycopg.Error as error:
+        if may_begin_again(error):
+            return None
+        raise meaning_of(error, is_lost=False)(first_line(error)) from error
+
+
+def _in_pipeline(connection: PoolProxiedConnection, change: Callable[[Any], Made | None]) -> Made | None:
+    """In a transaction; what was not committed is rolled back as the connection goes back to the pool."""
+    driver: Any = connection.driver_connection
+    try:
+        with driver.pipeline():
+            made = change(driver)
+            driver.execute("ROLLBACK" if made is None else "COMMIT")
+    finally:
+        if driver.closed:
+            connection.invalidate()
+    return made
+
+
+def _has_no_answer(error: BaseException | None) -> bool:
     """Whether the driver never got an answer: its operational errors have no code then."""
-    return type(error.orig).__name__ == "OperationalError" and not _code_of(error)
+    return type(error).__name__ == "OperationalError" and not _code_of(error)
 
 
-def _code_of(error: DBAPIError) -> str:
-    return getattr(error.orig, "sqlstate", None) or ""
+def _code_of(error: BaseException | None) -> str:
+    return getattr(error, "sqlstate", None) or ""

@@ -1,26 +1,27 @@
-"""Statements that are compiled once and run on the cursor of SQLite's driver.
+"""Statements that are compiled once and run by the driver of the database itself.
 
 SQLAlchemy writes the statements, makes the connections and converts the values. Only its way of running a statement is
-left out: a received instance pays ten times for it what SQLite needs.
+left out: a received instance pays ten times for it what SQLite needs, and waits for each answer of a server.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from pysqlite3.dbapi2 import Cursor
 from sqlalchemy import Insert, Select, Update
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
 Values = Mapping[str, Any]
+Cursor = Any
+"""Of the driver (PEP 249)."""
 
 
 class Prepared:
     """A statement whose parameters are all named and all given."""
 
     def __init__(self, statement: Insert | Update, dialect: Dialect, *, columns: Sequence[str] = ()) -> None:
-        """Compile it for SQLite.
+        """Compile it.
 
         Args:
             statement: To be run.
@@ -29,9 +30,10 @@ class Prepared:
         """
         compiled: Any = statement.compile(dialect=dialect, column_keys=list(columns) or None)
         self._text = str(compiled)
+        self._is_positional = compiled.positional
         self._parameters = tuple(
             (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
-            for name in compiled.positiontup
+            for name in (compiled.positiontup or compiled.binds)
         )
 
     def run(self, cursor: Cursor, values: Values) -> None:
@@ -42,18 +44,21 @@ class Prepared:
         """Run it once for each row."""
         cursor.executemany(self._text, [self._given(row) for row in rows])
 
-    def _given(self, values: Values) -> list[Any]:
-        return [values[name] if convert is None else convert(values[name]) for name, convert in self._parameters]
+    def _given(self, values: Values) -> list[Any] | dict[str, Any]:
+        pairs = (
+            (name, values[name] if convert is None else convert(values[name])) for name, convert in self._parameters
+        )
+        return [value for _, value in pairs] if self._is_positional else dict(pairs)
 
 
 class PreparedSelect:
     """A SELECT whose parameters are all named and are texts or numbers."""
 
     def __init__(self, statement: Select[Any], dialect: Dialect) -> None:
-        """Compile it for SQLite."""
+        """Compile it."""
         compiled: Any = statement.compile(dialect=dialect)
         self._text = str(compiled)
-        self._names = tuple(compiled.positiontup)
+        self._names = compiled.positiontup
         columns = tuple(statement.selected_columns)
         self._columns = tuple(str(column.key) for column in columns)
         self._converted = tuple(
@@ -62,9 +67,13 @@ class PreparedSelect:
             if (convert := _from_driver(column.type, dialect)) is not None
         )
 
-    def one_or_none(self, cursor: Cursor, values: Values) -> Any:
+    def ask(self, cursor: Cursor, values: Values) -> None:
+        """Run it; in a pipeline nobody waits for the answer yet."""
+        cursor.execute(self._text, [values[name] for name in self._names] if self._names else values)
+
+    def answer(self, cursor: Cursor) -> Any:
         """Its only row, with the columns as attributes; None if there is none."""
-        found = cursor.execute(self._text, [values[name] for name in self._names]).fetchone()
+        found = cursor.fetchone()
         if found is None:
             return None
         row = list(found)

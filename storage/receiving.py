@@ -7,14 +7,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from pysqlite3.dbapi2 import Cursor
 from sqlalchemy import Connection, Engine, insert, select, tuple_, update
 from sqlalchemy.engine import Dialect
 
 from storage.carrying import note_carried
-from storage.database import write_prepared, write_rows
+from storage.database import DriverConnection, write_prepared, write_rows
 from storage.failpoints import reach
-from storage.further import StatementsOnConnection, StatementsOnCursor, record_further
+from storage.further import StatementsOfDriver, StatementsOnConnection, record_further
 from storage.identity import Attribute, contradicting_demographics, contradicting_keys
 from storage.instance_rows import DEMOGRAPHICS, earliest, instance_columns
 from storage.life import move
@@ -102,17 +101,14 @@ def record_batch(engine: Engine, batch: Sequence[ReceivedInstance], *, at: datet
     Returns:
         One answer for each instance, in the order of the batch.
     """
-    if engine.dialect.name == "sqlite":
-        short_way = partial(_record_further_prepared, batch=batch, dialect=engine.dialect)
-        if answers := write_prepared(engine, short_way):
-            return answers
-    return write_rows(engine, partial(_record_batch, batch=batch, at=at))
+    short_way = partial(_record_further_prepared, batch=batch, dialect=engine.dialect)
+    return write_prepared(engine, short_way) or write_rows(engine, partial(_record_batch, batch=batch, at=at))
 
 
 def _record_further_prepared(
-    cursor: Cursor, batch: Sequence[ReceivedInstance], *, dialect: Dialect
+    connection: DriverConnection, batch: Sequence[ReceivedInstance], *, dialect: Dialect
 ) -> tuple[Recorded, ...] | None:
-    answers = record_further(StatementsOnCursor(cursor, dialect), batch)
+    answers = record_further(StatementsOfDriver(connection, dialect), batch)
     return _about_to_commit(answers) if answers else None
 
 
