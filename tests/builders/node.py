@@ -82,7 +82,7 @@ class NodeProcess:
         try:
             for part in self.parts:
                 self.start(part)
-            if "listen" in self.parts:
+            if self.parts:
                 self.wait_until_it_listens()
         except BaseException:
             self._stop_all()
