@@ -105,14 +105,14 @@ def test_backlog_is_as_configured(tmp_path: Path) -> None:
 def test_slow_sender_is_not_idle(tmp_path: Path) -> None:
     """A PDU that takes twice the network time-out, a piece now and then, is taken."""
     never = Event()
-    with running_listener(listener_settings(tmp_path, network_timeout_s=2.0)) as running, RawPeer(running.port) as slow:
+    with running_listener(listener_settings(tmp_path, network_timeout_s=4.0)) as running, RawPeer(running.port) as slow:
         slow.associate()
         image = ct_instance()
         request = store_request(image.SOPInstanceUID, encoded(image))
         step = len(request) // 10 + 1
         for start in range(0, len(request), step):
             slow.send(request[start : start + step])
-            never.wait(0.4)
+            never.wait(0.8)
         kind, content = slow.receive_pdu()
         assert (kind, status_of(content)) == (P_DATA, 0x0000)
 
