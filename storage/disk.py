@@ -4,6 +4,8 @@ import errno
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -81,6 +83,26 @@ def make_folder(folder: Path) -> None:
         return
     folder.chmod(FOLDER_MODE)
     sync_folder(folder.parent)
+
+
+@contextmanager
+def private_folder(folder: Path) -> Iterator[None]:
+    """Have an empty folder that nobody else may enter for as long as the block lasts.
+
+    Args:
+        folder: Gone afterwards; what a process that was killed left in it goes now. Only for the process that holds the
+            lock of a name that is part of the folder's.
+
+    Raises:
+        DiskError: It cannot be made.
+    """
+    with disk_errors():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 data_dir/
 ├── <role>.lock, <role>-<machine>.lock       held by the process in that role (storage.locks)
+├── <owner>.run/                              what a running listener needs files for (dicom_node.listen.ports)
 ├── incoming/<owner>~<random>-<number>.part  what is being received
 ├── objects/<2 digits>/<sha256>.dcm          what was received
 ├── removals/<random>.planned, .due          notes of what is to be removed with a study

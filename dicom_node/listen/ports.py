@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Thread
 
 from pynetdicom import AE
@@ -18,6 +17,8 @@ from dicom_node.listen.processes import ReceivingProcesses
 from dicom_node.listen.self_call import SelfCall
 from dicom_node.listen.services import Services
 from dicom_node.listen.tls import TlsPort
+from dicom_node.machines import owner_of_parts
+from storage.disk import private_folder
 
 _ACCEPT_POLL_S = 0.1
 # Ours is the limit that counts (Admission); pynetdicom's would also count the listener's call to itself.
@@ -122,8 +123,9 @@ def open_ports(
         services: Of this process.
         lock_descriptors: Of the locks of the data folder.
     """
-    with TemporaryDirectory(prefix="dicom-node-listen-") as name:
-        folder = Path(name)
+    # Not among the temporary files of the machine: a listener that is killed would leave them there for good.
+    folder = settings.data_dir / f"{owner_of_parts('listen', settings.machine)}.run"
+    with private_folder(folder):
         ports = Ports(settings, services, folder=folder)
         others = ReceivingProcesses(
             settings, services.admission.places, clock=services.clock, folder=folder, descriptors=lock_descriptors

@@ -72,7 +72,7 @@ class ReceivingProcesses:
         self._clock = clock
         self._descriptors = tuple(descriptors)
         self._settings_path = folder / "settings.json"
-        self.follow(settings)
+        self._say_settings(settings)
         self._are_held = False
         self._processes: list[_Process] = []
         self._numbers = count(2)
@@ -80,6 +80,14 @@ class ReceivingProcesses:
 
     def follow(self, settings: Settings) -> None:
         """Let the processes, and those started later, go by these settings."""
+        try:
+            self._say_settings(settings)
+        except OSError as exc:
+            logger.warning(
+                "receiving processes go by the configuration before: it cannot be written (%s)", exc.strerror
+            )
+
+    def _say_settings(self, settings: Settings) -> None:
         part = self._settings_path.with_suffix(".part")
         part.touch(mode=0o600)
         part.write_text(settings.model_dump_json(), encoding="utf-8")

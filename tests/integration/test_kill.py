@@ -74,6 +74,27 @@ def test_a_killed_node_leaves_no_process_behind(tmp_path: Path) -> None:
         until(lambda: not any(map(_is_running, parts.values())), within_s=10, what="both are gone")
 
 
+def test_files_of_a_running_listener_do_not_outlive_a_kill_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They hold its configuration and a key; the next listener removes them, and none is among temporary files."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    with NodeProcess(folder=tmp_path, parts=("listen",)) as node:
+        own = node.data_dir / "listen.run"
+        key = (own / "self.pem").read_bytes()
+        (own / "of an earlier version").touch()
+        node.kill("listen")
+        assert (own.stat().st_mode & 0o777, list(temporary.iterdir())) == (0o700, [])
+        node.start("listen")
+        node.wait_until_it_listens()
+        assert (own / "self.pem").read_bytes() != key
+        assert not (own / "of an earlier version").exists()
+        node.stop("listen")
+        assert not own.exists()
+
+
 @pytest.mark.parametrize("part", ["listen", "work"])
 def test_a_part_of_the_node_that_is_killed_is_started_again(tmp_path: Path, part: str) -> None:
     """`run` looks after both; the other one is not touched."""

@@ -2,6 +2,7 @@
 
 import os
 import queue
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,8 +27,10 @@ from builders.listener import (
 from builders.raw_peer import P_DATA, RawPeer, p_data, status_of, store_command
 from builders.receiving_processes import CONTEXTS, children_of, listener_of_two, rest, serves, sockets_of, spread
 from config.settings import Settings
+from dicom_node.clock import SystemClock
 from dicom_node.listen import run_listener
-from dicom_node.listen.processes import count_of
+from dicom_node.listen.limits import AssociationPlaces
+from dicom_node.listen.processes import ReceivingProcesses, count_of
 
 WITHIN_S = 60.0
 
@@ -151,3 +154,18 @@ def test_as_many_processes_as_the_configuration_says(asked: int, count: int) -> 
     """Zero leaves it to the cores."""
     assert count_of(Settings.model_validate({"listen": {"processes": asked}})) == count
     assert 1 <= count_of(Settings()) <= 4
+
+
+def test_a_configuration_that_cannot_be_handed_on_is_said_and_ends_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A disk that is full or gone; the processes keep what they have."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    settings = listener_settings(tmp_path)
+    processes = ReceivingProcesses(
+        settings, AssociationPlaces(total=1, per_address=1), clock=SystemClock(), folder=folder
+    )
+    shutil.rmtree(folder)
+    processes.follow(settings)
+    assert "go by the configuration before" in caplog.text
