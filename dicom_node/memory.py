@@ -1,4 +1,4 @@
-"""Frees memory of processes that run for months: garbage by the clock, free pages back to the system."""
+"""Memory of processes that run for months: one heap for all threads, garbage by the clock, free pages back to the system."""
 
 import ctypes
 import gc
@@ -7,6 +7,20 @@ from collections.abc import Callable
 
 COLLECT_S = 2.0
 """Between two collections: what a burst leaves behind meanwhile is memory."""
+
+_ARENA_MAX = -8
+"""M_ARENA_MAX of mallopt(3)."""
+
+
+def share_one_heap() -> None:
+    """Let all threads take their memory from one heap; for a process that begins, before its threads.
+
+    glibc would give each thread an arena of its own, each of which keeps what a long life scatters over it. Python's
+    threads take turns anyway.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_ARENA_MAX, 1)
 
 
 class TimedCollection:
@@ -33,8 +47,7 @@ class TimedCollection:
 def give_back() -> None:
     """Collect garbage, and give the pages that nobody uses any more back to the system (malloc_trim(3)).
 
-    The duties of the worker run in threads, each of which takes its memory from an arena of its own; what it freed stays in
-    there otherwise, and each arena keeps the most that it ever needed.
+    Otherwise the heap keeps the most that was ever needed of it, up to the topmost piece that is in use.
     """
     gc.collect()
     trim = _malloc_trim()

@@ -26,7 +26,7 @@ from dicom_node.standby import run_alone
 from dicom_node.waking import at_once, wait_for_work
 from dicom_node.watching.gpus import gpus_in_words, visible_gpus
 from dicom_node.worker_duties import WorkerDuties
-from storage.database import open_engine
+from storage.database import open_engine, open_what_stays
 from storage.errors import StorageError
 from storage.files import ResultStore
 from storage.index import Index
@@ -77,6 +77,7 @@ def _work(file: SettingsFile, ends: Event, *, on_ready: Callable[[], None]) -> N
     require_own_folder(settings)
     database = open_engine(settings.database_url)
     with closing(Index(database, now=SystemClock().now)) as index, closing(_engine(settings)) as engine:
+        open_what_stays(database)
         freed = index.release_all(why="the worker was started anew", maximum_attempts=settings.pipeline.attempts)
         logger.info("worker started, %d attempts freed", len(freed))
         dispatcher = Dispatcher(settings, index, results=ResultStore(settings.node.data_dir), engine=engine)

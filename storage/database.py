@@ -3,7 +3,7 @@
 import fcntl
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Row, Select, create_engine, event, te
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from storage.disk import disk_errors
 from storage.errors import (
@@ -107,6 +107,17 @@ def open_engine(url: str) -> Engine:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def open_what_stays(engine: Engine) -> None:
+    """Open the connections that the pool keeps, so that a process holds from its first minute what it will ever hold.
+
+    Raises:
+        StorageError: The index cannot be opened.
+    """
+    with _errors_in_our_words(), ExitStack() as opened:
+        for _ in range(engine.pool.size() if isinstance(engine.pool, QueuePool) else 0):
+            opened.enter_context(engine.connect())
 
 
 def is_sqlite(url: URL) -> bool:

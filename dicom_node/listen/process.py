@@ -36,7 +36,7 @@ from dicom_node.listen.services import Services
 from dicom_node.listen.tls import TlsPort
 from dicom_node.log import setup_logging
 from dicom_node.machines import owner_of_parts
-from dicom_node.memory import leave_out_what_stays
+from dicom_node.memory import leave_out_what_stays, share_one_heap
 from storage.database import open_engine
 from storage.failpoints import arm_from_environment
 from storage.files import ObjectStore
@@ -222,6 +222,7 @@ def main() -> None:
     settings = shared.settings
     setup_logging(settings.log)
     arm_from_environment()
+    share_one_heap()
     _config.LOG_HANDLER_LEVEL = "none"
     # The service manager tells every process of the unit; the listener says when this one has finished.
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import sqlite
 from builders.index import database_url
 from storage import database
 from storage.columns import NaiveInstantError, UtcInstant
-from storage.database import open_engine, reading, require_safe_sqlite, writing
+from storage.database import open_engine, open_what_stays, reading, require_safe_sqlite, writing
 from storage.errors import (
     DiskFailedError,
     DiskFullError,
@@ -38,6 +38,11 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
         connection.execute(text("CREATE TABLE word (word TEXT NOT NULL)"))
     yield opened
     opened.dispose()
+
+
+def descriptors() -> int:
+    """That this process has open."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 def words(engine: Engine) -> list[str]:
@@ -79,6 +84,22 @@ def test_the_sqlite_at_hand_is_checked_when_an_engine_is_opened(monkeypatch: pyt
     monkeypatch.setattr(database.pysqlite3.dbapi2, "sqlite_version_info", (3, 40, 1))
     with pytest.raises(SqliteTooOldError):
         open_engine("sqlite://")
+
+
+def test_what_is_opened_in_advance_is_what_two_at_the_same_time_need(engine: Engine) -> None:
+    """No descriptor is opened later, nor closed."""
+    open_what_stays(engine)
+    held = descriptors()
+    with reading(engine), reading(engine):
+        pass
+    assert descriptors() == held
+
+
+def test_what_is_opened_in_advance_fails_in_our_words(tmp_path: Path) -> None:
+    """As any use of the index does."""
+    refused = open_engine(database_url(tmp_path / "missing"))
+    with pytest.raises(DiskReadOnlyError):
+        open_what_stays(refused)
 
 
 def test_an_error_rolls_everything_back(engine: Engine) -> None:

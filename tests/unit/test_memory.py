@@ -41,6 +41,36 @@ print(json.dumps([before, resident_mib()]))
 """
 """Four threads that need 60 MB each and keep the last 60 KB, which lie at the top of their arenas."""
 
+ARENAS = """
+import sys, threading
+from pathlib import Path
+from dicom_node.memory import share_one_heap
+
+if sys.argv[1:]:
+    share_one_heap()
+
+def virtual_mib():
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmSize"))
+    return int(line.split()[1]) / 1024
+
+before = virtual_mib()
+all_there = threading.Barrier(5)
+over = threading.Event()
+
+def work():
+    piece = b"x" * 60_000
+    all_there.wait()
+    over.wait()
+
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads:
+    thread.start()
+all_there.wait()
+print(virtual_mib() - before)
+over.set()
+"""
+"""Four threads at the same time; an arena reserves 64 MiB of addresses."""
+
 
 def test_a_collection_is_due_by_the_clock_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not by how often it is looked for."""
@@ -74,3 +104,13 @@ def test_what_threads_freed_goes_back_to_the_system() -> None:
     before_mib, after_mib = json.loads(done.stdout)
     assert before_mib > 150
     assert after_mib < before_mib / 3
+
+
+def test_threads_that_share_one_heap_reserve_none_for_themselves() -> None:
+    """But for their stacks they add nothing; without it each has an arena."""
+    command = [sys.executable, "-c", ARENAS]
+    apart_mib, shared_mib = (
+        float(subprocess.run([*command, *flag], capture_output=True, text=True, check=True, timeout=60).stdout)
+        for flag in ([], ["one"])
+    )
+    assert shared_mib < apart_mib - 100
