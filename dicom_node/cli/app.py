@@ -1,5 +1,6 @@
 """The commands and their global options."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,13 @@ from dicom_node.cli import (
 app = typer.Typer(name="dicom-node", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
+def _say_version(wanted: bool) -> None:
+    """Print it and end."""
+    if wanted:
+        typer.echo(f"dicom-node {version('dicom-node')}")
+        raise typer.Exit
+
+
 @app.callback()
 def remember_configuration(
     context: typer.Context,
@@ -46,6 +54,9 @@ def remember_configuration(
             help="Configuration file. Default: $DICOM_NODE_CONFIG, then /etc/dicom-node/node.toml, then the built-in one.",
         ),
     ] = None,
+    _: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_say_version, is_eager=True)
+    ] = False,
 ) -> None:
     """A DICOM node that finds COVID-19 lesions in chest CT and answers with SR and SEG. Not for diagnostic use."""
     context.obj = config_file

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,13 @@ def test_every_command_explains_itself(command: tuple[str, ...]) -> None:
 
     assert done.returncode == 0
     assert f"dicom-node {' '.join(command)}" in done.stdout
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    """Also beside a configuration that cannot be read: it is asked for when something is wrong."""
+    done = run_dicom_node("--version", "--config", "missing.toml", timeout_s=20)
+
+    assert (done.returncode, done.stdout) == (0, f"dicom-node {version('dicom-node')}\n")
 
 
 @pytest.mark.parametrize(
