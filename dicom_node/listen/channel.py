@@ -4,6 +4,7 @@ import json
 import os
 import select
 import socket
+from array import array
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -68,9 +69,11 @@ class Channel:
             BlockingIOError: It takes nothing: too much is on its way to it.
         """
         content = json.dumps([said, *values]).encode()
-        descriptors = [connection.fileno()] if connection else []
+        # socket.send_fds leaves its flags out, and would wait.
+        rights = array("i", [connection.fileno()] if connection else [])
+        given = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if connection else []
         try:
-            socket.send_fds(self._end, [content], descriptors, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+            self._end.sendmsg([content], given, socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
         except BlockingIOError:
             raise
         except OSError as exc:

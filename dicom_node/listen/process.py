@@ -9,13 +9,10 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from contextlib import closing, suppress
-from itertools import count
 from math import ceil
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Lock, Thread
+from threading import Event, Thread
 from typing import Any
 
 from pynetdicom import _config
@@ -29,7 +26,7 @@ from dicom_node.listen.association import Connection, ListenServer
 from dicom_node.listen.channel import Channel, ChannelClosedError, Message, Said
 from dicom_node.listen.contexts import contexts_of
 from dicom_node.listen.finishing import finish_objects
-from dicom_node.listen.limits import Shortage
+from dicom_node.listen.places import PlacesOfListener
 from dicom_node.listen.ports import application_entity
 from dicom_node.listen.processes import count_of
 from dicom_node.listen.services import Services
@@ -46,54 +43,13 @@ logger = logging.getLogger(__name__)
 
 _LOOK_S = 0.2
 _ALIVE_S = 1.0
-_BEAT_S = 5.0
-_PLACE_WITHIN_S = 5.0
-
-
-class _PlacesOfListener:
-    """Places that the listener gives out: its limits count the associations of all processes together."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self._questions = count(1)
-        self._answers: dict[int, SimpleQueue[str | None]] = {}
-        self._taken: dict[int, Callable[[], bool]] = {}
-        self._lock = Lock()
-
-    def take(self, address: str, *, is_over: Callable[[], bool]) -> Shortage | None:
-        """See Places."""
-        question = next(self._questions)
-        answer = self._answers[question] = SimpleQueue()
-        try:
-            self._channel.send(Said.MAY_ENTER, question, address)
-            shortage = answer.get(timeout=_PLACE_WITHIN_S)
-        finally:
-            self._answers.pop(question, None)
-        if shortage is not None:
-            return Shortage(shortage)
-        with self._lock:
-            self._taken[question] = is_over
-        return None
-
-    def hear(self, question: int, shortage: str | None) -> None:
-        """What the listener answered."""
-        if answer := self._answers.get(question):
-            answer.put(shortage)
-
-    def give_back(self) -> None:
-        """Give the places of associations that have ended back."""
-        with self._lock:
-            over = [question for question, is_over in self._taken.items() if is_over()]
-            for question in over:
-                del self._taken[question]
-        for question in over:
-            self._channel.send(Said.LEFT, question)
+BEAT_S = 5.0
 
 
 class _GivenServer(ListenServer):
     """Serves connections that another process accepted."""
 
-    def __init__(self, *arguments: Any, channel: Channel, places: _PlacesOfListener, **settings: Any) -> None:
+    def __init__(self, *arguments: Any, channel: Channel, places: PlacesOfListener, **settings: Any) -> None:
         self._channel = channel
         self._given_places = places
         super().__init__(*arguments, **settings)
@@ -121,14 +77,15 @@ class _Process:
     """The process at work."""
 
     def __init__(
-        self, shared: "_SharedSettings", services: Services, places: _PlacesOfListener, *, channel: Channel
+        self, shared: "_SharedSettings", services: Services, places: PlacesOfListener, *, channel: Channel
     ) -> None:
         settings = shared.settings
         self._shared = shared
         self._services = services
         self._places = places
         self._channel = channel
-        self._next_alive_s = self._next_beat_s = 0.0
+        self._next_alive_s = 0.0
+        self._ends = Event()
         listen, ae = settings.listen, application_entity(settings)
         self._tls = TlsPort(listen.tls, clock=services.clock) if listen.tls.enabled else None
         self._servers = {
@@ -147,10 +104,13 @@ class _Process:
     def run(self) -> None:
         """Serve until the listener says stop; ChannelClosedError when it is gone."""
         self._channel.send(Said.READY)
+        # In a thread of its own: while somebody holds the index, connections are served, and the listener hears from here.
+        Thread(target=self._keep_informed, name="beats", daemon=True).start()
         while (message := self._channel.receive(within_s=_LOOK_S)) is None or message.said is not Said.STOP:
             if message:
                 self._take(message)
             self._do_periodically()
+        self._ends.set()
         self._services.stopping.set()
         # Places are asked for while objects are finished.
         Thread(target=self._hear_answers, daemon=True).start()
@@ -181,20 +141,27 @@ class _Process:
 
     def _do_periodically(self) -> None:
         now_s = self._services.clock.monotonic()
-        if now_s >= self._next_alive_s:
-            self._next_alive_s = now_s + _ALIVE_S
+        if now_s < self._next_alive_s:
+            return
+        self._next_alive_s = now_s + _ALIVE_S
+        # A listener that takes nothing for a moment hears it the next time.
+        with suppress(BlockingIOError):
             self._places.give_back()
             self._channel.send(Said.ALIVE)
-            if self._shared.look():
-                self._follow(self._shared.settings)
-            for server in self._servers.values():
-                server.service_actions()
-        if now_s >= self._next_beat_s:
-            self._next_beat_s = now_s + _BEAT_S
+        if self._shared.look():
+            self._follow(self._shared.settings)
+        for server in self._servers.values():
+            server.service_actions()
+
+    def _keep_informed(self) -> None:
+        """Say in the index what goes on here; look at the certificates."""
+        while True:
             self._services.ledger.beat()
             self._services.refused.write()
             if self._tls:
                 self._tls.look()
+            if self._ends.wait(BEAT_S):
+                return
 
 
 class _SharedSettings:
@@ -228,7 +195,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     channel, clock = Channel(socket.socket(fileno=int(descriptor))), SystemClock()
-    places = _PlacesOfListener(channel)
+    places = PlacesOfListener(channel)
     with (
         suppress(ChannelClosedError),
         closing(Index(open_engine(settings.database_url), now=clock.now)) as index,

@@ -185,14 +185,25 @@ class ReceivingProcesses:
             case Said.CLOSED:
                 process.open_count -= 1
             case Said.MAY_ENTER:
-                question, address = message.values
-                left = Event()
-                shortage = self._places.take(address, is_over=left.is_set)
-                if shortage is None:
-                    process.left[question] = left
-                process.channel.send(Said.PLACE, question, shortage and shortage.value)
+                self._answer(process, *message.values)
             case Said.LEFT:
                 (question,) = message.values
-                process.left.pop(question).set()
+                self._free(process, question)
             case _:
                 pass
+
+    def _answer(self, process: _Process, question: int, address: str) -> None:
+        """Give a place, where there is one."""
+        left = Event()
+        shortage = self._places.take(address, is_over=left.is_set)
+        if shortage is None:
+            process.left[question] = left
+        try:
+            process.channel.send(Said.PLACE, question, shortage and shortage.value)
+        except BlockingIOError:
+            self._free(process, question)
+
+    def _free(self, process: _Process, question: int) -> None:
+        """A place is free again; it was none where the process gave up waiting for the answer."""
+        if left := process.left.pop(question, None):
+            left.set()

@@ -7,11 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
+import pysqlite3.dbapi2
 import pytest
 from pynetdicom.association import Association
 
@@ -30,6 +32,7 @@ from config.settings import Settings
 from dicom_node.clock import SystemClock
 from dicom_node.listen import run_listener
 from dicom_node.listen.limits import AssociationPlaces
+from dicom_node.listen.process import BEAT_S
 from dicom_node.listen.processes import ReceivingProcesses, count_of
 
 WITHIN_S = 60.0
@@ -80,6 +83,22 @@ def test_limits_count_the_associations_of_all_processes(tmp_path: Path) -> None:
             opened[1].release()
             until(lambda: _is_accepted(running.port), within_s=WITHIN_S, what="the place is free again")
         until(lambda: all(_is_accepted(running.port) for _ in range(3)), within_s=WITHIN_S, what="all places are free")
+
+
+@pytest.mark.sqlite
+def test_an_index_that_somebody_holds_keeps_no_caller_waiting(tmp_path: Path) -> None:
+    """For longer than the processes go without writing to it, each of them takes associations."""
+    settings = listener_settings(tmp_path, maximum_associations=200, maximum_associations_per_address=200)
+    with (
+        listener_of_two(settings) as (running, child),
+        spread(child, *[lambda: association(running.port, CONTEXTS)] * 2),
+        closing(pysqlite3.dbapi2.connect(tmp_path / "index.sqlite", isolation_level=None)) as holder,
+    ):
+        holder.execute("BEGIN IMMEDIATE")
+        ends_at_s = time.monotonic() + 2 * BEAT_S
+        while time.monotonic() < ends_at_s:
+            with associations(running.port, 2) as opened:
+                assert all(one.is_established for one in opened)
 
 
 def _is_accepted(port: int) -> bool:
