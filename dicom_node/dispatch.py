@@ -32,13 +32,16 @@ from dicom_node.rules_decision import decision_for, destinations_of_study
 from dicom_node.series_choice import rules_for_study
 from dicom_node.unread import without_ct_images
 from storage.disk import disk_errors
-from storage.errors import DiskError
+from storage.errors import DiskError, DiskFailedError, DiskFullError, DiskReadOnlyError, IndexStateError
 from storage.failpoints import reach
 from storage.files import ResultStore
 from storage.index import Index
 from storage.records import Claim, PriorCandidate
 
 logger = logging.getLogger(__name__)
+
+_REFUSALS = (DiskFailedError, DiskFullError, DiskReadOnlyError)
+"""No study is at fault for these: the try does not count."""
 
 _TWO_PATIENTS = (
     "images of two patients came under this Study Instance UID: nothing is run; `dicom-node study show UID` names them, "
@@ -120,10 +123,16 @@ class Dispatcher:
         try:
             with disk_errors():
                 folder.mkdir(parents=True, exist_ok=True)
-            self._finish(claim, folder, self._run(claim, folder, stop))
-        except DiskError as error:
+                self._finish(claim, folder, self._run(claim, folder, stop))
+        except _REFUSALS as error:
             self._index.release(claim, why=str(error))
             raise
+        except IndexStateError:
+            # The lease ends by itself.
+            raise
+        except Exception as defect:  # around one job: a study must not end the worker, whatever is wrong with it
+            logger.exception("attempt %d: ended by a defect", claim.attempt_id, extra=about)
+            self._finish(claim, folder, _defect(defect))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -176,9 +185,16 @@ class Dispatcher:
 
     def _keep_log(self, claim: Claim, folder: Path) -> None:
         """Keep the log of a failed attempt where the operator finds it."""
+        log = folder / "job.log"
+        if not log.exists():
+            # It failed before anything ran.
+            return
         logs = self._settings.node.data_dir / "failed-attempts"
-        logs.mkdir(exist_ok=True)
-        shutil.copyfile(folder / "job.log", logs / f"{claim.attempt_id}.log")
+        try:
+            logs.mkdir(exist_ok=True)
+            shutil.copyfile(log, logs / f"{claim.attempt_id}.log")
+        except OSError as error:
+            logger.warning("the log of attempt %d cannot be kept: %s", claim.attempt_id, error.strerror)
 
     def _spec(self, claim: Claim) -> JobSpec:
         """Everything the attempt needs, from index and configuration."""
@@ -250,6 +266,13 @@ class Dispatcher:
             rules=rules_for_study(self._settings, instances),
             corrects_tilt=self._settings.pipeline.correct_gantry_tilt,
         )
+
+
+def _defect(error: Exception) -> JobOutcome:
+    """The outcome of an attempt that something ended which nobody foresaw; the next one may do better."""
+    detail = f" {error.detail}" if isinstance(error, DiskError) else ""
+    reason = f"the node could not run the attempt ({type(error).__name__}{detail}); see its log"
+    return JobOutcome(kind=OutcomeKind.FAILED, reason=reason, retryable=True)
 
 
 class _Lease:

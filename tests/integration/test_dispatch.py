@@ -1,5 +1,6 @@
 """Attempts taken, run and kept, with a real index and real child processes."""
 
+import errno
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event
@@ -15,6 +16,7 @@ from config.series import SeriesRuleSettings
 from config.settings import NodeSettings, Peer, PipelineSettings, Settings
 from dicom_node.dispatch import Dispatcher
 from dicom_node.engine import EngineLimits, LocalEngine
+from dicom_node.job_records import JobOutcome
 from dicom_node.rules_decision import decision_for
 from pipeline.series_rules import RuleAction, SeriesRule, SourceRules
 from storage.database import open_engine, writing
@@ -150,6 +152,71 @@ def test_a_full_disk_costs_the_study_no_try(tmp_path: Path) -> None:
     assert state_of(index) is State.READY
     assert dispatcher(tmp_path, index, SUCCEED).run_next(Event())
     assert state_of(index) is State.PROCESSED
+
+
+class BrokenEngine:
+    """One that cannot even start an attempt."""
+
+    def __init__(self, error: Exception) -> None:
+        """Which way it fails."""
+        self._error = error
+
+    def follow(self, settings: Settings) -> None:
+        """Nothing follows."""
+
+    def run(self, *_: object, **__: object) -> JobOutcome | None:
+        """Fail."""
+        raise self._error
+
+    def close(self) -> None:
+        """Nothing is kept."""
+
+
+def test_a_disk_that_fills_while_an_attempt_begins_costs_the_study_no_try(tmp_path: Path) -> None:
+    """What the attempt needs could not be written: the worker waits, and the study with it."""
+    index = build_index(tmp_path, FakeClock())
+    ready_study(index)
+    engine = BrokenEngine(OSError(errno.ENOSPC, "No space left on device"))
+    full = Dispatcher(settings(tmp_path), index, results=ResultStore(tmp_path), engine=engine)
+    for _ in range(3):
+        with pytest.raises(DiskFullError):
+            full.run_next(Event())
+    assert state_of(index) is State.READY
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
+@pytest.mark.parametrize("error", [KeyError("unforeseen"), OSError(errno.ENAMETOOLONG, "File name too long")])
+def test_a_study_whose_attempts_cannot_begin_fails_and_the_worker_goes_on(tmp_path: Path, error: Exception) -> None:
+    """It may be the study that is at fault: it must not be tried for ever, before all others."""
+    index = build_index(tmp_path, FakeClock())
+    ready_study(index)
+    broken = Dispatcher(settings(tmp_path), index, results=ResultStore(tmp_path), engine=BrokenEngine(error))
+    assert [broken.run_next(Event()) for _ in range(3)] == [True, True, False]
+    assert state_of(index) is State.PIPELINE_FAILED
+    view = index.study("1.2.3")
+    assert view is not None
+    assert "the node could not run the attempt" in view.reason
+
+
+def test_a_damaged_record_of_model_packs_fails_the_attempt_and_not_the_worker(tmp_path: Path) -> None:
+    """Nothing ran, so there is no log to keep."""
+    index = build_index(tmp_path, FakeClock())
+    ready_study(index)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "current.json").write_text("{")
+    assert dispatcher(tmp_path, index, SUCCEED).run_next(Event())
+    assert state_of(index) is State.READY
+    assert not (tmp_path / "failed-attempts").exists()
+
+
+def test_a_log_that_cannot_be_kept_changes_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The attempt ends as it ended."""
+    index = build_index(tmp_path, FakeClock())
+    ready_study(index)
+    (tmp_path / "failed-attempts").write_text("no folder")
+    assert dispatcher(tmp_path, index, CRASH).run_next(Event())
+    assert state_of(index) is State.READY
+    assert "the log of attempt 1 cannot be kept" in caplog.text
 
 
 def test_two_patients_under_one_study_uid_are_never_run(tmp_path: Path) -> None:
