@@ -19,6 +19,9 @@ _ITEM_END = 0xFFFEE00D
 _SEQUENCE_END = 0xFFFEE0DD
 # PS3.5 7.1.2, table 7.1-2: VRs with a length of 16 bits; all others, also future ones, have 32 bits.
 _SHORT_LENGTH = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+# Not of PS3.5: toolkits write them where they know no VR, with a length of 16 bits (DCMTK's EVR_UNKNOWN2B, pydicom the same).
+_NO_VR = frozenset({b"??", b"  ", b"\0\0"})
+_SMALLEST_HEAD = 8
 # PS3.5 A.5 and Suppl. 106/235: the whole data set is deflated.
 _DEFLATED = frozenset({str(DeflatedExplicitVRLittleEndian), "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.205"})
 
@@ -54,6 +57,8 @@ class Found(NamedTuple):
     """By tag; of one that is there twice, the first."""
     is_complete: bool
     """Whether the data go on behind the last tag that was wanted."""
+    goes_on_at: int = 0
+    """Beyond the data, where the next element begins behind one that nobody wants; else 0."""
 
 
 _IMPLICIT = Encoding("<", is_implicit=True)
@@ -85,7 +90,7 @@ def find_elements(wanted: Container[int], *, last_tag: int, data: bytes, encodin
     values: dict[int, bytes] = {}
     position = 0
     for _ in range(MAXIMUM_ELEMENTS):
-        if position >= len(data):
+        if len(data) - position < _SMALLEST_HEAD and not data[position:].strip(b"\0"):
             return Found(values, is_complete=False)
         head = _head_at(data, position, encoding)
         tag, _, length, value_at = head
@@ -96,7 +101,9 @@ def find_elements(wanted: Container[int], *, last_tag: int, data: bytes, encodin
             continue
         position = value_at + length
         if position > len(data):
-            raise DamagedDataSetError
+            if tag in wanted:
+                raise DamagedDataSetError
+            return Found(values, is_complete=False, goes_on_at=position)
         if tag in wanted and tag not in values:
             values[tag] = data[value_at:position]
     raise UnreasonableDataSetError
@@ -109,7 +116,7 @@ def _head_at(data: bytes, position: int, encoding: Encoding) -> _Head:
         if encoding.is_implicit or group == _ITEM_GROUP:
             _, _, length = encoding.long.unpack_from(data, position)
             return _Head(group << 16 | element, b"", length, position + 8)
-        if vr in _SHORT_LENGTH:
+        if vr in _SHORT_LENGTH or vr in _NO_VR:
             return _Head(group << 16 | element, vr, length, position + 8)
         (length,) = encoding.length.unpack_from(data, position + 8)
     except struct.error as exc:
@@ -120,10 +127,20 @@ def _head_at(data: bytes, position: int, encoding: Encoding) -> _Head:
 
 
 def _after_undefined(data: bytes, head: _Head, encoding: Encoding) -> int:
-    """Position behind the delimiter of an element of undefined length, found without recursion (PS3.5 7.5.2)."""
+    """Position behind the delimiter of an element of undefined length (PS3.5 7.5.2)."""
+    try:
+        return _behind_items(data, head.value_at, _inside(head, encoding))
+    except DamagedDataSetError:
+        if _inside(head, encoding) is encoding:
+            raise
+        # Against the standard, some write the items of a UN as they write all else.
+        return _behind_items(data, head.value_at, encoding)
+
+
+def _behind_items(data: bytes, position: int, encoding: Encoding) -> int:
+    """Position behind the delimiter that ends the items from a position on, found without recursion."""
     # What is open, outermost first: sequences and items of undefined length, each with the encoding inside it.
-    open_levels = [(_ITEM, _inside(head, encoding))]
-    position = head.value_at
+    open_levels = [(_ITEM, encoding)]
     while open_levels:
         if len(open_levels) > 2 * MAXIMUM_DEPTH:
             raise UnreasonableDataSetError

@@ -69,7 +69,7 @@ class NotUnderstoodError(InstanceRefusedError):
 
 
 class DamagedDataSetError(NotUnderstoodError):
-    """The data set does not follow PS3.5, or its header is longer than 2 MiB."""
+    """The data set does not follow PS3.5."""
 
 
 class UnreasonableDataSetError(NotUnderstoodError):

@@ -1,20 +1,23 @@
 """Reads from the first bytes of an encoded data set what the index needs."""
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import NamedTuple
 
 from dicom_node.listen.elements import Found, encoding_of, find_elements, is_deflated
-from dicom_node.listen.errors import DamagedDataSetError, NotUnderstoodError
+from dicom_node.listen.errors import DamagedDataSetError, NotUnderstoodError, UnreasonableDataSetError
 from dicom_node.listen.geometry import axial_position_mm
 from dicom_node.listen.instants import date_from_da, first_instant, instant_from_dt, zone_from_offset
 from dicom_node.listen.text import code_from, name_from, terms_from, text_from, uid_from
 from storage.records import PatientKey
 
 HEAD_BYTES = 2 * 1024 * 1024
-"""How much of a data set is looked at, inflated or not: nothing wanted stands behind group 0020."""
+"""How much of a data set is looked at in one go, inflated or not: nothing wanted stands behind group 0020."""
+_MAXIMUM_WINDOWS = 16
+"""So many elements longer than that may stand before what is wanted."""
 
 _SPECIFIC_CHARACTER_SET = 0x00080005
 _SOP_CLASS_UID = 0x00080016
@@ -147,19 +150,20 @@ class _Shared(NamedTuple):
     is_of_our_make: bool
 
 
-def read_header(head: bytes, transfer_syntax_uid: str) -> Header:
+def read_header(head: bytes, transfer_syntax_uid: str, *, more: Callable[[int], bytes] = lambda _: b"") -> Header:
     """The header of an instance.
 
     Args:
         head: The data set as encoded on the wire, at least its first HEAD_BYTES if it has as many.
         transfer_syntax_uid: Of the presentation context.
+        more: Gives so many bytes from a place of the data set on, where an element that is not wanted is longer.
 
     Raises:
         NotUnderstoodError: The data set is damaged, or is no instance of a study.
     """
     if is_deflated(transfer_syntax_uid):
-        head = _inflated(head)
-    return _header_from_values(_find(head[:HEAD_BYTES], transfer_syntax_uid).values)
+        return _header_from_values(_values(_inflated(head), transfer_syntax_uid))
+    return _header_from_values(_values(head, transfer_syntax_uid, more=more))
 
 
 def read_header_within(start: bytes, transfer_syntax_uid: str) -> Header | None:
@@ -179,6 +183,22 @@ def read_header_within(start: bytes, transfer_syntax_uid: str) -> Header | None:
     except NotUnderstoodError:
         return None
     return _header_from_values(found.values) if found.is_complete else None
+
+
+def _values(head: bytes, transfer_syntax_uid: str, *, more: Callable[[int], bytes] = lambda _: b"") -> dict[int, bytes]:
+    """What is wanted, in the head and beyond long elements."""
+    values: dict[int, bytes] = {}
+    at = 0
+    for _ in range(_MAXIMUM_WINDOWS):
+        found = _find(head[:HEAD_BYTES], transfer_syntax_uid)
+        values = found.values | values
+        if not found.goes_on_at:
+            return values
+        at += found.goes_on_at
+        head = more(at)
+        if not head:
+            raise DamagedDataSetError
+    raise UnreasonableDataSetError
 
 
 def _find(head: bytes, transfer_syntax_uid: str) -> Found:

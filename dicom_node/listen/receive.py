@@ -145,8 +145,12 @@ class Reception:
         header = read_header_within(bytes(self._start), syntax)
         if header is not None:
             return header
+
+        def more(at: int) -> bytes:
+            return part.read(HEAD_BYTES, at=self._data_set_at + at)
+
         try:
-            return read_header(part.read(HEAD_BYTES, at=self._data_set_at), syntax)
+            return read_header(more(0), syntax, more=more)
         except StorageError as error:
             raise _refusal_from(error) from error
 

@@ -16,6 +16,7 @@ from builders.listener import (
     data_set_bytes,
     listener_settings,
     running_listener,
+    send,
 )
 from builders.listener_process import listener_process
 from builders.ports import free_port
@@ -30,6 +31,7 @@ from builders.raw_peer import (
     store_command,
     store_request,
 )
+from dicom_node.listen.header import HEAD_BYTES
 
 LARGE_BYTES = 300 * 2**20
 PIECE_BYTES = 2**17 - 12
@@ -86,6 +88,15 @@ def test_object_is_whole_however_it_is_cut(listener: RunningListener, cut: str) 
         assert (kind, status_of(answer)) == (P_DATA, 0x0000)
     (path,) = listener.objects(study)
     assert data_set_bytes(path) == data
+
+
+def test_object_with_a_private_element_longer_than_the_head_is_kept(listener: RunningListener) -> None:
+    """It stands before the UIDs; they are read behind it."""
+    dataset = ct_instance(study="7.2")
+    dataset.private_block(0x0009, "VENDOR", create=True).add_new(0x01, "OB", bytes(3 * HEAD_BYTES))
+    assert send(listener.port, dataset) == [0x0000]
+    (path,) = listener.objects("7.2")
+    assert data_set_bytes(path) == encoded(dataset)
 
 
 def test_object_that_arrives_byte_by_byte_is_whole(listener: RunningListener) -> None:

@@ -121,6 +121,54 @@ def test_unknown_sequence_is_stepped_over() -> None:
     assert header.study_instance_uid == "1.2.3.4"
 
 
+def with_element(element: bytes, *, before: bytes = b"\x10\x00\x10\x00PN") -> bytes:
+    """A CT image with one more element, as encoded."""
+    data = encoded(ct_instance())
+    position = data.index(before)
+    return data[:position] + element + data[position:]
+
+
+@pytest.mark.parametrize("vr", [b"??", b"  ", b"\0\0"])
+def test_an_element_whose_vr_nobody_knew_is_stepped_over(vr: bytes) -> None:
+    """With a length of 16 bits, as other toolkits read it."""
+    element = b"\x09\x00\x01\x10" + vr + b"\x04\x00abcd"
+    assert read_header(with_element(element), ExplicitVRLittleEndian).study_instance_uid == "1.2.3.4"
+
+
+def test_an_unknown_sequence_of_explicit_elements_is_stepped_over() -> None:
+    """Against PS3.5 6.2.2, and written all the same."""
+    inner = b"\x20\x00\x0d\x00UI\x04\x009.9\0"
+    ends = b"\xfe\xff\x0d\xe0\0\0\0\0\xfe\xff\xdd\xe0\0\0\0\0"
+    element = b"\x09\x00\x01\x10UN\0\0\xff\xff\xff\xff" + ITEM + inner + ends
+    assert read_header(with_element(element), ExplicitVRLittleEndian).study_instance_uid == "1.2.3.4"
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
+@pytest.mark.parametrize("count", [1, 7, 8, 12])
+def test_zeros_behind_the_last_element_are_filling(syntax: str, count: int) -> None:
+    """Of an object in which nothing follows what is wanted."""
+    report = dose_report()
+    for element in [element for element in report if element.tag.group > 0x20]:
+        del report[element.tag]
+    data = encoded(report, syntax)
+    assert read_header(data + bytes(count), syntax) == read_header(data, syntax)
+
+
+def test_what_is_wanted_is_found_behind_elements_longer_than_the_head() -> None:
+    """Read from where they end; not more of it than is looked at."""
+    element = b"\x09\x00\x01\x10OB\0\0" + struct.pack("<L", 3 * HEAD_BYTES) + bytes(3 * HEAD_BYTES)
+    data = with_element(element + element)
+    header = read_header(data, ExplicitVRLittleEndian, more=lambda at: data[at : at + HEAD_BYTES])
+    assert header == read_header(encoded(ct_instance()), ExplicitVRLittleEndian)
+
+
+def test_so_many_long_elements_stand_in_no_real_object() -> None:
+    """The walk ends."""
+    element = b"\x09\x00\x01\x10OB\0\0" + struct.pack("<L", HEAD_BYTES) + bytes(HEAD_BYTES)
+    with pytest.raises(UnreasonableDataSetError):
+        read_header(element, ExplicitVRLittleEndian, more=lambda _: element)
+
+
 @pytest.mark.parametrize("levels", [65, 300, 100_000])
 def test_nesting_beyond_reason_is_refused(levels: int) -> None:
     """Deep sequences end in a refusal, not in a crash of the stack."""
