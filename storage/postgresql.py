@@ -31,8 +31,12 @@ _OF_A_CONNECTION: dict[str, str | int] = {
 }
 """A server that is gone without a word is noticed within seconds (PostgreSQL, "Database Connection Control Functions")."""
 
-_BEGIN_AGAIN = frozenset({"40001", "40P01", "23505"})
-"""Serialization failure, deadlock, unique violation: another was there first (PostgreSQL, "PostgreSQL Error Codes")."""
+_BEGIN_AGAIN = frozenset({"40001", "40P01", "23503", "23505"})
+"""Another was there first (PostgreSQL, "PostgreSQL Error Codes").
+
+Serialization failure, deadlock, foreign key violation (retention deleted a patient after it was looked up), unique
+violation.
+"""
 
 _UNREACHABLE_CLASSES = ("08", "57P", "53300")
 """Connection exceptions, a server that shuts down or starts, too many connections."""

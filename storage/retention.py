@@ -114,8 +114,7 @@ def delete_study(
         StorageError: Disk or index refuse: nothing is deleted.
     """
     with writing(engine) as connection:
-        row = connection.execute(_CANDIDATES.where(Study.id == old.study_id)).one_or_none()
-        if row is None or _old_study(row, _patients_with_work(connection)) != old or old.kept_because:
+        if old.kept_because or not _is_still(connection, old):
             return False
         own = select(Instance.relative_path).join(Series).where(Series.study_id == old.study_id).distinct()
         paths = [data_dir / path for path in connection.execute(own).scalars()]
@@ -134,6 +133,17 @@ def delete_study(
         note.confirm()
     reach("retention.noted")
     return True
+
+
+def _is_still(connection: Connection, old: OldStudy) -> bool:
+    """Whether nothing happened to a study since it was listed; nothing does until the transaction ends.
+
+    The listener writes beside this transaction where the database has row locks, so the study is locked in a statement
+    of its own: the next one sees what those wrote that this one waited for.
+    """
+    connection.execute(select(Study.id).where(Study.id == old.study_id).with_for_update())
+    row = connection.execute(_CANDIDATES.where(Study.id == old.study_id)).one_or_none()
+    return row is not None and _old_study(row, _patients_with_work(connection)) == old
 
 
 def _old_study(row: AnyRow, waiting: frozenset[int]) -> OldStudy:
@@ -181,6 +191,8 @@ def _delete_with_dependents(connection: Connection, table: Table, condition: Col
 def _forget_patients(connection: Connection, keys: set[int]) -> None:
     """Delete patients that nothing refers to any more."""
     own = Base.metadata.tables[Patient.__tablename__]
+    # First locked, as the study: another one of the patient may be arriving.
+    connection.execute(select(own.c.id).where(own.c.id.in_(keys)).order_by(own.c.id).with_for_update())
     referring = [
         exists().where(key.parent == own.c.id)
         for other in Base.metadata.tables.values()
