@@ -18,7 +18,7 @@ from storage.errors import StorageError
 from storage.files import ResultStore
 from storage.index import Index
 from storage.locks import lock_data_dir
-from storage.removals import remove_files
+from storage.removals import bytes_to_be_removed, remove_files
 from storage.retention import FAILED, OldStudy, delete_study, old_studies
 
 logger = logging.getLogger(__name__)
@@ -183,8 +183,12 @@ class Retention:
         remove_files(self._engine, self._settings.data_dir, now=self._clock.now)
 
     def _missing_bytes(self) -> int:
-        """How much is to be freed."""
-        free = free_bytes_of(self._settings.data_dir)
+        """How much is to be freed beside what is free soon: files that were put off go without a further study."""
+        data_dir = self._settings.data_dir
+        free = free_bytes_of(data_dir)
+        if free >= self._rules.free_below_bytes:
+            return 0
+        free += bytes_to_be_removed(self._engine, data_dir)
         return self._rules.free_until_bytes - free if free < self._rules.free_below_bytes else 0
 
     def _days_for(self, study: OldStudy) -> tuple[str, float]:

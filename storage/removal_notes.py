@@ -88,14 +88,18 @@ class RemovalNote:
             sync_folder(self.path.parent)
 
 
-def plan_removal(data_dir: Path, paths: Iterable[Path]) -> RemovalNote:
+def noted_files(data_dir: Path, paths: Iterable[Path]) -> tuple[NotedFile, ...]:
+    """What lies under these names below the data folder, as it is now; nothing for what is not there."""
+    return tuple(noted for path in paths if (noted := _noted(path, data_dir)))
+
+
+def plan_removal(data_dir: Path, files: Sequence[NotedFile]) -> RemovalNote:
     """Note files that are to be removed; the note is on disk when this returns.
 
     Raises:
         DiskError: It is not; no row may go.
     """
-    files = tuple(noted for path in paths if (noted := _noted(path, data_dir)))
-    note = RemovalNote(path=data_dir / _FOLDER / f"{secrets.token_hex(16)}{_PLANNED}", files=files)
+    note = RemovalNote(path=data_dir / _FOLDER / f"{secrets.token_hex(16)}{_PLANNED}", files=tuple(files))
     _write(note.path, files)
     return note
 

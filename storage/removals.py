@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -15,9 +16,9 @@ from storage.disk import disk_errors, make_folder, sync_folder
 from storage.failpoints import reach
 from storage.models import Instance, ResultObject
 from storage.removal_models import Removal
-from storage.removal_notes import RemovalNote, removal_notes
+from storage.removal_notes import NotedFile, RemovalNote, removal_notes
 
-_AGAIN_AFTER = timedelta(minutes=10)
+AGAIN_AFTER = timedelta(minutes=10)
 """Longer than any object takes from its place on the disk to its row."""
 
 _BATCH = 500
@@ -32,15 +33,19 @@ def batched(paths: Sequence[str], size: int) -> Iterator[list[str]]:
         yield piece
 
 
-def note_removal(connection: Connection, path: Path, *, data_dir: Path, at: datetime) -> None:
-    """Note a file or folder below the data folder that is to be removed once this transaction is on disk."""
-    relative = str(path.relative_to(data_dir))
-    connection.execute(delete(Removal).where(Removal.path == relative))
-    try:
-        inode = path.stat().st_ino
-    except FileNotFoundError:
-        return
-    connection.execute(insert(Removal).values(path=relative, inode=inode, at=at))
+def is_as_received(file: NotedFile, received_at: datetime) -> bool:
+    """Whether a file was written when its row says that it was received.
+
+    One that was not came again, perhaps just now: its row is then still to come, and its sender is told Success. No
+    clock of today is asked, so none that was set is believed; a folder that was copied without its times looks the same.
+    """
+    return abs(file.mtime_ns / 1e9 - received_at.timestamp()) < AGAIN_AFTER.total_seconds()
+
+
+def note_removal(connection: Connection, file: NotedFile, *, at: datetime) -> None:
+    """Note a file or folder that is to be removed, not before an instant, once this transaction is on disk."""
+    connection.execute(delete(Removal).where(Removal.path == file.path))
+    connection.execute(insert(Removal).values(path=file.path, inode=file.inode, at=at))
 
 
 def remove_files(engine: Engine, data_dir: Path, *, now: Callable[[], datetime]) -> int:
@@ -66,7 +71,7 @@ def remove_files(engine: Engine, data_dir: Path, *, now: Callable[[], datetime])
         with disk_errors():
             is_gone = _removed(data_dir / path, aside, _Meant(inode=inode, note=notes.get(path)))
         if is_gone is None:
-            _put_off(engine, path, data_dir / path, at=now() + _AGAIN_AFTER)
+            _put_off(engine, path, data_dir / path, at=now() + AGAIN_AFTER)
             if path in notes:
                 notes[path].forget(path)
             continue
@@ -82,6 +87,21 @@ def remove_files(engine: Engine, data_dir: Path, *, now: Callable[[], datetime])
             connection.execute(delete(Removal).where(Removal.path.in_(some)))
     _settle_notes(engine, data_dir)
     return removed
+
+
+def bytes_to_be_removed(engine: Engine, data_dir: Path) -> int:
+    """Size of the received files that are noted and still there: room that is free soon.
+
+    Raises:
+        StorageError: The index cannot be read.
+    """
+    with reading(engine) as connection:
+        paths = connection.execute(select(Removal.path).where(Removal.path.startswith("objects/"))).scalars().all()
+    size_bytes = 0
+    for path in paths:
+        with suppress(OSError):
+            size_bytes += (data_dir / path).stat().st_size
+    return size_bytes
 
 
 def paths_to_be_removed(engine: Engine, paths: Sequence[str]) -> set[str]:

@@ -18,8 +18,8 @@ from storage.lifecycle import State
 from storage.link_models import StudyAssignment
 from storage.models import Base, Delivery, Instance, Notice, Origin, Patient, Progress, Result, Series, Study
 from storage.patient_links import person_of
-from storage.removal_notes import plan_removal
-from storage.removals import note_removal
+from storage.removal_notes import NotedFile, noted_files, plan_removal
+from storage.removals import AGAIN_AFTER, is_as_received, note_removal
 
 DONE = frozenset({State.DELIVERED, State.PROCESSED, State.SKIPPED})
 """Nothing more happens to a study by itself."""
@@ -99,6 +99,8 @@ def delete_study(
     """Delete the rows of a study, and note its files; `remove_files` removes those.
 
     The note on disk is there before the rows go: should the index be lost then, it alone says what was to be removed.
+    A file that came again since its row was written is not in it, and is looked at later: a listener may have put it in
+    its place just now, and may be about to write its row.
 
     Args:
         engine: Of the index.
@@ -116,14 +118,17 @@ def delete_study(
     with writing(engine) as connection:
         if old.kept_because or not _is_still(connection, old):
             return False
-        own = select(Instance.relative_path).join(Series).where(Series.study_id == old.study_id).distinct()
-        paths = [data_dir / path for path in connection.execute(own).scalars()]
-        paths.append(results_folder(old.study_instance_uid))
+        received = _received_files(connection, old.study_id, data_dir)
+        meant = [file for file, received_at in received.items() if is_as_received(file, received_at)]
+        came_again = received.keys() - set(meant)
+        meant += noted_files(data_dir, [results_folder(old.study_instance_uid)])
         patients = _patients_of(connection, old.study_id)
-        note = plan_removal(data_dir, paths)
+        note = plan_removal(data_dir, meant)
         reach("retention.planned")
-        for path in paths:
-            note_removal(connection, path, data_dir=data_dir, at=at)
+        for file in meant:
+            note_removal(connection, file, at=at)
+        for file in came_again:
+            note_removal(connection, file, at=at + AGAIN_AFTER)
         connection.execute(delete(Notice).where(Notice.study_instance_uid == old.study_instance_uid))
         _delete_with_dependents(connection, Base.metadata.tables[Study.__tablename__], Study.id == old.study_id)
         _forget_patients(connection, patients)
@@ -133,6 +138,15 @@ def delete_study(
         note.confirm()
     reach("retention.noted")
     return True
+
+
+def _received_files(connection: Connection, study_id: int, data_dir: Path) -> dict[NotedFile, datetime]:
+    """The files of a study that are there, each looked at once, with the instant at which its row says that it came."""
+    rows = connection.execute(
+        select(Instance.relative_path, Instance.received_at).join(Series).where(Series.study_id == study_id)
+    )
+    received_at = {row.relative_path: row.received_at for row in rows}
+    return {file: received_at[file.path] for file in noted_files(data_dir, [data_dir / path for path in received_at])}
 
 
 def _is_still(connection: Connection, old: OldStudy) -> bool:

@@ -26,7 +26,7 @@ from storage.files import ResultStore
 from storage.index import Index
 from storage.lifecycle import Event
 from storage.locks import lock_data_dir
-from storage.removal_notes import RemovalNote, plan_removal, removal_notes
+from storage.removal_notes import RemovalNote, noted_files, plan_removal, removal_notes
 from storage.removals import remove_files
 from storage.verifying import verify
 
@@ -181,7 +181,7 @@ def test_a_file_with_the_inode_of_one_that_is_gone_is_another(node: Node) -> Non
 
 def test_a_plan_that_came_to_nothing_is_dropped(node: Node) -> None:
     """The rows are there, and so are the files."""
-    plan_removal(node.data_dir, node.old)
+    plan_removal(node.data_dir, noted_files(node.data_dir, node.old))
     assert node.remove_files() == 0
     assert list(removal_notes(node.data_dir)) == []
     assert node.instances(OLD) == 3
@@ -224,7 +224,7 @@ def test_a_result_folder_that_is_half_gone_does_not_come_back(node: Node) -> Non
 
 def test_a_damaged_note_removes_nothing(node: Node) -> None:
     """Whatever is in it."""
-    note = plan_removal(node.data_dir, node.old)
+    note = plan_removal(node.data_dir, noted_files(node.data_dir, node.old))
     note.confirm()
     note.path.with_suffix(".due").write_bytes(b'[{"path": 1}, "x"')
     assert reindex(node.settings, clock=node.clock, anew=True).removed == 0

@@ -1,5 +1,6 @@
 """What is deleted when, what never is, and that no crash leaves half of a study."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -74,6 +75,7 @@ class Node:
         path = self.folder / instance.relative_path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(f"{instance.sop_instance_uid} ".encode())
+        os.utime(path, (instance.received_at.timestamp(),) * 2)
         return path
 
     def process(self, uid: str, end: State) -> None:
