@@ -10,7 +10,7 @@ from dicom_node.errors import NodeError
 from dicom_node.index import open_index_engine
 from storage.active import ActiveLock
 from storage.database import is_sqlite
-from storage.locks import lock_data_dir
+from storage.locks import lock_out_writers
 from storage.moving import MovedTable, counts_of_index, move_index
 
 
@@ -39,7 +39,7 @@ def move_storage(settings: Settings, target_url: str, *, dry_run: bool) -> MoveR
 
     Raises:
         NoIndexError: There is nothing to move.
-        DataFolderInUseError: The node runs.
+        DataFolderInUseError: The node runs; the role that does is named.
         WorkRunsError: A work of another machine runs.
         StorageError: One of the databases refuses, or the target is not empty.
     """
@@ -47,8 +47,8 @@ def move_storage(settings: Settings, target_url: str, *, dry_run: bool) -> MoveR
     shown = make_url(target_url).render_as_string(hide_password=True)
     setting = f'database_url = "{shown}"'
     with ExitStack() as stopped:
-        for role in ("listen", "work"):
-            stopped.enter_context(lock_data_dir(settings.data_dir, role))
+        # What any of them wrote after the copy began would be in the old index alone.
+        stopped.enter_context(lock_out_writers(settings.data_dir))
         if dry_run:
             return MoveReport(moved=False, setting=setting, tables=counts_of_index(settings.database_url))
         for url in (settings.database_url, target_url):

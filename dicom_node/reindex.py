@@ -1,7 +1,7 @@
 """Makes the index anew from the received files, or adds to it those that it does not know."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -20,7 +20,7 @@ from storage.errors import StorageError
 from storage.files import ResultStore
 from storage.index import Index
 from storage.lifecycle import Event, State
-from storage.locks import lock_data_dir
+from storage.locks import lock_out_writers
 from storage.lost_index import index_file, is_damaged, is_missing, put_in_place
 from storage.migrations import migrate
 from storage.records import ReceivedInstance
@@ -61,21 +61,18 @@ def reindex(settings: Settings, *, clock: Clock, anew: bool = False) -> ReindexR
     beside the files (history, deliveries, decisions about patients) is in the old one alone.
 
     Args:
-        settings: Of the node, which must not run.
+        settings: Of the node, no process of which may run: its pages write too, and would go on in the old index.
         clock: For the history.
         anew: Make a sound index anew as well.
 
     Raises:
-        DataFolderInUseError: The node runs.
+        DataFolderInUseError: The node runs; the role that does is named.
         NoIndexFileError: The index is on a database server.
         StorageError: Disk or index refuse.
     """
     url, data_dir = settings.database_url, settings.data_dir
     database = index_file(url)
-    roles = ("listen", "work", "retention")
-    with ExitStack() as locks:
-        for role in roles:
-            locks.enter_context(lock_data_dir(data_dir, role))
+    with lock_out_writers(data_dir):
         bring_back(data_dir)
         is_lost = is_missing(database) or is_damaged(url)
         if anew or is_lost:

@@ -4,11 +4,14 @@ import fcntl
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from storage.disk import FILE_MODE, disk_errors, make_folder
 from storage.errors import DataFolderInUseError
+
+WRITERS = ("listen", "work", "retention", "web")
+"""Every role whose process changes the index for as long as it runs."""
 
 _ROLE = re.compile(r"[a-z]+")
 _MACHINE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -35,6 +38,23 @@ def lock_data_dir(data_dir: Path, role: str) -> Iterator[int]:
         raise ValueError(role)
     with _locked(data_dir, role) as descriptor:
         yield descriptor
+
+
+@contextmanager
+def lock_out_writers(data_dir: Path) -> Iterator[None]:
+    """Let no process of the node run on a data folder for as long as the block lasts.
+
+    Args:
+        data_dir: Made if it is missing.
+
+    Raises:
+        DataFolderInUseError: One runs, on this machine or another; the error names its role.
+        DiskError: The data folder cannot be written.
+    """
+    with ExitStack() as locks:
+        for role in WRITERS:
+            locks.enter_context(lock_data_dir(data_dir, role))
+        yield
 
 
 @contextmanager

@@ -46,8 +46,8 @@ def reindex(
 ) -> None:
     """Make a lost or damaged index anew from the files.
 
-    The node must be stopped. A sound index only learns of files that it does not know. Nothing is deleted: the old index
-    is kept beside the new one.
+    The node must be stopped, its pages too. A sound index only learns of files that it does not know. Nothing is
+    deleted: the old index is kept beside the new one.
     """
     from dicom_node.clock import SystemClock
     from dicom_node.reindex import reindex as reindex_storage
@@ -70,7 +70,7 @@ def move(
 ) -> None:
     """Move the index to another database, for instance from SQLite to PostgreSQL.
 
-    The node must be stopped. Counts and hashes of all tables are compared; the old index stays as it is.
+    The node must be stopped, its pages too. Counts and hashes of all tables are compared; the old index stays as it is.
     """
     from dicom_node.index_move import move_storage
 

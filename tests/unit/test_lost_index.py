@@ -156,11 +156,11 @@ def test_what_is_damaged_is_left_where_it_is_and_named(settings: Settings) -> No
     assert damaged.exists()
 
 
-@pytest.mark.parametrize("role", ["listen", "work", "retention"])
+@pytest.mark.parametrize("role", ["listen", "work", "retention", "web"])
 def test_a_running_node_keeps_its_index(settings: Settings, role: str) -> None:
-    """Nothing is replaced under a process that has it open."""
+    """Nothing is replaced under a process that has it open; the error says which one that is."""
     before = database(settings).read_bytes()
-    with lock_data_dir(settings.data_dir, role), pytest.raises(DataFolderInUseError):
+    with lock_data_dir(settings.data_dir, role), pytest.raises(DataFolderInUseError, match=f"{role} runs as process"):
         reindex(settings, clock=FakeClock(), anew=True)
     assert database(settings).read_bytes() == before
 
