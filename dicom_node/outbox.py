@@ -103,7 +103,7 @@ class Outbox:
             if outage:
                 self._index.outages.end(self._peer.name)
                 logger.info("%s is reached again after %d tries", self._peer.name, outage.tries)
-        else:
+        elif words:
             self._note_outage(words, tries=outage.tries if outage else 0)
         return verdicts.count(Verdict.ACCEPTED)
 
@@ -113,7 +113,10 @@ class Outbox:
         return 0 < ahead_s <= self._back_off.wait_s(1_000, jitter=1.0)
 
     def _try(self, due: Sequence[DueDelivery]) -> tuple[list[Verdict], str]:
-        """Send over one association; what the peer said to each object that it was sent, and its last words."""
+        """Send over one association; what the peer said to each object that it was sent, and its last words.
+
+        No words where there was nothing left to send to it.
+        """
         classes = dict.fromkeys([*classes_of(self._peer), *(delivery.file.sop_class_uid for delivery in due)])
         try:
             with store_connection(
@@ -167,18 +170,24 @@ class Outbox:
             verdicts += sent
             more = self._due() if Verdict.DECLINED in sent and not connection.has_ended else ()
             due = [delivery for delivery in more if delivery.file.sop_class_uid in offered]
-        return verdicts, words
+        return verdicts, words if verdicts or connection.has_ended else ""
 
     def _answers(
         self, due: Sequence[DueDelivery], connection: StoreConnection
     ) -> Iterator[tuple[DueDelivery, StoreAnswer]]:
-        """Send one after the other; what follows an object that was put off stays in its study's order."""
+        """Send one after the other; what follows an object that was put off stays in its study's order.
+
+        A slow peer takes minutes for all of them. What is superseded meanwhile, for its study runs anew or was
+        discarded, is not sent.
+        """
         put_off: set[str] = set()
         for delivery in due:
             if delivery.study_instance_uid in put_off:
                 continue
             if connection.has_ended:
                 return
+            if not self._index.is_delivery_waiting(delivery.delivery_id):
+                continue
             answer = self._send(delivery, connection)
             # Answered: it is in the index before the next goes out.
             yield delivery, answer

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, insert, select, update
 from sqlalchemy.orm import aliased
 
 from storage import outages
@@ -23,6 +23,8 @@ _Plans: TypeAlias = dict[str, dict[int, Planned]]
 SENT_BY_NOW = frozenset({State.PROCESSED, State.SENDING})
 """States in which the outcome of a delivery moves the study."""
 
+
+_TOO_LATE = "superseded while it was under way"
 
 WAITED_FOR_TRIES = 3
 """An object that fails so often is no longer waited for by those after it: what is wrong may be the object."""
@@ -106,8 +108,9 @@ def _one_before_waits(at: datetime) -> ColumnElement[bool]:
 
 
 def note_delivered(connection: Connection, delivery_id: int, *, status: str, at: datetime) -> None:
-    """The destination has the object; this holds also for one that was superseded while it was under way."""
-    values = {"state": Progress.DELIVERED, "settled_at": at}
+    """The destination has the object; this holds also for one that was superseded while it was under way, and says so."""
+    words = case((Delivery.state == Progress.SUPERSEDED, f"{status}; {_TOO_LATE}"), else_=status)
+    values = {"state": Progress.DELIVERED, "settled_at": at, "last_status": words}
     _note_try(connection, delivery_id, status=status, values=values, states=[*Progress])
     _follow(connection, delivery_id, why=status, at=at)
 

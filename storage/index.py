@@ -12,6 +12,7 @@ from storage.alerts import AlertLedger
 from storage.batch_ledger import BatchLedger
 from storage.commitment_ledger import CommitmentLedger
 from storage.database import reading, write_rows, writing
+from storage.delivery_state import is_waiting
 from storage.errors import IllegalTransitionError
 from storage.evidence_records import CarryingAssociation, NoticeHoldings, SeriesHoldings, StudyNotice
 from storage.fetch_ledger import FetchLedger
@@ -65,6 +66,7 @@ class Index:
         self.alerts = AlertLedger(engine, now=now)
         self.refused_callers = RefusedCallers(engine)
         self.workers = partial(workers_of, engine)
+        self.is_delivery_waiting = partial(is_waiting, engine)
 
     def close(self) -> None:
         """Close the connections; the index opens new ones when it is used again."""

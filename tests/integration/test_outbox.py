@@ -7,14 +7,15 @@ import pytest
 from pydicom.uid import ComprehensiveSRStorage
 
 from builders.clock import FakeClock
-from builders.delivered import BACK_OFF, DAY_S, STUDY, index_with_result
-from builders.index import state_of
+from builders.delivered import BACK_OFF, DAY_S, STUDY, add_result, index_with_result
+from builders.index import received, state_of, view_of
 from builders.ports import free_port
 from builders.scripted_scp import scripted_scp
 from config.settings import Peer
 from dicom_node.outbox import Outbox
+from storage.failpoints import arm
 from storage.index import Index
-from storage.lifecycle import State
+from storage.lifecycle import Event, State
 
 
 def finished_study(folder: Path, clock: FakeClock) -> Index:
@@ -87,6 +88,47 @@ def test_a_delivery_gives_up_after_days_not_after_tries(tmp_path: Path) -> None:
     clock.advance(8 * DAY_S)
     send_with(lambda n: 0xA700, index, clock)
     assert state_of(index) is State.DELIVERY_FAILED
+
+
+@pytest.mark.parametrize("happens", ["a late image", "discarded"])
+def test_what_is_superseded_while_the_peer_is_slow_is_not_sent(tmp_path: Path, happens: str) -> None:
+    """The object that was under way is in the PACS, and its record says why that is no good news; another study goes on."""
+    clock = FakeClock()
+    index, uids = index_with_result(tmp_path, clock, objects=3)
+    others = add_result(index, tmp_path, "1.2.4")
+
+    def answer(number: int) -> int:
+        if number == 0 and happens == "discarded":
+            index.apply(STUDY, Event.DISCARDED, why="wrong patient")
+        elif number == 0:
+            index.record_received([received(STUDY, 2)])
+        return 0x0000
+
+    with scripted_scp(answer, sop_class_uids=[ComprehensiveSRStorage]) as scp:
+        assert Outbox(index, scp.peer, own_aet="NODE", back_off=BACK_OFF, clock=clock).send_due() == 2
+        assert [uid for uid, _ in scp.received] == [uids[0], *others]
+    deliveries = view_of(index, STUDY).deliveries
+    assert [one.state for one in deliveries] == ["delivered", "superseded", "superseded"]
+    assert deliveries[0].last_status == "status 0x0000 Success; superseded while it was under way"
+    assert state_of(index) is (State.SKIPPED if happens == "discarded" else State.RECEIVING)
+
+
+def test_a_peer_for_which_nothing_is_left_is_not_called_out_of_reach(tmp_path: Path) -> None:
+    """All was superseded while the association was opened; the next result does not wait for a pause."""
+    clock = FakeClock()
+    index = finished_study(tmp_path, clock)
+
+    def discard(failpoint: str) -> None:
+        if failpoint == "send.assoc_open":
+            index.apply(STUDY, Event.DISCARDED, why="wrong patient")
+
+    arm(discard)
+    try:
+        assert send_with(lambda n: 0x0000, index, clock) == []
+    finally:
+        arm(None)
+    assert index.outages.of("pacs") is None
+    assert view_of(index, STUDY).deliveries[0].tries == 0
 
 
 def test_waits_double_up_to_the_maximum() -> None:
