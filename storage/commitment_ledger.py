@@ -124,6 +124,13 @@ class CommitmentLedger:
         with writing(self._engine) as connection:
             inquiries.postpone(connection, inquiry, next_try_at=next_try_at)
 
+    def postpone_inquiries(
+        self, calling_aets: Collection[str], *, spare: Collection[str], next_try_at: datetime
+    ) -> None:
+        """The caller could not be reached: what it asked waits together, but for transactions answered otherwise."""
+        with writing(self._engine) as connection:
+            inquiries.postpone_all(connection, calling_aets, spare=spare, next_try_at=next_try_at, at=self._now())
+
     def end_inquiry(self, inquiry: Inquiry, state: InquiryState) -> bool:
         """The report was taken, or is no longer tried to be brought; False where it was asked anew since it was taken."""
         with writing(self._engine) as connection:

@@ -1,9 +1,9 @@
 """What callers ask: whether we keep what we were sent (PS3.4 annex J, as SCP)."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 from storage.commitment_models import CommitmentInquiry, InquiredObject
 from storage.commitment_records import Inquiry, InquiryOutcome, InquiryState, KeptCopy, Reference
@@ -55,11 +55,11 @@ def ask(
 
 
 def next_due(connection: Connection, *, at: datetime) -> Inquiry | None:
-    """The inquiry that is to be answered now."""
+    """The inquiry that is to be answered now: the one that waits longest, of those that wait together the least tried."""
     row = connection.execute(
         select(CommitmentInquiry)
         .where(CommitmentInquiry.state == InquiryState.DUE, CommitmentInquiry.next_try_at <= at)
-        .order_by(CommitmentInquiry.next_try_at, CommitmentInquiry.id)
+        .order_by(CommitmentInquiry.next_try_at, CommitmentInquiry.tries, CommitmentInquiry.id)
         .limit(1)
     ).one_or_none()
     return _inquiry(connection, row) if row else None
@@ -107,6 +107,36 @@ def postpone(connection: Connection, inquiry: Inquiry, *, next_try_at: datetime)
     """The report could not be brought; nothing where it was asked anew."""
     values = {"tries": CommitmentInquiry.tries + 1, "next_try_at": next_try_at}
     connection.execute(update(CommitmentInquiry).where(*_as_asked(inquiry)).values(**values))
+
+
+def postpone_all(
+    connection: Connection,
+    calling_aets: Collection[str],
+    *,
+    spare: Collection[str],
+    next_try_at: datetime,
+    at: datetime,
+) -> None:
+    """The caller could not be reached: what waits for it waits together, none of it for less long than before.
+
+    That is no try of these: what was tried least comes first, so that a report over which the caller breaks does not keep
+    the others back. Left alone is what it asked just now, or what somebody answers for the first time: its association may be open.
+
+    Args:
+        connection: In a writing transaction.
+        calling_aets: AE titles of the caller.
+        spare: Transactions that can be answered without calling it.
+        next_try_at: When it is called again.
+        at: Now.
+    """
+    waits = (
+        CommitmentInquiry.calling_aet.in_(calling_aets),
+        CommitmentInquiry.state == InquiryState.DUE,
+        CommitmentInquiry.next_try_at < next_try_at,
+        or_(CommitmentInquiry.tries > 0, CommitmentInquiry.next_try_at <= at),
+        CommitmentInquiry.transaction_uid.not_in(spare),
+    )
+    connection.execute(update(CommitmentInquiry).where(*waits).values(next_try_at=next_try_at))
 
 
 def end(connection: Connection, inquiry: Inquiry, state: InquiryState, *, at: datetime) -> bool:

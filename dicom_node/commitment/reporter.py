@@ -2,9 +2,10 @@
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Event as Flag
 from threading import Thread
 
@@ -41,7 +42,11 @@ _BRING_AGAIN = frozenset({0x0110, 0x0213})
 
 
 class CommitmentReporter:
-    """Answers the questions that are due, one after the other; what it knows is in the index."""
+    """Answers the questions that are due, one after the other; what it knows is in the index.
+
+    A caller that cannot be reached is tried once for all that it asked, with a pause that doubles: each try may take a
+    minute, and other callers wait for it.
+    """
 
     def __init__(self, settings: Settings, ledger: CommitmentLedger, scp: CommitmentScp, *, clock: Clock) -> None:
         """Answer for the data folder of the settings."""
@@ -49,6 +54,8 @@ class CommitmentReporter:
         self._scp = scp
         self._clock = clock
         self._random = random.Random()  # spreads retries, hides nothing
+        self._failures: Counter[str] = Counter()
+        """Calls in a row that failed, by the peer's name; a restart begins with short pauses again."""
         self.follow(settings)
 
     def follow(self, settings: Settings) -> None:
@@ -75,12 +82,19 @@ class CommitmentReporter:
             return False
         holding = holding_of(inquiry.references, self._ledger, data_dir=self._settings.data_dir)
         question = self._scp.open_question(inquiry.calling_aet, inquiry.transaction_uid)
-        if self._is_brought(inquiry, holding, question):
+        try:
+            is_brought = self._is_brought(inquiry, holding, question)
+        except PeerUnreachableError as error:
+            logger.warning("no commitment report to %r for now: %s", inquiry.calling_aet, error)
+            self._leave_alone(inquiry, question)
+            return True
+        self._failures.pop(self._name_of(inquiry.calling_aet), None)
+        if is_brought:
             self._end(inquiry, InquiryState.REPORTED, question)
             kept, asked = len(holding.kept), len(inquiry.references)
             logger.info("%r was told that %d of %d objects are kept", inquiry.calling_aet, kept, asked)
         else:
-            self._put_off(inquiry, question)
+            self._put_off(inquiry, question, next_try_at=self._later(inquiry.tries + 1, jitter=self._random.random()))
         return True
 
     def _end(self, inquiry: Inquiry, state: InquiryState, question: OpenQuestion | None) -> None:
@@ -101,7 +115,11 @@ class CommitmentReporter:
                 stop.wait(_STORAGE_WAIT_S)
 
     def _is_brought(self, inquiry: Inquiry, holding: Holding, question: OpenQuestion | None) -> bool:
-        """Report on the association of the question if it is open and idle, else on a new one."""
+        """Report on the association of the question if it is open and idle, else on a new one.
+
+        Raises:
+            PeerUnreachableError: There is no new one, or no answer on it.
+        """
         content = report(inquiry.transaction_uid, holding.kept, holding.not_kept)
         event_type = event_type_of(holding.not_kept)
         association = question.association if question else None
@@ -115,7 +133,11 @@ class CommitmentReporter:
         return True
 
     def _on_new_association(self, inquiry: Inquiry, content: Dataset, event_type: int) -> int | None:
-        """Status of the caller's answer; None where it could not be reached."""
+        """Status of the caller's answer; None where there is nowhere to call it.
+
+        Raises:
+            PeerUnreachableError: It could not be reached, or did not answer.
+        """
         peer = self._peer_of(inquiry.calling_aet)
         if peer is None:
             if not inquiry.tries:
@@ -126,24 +148,47 @@ class CommitmentReporter:
             return None
         try:
             with commitment_association(peer, own_aet=self._settings.node.ae_title, roles=AS_SCP) as association:
-                return _status_of_report(association, content, event_type)
-        except (PeerUnreachableError, CommitmentRefusedError, RuntimeError, ValueError) as error:
-            logger.warning("no commitment report to %s for now: %s", peer.name, error)
-            return None
+                status = _status_of_report(association, content, event_type)
+        except (CommitmentRefusedError, RuntimeError, ValueError) as error:
+            raise PeerUnreachableError(str(error)) from error
+        if status is None:
+            reason = f"{peer.name}: no answer to its commitment report"
+            raise PeerUnreachableError(reason)
+        return status
 
     def _peer_of(self, calling_aet: str) -> Peer | None:
         peers = self._settings.peers
         return next((peer for peer in peers if calling_aet in {peer.ae_title, peer.commitment_ae_title}), None)
 
-    def _put_off(self, inquiry: Inquiry, question: OpenQuestion | None) -> None:
+    def _leave_alone(self, inquiry: Inquiry, question: OpenQuestion | None) -> None:
+        """Put off all that a caller asked, but for what can be answered on an association that is open here."""
+        peer = self._peer_of(inquiry.calling_aet)
+        titles = (peer.ae_title, peer.commitment_ae_title) if peer else ()
+        callers = {inquiry.calling_aet, *(title for title in titles if title)}
+        name, jitter = self._name_of(inquiry.calling_aet), self._random.random()
+        self._failures[name] += 1
+        failures = self._failures[name]
+        self._put_off(inquiry, question, next_try_at=self._later(max(inquiry.tries + 1, failures), jitter=jitter))
+        asked_here = self._scp.open_questions()
+        spare = {one.transaction_uid for one in asked_here if one.calling_aet in callers and one.association}
+        self._ledger.postpone_inquiries(callers, spare=spare, next_try_at=self._later(failures, jitter=jitter))
+
+    def _name_of(self, calling_aet: str) -> str:
+        peer = self._peer_of(calling_aet)
+        return peer.name if peer else ""
+
+    def _later(self, tries: int, *, jitter: float) -> datetime:
+        wait_s = self._back_off.wait_s(tries, jitter=jitter)
+        return self._clock.now() + timedelta(seconds=wait_s)
+
+    def _put_off(self, inquiry: Inquiry, question: OpenQuestion | None, *, next_try_at: datetime) -> None:
         """Try again later, or no more after days."""
         now = self._clock.now()
         if now - inquiry.asked_at > timedelta(seconds=self._back_off.give_up_after_s):
             logger.warning("%r never took its commitment report; it is not tried any more", inquiry.calling_aet)
             self._end(inquiry, InquiryState.GIVEN_UP, question)
             return
-        wait_s = self._back_off.wait_s(inquiry.tries + 1, jitter=self._random.random())
-        self._ledger.postpone_inquiry(inquiry, next_try_at=now + timedelta(seconds=wait_s))
+        self._ledger.postpone_inquiry(inquiry, next_try_at=next_try_at)
 
 
 def _status_of_report(association: Association, content: Dataset, event_type: int) -> int | None:

@@ -9,7 +9,7 @@ from pydicom.uid import CTImageStorage
 from builders.clock import FakeClock
 from builders.index import build_index
 from storage.commitment_ledger import CommitmentLedger
-from storage.commitment_records import InquiryOutcome, InquiryState, Reference
+from storage.commitment_records import Inquiry, InquiryOutcome, InquiryState, Reference
 
 CALLER, TRANSACTION = "CT1", "2.25.1"
 HELD_FOR = timedelta(minutes=2)
@@ -65,3 +65,27 @@ def test_the_process_with_the_association_comes_first(ledger: CommitmentLedger, 
     """What it took, the reporter does not take."""
     assert ledger.claim_inquiry(CALLER, TRANSACTION, until=clock.now() + HELD_FOR)
     assert ledger.take_inquiry(held_for=HELD_FOR) is None
+
+
+@pytest.mark.usefixtures("each_engine")
+def test_what_a_caller_asked_waits_together_and_nothing_else_does(tmp_path: Path, clock: FakeClock) -> None:
+    """Neither what another one asked, nor what is spared, asked just now, or answered by somebody at this moment."""
+    ledger = build_index(tmp_path, clock).commitments
+    for calling_aet, transaction in ((CALLER, "2.25.1"), (CALLER, "2.25.2"), (CALLER, "2.25.3"), ("CT2", "2.25.4")):
+        assert ledger.ask(calling_aet, transaction, REFERENCES) is InquiryOutcome.TAKEN
+    assert ledger.claim_inquiry(CALLER, "2.25.3", until=clock.now() + HELD_FOR)
+    clock.advance(2)
+    assert ledger.ask(CALLER, "2.25.5", REFERENCES) is InquiryOutcome.TAKEN
+    later = clock.now() + timedelta(minutes=10)
+    ledger.postpone_inquiries([CALLER], spare=["2.25.2"], next_try_at=later)
+    assert ledger.claim_inquiry(CALLER, "2.25.5", until=clock.now() + HELD_FOR)
+    assert [one.transaction_uid for one in taken(ledger)] == ["2.25.2", "2.25.4"]
+    clock.advance(130)
+    assert {one.transaction_uid for one in taken(ledger)} == {"2.25.2", "2.25.3", "2.25.4", "2.25.5"}
+    clock.advance(470)
+    assert "2.25.1" in {one.transaction_uid for one in taken(ledger)}
+
+
+def taken(ledger: CommitmentLedger) -> list[Inquiry]:
+    """All that are due, each held from now on."""
+    return list(iter(lambda: ledger.take_inquiry(held_for=HELD_FOR), None))
