@@ -155,7 +155,8 @@ def _pixel_bytes(path: Path) -> int:
 
 def _hounsfield(stored: Int16Array, header: Dataset) -> Int16Array:
     values = np.asarray(apply_rescale(stored, header), dtype=np.float64)
-    values[_padding(stored, header)] = AIR_HU
+    # What no CT can measure is padding that its header does not name, such as -2000 read as unsigned.
+    values[_padding(stored, header) | (values > _INT16_MAX)] = AIR_HU
     return np.clip(np.rint(values), AIR_HU, _INT16_MAX).astype(np.int16)
 
 

@@ -72,6 +72,18 @@ def test_padding_that_no_element_names_becomes_air(tmp_path: Path, padding_hu: i
     assert volume_hu.min() == AIR_HU
 
 
+def test_negative_padding_in_unsigned_pixels_becomes_air(tmp_path: Path) -> None:
+    """-2000 is 63536 there: more than any scale of CT reaches, and it would be the densest bone."""
+    images = ct_images(SERIES)
+    for image in images:
+        stored = np.frombuffer(image.PixelData, "<u2").copy()
+        stored[:64] = 63536
+        image.PixelData = stored.tobytes()
+    volume_hu = read(tmp_path, images).volume_hu
+    assert (volume_hu[:, 0] == AIR_HU).all()
+    assert np.array_equal(volume_hu[:, 1:], read(tmp_path / "plain", ct_images(SERIES)).volume_hu[:, 1:])
+
+
 @pytest.mark.parametrize("spacing_mm", [1.25, 2.0, 2.5, 3.0, 5.0])
 def test_slices_of_every_usual_distance_make_a_volume(tmp_path: Path, spacing_mm: float) -> None:
     """From thin to thick, with the distance that they have."""
