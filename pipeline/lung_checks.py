@@ -12,14 +12,17 @@ LARGEST_LUNGS_ML = 11_000.0
 LOWEST_CHEST_MM = 200.0
 """Lungs reach over more than this; the lower limit of volume is scaled down for series that show less of the body."""
 
-WHOLLY_DENSE_HU = -150.0
-"""Denser than this on average is no lung, however diseased."""
+WHOLLY_DENSE_HU = -20.0
+"""Denser than this on average is no lung: of two white lungs some bronchi hold air still."""
 
 CUT_AREA_CM2 = 10.0
 """Lung on the first or last slice from which the lungs count as cut off; an apex or a costal angle is smaller."""
 
-SMALL_SIDE_SHARE = 0.1
-"""A lung that is a smaller part of both is worth a sentence."""
+MISSING_SIDE_SHARE = 0.1
+"""A lung that is a smaller part of both is as good as none."""
+
+SMALL_SIDE_SHARE = 0.33
+"""The left lung is some 0.47 of both; one that is a smaller part than this is worth a sentence."""
 
 
 def check_is_chest(volume_hu: Int16Array, lung_mask: UInt8Array, spacing_mm: tuple[float, float, float]) -> None:
@@ -75,8 +78,13 @@ def coverage_notes(lung_mask: UInt8Array, spacing_mm: tuple[float, float, float]
     sizes = {side: int(np.count_nonzero(lung_mask == side)) for side in (RIGHT_LUNG, LEFT_LUNG)}
     total = sum(sizes.values())
     for side, word in ((RIGHT_LUNG, "right"), (LEFT_LUNG, "left")):
-        if sizes[side] < SMALL_SIDE_SHARE * total:
+        if sizes[side] < MISSING_SIDE_SHARE * total:
             notes.append(f"Little or no {word} lung was found: it may be missing, collapsed or not recognised.")
+        elif sizes[side] < SMALL_SIDE_SHARE * total:
+            notes.append(
+                f"The {word} lung that was found is less than half as large as the other one: a part of it may be collapsed, "
+                "consolidated, resected or displaced by fluid, and is then missing in volumes and shares."
+            )
     return tuple(notes)
 
 

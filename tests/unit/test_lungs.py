@@ -163,3 +163,18 @@ def test_cut_lungs_and_a_missing_lung_are_said() -> None:
     notes = coverage_notes(lungs[30:], SPACING_MM)
     assert any("end outside the images at the bottom:" in note for note in notes)
     assert any("left lung" in note for note in notes)
+
+
+def test_white_lungs_are_a_chest() -> None:
+    """Lungs that are consolidated nearly as a whole are what a node like this must not turn away."""
+    lungs = build_lungs()
+    check_is_chest(np.full(SHAPE, -100, np.int16), lungs, SPACING_MM)
+
+
+def test_a_lung_of_which_half_was_found_is_said() -> None:
+    """Volumes and shares leave out what was not found."""
+    lungs = build_lungs()
+    left = np.flatnonzero((lungs == LEFT_LUNG).any(axis=(1, 2)))
+    lungs[: int(np.quantile(left, 0.65))][lungs[: int(np.quantile(left, 0.65))] == LEFT_LUNG] = 0
+    notes = coverage_notes(lungs, SPACING_MM)
+    assert any("left lung that was found is less than half as large" in note for note in notes)
