@@ -12,6 +12,7 @@ from dicom_node.listen.dimse import ReceivingDimse
 logger = logging.getLogger(__name__)
 
 FINISH_OBJECTS_S = 10.0
+_ABORTED_WITHIN_S = 2.5
 _POLL_S = 0.02
 
 
@@ -24,6 +25,15 @@ def finish_objects(associations: Callable[[], Sequence[Association]], clock: Clo
             logger.warning("stopped with objects still arriving; their senders were not told Success")
             return
         never.wait(_POLL_S)
+
+
+def abort_associations(associations: Sequence[Association], clock: Clock) -> None:
+    """Abort them, and wait until all are over, not for ever; their peers have the same moment to close their ends."""
+    for association in associations:
+        association.abort(block=False)
+    ends_at_s = clock.monotonic() + _ABORTED_WITHIN_S
+    for association in associations:
+        association.join(max(0.0, ends_at_s - clock.monotonic()))
 
 
 def _is_receiving(association: Association) -> bool:

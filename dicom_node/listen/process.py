@@ -25,7 +25,7 @@ from dicom_node.file_stamp import FileStamp, stamp_of
 from dicom_node.listen.association import Connection, ListenServer
 from dicom_node.listen.channel import Channel, ChannelClosedError, Message, Said
 from dicom_node.listen.contexts import contexts_of
-from dicom_node.listen.finishing import finish_objects
+from dicom_node.listen.finishing import abort_associations, finish_objects
 from dicom_node.listen.places import PlacesOfListener
 from dicom_node.listen.ports import application_entity
 from dicom_node.listen.processes import count_of
@@ -115,8 +115,7 @@ class _Process:
         # Places are asked for while objects are finished.
         Thread(target=self._hear_answers, daemon=True).start()
         finish_objects(self._associations, self._services.clock)
-        for association in self._associations():
-            association.abort()
+        abort_associations(self._associations(), self._services.clock)
 
     def _associations(self) -> list[Any]:
         return [association for server in self._servers.values() for association in server.active_associations]

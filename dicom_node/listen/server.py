@@ -15,7 +15,7 @@ from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import SystemClock
 from dicom_node.commitment.open_questions import OpenQuestions
 from dicom_node.commitment.reporter import CommitmentReporter
-from dicom_node.listen.finishing import FINISH_OBJECTS_S, finish_objects
+from dicom_node.listen.finishing import FINISH_OBJECTS_S, abort_associations, finish_objects
 from dicom_node.listen.ports import Ports, open_ports
 from dicom_node.listen.processes import ReceivingProcesses
 from dicom_node.listen.services import Services
@@ -111,8 +111,7 @@ def _serving(
             with ThreadPoolExecutor(1) as executor:
                 executor.submit(others.stop, within_s=FINISH_OBJECTS_S + _ENDING_S)
                 finish_objects(lambda: ports.active_associations, services.clock)
-            for association in ports.active_associations:
-                association.abort()
+            abort_associations(ports.active_associations, services.clock)
 
 
 @contextmanager

@@ -17,10 +17,13 @@ from pynetdicom.dul import DULServiceProvider
 
 from dicom_node.listen.dimse import ProtocolError
 from dicom_node.listen.store_command import StoreCommand, read_store_command
-from dicom_node.listen.transport import BoundedSocket, StalledError
+from dicom_node.listen.transport import BoundedSocket, StalledError, wait_for_close
 
 _P_DATA_TF = 0x04
-_ESTABLISHED = "Sta6"
+# PS3.8 9.2.2: the association is established; it is over, the transport connection is to be closed.
+_ESTABLISHED, _OVER = "Sta6", "Sta13"
+# The peer has asked for an association, for a release, and has nothing to say before it is answered (PS3.8 9.2.2).
+_OURS_TO_SPEAK = frozenset({"Sta3", "Sta8"})
 # PS3.8 E.2: bit 0 is set for a command, bit 1 for the last fragment.
 _IS_COMMAND, _IS_LAST = 0x01, 0x02
 _PDU_HEAD = struct.Struct(">BxL")
@@ -32,6 +35,8 @@ _LONGEST_COMMAND_BYTES = 4096
 _LISTEN_S = 0.05
 # How long pynetdicom's loop runs after a PDU that was for it: it answers quicker.
 _PATIENCE_S = 0.25
+# How long the peer has for closing the connection of an association that is over.
+_CLOSE_WAIT_S = 1.0
 # A peer that takes less in a PDU gets its answers from pynetdicom, which splits them.
 _SHORTEST_PEER_PDU_BYTES = 1024
 
@@ -109,7 +114,14 @@ class BulkUpperLayer(DULServiceProvider):
         association.acse_timeout = association.acse_timeout
 
     def _is_transport_event(self) -> bool:
-        if self.state_machine.current_state != _ESTABLISHED or time.monotonic() < self._patient_until_s:
+        state = self.state_machine.current_state
+        if state in _OURS_TO_SPEAK or not self.event_queue.empty():
+            # pynetdicom would read the next PDU to its end before it acts on the last one, and before it sends our answer.
+            return False
+        if state == _OVER:
+            self._close()
+            return True
+        if state != _ESTABLISHED or time.monotonic() < self._patient_until_s:
             return bool(super()._is_transport_event())
         connection = self.socket
         if not isinstance(connection, BoundedSocket):
@@ -121,6 +133,22 @@ class BulkUpperLayer(DULServiceProvider):
                 self._idle_timer.restart()
                 self._read_pdu(connection)
         return has_read
+
+    def _close(self) -> None:
+        """Close the transport connection once the peer has, or soon; what it still says is dropped unread.
+
+        The ARTIM timer is for that (PS3.8 9.1.5; Evt18 in Sta13, AA-2), and PDUs are to be ignored (AA-6). pynetdicom would
+        wait for the end of each, minutes where a peer wants it, while no limit counts an association that is over. An
+        A-ABORT in answer to an invalid one (AA-7) would only say again what the peer was told.
+        """
+        ours = self.socket
+        if ours is None:
+            return
+        if ours.socket is not None:
+            # Bytes that nobody read would turn the end into a reset, which may destroy our last PDU (RFC 9293 3.6.1).
+            wait_for_close(ours.socket, _CLOSE_WAIT_S)
+        # Evt17, transport connection closed (AR-5).
+        ours.close()
 
     def _is_undisturbed(self) -> bool:
         """Whether nothing waits for the state machine, and pynetdicom has no message to see to."""

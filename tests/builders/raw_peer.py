@@ -13,7 +13,7 @@ from pynetdicom.dsutils import encode
 from builders.listener import AE_TITLE, SENDER
 
 _APPLICATION_CONTEXT = b"1.2.840.10008.3.1.1.1"
-A_ASSOCIATE_AC, A_ASSOCIATE_RJ, P_DATA, A_RELEASE_RQ, A_ABORT = 2, 3, 4, 5, 7
+A_ASSOCIATE_AC, A_ASSOCIATE_RJ, P_DATA, A_RELEASE_RQ, A_RELEASE_RP, A_ABORT = 2, 3, 4, 5, 6, 7
 CONTEXT_ID = 1
 
 
@@ -48,6 +48,10 @@ class RawPeer:
             return kind, self._receive(length)
         except ConnectionResetError:
             return 0, b""
+
+    def receive_all(self) -> bytes:
+        """Everything until the listener ends the connection; ConnectionResetError where it cuts it."""
+        return b"".join(iter(lambda: self._socket.recv(65536), b""))
 
     def is_closed(self) -> bool:
         """Whether the listener has closed; nothing is waited for."""

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from builders.deadline import until
 from builders.instances import ct_instance, encoded
 from builders.listener import STARTED_WITHIN_S, association, listener_settings, running_listener, send
-from builders.raw_peer import A_ABORT, P_DATA, RawPeer, p_data, status_of, store_command
+from builders.raw_peer import A_ABORT, A_ASSOCIATE_AC, P_DATA, RawPeer, p_data, status_of, store_command
 from dicom_node.clock import SystemClock
 from dicom_node.listen import finishing, run_listener
 from dicom_node.listen.errors import ListenError
@@ -106,6 +107,19 @@ def test_idle_association_does_not_delay_the_stop(tmp_path: Path) -> None:
         opened = idle.__enter__()
         assert opened.is_established
     until(lambda: not opened.is_established, within_s=10, what="the association is over")
+
+
+def test_peers_that_do_not_close_hold_up_the_stop_together(tmp_path: Path) -> None:
+    """Each is told of the abort at once, none after the moment that another one has for closing."""
+    stop, ports = threading.Event(), queue.SimpleQueue[int]()
+    with ThreadPoolExecutor(1) as executor, ExitStack() as open_ones:
+        ended = executor.submit(run_listener, listener_settings(tmp_path), stop=stop, on_ready=ports.put)
+        port = ports.get(timeout=STARTED_WITHIN_S)
+        peers = [open_ones.enter_context(RawPeer(port)) for _ in range(16)]
+        assert {peer.associate()[0] for peer in peers} == {A_ASSOCIATE_AC}
+        stop.set()
+        ended.result(timeout=12)
+        assert {peer.receive_pdu()[0] for peer in peers} == {A_ABORT}
 
 
 def test_listener_loads_neither_torch_nor_the_pipeline() -> None:

@@ -1,6 +1,8 @@
 """Association requests that fuzzing found pynetdicom to fail over, at a listener that runs."""
 
+import struct
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,18 @@ from pydicom.uid import ExplicitVRLittleEndian
 from builders.deadline import until
 from builders.instances import ct_instance
 from builders.listener import listener_settings, running_listener, send
-from builders.raw_peer import A_ABORT, A_ASSOCIATE_RJ, RawPeer, associate_request, item, pdu
+from builders.raw_peer import (
+    A_ABORT,
+    A_ASSOCIATE_AC,
+    A_ASSOCIATE_RJ,
+    A_RELEASE_RP,
+    A_RELEASE_RQ,
+    P_DATA,
+    RawPeer,
+    associate_request,
+    item,
+    pdu,
+)
 from dicom_node.listen import ports
 
 
@@ -51,6 +64,37 @@ def test_a_request_that_is_none_holds_no_thread(
         until(lambda: not _threads_of_associations(), within_s=20, what="its threads end")
         assert peer.receive_pdu() == (0, b"")
         assert send(running.port, ct_instance()) == [0x0000]
+
+
+def test_a_rejected_caller_that_goes_on_holds_no_thread(tmp_path: Path) -> None:
+    """It drips in a PDU of 256 KiB, whose end nobody waits for, before its answer or behind it (PS3.8 9.2.3)."""
+    with running_listener(listener_settings(tmp_path)) as running, RawPeer(running.port) as peer:
+        peer.send(associate_request(calling=b"NOBODY") + struct.pack(">BxL", P_DATA, 256 * 1024))
+        assert peer.receive_pdu()[0] == A_ASSOCIATE_RJ
+        until(lambda: _has_dripped_out(peer), within_s=20, what="its threads end")
+
+
+def test_a_caller_that_released_and_goes_on_holds_no_thread(tmp_path: Path) -> None:
+    """Likewise: its place is free already."""
+    with running_listener(listener_settings(tmp_path)) as running, RawPeer(running.port) as peer:
+        assert peer.associate()[0] == A_ASSOCIATE_AC
+        peer.send(pdu(A_RELEASE_RQ, bytes(4)) + struct.pack(">BxL", P_DATA, 256 * 1024))
+        assert peer.receive_pdu()[0] == A_RELEASE_RP
+        until(lambda: _has_dripped_out(peer), within_s=20, what="its threads end")
+
+
+def test_a_rejected_caller_hears_why_whatever_it_said_behind(tmp_path: Path) -> None:
+    """What nobody read does not turn the end of the connection into a reset, which may destroy the answer."""
+    with running_listener(listener_settings(tmp_path)) as running, RawPeer(running.port) as peer:
+        peer.send(associate_request(calling=b"NOBODY") + bytes(200_000))
+        assert peer.receive_all() == pdu(A_ASSOCIATE_RJ, bytes([0, 1, 1, 3]))
+
+
+def _has_dripped_out(peer: RawPeer) -> bool:
+    """Whether no connection has a thread; says one byte more."""
+    with suppress(OSError):
+        peer.send(b"x")
+    return not _threads_of_associations()
 
 
 def _threads_of_associations() -> list[str]:
