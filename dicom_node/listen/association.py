@@ -145,10 +145,21 @@ class ListenServer(ThreadedAssociationServer):
         except OSError:
             # Closed by the peer meanwhile.
             connection.close()
+            self.handle_unserved()
             return
         if loser := self.services.silent.add(secured, address[0]):
             self.services.log_cut((loser, 0), "too many connections that do not speak")
-        super().process_request(secured, address)
+        try:
+            super().process_request(secured, address)
+        except RuntimeError:
+            # Thread.start. Nothing is waited for here: the next connection is.
+            self.services.silent.remove(secured)
+            self.services.log_no_thread()
+            self.close_request(secured)
+            self.handle_unserved()
+
+    def handle_unserved(self) -> None:
+        """A connection was closed without a thread of its own."""
 
     def process_request_thread(self, request: Connection, client_address: Any) -> None:
         """Serve a connection to its end."""
@@ -196,8 +207,12 @@ class ConnectionHandler(RequestHandler):
         association.bind(evt.EVT_N_ACTION, services.commitment.handle_action)
         association.bind(evt.EVT_N_EVENT_REPORT, services.commitment.handle_report)
         started_at_s = services.clock.monotonic()
-        association.start()
-        association.join()
+        try:
+            association.start()
+        except RuntimeError:
+            services.log_no_thread()
+        else:
+            association.join()
         dimse.end()
         services.ledger.end(name, was_released=association.is_released, has_carried=dimse.stored_count > 0)
         # pynetdicom leaves the descriptor to the garbage collector when the peer closed first.

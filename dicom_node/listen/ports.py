@@ -9,6 +9,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 
 from config.settings import Settings
+from dicom_node.calling import PeerUnreachableError
 from dicom_node.listen.association import ListenServer, set_limits
 from dicom_node.listen.contexts import contexts_of
 from dicom_node.listen.errors import ListenError
@@ -105,7 +106,12 @@ class Ports:
             for server, port in zip(self._servers, self.open, strict=True):
                 tls = server.tls
                 call = self._self_call.tls(port, tls.fingerprint) if tls else self._self_call.plain(port)
-                call()
+                try:
+                    call()
+                except RuntimeError as exc:
+                    # Thread.start in pynetdicom.
+                    reason = "no thread can be started to call it"
+                    raise PeerUnreachableError(reason) from exc
 
     def _close_sockets(self) -> None:
         for server in self._servers:

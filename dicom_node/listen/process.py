@@ -67,10 +67,14 @@ class _GivenServer(ListenServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            # Where the listener is gone, this process ends too.
-            with suppress(ChannelClosedError, BlockingIOError):
-                self._given_places.give_back()
-                self._channel.send(Said.CLOSED)
+            self.handle_unserved()
+
+    def handle_unserved(self) -> None:
+        """Say that a connection is over."""
+        # Where the listener is gone, this process ends too.
+        with suppress(ChannelClosedError, BlockingIOError):
+            self._given_places.give_back()
+            self._channel.send(Said.CLOSED)
 
 
 class _Process:
@@ -112,8 +116,9 @@ class _Process:
             self._do_periodically()
         self._ends.set()
         self._services.stopping.set()
-        # Places are asked for while objects are finished.
-        Thread(target=self._hear_answers, daemon=True).start()
+        # Places are asked for while objects are finished. Without a thread for the answers nobody new gets one.
+        with suppress(RuntimeError):
+            Thread(target=self._hear_answers, daemon=True).start()
         finish_objects(self._associations, self._services.clock)
         abort_associations(self._associations(), self._services.clock)
 

@@ -138,7 +138,14 @@ class ReceivingProcesses:
                     code,
                 )
                 process.channel.close()
-                self._processes[place] = self._started()
+                self._start_again(place)
+
+    def _start_again(self, place: int) -> None:
+        """Start another process in the place of one that ended; `look_after` tries again where that fails."""
+        try:
+            self._processes[place] = self._started()
+        except (OSError, RuntimeError):
+            logger.exception("no process, or no thread for it, can be started: it is tried again")
 
     def stop(self, *, within_s: float) -> None:
         """Let them finish the objects that are arriving, then end them."""
@@ -162,7 +169,13 @@ class ReceivingProcesses:
             ]
             child = start_child(command, descriptors=(theirs.fileno(), *self._descriptors))
         process = _Process(number=next(self._numbers), child=child, channel=channel, heard_at_s=self._clock.monotonic())
-        Thread(target=self._listen_to, args=(process,), name=f"process {process.number}", daemon=True).start()
+        try:
+            Thread(target=self._listen_to, args=(process,), name=f"process {process.number}", daemon=True).start()
+        except RuntimeError:
+            child.kill()
+            child.wait()
+            channel.close()
+            raise
         return process
 
     def _listen_to(self, process: _Process) -> None:

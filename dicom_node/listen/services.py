@@ -80,6 +80,13 @@ class Services:
         if self._quiet.passes((address[0], why)):
             logger.warning("connection from %s cut: %s", address[0], why)
 
+    def log_no_thread(self) -> None:
+        """Log that a connection was closed because no thread can be started for it, once a minute."""
+        if self._quiet.passes("no thread"):
+            logger.error(
+                "connections are closed unserved: no more threads can be started; see TasksMax= of the service, `ulimit -u`"
+            )
+
 
 class OpenConnections:
     """Counts the connections that this process serves."""
