@@ -20,6 +20,12 @@ logger = logging.getLogger(__name__)
 class Rejection(Enum):
     """Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 9.3.4, table 9-21), with the words for the log."""
 
+    APPLICATION_CONTEXT = (
+        1,
+        1,
+        2,
+        "application context name not supported: the caller does not mean DICOM (PS3.7 A.2.1)",
+    )
     CALLED_AE_TITLE = (1, 1, 7, "called AE title not recognised: senders must use [node].ae_title")
     CALLING_AE_TITLE = (1, 1, 3, "calling AE title not recognised: add a [[peers]] block with may_send = true")
     CERTIFICATE = (1, 1, 3, "the calling AE title is bound to a certificate that was not shown: see docs/tls.md")

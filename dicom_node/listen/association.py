@@ -6,7 +6,9 @@ import sys
 from threading import current_thread
 from typing import Any
 
+from pydicom.uid import UID
 from pynetdicom import evt
+from pynetdicom._globals import APPLICATION_CONTEXT_NAME
 from pynetdicom.acse import ACSE
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
@@ -61,7 +63,7 @@ class AdmittingAcse(ACSE):
             has_tls=self._handshake.has_tls,
             certificate=self._handshake.certificate,
         )
-        rejection = self._admission.rejection_of(caller, is_over=self._is_over)
+        rejection = self._rejection_of(caller, request.application_context_name if request else None)
         if rejection is None:
             if not self._admission.may_store(caller.calling_aet):
                 self.acceptor.supported_contexts = build_report_contexts()
@@ -74,6 +76,12 @@ class AdmittingAcse(ACSE):
         self._refused.note(rejection, caller)
         if is_first:
             self._audit.note_refusal(rejection, caller)
+
+    def _rejection_of(self, caller: Caller, application_context: UID | None) -> Rejection | None:
+        # One that names none breaks PS3.8 9.3.2, but can mean nothing else.
+        if application_context and application_context != APPLICATION_CONTEXT_NAME:
+            return Rejection.APPLICATION_CONTEXT
+        return self._admission.rejection_of(caller, is_over=self._is_over)
 
     def _is_over(self) -> bool:
         association = self.assoc

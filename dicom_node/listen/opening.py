@@ -5,6 +5,7 @@ import ssl
 import time
 from dataclasses import dataclass
 
+from dicom_node.listen.association_request import with_known_version
 from dicom_node.listen.errors import NotAskedError
 from dicom_node.listen.proxied import ProxyHeader, read_proxy_header
 from dicom_node.listen.transport import read_first_pdu
@@ -32,7 +33,7 @@ class Opening:
 
     handshake: Handshake
     first_pdu: bytes
-    """The A-ASSOCIATE-RQ."""
+    """The A-ASSOCIATE-RQ, by `association_request`."""
     header: ProxyHeader | None = None
     """Of a connection through a load balancer."""
 
@@ -60,7 +61,7 @@ def open_connection(connection: socket.socket, *, within_s: float, may_be_proxie
     if first_pdu is None:
         reason = "no association request in time"
         raise NotAskedError(reason)
-    return Opening(handshake=handshake, first_pdu=first_pdu, header=header)
+    return Opening(handshake=handshake, first_pdu=with_known_version(first_pdu), header=header)
 
 
 def _shake_hands(connection: socket.socket, within_s: float) -> Handshake:

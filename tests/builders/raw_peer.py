@@ -77,14 +77,20 @@ class RawPeer:
         return data
 
 
-def associate_request(*, calling: bytes = SENDER.encode(), called: bytes = AE_TITLE.encode()) -> bytes:
+def associate_request(
+    *,
+    calling: bytes = SENDER.encode(),
+    called: bytes = AE_TITLE.encode(),
+    version: int = 1,
+    application_context: bytes = _APPLICATION_CONTEXT,
+) -> bytes:
     """An A-ASSOCIATE-RQ with one presentation context: CT, explicit VR little endian (PS3.8 9.3.2)."""
     context = (
         bytes([CONTEXT_ID, 0, 0, 0]) + item(0x30, CTImageStorage.encode()) + item(0x40, ExplicitVRLittleEndian.encode())
     )
     user = item(0x51, struct.pack(">L", 16384)) + item(0x52, b"1.2.3.4.5")
-    items = item(0x10, _APPLICATION_CONTEXT) + item(0x20, context) + item(0x50, user)
-    fixed = struct.pack(">HH16s16s32x", 1, 0, called.ljust(16), calling.ljust(16))
+    items = item(0x10, application_context) + item(0x20, context) + item(0x50, user)
+    fixed = struct.pack(">HH16s16s32x", version, 0, called.ljust(16), calling.ljust(16))
     return pdu(1, fixed + items)
 
 

@@ -2,6 +2,7 @@
 
 import struct
 import threading
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian
 
 from builders.deadline import until
 from builders.instances import ct_instance
-from builders.listener import listener_settings, running_listener, send
+from builders.listener import RunningListener, listener_settings, running_listener, send
 from builders.raw_peer import (
     A_ABORT,
     A_ASSOCIATE_AC,
@@ -24,6 +25,13 @@ from builders.raw_peer import (
     pdu,
 )
 from dicom_node.listen import ports
+
+
+@pytest.fixture(scope="module")
+def listener(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningListener]:
+    """One that goes through many requests."""
+    with running_listener(listener_settings(tmp_path_factory.mktemp("data"))) as running:
+        yield running
 
 
 @pytest.mark.parametrize(
@@ -64,6 +72,28 @@ def test_a_request_that_is_none_holds_no_thread(
         until(lambda: not _threads_of_associations(), within_s=20, what="its threads end")
         assert peer.receive_pdu() == (0, b"")
         assert send(running.port, ct_instance()) == [0x0000]
+
+
+@pytest.mark.parametrize(
+    ("request_pdu", "answer"),
+    [
+        (associate_request(version=0x0003), (A_ASSOCIATE_AC, b"")),
+        (associate_request(version=0xFFFF), (A_ASSOCIATE_AC, b"")),
+        (associate_request(version=0x0002), (A_ASSOCIATE_RJ, bytes([0, 1, 2, 2]))),
+        (associate_request(application_context=b"1.2.840.10008.3.1.1.1\0"), (A_ASSOCIATE_AC, b"")),
+        (associate_request(application_context=b"1.2.3.4"), (A_ASSOCIATE_RJ, bytes([0, 1, 1, 2]))),
+        (associate_request(application_context=b"1.2.3.4", calling=b"NOBODY"), (A_ASSOCIATE_RJ, bytes([0, 1, 1, 2]))),
+    ],
+    ids=["1 and 2", "all versions", "2 alone", "padded context", "other context", "other context of a stranger"],
+)
+def test_a_request_is_answered_by_its_version_and_its_context(
+    listener: RunningListener, request_pdu: bytes, answer: tuple[int, bytes]
+) -> None:
+    """Of the version only bit 0 is tested (PS3.8 9.3.2); another application context is not supported (PS3.8 9.3.4)."""
+    with RawPeer(listener.port) as peer:
+        peer.send(request_pdu)
+        kind, content = peer.receive_pdu()
+    assert (kind, content if kind == A_ASSOCIATE_RJ else b"") == answer
 
 
 def test_a_rejected_caller_that_goes_on_holds_no_thread(tmp_path: Path) -> None:
