@@ -16,6 +16,8 @@ from dicom_node.tls.certificates import Certificate
 
 logger = logging.getLogger(__name__)
 
+_A_ASSOCIATE_RJ = 0x03
+
 
 class Rejection(Enum):
     """Result, source and reason of an A-ASSOCIATE-RJ (PS3.8 9.3.4, table 9-21), with the words for the log."""
@@ -25,6 +27,14 @@ class Rejection(Enum):
         1,
         2,
         "application context name not supported: the caller does not mean DICOM (PS3.7 A.2.1)",
+    )
+    NO_CALLED_AE_TITLE = (
+        *(1, 1, 7),
+        "what it calls is no AE title: it is blank, or has characters that none may have; correct it at the caller",
+    )
+    NO_CALLING_AE_TITLE = (
+        *(1, 1, 3),
+        "the caller has no AE title: it is blank, or has characters that none may have; correct it at the caller",
     )
     CALLED_AE_TITLE = (1, 1, 7, "called AE title not recognised: senders must use [node].ae_title")
     CALLING_AE_TITLE = (1, 1, 3, "calling AE title not recognised: add a [[peers]] block with may_send = true")
@@ -42,6 +52,11 @@ class Rejection(Enum):
     def code(self) -> tuple[int, int, int]:
         """Result, source and reason."""
         return self.value[:3]
+
+    @property
+    def pdu(self) -> bytes:
+        """The A-ASSOCIATE-RJ (PS3.8 9.3.4)."""
+        return bytes([_A_ASSOCIATE_RJ, 0, 0, 0, 0, 4, 0, *self.code])
 
     @property
     def is_shortage(self) -> bool:

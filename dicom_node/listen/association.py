@@ -3,6 +3,7 @@
 import logging
 import socket
 import sys
+from contextlib import suppress
 from threading import current_thread
 from typing import Any
 
@@ -20,12 +21,14 @@ from dicom_node.audit.events import Party
 from dicom_node.errors import NodeError
 from dicom_node.journal import CALLING_AET
 from dicom_node.listen.admission import Caller, Rejection
+from dicom_node.listen.association_request import rejection_by_titles, titles_of
 from dicom_node.listen.contexts import build_report_contexts, contexts_of
 from dicom_node.listen.dimse import ReceivingDimse
 from dicom_node.listen.errors import NotAskedError
 from dicom_node.listen.guard import GuardedAssociation
 from dicom_node.listen.opening import Handshake, Opening, open_connection
 from dicom_node.listen.processes import ReceivingProcesses
+from dicom_node.listen.refused import plain_text
 from dicom_node.listen.services import Services
 from dicom_node.listen.tls import TlsPort
 from dicom_node.listen.transport import BoundedSocket, prepare, wait_for_close
@@ -49,9 +52,8 @@ class AdmittingAcse(ACSE):
     def __init__(self, association: Association, services: "Services", *, handshake: Handshake) -> None:
         """Control an association over a connection."""
         super().__init__(association)
+        self._services = services
         self._admission = services.admission
-        self._audit = services.audit
-        self._refused = services.refused
         self._handshake = handshake
 
     def _negotiate_as_acceptor(self) -> None:
@@ -71,11 +73,7 @@ class AdmittingAcse(ACSE):
             if caller.calling_aet != self._admission.probe_aet:
                 reach("assoc.accepted")
             return
-        is_first = self._admission.log(rejection, caller)
-        self._reject(rejection)
-        self._refused.note(rejection, caller)
-        if is_first:
-            self._audit.note_refusal(rejection, caller)
+        self._services.refuse(rejection, caller, answer=lambda: self._reject(rejection))
 
     def _rejection_of(self, caller: Caller, application_context: UID | None) -> Rejection | None:
         # One that names none breaks PS3.8 9.3.2, but can mean nothing else.
@@ -198,7 +196,7 @@ class ConnectionHandler(RequestHandler):
     def handle(self) -> None:
         """Wait for the request, run the association to its end."""
         opening = self._opening()
-        if opening is None:
+        if opening is None or not self._has_titles(opening):
             self.server.shutdown_request(self.request)
             return
         services = self.server.services
@@ -255,6 +253,21 @@ class ConnectionHandler(RequestHandler):
         if opening.header and opening.header.source:
             self.client_address = opening.header.source
         return opening
+
+    def _has_titles(self, opening: Opening) -> bool:
+        """Whether the request has AE titles; else it is rejected, and noted in characters that harm no reader."""
+        rejection = rejection_by_titles(opening.first_pdu)
+        if rejection is None:
+            return True
+        calling_aet, called_aet = map(plain_text, titles_of(opening.first_pdu))
+        caller = Caller(calling_aet=calling_aet, called_aet=called_aet, address=str(self.client_address[0]))
+        self.server.services.refuse(rejection, caller, answer=lambda: self._say(rejection.pdu))
+        return False
+
+    def _say(self, pdu: bytes) -> None:
+        # Closed by the peer meanwhile.
+        with suppress(OSError):
+            self.request.sendall(pdu)
 
     def _create_guarded_association(self, handshake: Handshake) -> GuardedAssociation:
         """As RequestHandler._create_association, with our ACSE, without a socket, and without copying the contexts."""

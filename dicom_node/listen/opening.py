@@ -5,7 +5,7 @@ import ssl
 import time
 from dataclasses import dataclass
 
-from dicom_node.listen.association_request import with_known_version
+from dicom_node.listen.association_request import with_blank_padding, with_known_version
 from dicom_node.listen.errors import NotAskedError
 from dicom_node.listen.proxied import ProxyHeader, read_proxy_header
 from dicom_node.listen.transport import read_first_pdu
@@ -61,7 +61,8 @@ def open_connection(connection: socket.socket, *, within_s: float, may_be_proxie
     if first_pdu is None:
         reason = "no association request in time"
         raise NotAskedError(reason)
-    return Opening(handshake=handshake, first_pdu=with_known_version(first_pdu), header=header)
+    request = with_blank_padding(with_known_version(first_pdu))
+    return Opening(handshake=handshake, first_pdu=request, header=header)
 
 
 def _shake_hands(connection: socket.socket, within_s: float) -> Handshake:

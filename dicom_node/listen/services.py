@@ -1,13 +1,14 @@
 """What every connection of a receiving process needs."""
 
 import logging
+from collections.abc import Callable
 from threading import Event, Lock
 
 from config.settings import ListenSettings, Settings
 from dicom_node.audit.trail import AuditTrail, own_party
 from dicom_node.clock import Clock
 from dicom_node.commitment.scp import CommitmentScp
-from dicom_node.listen.admission import Admission
+from dicom_node.listen.admission import Admission, Caller, Rejection
 from dicom_node.listen.auditing import ListenerAudit
 from dicom_node.listen.carrying import AssociationLedger
 from dicom_node.listen.disk_floor import DiskFloor
@@ -74,6 +75,14 @@ class Services:
         self.commitment.follow(settings)
         # Last: who is admitted by them finds the rest in force.
         self.admission.follow(settings)
+
+    def refuse(self, rejection: Rejection, caller: Caller, *, answer: Callable[[], None]) -> None:
+        """Log a rejection, let it be answered, then note it for the administrator and in the audit trail."""
+        is_first = self.admission.log(rejection, caller)
+        answer()
+        self.refused.note(rejection, caller)
+        if is_first:
+            self.audit.note_refusal(rejection, caller)
 
     def log_cut(self, address: tuple[str, int], why: str) -> None:
         """Log a connection that became no association, once a minute for each address and reason."""

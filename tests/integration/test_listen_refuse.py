@@ -16,15 +16,18 @@ from sqlalchemy import text
 from builders.deadline import until
 from builders.instances import ct_instance, encoded
 from builders.listener import (
+    AE_TITLE,
+    SENDER,
     RunningListener,
     association,
     listener_settings,
     running_listener,
     send,
 )
-from builders.raw_peer import A_ASSOCIATE_RJ, RawPeer, p_data, status_of, store_command, store_request
+from builders.raw_peer import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, RawPeer, p_data, status_of, store_command, store_request
 from config.settings import Settings
 from config.storage import StorageSettings
+from dicom_node.index import open_index
 from storage.database import open_engine, writing
 
 CONTEXTS = [(CTImageStorage, [ExplicitVRLittleEndian])]
@@ -97,16 +100,52 @@ def test_association_beyond_the_limit_is_a_passing_shortage(tmp_path: Path) -> N
         assert rejection(running.port) == (2, 3, 2)
 
 
-@pytest.mark.parametrize(
-    "title", [b"../../etc/passwd", b" " * 16, b"A\0B", b"\x1b[31mX", b"%s%n", b"NODE\\X", "Ä".encode()]
-)
-@pytest.mark.parametrize("side", ["calling", "called"])
-def test_hostile_title_gets_no_association(listener: RunningListener, title: bytes, side: str) -> None:
-    """Whatever stands in an AE title, the answer is a rejection or an abort, and the node goes on."""
+TITLES_THAT_ARE_NONE = [
+    b" " * 16,
+    b"\0" * 16,
+    b"A\0B",
+    b"\x1b[31mX",
+    b"NODE\\X",
+    b"NODE\x7f",
+    "Ä".encode(),
+    b"\xff" * 16,
+]
+REASONS = {"calling": 3, "called": 7}
+
+
+@pytest.mark.parametrize("title", [b"../../etc/passwd", b"%s%n", *TITLES_THAT_ARE_NONE])
+@pytest.mark.parametrize("side", REASONS)
+def test_hostile_title_is_rejected_as_not_recognised(listener: RunningListener, title: bytes, side: str) -> None:
+    """Whatever stands in an AE title, the peer hears which of the two it is (PS3.8 9.3.4), and the node goes on."""
     with RawPeer(listener.port) as peer:
-        assert peer.associate(**{side: title})[0] in {A_ASSOCIATE_RJ, 7, 0}
+        assert peer.associate(**{side: title}) == (A_ASSOCIATE_RJ, bytes([0, 1, 1, REASONS[side]]))
+        assert peer.receive_all() == b""
     with association(listener.port, CONTEXTS) as opened:
         assert opened.is_established
+
+
+@pytest.mark.parametrize("side", REASONS)
+def test_a_title_that_is_none_is_said_and_noted(tmp_path: Path, caplog: pytest.LogCaptureFixture, side: str) -> None:
+    """An administrator finds the caller in the log and among those refused, in printable characters."""
+    with running_listener(listener_settings(tmp_path)) as running, RawPeer(running.port) as peer:
+        assert peer.associate(**{side: b"\x1b[31mX\xff"})[0] == A_ASSOCIATE_RJ
+        (line,) = [record.getMessage() for record in caplog.records if "rejected" in record.getMessage()]
+    assert "AE title: it is blank, or has characters" in line
+    assert "x1b[31mX" in line
+    assert line.isprintable()
+    assert line.isascii()
+    index = open_index(running.settings)
+    (noted,) = index.refused_callers.newest()
+    index.close()
+    assert (noted.key.reason, noted.key.address) == (f"no_{side}_ae_title", "127.0.0.1")
+    assert getattr(noted.key, f"{side}_aet") == "\\x1b[31mX\\xff"
+
+
+def test_titles_may_be_padded_with_nul(listener: RunningListener) -> None:
+    """As old modalities do, for blanks."""
+    with RawPeer(listener.port) as peer:
+        calling, called = SENDER.encode().ljust(16, b"\0"), AE_TITLE.encode().ljust(10).ljust(16, b"\0")
+        assert peer.associate(calling=calling, called=called)[0] == A_ASSOCIATE_AC
 
 
 def test_other_instance_than_announced_is_refused(listener: RunningListener) -> None:

@@ -57,7 +57,8 @@ def test_half_a_context_is_aborted_and_harms_nobody(
 @pytest.mark.parametrize(
     ("request_pdu", "answer"),
     [
-        pytest.param(associate_request(called=b"\x93"), A_ABORT, id="a title that is no text"),
+        pytest.param(pdu(1, associate_request()[6:-3]), A_ABORT, id="an item that is cut off"),
+        pytest.param(associate_request(called=b"\x93"), A_ASSOCIATE_RJ, id="a title that is no text"),
         pytest.param(pdu(1, b"\0\2" + associate_request()[8:]), A_ASSOCIATE_RJ, id="another protocol version"),
     ],
 )
