@@ -17,6 +17,7 @@ _FIRST_OF_HEADERS = (b"P", b"\r")
 # 2.1: at most 107 characters with the end of the line.
 _LONGEST_LINE_BYTES = 107
 _LINE = re.compile(rb"PROXY (?:UNKNOWN[^\r\n]*|(TCP[46]) (\S+) \S+ (\d{1,5}) \d{1,5})\r\n")
+_HIGHEST_PORT = 65535
 # 2.2: signature, version and command, family and protocol, length of the rest.
 _SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 _HEAD = struct.Struct(">BBH")
@@ -127,7 +128,11 @@ def _from_line(take: Callable[[int], bytes]) -> ProxyHeader:
         source = ip_address(match[2].decode("ascii"))
     except ValueError as exc:
         raise NotAskedError(_NO_HEADER) from exc
-    return ProxyHeader(source=(str(source), int(match[3])))
+    port = int(match[3])
+    # 2.1 knows no zone (RFC 4007 11): it would name an interface of the balancer.
+    if (isinstance(source, IPv6Address) and source.scope_id is not None) or port > _HIGHEST_PORT:
+        raise NotAskedError(_NO_HEADER)
+    return ProxyHeader(source=(str(source), port))
 
 
 def _from_binary(take: Callable[[int], bytes]) -> ProxyHeader:

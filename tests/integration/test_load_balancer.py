@@ -66,6 +66,18 @@ def test_callers_of_one_balancer_are_counted_by_their_own_addresses(
     assert answers == [A_ASSOCIATE_AC, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, A_ASSOCIATE_AC]
 
 
+@pytest.mark.parametrize("source", [b"fe80::1%nosuchif fe80::2 40000", b"::1 ::1 99999"], ids=["a zone", "a port"])
+def test_a_source_that_can_be_none_is_cut_and_said(
+    listener: RunningListener, caplog: pytest.LogCaptureFixture, source: bytes
+) -> None:
+    """It ends no thread in an exception."""
+    with through_balancer(listener, b"PROXY TCP6 " + source + b" 11112\r\n" + associate_request()) as peer:
+        assert peer.receive_pdu() == (0, b"")
+    assert (
+        f"connection from {BALANCER} cut: what the load balancer says of the caller is no PROXY header" in caplog.text
+    )
+
+
 def test_a_refused_caller_is_shown_under_its_own_address(listener: RunningListener) -> None:
     """The administrator adds the caller, not the balancer."""
     with through_balancer(listener, header_of_version_2("192.0.2.7", 40_000)) as peer:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pynetdicom.transport import AddressInformation
 
 from builders.proxy_header import header_of_version_1, header_of_version_2
 from dicom_node.listen.errors import NotAskedError
@@ -58,6 +59,17 @@ def test_a_balancer_may_speak_for_itself(data: bytes) -> None:
     assert read(data + BEHIND) == (ProxyHeader(source=None), BEHIND)
 
 
+@pytest.mark.parametrize("header_of", [header_of_version_1, header_of_version_2])
+@pytest.mark.parametrize(("address", "port"), [("fe80::1", 65_535), ("::ffff:192.0.2.7", 0), ("::", 1)])
+def test_every_source_that_is_believed_is_an_address_for_pynetdicom(header_of: object, address: str, port: int) -> None:
+    """Whatever version says it, at the ends of what can be said; version 2 has no room for a zone, nor for a higher port."""
+    assert callable(header_of)
+    header, _ = read(header_of(address, port))
+    assert header
+    assert header.source
+    assert AddressInformation.from_tuple(header.source).as_tuple[1] == port
+
+
 def test_further_words_of_version_2_are_stepped_over() -> None:
     """Certificates and names (2.2, type-length-value vectors)."""
     header, left = read(header_of_version_2("192.0.2.7", 104, further=bytes(200)) + BEHIND)
@@ -79,6 +91,9 @@ def test_what_is_no_header_is_left_alone(first: bytes) -> None:
         b"PROXY TCP4 " + b"1" * 200,
         b"PROXY TCP4 here there 1 2\r\n",
         b"PROXY TCP4 192.0.2.7 192.0.2.8 1\r\n",
+        b"PROXY TCP6 fe80::1%nosuchif fe80::2 1 2\r\n",
+        b"PROXY TCP6 fe80::1%1 fe80::2 1 2\r\n",
+        b"PROXY TCP4 192.0.2.7 192.0.2.8 65536 2\r\n",
         b"PUT / HTTP/1.1\r\n",
         b"\r\n\r\n\0\r\nQUIX\n" + bytes(16),
         header_of_version_2("192.0.2.7", 1)[:-1],
