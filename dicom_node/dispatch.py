@@ -238,13 +238,9 @@ class Dispatcher:
         return view.acquired_at if view else None
 
     def _predecessor_folder(self, study_instance_uid: str) -> Path | None:
-        """The result that the new one supersedes; None when no destination ever got one."""
+        """The result that the new one supersedes where one was sent; None when no destination ever got any."""
         view = self._index.study(study_instance_uid)
-        if view is None or view.result is None:
-            return None
-        delivered = {delivery.sop_instance_uid for delivery in view.deliveries if delivery.state == "delivered"}
-        was_sent = any(file.sop_instance_uid in delivered for file in view.result.files if file.sop_instance_uid)
-        return view.result.folder if was_sent else None
+        return view.sent_result.folder if view and view.sent_result else None
 
     def _priors(self, linked: Sequence[PriorCandidate]) -> tuple[PriorSpec, ...]:
         """The linked earlier studies with what was reported of them."""

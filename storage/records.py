@@ -151,7 +151,7 @@ class ResultFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultSet:
-    """The newest result of a study."""
+    """What one revision of a study gave."""
 
     attempt_id: int
     revision: int
@@ -308,6 +308,9 @@ class StudyView:
     history: tuple[HistoryEntry, ...] = field(default=())
     deliveries: tuple[DeliveryView, ...] = field(default=())
     result: ResultSet | None = None
+    """The newest one."""
+    sent_result: ResultSet | None = None
+    """The newest one of which some destination has something; a newer result says that it takes its place."""
     origin: str = "received"
     """received; fetching or fetched when it is here only to be compared with."""
     prior_fetches: tuple[PriorFetchView, ...] = field(default=())

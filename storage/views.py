@@ -100,13 +100,25 @@ def stored_instances(connection: Connection, study_instance_uid: str) -> tuple[S
 
 def latest_result(connection: Connection, study_instance_uid: str) -> ResultSet | None:
     """The newest result of the study."""
-    result = connection.execute(
-        select(Result)
-        .join(Study, Study.id == Result.study_id)
-        .where(Study.study_instance_uid == study_instance_uid)
-        .order_by(Result.revision.desc())
-        .limit(1)
-    ).one_or_none()
+    return _newest(connection, _results_of(study_instance_uid))
+
+
+def _sent_result(connection: Connection, study_instance_uid: str) -> ResultSet | None:
+    """The newest result of the study of which some destination has something."""
+    sent = (
+        select(ResultObject.result_id)
+        .join(Delivery, Delivery.result_file_id == ResultObject.id)
+        .where(Delivery.state == Progress.DELIVERED)
+    )
+    return _newest(connection, _results_of(study_instance_uid).where(Result.id.in_(sent)))
+
+
+def _results_of(study_instance_uid: str) -> AnySelect:
+    return select(Result).join(Study, Study.id == Result.study_id).where(Study.study_instance_uid == study_instance_uid)
+
+
+def _newest(connection: Connection, results: AnySelect) -> ResultSet | None:
+    result = connection.execute(results.order_by(Result.revision.desc()).limit(1)).one_or_none()
     if result is None:
         return None
     files = connection.execute(
@@ -133,7 +145,11 @@ def study(connection: Connection, study_instance_uid: str) -> StudyView | None:
         patients=patients_in(connection, row.id) if row.conflict_count else (),
         prior_fetches=fetches_of(connection, row.id, revision=row.revision),
     )
-    return replace(view, batch=own_batch_of(connection, study_instance_uid))
+    return replace(
+        view,
+        sent_result=_sent_result(connection, study_instance_uid),
+        batch=own_batch_of(connection, study_instance_uid),
+    )
 
 
 def find_studies(connection: Connection, *, state: State | None, text: str, limit: int) -> tuple[StudyView, ...]:

@@ -104,6 +104,28 @@ def test_an_attempt_gets_the_rules_of_the_peer_that_sent_the_study(tmp_path: Pat
     assert result.files[0].path.read_text() == str(((expected,), True))
 
 
+SAY_PREDECESSOR = SUCCEED.replace(
+    'spec.study.study_instance_uid + " " + str(len(spec.priors))', "str(spec.predecessor_folder)"
+)
+
+
+def test_a_result_supersedes_the_newest_that_a_destination_has(tmp_path: Path) -> None:
+    """Of three revisions only the first was sent: nobody knows the second, which the third would name."""
+    index = build_index(tmp_path, FakeClock())
+    said = []
+    for number in (1, 2, 3):
+        ready_study(index, number=number)
+        assert dispatcher(tmp_path, index, SAY_PREDECESSOR).run_next(Event())
+        result = index.latest_result("1.2.3")
+        assert result is not None
+        said.append(result.files[0].path.read_text())
+        if number == 1:
+            first = str(result.folder)
+            (due,) = index.due_deliveries(destination="pacs", limit=9)
+            index.delivery_succeeded(due.delivery_id, "0x0000")
+    assert said == ["None", first, first]
+
+
 def test_nothing_ready_is_nothing_run(tmp_path: Path) -> None:
     """An empty queue is no error."""
     assert not dispatcher(tmp_path, build_index(tmp_path, FakeClock()), SUCCEED).run_next(Event())
