@@ -9,6 +9,7 @@ from dicom_node.audit.deliveries import DeliveryAudit
 from dicom_node.audit.syslog import SyslogShipper
 from dicom_node.audit.trail import audit_trail, process_party, trail_folder
 from dicom_node.batch.duty import batch_runner_for
+from dicom_node.batch.ends import note_ends
 from dicom_node.clock import Clock
 from dicom_node.commitment.scu import CommitmentScu, rules_from
 from dicom_node.counts import PeerCounts
@@ -62,6 +63,8 @@ class WorkerDuties:
         free = partial(self._index.release_expired, maximum_attempts=pipeline.attempts)
         yield "counts", _made(Duty(run=self._counts.ask_next, interval_s=_ASK_INTERVAL_S, stop=self._counting.stop))
         yield "completeness", _made(Duty(run=self._sweep.run, interval_s=sweep_s), sweep_s)
+        # Not of a PACS: what is here of a batch goes on when its PACS is asked for nothing any more.
+        yield "batches", _made(Duty(run=partial(note_ends, self._index), interval_s=_PEER_INTERVAL_S))
         yield "leases", _made(Duty(run=free, interval_s=pipeline.lease_s / 2), pipeline.attempts, pipeline.lease_s)
 
     def _of_watching(self) -> Iterator[tuple[str, WantedDuty]]:

@@ -7,7 +7,7 @@ from statistics import fmean
 from sqlalchemy import ColumnElement, Connection, Engine, exists, func, insert, select, update
 
 from storage.batch_models import Batch, BatchStudy
-from storage.batch_records import ENDS, BatchLine, BatchPlan, BatchState, BatchStudyState, BatchView
+from storage.batch_records import UNENDED, BatchLine, BatchPlan, BatchState, BatchStudyState, BatchView
 from storage.batch_rows import is_kept_here, is_of_batch, line_from_row, view_from_row
 from storage.database import reading, writing
 from storage.errors import UnknownBatchError
@@ -105,6 +105,14 @@ class BatchLedger:
         with reading(self._engine) as connection:
             return tuple(map(line_from_row, connection.execute(wanted).all()))
 
+    def in_analysis(self) -> tuple[BatchLine, ...]:
+        """Studies that are here and whose end is to be noted, of every run whatever its state."""
+        # By way of the runs: the index of the table begins with them.
+        here = (BatchStudy.batch_id.in_(select(Batch.id)), BatchStudy.state == BatchStudyState.ANALYSING)
+        wanted = select(BatchStudy).where(*here).order_by(BatchStudy.id)
+        with reading(self._engine) as connection:
+            return tuple(map(line_from_row, connection.execute(wanted).all()))
+
     def is_kept_here(self, study_instance_uid: str) -> bool:
         """Whether no result of the study is sent: a run that sends nothing is the reason why it is analysed."""
         with reading(self._engine) as connection:
@@ -140,6 +148,7 @@ class BatchLedger:
             nothing_came = ~exists().where(Study.study_instance_uid == BatchStudy.study_instance_uid)
             disowned = (BatchStudy.batch_id.in_(of_peer), BatchStudy.state == BatchStudyState.WAITING, nothing_came)
             connection.execute(update(BatchStudy).where(*disowned).values(is_own=False))
+            _cancel_waiting(connection)
 
     def asked(self, line: BatchLine, *, is_own: bool) -> None:
         """The study is asked for now.
@@ -167,6 +176,7 @@ class BatchLedger:
             connection.execute(update(BatchStudy).where(*_here(line), nothing_came).values(is_own=False))
             values = {"failures": Batch.failures + 1, "words": words, "next_try_at": next_try_at}
             _set_batch(connection, line.number, values)
+            _cancel_waiting(connection)
 
     def end(self, line: BatchLine, state: BatchStudyState, words: str) -> None:
         """The study is through."""
@@ -195,14 +205,16 @@ class BatchLedger:
         took_s = [(row.ended_at - row.started_at).total_seconds() for row in rows]
         return fmean(took_s) if took_s else None
 
-    def settle(self, number: int) -> bool:
-        """End a run of which every study has ended; False when there is more to do."""
-        waiting = select(BatchStudy.id).where(BatchStudy.batch_id == number, BatchStudy.state.not_in(ENDS)).limit(1)
+    def settle(self) -> tuple[int, ...]:
+        """End every running run of which every study has ended; their numbers."""
+        has_more = exists().where(BatchStudy.batch_id == Batch.id, BatchStudy.state.in_(UNENDED))
+        is_over = (Batch.state == BatchState.RUNNING, ~has_more)
+        with reading(self._engine) as connection:
+            if not connection.execute(select(Batch.id).where(*is_over).limit(1)).all():
+                return ()
         with writing(self._engine) as connection:
-            if connection.execute(waiting).one_or_none():
-                return False
-            running = (Batch.id == number, Batch.state == BatchState.RUNNING)
-            return connection.execute(update(Batch).where(*running).values(state=BatchState.DONE)).rowcount == 1
+            ended = update(Batch).where(*is_over).values(state=BatchState.DONE).returning(Batch.id)
+            return tuple(connection.execute(ended).scalars())
 
     def _update(self, line: BatchLine, values: Mapping[str, object]) -> None:
         with writing(self._engine) as connection:
@@ -224,3 +236,10 @@ def _set_batch(connection: Connection, number: int, values: Mapping[str, object]
 def _exchange(connection: Connection, number: int, one: BatchStudyState, other: BatchStudyState) -> None:
     here = (BatchStudy.batch_id == number, BatchStudy.state == one)
     connection.execute(update(BatchStudy).where(*here).values(state=other))
+
+
+def _cancel_waiting(connection: Connection) -> None:
+    """Nothing waits in a cancelled run, not even what was on its way when it was cancelled and did not come."""
+    cancelled = select(Batch.id).where(Batch.state == BatchState.CANCELLED)
+    here = (BatchStudy.batch_id.in_(cancelled), BatchStudy.state == BatchStudyState.WAITING)
+    connection.execute(update(BatchStudy).where(*here).values(state=BatchStudyState.CANCELLED))

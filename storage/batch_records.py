@@ -31,6 +31,7 @@ class BatchStudyState(StrEnum):
 
 
 ENDS = frozenset({BatchStudyState.ANALYSED, BatchStudyState.REFUSED, BatchStudyState.FAILED, BatchStudyState.CANCELLED})
+UNENDED = frozenset(BatchStudyState) - ENDS
 IN_FLIGHT = frozenset({BatchStudyState.FETCHING, BatchStudyState.ANALYSING})
 
 

@@ -1,4 +1,4 @@
-"""Takes the studies of a batch through the node: asks the PACS for the next one, notes what became of the last."""
+"""Asks a PACS for the studies of its batches, one after the other."""
 
 import logging
 import random
@@ -15,25 +15,13 @@ from dicom_node.retrieve.errors import ArchiveFailedError, ArchiveSilentError
 from dicom_node.retrieve.find import find_series
 from dicom_node.retrieve.judge import missing_series
 from storage.batch_records import BatchLine, BatchState, BatchStudyState, BatchView
-from storage.errors import IllegalTransitionError
 from storage.index import Index
-from storage.lifecycle import Event, State
 
 logger = logging.getLogger(__name__)
 
 _MAXIMUM_TRIES = 4
 """Failed answers of a PACS about one study; a PACS that cannot be reached costs no study a try."""
 _BACK_OFF = BackOff(first_s=30.0, maximum_s=1800.0, give_up_after_s=float("inf"))
-
-_ENDS = {
-    State.PROCESSED: BatchStudyState.ANALYSED,
-    State.SENDING: BatchStudyState.ANALYSED,
-    State.DELIVERED: BatchStudyState.ANALYSED,
-    State.DELIVERY_FAILED: BatchStudyState.ANALYSED,
-    State.SKIPPED: BatchStudyState.REFUSED,
-    State.HELD: BatchStudyState.REFUSED,
-    State.PIPELINE_FAILED: BatchStudyState.FAILED,
-}
 
 
 class BatchRunner:
@@ -50,14 +38,10 @@ class BatchRunner:
         self._random = random.Random()  # spreads retries, hides nothing
 
     def run_due(self) -> None:
-        """Note what ended, then ask for one study of the oldest batch that may have one."""
+        """Ask for one study of the oldest batch that may have one."""
         if self._is_interrupted:
             self._ledger.release_running(self.peer.name)
         self._is_interrupted = False
-        for batch in self._ledger.running(self.peer.name):
-            self._note_ends(batch)
-            if self._ledger.settle(batch.number):
-                logger.info("batch %d is done", batch.number)
         for batch in self._ledger.running(self.peer.name):
             if self._may_ask(batch) and self._ask_next(batch):
                 return
@@ -75,15 +59,6 @@ class BatchRunner:
             and batch.asked_in_last_hour < batch.plan.per_hour
             and hours_from(batch.plan.hours).contain(now.astimezone())
         )
-
-    def _note_ends(self, batch: BatchView) -> None:
-        """What the lives of the studies say about those that are here."""
-        for line in self._ledger.in_state(batch.number, BatchStudyState.ANALYSING):
-            study = self._index.study(line.study_instance_uid)
-            if study and study.state is State.SKIPPED and study.origin != "received":
-                self._want_analysis(line, number=batch.number)
-            elif study and study.state in _ENDS:
-                self._ledger.end(line, _ENDS[study.state], study.reason)
 
     def _ask_next(self, batch: BatchView) -> bool:
         """Get the study whose turn it is; False when none is due."""
@@ -135,13 +110,6 @@ class BatchRunner:
     def _ct_series(self, study_instance_uid: str) -> tuple[SeriesAnswer, ...]:
         with self._archive.queried() as talk:
             return tuple(one for one in find_series(talk, study_instance_uid) if one.modality in {"CT", ""})
-
-    def _want_analysis(self, line: BatchLine, *, number: int) -> None:
-        """Analyse a study that was here only to be compared with."""
-        try:
-            self._index.apply(line.study_instance_uid, Event.RETRIED, why=f"asked for by batch {number}")
-        except IllegalTransitionError:
-            logger.info("batch %d: a study moved on by itself", number)
 
     def _after_failure(self, batch: BatchView, line: BatchLine, words: str, *, error: NodeError) -> None:
         """Leave the PACS alone for a while, longer each time; give a study up that it fails to give again and again."""

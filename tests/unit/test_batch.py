@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
+from builders.batches import plan
 from builders.clock import FakeClock
 from builders.find_scp import find_scp, match
 from config.settings import NodeSettings, Peer, Settings
 from dicom_node.audit.trail import audit_trail
+from dicom_node.batch.ends import note_ends
 from dicom_node.batch.errors import BatchListError, BatchPlanError
 from dicom_node.batch.hours import hours_from
 from dicom_node.batch.listing import StudyQuery, by_query, list_from_file
@@ -24,7 +26,7 @@ from dicom_node.retrieve.auditing import RetrieveAudit
 from dicom_node.retrieve.errors import ArchiveFailedError
 from dicom_node.retrieve.find import FIND_OFFER
 from dicom_node.retrieve.transfer import SubOperations
-from storage.batch_records import BatchPlan, BatchState, BatchStudyState, BatchView
+from storage.batch_records import BatchState, BatchStudyState, BatchView
 from storage.database import open_engine
 from storage.index import Index
 from storage.migrations import migrate
@@ -50,12 +52,6 @@ def make_index(folder: Path, clock: FakeClock) -> Index:
     return Index(open_engine(url), now=clock.now)
 
 
-def plan(**changes: object) -> BatchPlan:
-    """A batch of the PACS of `find_scp`."""
-    values = {"name": "", "peer": "pacs", "delivers": False, "in_flight": 4, "per_hour": 60, "hours": ""}
-    return BatchPlan(**(values | changes))  # type: ignore[arg-type]  # of mixed types
-
-
 def one_series(query: Dataset) -> Sequence[Dataset]:
     """A CT series of two images of any study."""
     uid = str(query.StudyInstanceUID)
@@ -73,6 +69,7 @@ def run_refused(folder: Path, clock: FakeClock, *, steps: int, wait_s: float) ->
         archive = Archive(settings, peer, retriever=retriever, switch=StopSwitch(), audit=audit)
         runner = BatchRunner(index, archive, clock=clock)
         for _ in range(steps):
+            note_ends(index)
             runner.run_due()
             clock.advance(wait_s)
     view = index.batches.view(number)
