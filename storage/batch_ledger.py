@@ -1,14 +1,15 @@
 """One object for the runs over studies of an archive: what they are to fetch, and how far they are."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from statistics import fmean
 
 from sqlalchemy import ColumnElement, Connection, Engine, exists, func, insert, select, update
 
-from storage.batch_models import Batch, BatchStudy
-from storage.batch_records import UNENDED, BatchLine, BatchPlan, BatchState, BatchStudyState, BatchView
-from storage.batch_rows import is_kept_here, is_of_batch, line_from_row, view_from_row
+from storage.batch_models import Batch, BatchFinding, BatchStudy
+from storage.batch_records import UNENDED, BatchFindings, BatchLine, BatchPlan, BatchState, BatchStudyState, BatchView
+from storage.batch_rows import LINES, is_kept_here, is_of_batch, line_from_row, view_from_row
 from storage.database import reading, writing
 from storage.errors import UnknownBatchError
 from storage.lifecycle import State
@@ -88,7 +89,7 @@ class BatchLedger:
         """The studies of a run in the order of the list, read in pieces."""
         last = 0
         while True:
-            wanted = select(BatchStudy).where(BatchStudy.batch_id == number, BatchStudy.id > last)
+            wanted = LINES.where(BatchStudy.batch_id == number, BatchStudy.id > last)
             with reading(self._engine) as connection:
                 rows = connection.execute(wanted.order_by(BatchStudy.id).limit(_PAGE)).all()
             if not rows:
@@ -98,7 +99,7 @@ class BatchLedger:
 
     def in_state(self, number: int, state: BatchStudyState) -> tuple[BatchLine, ...]:
         """Studies of a run in a state; of those that wait only what is due now, and of these the next one."""
-        wanted = select(BatchStudy).where(BatchStudy.batch_id == number, BatchStudy.state == state)
+        wanted = LINES.where(BatchStudy.batch_id == number, BatchStudy.state == state)
         if state is BatchStudyState.WAITING:
             due = wanted.where(BatchStudy.next_try_at <= self._now())
             wanted = due.order_by(BatchStudy.next_try_at, BatchStudy.id).limit(1)
@@ -109,7 +110,7 @@ class BatchLedger:
         """Studies that are here and whose end is to be noted, of every run whatever its state."""
         # By way of the runs: the index of the table begins with them.
         here = (BatchStudy.batch_id.in_(select(Batch.id)), BatchStudy.state == BatchStudyState.ANALYSING)
-        wanted = select(BatchStudy).where(*here).order_by(BatchStudy.id)
+        wanted = LINES.where(*here).order_by(BatchStudy.id)
         with reading(self._engine) as connection:
             return tuple(map(line_from_row, connection.execute(wanted).all()))
 
@@ -178,9 +179,16 @@ class BatchLedger:
             _set_batch(connection, line.number, values)
             _cancel_waiting(connection)
 
-    def end(self, line: BatchLine, state: BatchStudyState, words: str) -> None:
-        """The study is through."""
-        self._update(line, {"state": state, "words": words, "ended_at": self._now()})
+    def end(
+        self, line: BatchLine, state: BatchStudyState, words: str, *, findings: BatchFindings | None = None
+    ) -> None:
+        """The study is through; what was found is kept for good, whatever becomes of the study."""
+        values = {"state": state, "words": words, "ended_at": self._now()}
+        with writing(self._engine) as connection:
+            ended = update(BatchStudy).where(*_here(line), BatchStudy.state.in_(UNENDED)).values(**values)
+            key = connection.execute(ended.returning(BatchStudy.id)).scalar_one_or_none()
+            if key is not None and findings is not None:
+                connection.execute(insert(BatchFinding).values(batch_study_id=key, **asdict(findings)))
 
     def counts_beside(self) -> dict[State, int]:
         """How many studies are in each state that no run is the reason for; states without a study are left out."""

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint, false
+from sqlalchemy import Double, ForeignKey, Index, Text, UniqueConstraint, false
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.batch_records import BatchState, BatchStudyState
@@ -57,3 +57,23 @@ class BatchStudy(Base):
     asked_at: Mapped[datetime | None] = mapped_column(UtcInstant)
     ended_at: Mapped[datetime | None] = mapped_column(UtcInstant)
     words: Mapped[str] = mapped_column(Text)
+
+
+class BatchFinding(Base):
+    """What was found in a study of a run; it stays when the study is deleted."""
+
+    __tablename__ = "batch_finding"
+
+    batch_study_id: Mapped[int] = mapped_column(ForeignKey("batch_study.id"), primary_key=True, autoincrement=False)
+    revision: Mapped[int]
+    images: Mapped[int]
+    lesions: Mapped[int]
+    priors_used: Mapped[int]
+    patient_score: Mapped[float] = mapped_column(Double)
+    involvement_percent: Mapped[float] = mapped_column(Double)
+    lesion_volume_ml: Mapped[float] = mapped_column(Double)
+    stage: Mapped[str] = mapped_column(Text)
+    algorithm: Mapped[str] = mapped_column(Text)
+    algorithm_version: Mapped[str] = mapped_column(Text)
+    weights_sha256: Mapped[str] = mapped_column(Text)
+    qualifications: Mapped[str] = mapped_column(Text)

@@ -83,6 +83,31 @@ class BatchView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BatchFindings:
+    """What was found in a study of a run, as the table of the run has it."""
+
+    revision: int
+    """Of the result."""
+    images: int
+    """Of the series that was read."""
+    lesions: int
+    priors_used: int
+    """Earlier studies that were compared."""
+    patient_score: float
+    """0..1: how much the study looks like diseased ones."""
+    involvement_percent: float
+    """Of both lungs."""
+    lesion_volume_ml: float
+    """Of all lesions."""
+    stage: str
+    algorithm: str
+    algorithm_version: str
+    weights_sha256: str
+    qualifications: str
+    """What weakens the findings, in words with spaces between them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchLine:
     """A study of a run."""
 
@@ -97,3 +122,5 @@ class BatchLine:
     ended_at: datetime | None
     words: str
     """Why it ended so, without patient data."""
+    findings: BatchFindings | None = None
+    """Of an analysed study; None where it ended before they were kept."""

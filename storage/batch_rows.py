@@ -1,20 +1,29 @@
 """Runs over studies of an archive as rows, within a transaction."""
 
+from dataclasses import fields
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, exists, func, select
 
-from storage.batch_models import Batch, BatchStudy
-from storage.batch_records import BatchLine, BatchPlan, BatchView
+from storage.batch_models import Batch, BatchFinding, BatchStudy
+from storage.batch_records import BatchFindings, BatchLine, BatchPlan, BatchStudyState, BatchView
 from storage.database import AnyRow
 from storage.models import Study
 
+LINES = select(BatchStudy, BatchFinding).outerjoin(BatchFinding, BatchFinding.batch_study_id == BatchStudy.id)
+"""Studies of runs, with what was found in them."""
 _HOUR = timedelta(hours=1)
 
 
 def is_of_batch() -> ColumnElement[bool]:
     """Whether a run is the reason why the study of the statement around it is analysed."""
     return exists().where(BatchStudy.study_instance_uid == Study.study_instance_uid, BatchStudy.is_own)
+
+
+def is_to_be_noted() -> ColumnElement[bool]:
+    """Whether a run has yet to note how the study of the statement around it ended."""
+    here = BatchStudy.study_instance_uid == Study.study_instance_uid
+    return exists().where(here, BatchStudy.state == BatchStudyState.ANALYSING)
 
 
 def own_batch_of(connection: Connection, study_instance_uid: str) -> int | None:
@@ -56,7 +65,7 @@ def view_from_row(connection: Connection, row: AnyRow, *, at: datetime) -> Batch
 
 
 def line_from_row(row: AnyRow) -> BatchLine:
-    """A study of a run."""
+    """A study of a run, of a row of `LINES`."""
     return BatchLine(
         number=row.batch_id,
         study_instance_uid=row.study_instance_uid,
@@ -66,4 +75,11 @@ def line_from_row(row: AnyRow) -> BatchLine:
         asked_at=row.asked_at,
         ended_at=row.ended_at,
         words=row.words,
+        findings=_findings_from_row(row),
     )
+
+
+def _findings_from_row(row: AnyRow) -> BatchFindings | None:
+    if row.batch_study_id is None:
+        return None
+    return BatchFindings(**{field.name: getattr(row, field.name) for field in fields(BatchFindings)})

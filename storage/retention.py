@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, Engine, Table, case, delete, exists, func, or_, select
 
+from storage.batch_rows import is_to_be_noted
 from storage.commitment_models import Commitment
 from storage.commitment_records import CommitmentState
 from storage.database import AnyRow, reading, writing
@@ -61,7 +62,7 @@ _CANDIDATES = select(
     _IS_UNSENT.label("is_unsent"),
     _IS_UNCOMMITTED.label("is_uncommitted"),
     _IS_FETCHING.label("is_fetching"),
-).where(Study.state.in_(_ENDED), Study.origin != Origin.FETCHING)
+).where(Study.state.in_(_ENDED), Study.origin != Origin.FETCHING, ~is_to_be_noted())
 _UNSENT = "not everything that was made of it was taken by its destinations"
 _UNCOMMITTED = "a destination did not say yet whether it keeps the results"
 _FETCHING = "earlier studies are still fetched for it"

@@ -2,6 +2,7 @@
 
 import logging
 
+from dicom_node.batch.findings import findings_of
 from storage.batch_records import BatchLine, BatchStudyState
 from storage.errors import IllegalTransitionError
 from storage.index import Index
@@ -40,7 +41,9 @@ def _note_end(index: Index, line: BatchLine) -> None:
     elif study.state is State.SKIPPED and study.origin != "received":
         _want_analysis(index, line)
     elif study.state in _ENDS:
-        index.batches.end(line, _ENDS[study.state], study.reason)
+        end = _ENDS[study.state]
+        findings = findings_of(study.result) if end is BatchStudyState.ANALYSED else None
+        index.batches.end(line, end, study.reason, findings=findings)
 
 
 def _want_analysis(index: Index, line: BatchLine) -> None:

@@ -3,11 +3,12 @@
 import csv
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from dicom_node.batch.errors import MissingTableExtraError
+from dicom_node.batch.findings import findings_of
 from storage.batch_records import BatchLine, BatchStudyState
 from storage.index import Index
 from storage.records import StudyView
@@ -34,7 +35,7 @@ def table_rows(index: Index, number: int, *, with_patients: bool) -> Iterator[Ro
     """A row for each study of a batch, in the order of its list; without `with_patients` no row names a patient."""
     for line in index.batches.lines(number):
         view = index.study(line.study_instance_uid)
-        row = _row_of_line(line) | _row_of_findings(view if line.state is BatchStudyState.ANALYSED else None)
+        row = _row_of_line(line) | _row_of_findings(line, view)
         yield (row | _row_of_patient(view)) if with_patients else row
 
 
@@ -67,25 +68,12 @@ def _row_of_line(line: BatchLine) -> Row:
     }
 
 
-def _row_of_findings(view: StudyView | None) -> Row:
-    """What the newest result says; nothing where there is none."""
-    if view is None or view.result is None:
-        return dict.fromkeys((*COUNTS_FOUND, *NUMBERS_FOUND, *TEXTS_FOUND))
-    found: dict[str, Any] = json.loads((view.result.folder / "findings.json").read_bytes())
-    return {
-        "revision": view.result.revision,
-        "images": len(found["series"]["sop_instance_uids"]),
-        "lesions": len(found["lesions"]),
-        "priors_used": len(found["priors_used"]),
-        "patient_score": found["patient_score"],
-        "involvement_percent": found["involvement_percent"],
-        "lesion_volume_ml": sum(lesion["volume_ml"] for lesion in found["lesions"]),
-        "stage": found["stage"],
-        "algorithm": found["algorithm"]["name"],
-        "algorithm_version": found["algorithm"]["version"],
-        "weights_sha256": found["algorithm"]["weights_sha256"],
-        "qualifications": " ".join(found["qualifications"]),
-    }
+def _row_of_findings(line: BatchLine, view: StudyView | None) -> Row:
+    """What the batch keeps, else what the newest result says; nothing where there is neither."""
+    found = line.findings
+    if found is None and view is not None and line.state is BatchStudyState.ANALYSED:
+        found = findings_of(view.result)
+    return asdict(found) if found else dict.fromkeys((*COUNTS_FOUND, *NUMBERS_FOUND, *TEXTS_FOUND))
 
 
 def _row_of_patient(view: StudyView | None) -> Row:

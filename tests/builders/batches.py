@@ -1,6 +1,10 @@
 """Batches in an index, and how far their studies are."""
 
-from builders.index import claim, make_ready, received
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from builders.index import claim, make_ready, received, result_files
 from storage.batch_records import BatchLine, BatchPlan, BatchStudyState
 from storage.index import Index
 from storage.records import ResultFile
@@ -31,3 +35,21 @@ def fetch(index: Index, number: int = 1) -> str:
 def analyse(index: Index, *files: ResultFile) -> None:
     """The study that is ready has this result; there is nobody to send it to."""
     index.finish_succeeded(claim(index), files, destinations=(), why="1 lesion")
+
+
+def result_on_disk(folder: Path, *, score: float = 0.75) -> ResultFile:
+    """What was found, as the file of a result: two lesions in a series of three images."""
+    document = {
+        "series": {"sop_instance_uids": ["1", "2", "3"]},
+        "lesions": [{"volume_ml": 1.5}, {"volume_ml": 2.0}],
+        "priors_used": [],
+        "patient_score": score,
+        "involvement_percent": 4.5,
+        "stage": "progressive",
+        "algorithm": {"name": "space-time", "version": "1", "weights_sha256": "ab"},
+        "qualifications": ["thick_slices"],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "findings.json"
+    path.write_text(json.dumps(document))
+    return replace(result_files()[1], path=path)
