@@ -11,7 +11,7 @@ from storage.batch_models import Batch, BatchFinding, BatchStudy
 from storage.batch_records import UNENDED, BatchFindings, BatchLine, BatchPlan, BatchState, BatchStudyState, BatchView
 from storage.batch_rows import LINES, is_kept_here, is_of_batch, line_from_row, view_from_row
 from storage.database import reading, writing
-from storage.errors import UnknownBatchError
+from storage.errors import IllegalBatchStepError, UnknownBatchError
 from storage.lifecycle import State
 from storage.models import Attempt, Outcome, Study
 
@@ -22,6 +22,11 @@ _MAY_BECOME = {
     BatchState.CANCELLED: (BatchState.RUNNING, BatchState.PAUSED),
 }
 """From which states an operator takes a run where; a run that was cancelled is taken up again by `resume`."""
+_NEEDS = {
+    BatchState.PAUSED: "only one that runs is paused",
+    BatchState.RUNNING: "only one that was paused or cancelled is resumed; `batch retry` takes up failed studies",
+    BatchState.CANCELLED: "only one that runs or is paused is cancelled",
+}
 
 
 class BatchLedger:
@@ -120,21 +125,59 @@ class BatchLedger:
             return is_kept_here(connection, study_instance_uid)
 
     def move(self, number: int, state: BatchState) -> BatchView:
-        """Pause, resume or cancel a run as an operator says; a run that stands elsewhere is left as it is.
+        """Pause, resume or cancel a run as an operator says.
 
         What a cancelled run has not asked for is not fetched; `resume` takes it up again.
 
         Raises:
             UnknownBatchError: There is none with this number.
+            IllegalBatchStepError: It stands where this has no place.
         """
         with writing(self._engine) as connection:
-            here = (Batch.id == number, Batch.state.in_(_MAY_BECOME[state]))
-            values = {"state": state, "next_try_at": self._now(), "failures": 0}
-            changed = connection.execute(update(Batch).where(*here).values(**values)).rowcount
-            if changed and state is BatchState.CANCELLED:
+            here = _state_of(connection, number)
+            if here not in _MAY_BECOME[state]:
+                raise IllegalBatchStepError(number, f"is {here}: {_NEEDS[state]}")
+            _set_batch(connection, number, {"state": state, "next_try_at": self._now(), "failures": 0})
+            if state is BatchState.CANCELLED:
                 _exchange(connection, number, BatchStudyState.WAITING, BatchStudyState.CANCELLED)
-            if changed and state is BatchState.RUNNING:
+            if state is BatchState.RUNNING:
                 _exchange(connection, number, BatchStudyState.CANCELLED, BatchStudyState.WAITING)
+        return self.view(number)
+
+    def pause_itself(self, number: int) -> None:
+        """Pause a run that runs for something that somebody has to put right."""
+        with writing(self._engine) as connection:
+            running = (Batch.id == number, Batch.state == BatchState.RUNNING)
+            connection.execute(update(Batch).where(*running).values(state=BatchState.PAUSED))
+
+    def retry(self, number: int, *, analysed_anew: Sequence[str]) -> BatchView:
+        """Take up the studies of a run that failed; one that was done runs on.
+
+        Args:
+            number: Of the run.
+            analysed_anew: UIDs of those that are here as a whole and on their way through the node again.
+
+        Raises:
+            UnknownBatchError: There is none with this number.
+            IllegalBatchStepError: It is cancelled, or no study of it failed.
+        """
+        at = self._now()
+        again = {"tries": 0, "next_try_at": at, "words": "", "ended_at": None}
+        with writing(self._engine) as connection:
+            if _state_of(connection, number) is BatchState.CANCELLED:
+                raise IllegalBatchStepError(number, "is cancelled: `batch resume` takes it up first")
+            failed = update(BatchStudy).where(BatchStudy.batch_id == number, BatchStudy.state == BatchStudyState.FAILED)
+            count = 0
+            for first in range(0, len(analysed_anew), _PAGE):
+                some = BatchStudy.study_instance_uid.in_(analysed_anew[first : first + _PAGE])
+                anew = failed.where(some).values(**again, state=BatchStudyState.ANALYSING)
+                count += connection.execute(anew).rowcount
+            count += connection.execute(failed.values(**again, state=BatchStudyState.WAITING)).rowcount
+            if not count:
+                raise IllegalBatchStepError(number, "has no failed study")
+            _set_batch(connection, number, {"next_try_at": at, "failures": 0})
+            over = (Batch.id == number, Batch.state == BatchState.DONE)
+            connection.execute(update(Batch).where(*over).values(state=BatchState.RUNNING))
         return self.view(number)
 
     def release_running(self, peer: str) -> None:
@@ -239,6 +282,13 @@ def _here(line: BatchLine) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
 
 def _set_batch(connection: Connection, number: int, values: Mapping[str, object]) -> None:
     connection.execute(update(Batch).where(Batch.id == number).values(**values))
+
+
+def _state_of(connection: Connection, number: int) -> BatchState:
+    state = connection.execute(select(Batch.state).where(Batch.id == number)).scalar_one_or_none()
+    if state is None:
+        raise UnknownBatchError(number)
+    return state
 
 
 def _exchange(connection: Connection, number: int, one: BatchStudyState, other: BatchStudyState) -> None:

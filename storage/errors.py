@@ -4,6 +4,7 @@ StorageError
 ├── IllegalTransitionError       the life of a study has no such step
 ├── UnknownStudyError
 ├── UnknownBatchError
+├── IllegalBatchStepError        the batch stands elsewhere
 ├── NothingToSendError
 ├── IdentityError
 │   ├── UnknownPatientError
@@ -73,6 +74,15 @@ class UnknownBatchError(StorageError):
         """Keep the number beside the message."""
         self.number = number
         super().__init__()
+
+
+class IllegalBatchStepError(StorageError):
+    """The batch cannot do this where it stands, nothing was changed; `dicom-node batch status` says where that is."""
+
+    def __init__(self, number: int, words: str) -> None:
+        """Keep the number; the words say where the batch stands, and where it would have to."""
+        self.number = number
+        super().__init__(f"batch {number} {words}")
 
 
 class NothingToSendError(StorageError):

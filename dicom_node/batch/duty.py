@@ -10,4 +10,4 @@ from storage.index import Index
 
 def batch_runner_for(peer: Peer, settings: Settings, index: Index, *, receiver: Receiver, clock: Clock) -> BatchRunner:
     """The runner for one PACS."""
-    return BatchRunner(index, archive_for(peer, settings, receiver=receiver, clock=clock), clock=clock)
+    return BatchRunner(settings, index, archive_for(peer, settings, receiver=receiver, clock=clock), clock=clock)

@@ -4,7 +4,9 @@ import logging
 import random
 from datetime import timedelta
 
+from config.settings import Settings
 from dicom_node.batch.hours import hours_from
+from dicom_node.batch.standstill import full_disk
 from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import Clock
 from dicom_node.errors import NodeError
@@ -14,21 +16,22 @@ from dicom_node.retrieve.archive import Archive
 from dicom_node.retrieve.errors import ArchiveFailedError, ArchiveSilentError
 from dicom_node.retrieve.find import find_series
 from dicom_node.retrieve.judge import missing_series
-from storage.batch_records import BatchLine, BatchState, BatchStudyState, BatchView
+from storage.batch_records import BatchLine, BatchStudyState, BatchView
 from storage.index import Index
 
 logger = logging.getLogger(__name__)
 
 _MAXIMUM_TRIES = 4
-"""Failed answers of a PACS about one study; a PACS that cannot be reached costs no study a try."""
+"""Failed answers of a PACS about one study; what is not its fault costs no study a try."""
 _BACK_OFF = BackOff(first_s=30.0, maximum_s=1800.0, give_up_after_s=float("inf"))
 
 
 class BatchRunner:
     """Runs the batches over one PACS, one retrieval at a time; all that it knows is in the index."""
 
-    def __init__(self, index: Index, archive: Archive, *, clock: Clock) -> None:
+    def __init__(self, settings: Settings, index: Index, archive: Archive, *, clock: Clock) -> None:
         """Ask one PACS until it is stopped."""
+        self._settings = settings
         self.peer = archive.peer
         self._archive = archive
         self._index = index
@@ -58,6 +61,7 @@ class BatchRunner:
             and batch.in_flight < batch.plan.in_flight
             and batch.asked_in_last_hour < batch.plan.per_hour
             and hours_from(batch.plan.hours).contain(now.astimezone())
+            and not full_disk(self._settings)
         )
 
     def _ask_next(self, batch: BatchView) -> bool:
@@ -116,7 +120,8 @@ class BatchRunner:
         if self._archive.is_stopped:
             return
         is_reached = not isinstance(error, PeerUnreachableError | ArchiveSilentError)
-        tries = line.tries + is_reached
+        # What our own listener refused meanwhile comes back as a failure of the PACS.
+        tries = line.tries + (is_reached and not full_disk(self._settings))
         wait_s = _BACK_OFF.wait_s(batch.failures + 1, jitter=self._random.random())
         next_try_at = self._clock.now() + timedelta(seconds=wait_s)
         self._ledger.put_off(line, words, tries=tries, next_try_at=next_try_at)
@@ -124,5 +129,5 @@ class BatchRunner:
         if tries >= _MAXIMUM_TRIES:
             self._ledger.end(line, BatchStudyState.FAILED, words)
         elif not error.retryable:
-            self._ledger.move(batch.number, BatchState.PAUSED)
+            self._ledger.pause_itself(batch.number)
             logger.error("batch %d is paused, nothing changes by itself: %s", batch.number, words)

@@ -16,7 +16,7 @@ from dicom_node.wording import counted
 from storage.batch_records import BatchState, BatchView
 
 if TYPE_CHECKING:
-    from config.settings import Peer
+    from config.settings import Peer, Settings
     from dicom_node.batch.plan import BatchEstimate
     from dicom_node.batch.table import TableFormat
     from storage.index import Index
@@ -78,7 +78,7 @@ def start(
         reason = f"{peer}: has no study that fits: nothing was begun"
         raise BatchPlanError(reason)
     number = index.batches.begin(plan, listed.studies)
-    _show(index.batches.view(number), json=json)
+    _show(context, index.batches.view(number), json=json)
 
 
 @app.command()
@@ -93,26 +93,38 @@ def status(
     if json:
         print_json(BatchList(batches=batches))
         return
-    for line in [_in_words(batch) for batch in batches] or ["no batch was begun"]:
+    settings = settings_of(context)
+    for line in [_in_words(batch, settings) for batch in batches] or ["no batch was begun"]:
         console().print(line, soft_wrap=True, markup=False)
 
 
 @app.command()
 def pause(context: typer.Context, number: _Number) -> None:
     """Ask for no more studies until `resume`; what is here is analysed."""
-    _show(_index(context).batches.move(number, BatchState.PAUSED), json=False)
+    _show(context, _index(context).batches.move(number, BatchState.PAUSED), json=False)
 
 
 @app.command()
 def resume(context: typer.Context, number: _Number) -> None:
     """Go on with a batch that was paused or cancelled, where it was."""
-    _show(_index(context).batches.move(number, BatchState.RUNNING), json=False)
+    _show(context, _index(context).batches.move(number, BatchState.RUNNING), json=False)
 
 
 @app.command()
 def cancel(context: typer.Context, number: _Number) -> None:
     """Fetch nothing more; what is here is analysed and stays in the table."""
-    _show(_index(context).batches.move(number, BatchState.CANCELLED), json=False)
+    _show(context, _index(context).batches.move(number, BatchState.CANCELLED), json=False)
+
+
+@app.command()
+def retry(context: typer.Context, number: _Number) -> None:
+    """Take up the studies that failed; a batch that is done runs on.
+
+    What the PACS did not give is asked for again, what is here and failed in the pipeline is analysed again.
+    """
+    from dicom_node.batch.retry import retry_failed
+
+    _show(context, retry_failed(_index(context), number), json=False)
 
 
 @app.command()
@@ -181,25 +193,30 @@ def _show_estimate(expected: "BatchEstimate", *, json: bool) -> None:
         console().print(line, soft_wrap=True, markup=False)
 
 
-def _show(batch: BatchView, *, json: bool) -> None:
+def _show(context: typer.Context, batch: BatchView, *, json: bool) -> None:
     if json:
         print_json(batch)
         return
-    console().print(_in_words(batch), soft_wrap=True, markup=False)
+    console().print(_in_words(batch, settings_of(context)), soft_wrap=True, markup=False)
 
 
-def _in_words(batch: BatchView) -> str:
-    """A batch in one line, a second one for what is wrong."""
+def _in_words(batch: BatchView, settings: "Settings") -> str:
+    """A batch in one line, a further one for what it waits for, and for what is wrong."""
+    from dicom_node.batch.standstill import standstill
+
     counts = ", ".join(f"{studies} {state}" for state, studies in sorted(batch.studies.items()))
     name = f" {batch.plan.name}" if batch.plan.name else ""
     hours = f", {batch.plan.hours} only" if batch.plan.hours else ""
     sends = "results are sent" if batch.plan.delivers else "nothing is sent"
-    line = f"{batch.number}{name}: {batch.state}, {batch.total} studies of {batch.plan.peer}: {counts}; {sends}{hours}"
-    if not batch.words:
-        return line
-    return (
-        f"{line}\n  failed {batch.failures} times in a row, not before {batch.next_try_at:%H:%M:%S} UTC: {batch.words}"
-    )
+    lines = [
+        f"{batch.number}{name}: {batch.state}, {batch.total} studies of {batch.plan.peer}: {counts}; {sends}{hours}"
+    ]
+    if waits := standstill(batch, settings):
+        lines.append(f"  asks for nothing: {waits}")
+    if batch.words:
+        when = f"not before {batch.next_try_at:%H:%M:%S} UTC"
+        lines.append(f"  failed {batch.failures} times in a row, {when}: {batch.words}")
+    return "\n".join(lines)
 
 
 def _index(context: typer.Context) -> "Index":

@@ -10,6 +10,12 @@ from storage.errors import StorageError
 logger = logging.getLogger(__name__)
 
 
+def surely_free_from(storage: StorageSettings) -> int:
+    """Free bytes from which on no association is refused, whatever was refused before; 0 without a floor."""
+    floor = storage.free_floor_bytes
+    return floor + 2 * storage.association_margin_bytes if floor else 0
+
+
 class DiskFloor:
     """Whether there is room for another association, with a distance between full and free again."""
 
@@ -24,7 +30,7 @@ class DiskFloor:
         """Go by these limits from now on."""
         floor, margin = storage.free_floor_bytes, storage.association_margin_bytes
         self._low_below = floor + margin if floor else 0
-        self._free_from = floor + 2 * margin if floor else 0
+        self._free_from = surely_free_from(storage)
 
     def is_low(self) -> bool:
         """Whether to refuse: from floor and margin on, until there is twice the margin."""

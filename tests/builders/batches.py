@@ -1,13 +1,43 @@
-"""Batches in an index, and how far their studies are."""
+"""Batches in an index, how far their studies are, and a PACS that gives nothing of them."""
 
 import json
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pydicom.dataset import Dataset
+
+from builders.clock import FakeClock
+from builders.find_scp import match
 from builders.index import claim, make_ready, received, result_files
+from config.settings import Peer, Settings
+from dicom_node.audit.trail import audit_trail
+from dicom_node.batch.run import BatchRunner
+from dicom_node.retrieve.archive import Archive, Retriever
+from dicom_node.retrieve.association import StopSwitch
+from dicom_node.retrieve.auditing import RetrieveAudit
+from dicom_node.retrieve.errors import ArchiveFailedError, ArchiveRefusesError
+from dicom_node.retrieve.transfer import SubOperations
 from storage.batch_records import BatchLine, BatchPlan, BatchStudyState
 from storage.index import Index
 from storage.records import ResultFile
+
+
+@dataclass(slots=True)
+class RefusingRetriever:
+    """Fails as a PACS does that is out of resources; remembers who was asked for."""
+
+    asked: list[str] = field(default_factory=list)
+    reason: str = "pacs: the retrieval failed with status 0xA702"
+    retryable: bool = True
+    meanwhile: Callable[[], object] = list
+    """What happens while the PACS sends."""
+
+    def retrieve(self, study_instance_uid: str, series_uids: Sequence[str], *, limit_s: float) -> SubOperations:
+        """Fail."""
+        self.asked.append(study_instance_uid)
+        self.meanwhile()
+        raise ArchiveFailedError(self.reason) if self.retryable else ArchiveRefusesError(self.reason)
 
 
 def plan(**changes: object) -> BatchPlan:
@@ -53,3 +83,17 @@ def result_on_disk(folder: Path, *, score: float = 0.75) -> ResultFile:
     path = folder / "findings.json"
     path.write_text(json.dumps(document))
     return replace(result_files()[1], path=path)
+
+
+def one_series(query: Dataset) -> Sequence[Dataset]:
+    """A CT series of two images of any study."""
+    uid = str(query.StudyInstanceUID)
+    values = {"StudyInstanceUID": uid, "SeriesInstanceUID": f"{uid}.1", "Modality": "CT"}
+    return [match("SERIES", **values, NumberOfSeriesRelatedInstances=2)]
+
+
+def runner_of(settings: Settings, index: Index, peer: Peer, retriever: Retriever, clock: FakeClock) -> BatchRunner:
+    """The runner of a PACS that is got from in this way."""
+    audit = RetrieveAudit(audit_trail(settings, clock=clock), peer, own_aet="NODE")
+    archive = Archive(settings, peer, retriever=retriever, switch=StopSwitch(), audit=audit)
+    return BatchRunner(settings, index, archive, clock=clock)

@@ -1,48 +1,28 @@
 """Rules of a batch: what it asks for, when, how it takes a refusal, what goes first."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
 
-from builders.batches import plan
+from builders.batches import RefusingRetriever, one_series, plan, runner_of
 from builders.clock import FakeClock
 from builders.find_scp import find_scp, match
 from config.settings import NodeSettings, Peer, Settings
-from dicom_node.audit.trail import audit_trail
 from dicom_node.batch.ends import note_ends
 from dicom_node.batch.errors import BatchListError, BatchPlanError
 from dicom_node.batch.hours import hours_from
 from dicom_node.batch.listing import StudyQuery, by_query, list_from_file
 from dicom_node.batch.order import order_from
-from dicom_node.batch.run import BatchRunner
 from dicom_node.batch.table import TableFormat, table_rows, write_table
-from dicom_node.retrieve.archive import Archive
 from dicom_node.retrieve.association import StopSwitch, conversation
-from dicom_node.retrieve.auditing import RetrieveAudit
-from dicom_node.retrieve.errors import ArchiveFailedError
 from dicom_node.retrieve.find import FIND_OFFER
-from dicom_node.retrieve.transfer import SubOperations
 from storage.batch_records import BatchState, BatchStudyState, BatchView
 from storage.database import open_engine
 from storage.index import Index
 from storage.migrations import migrate
-
-
-@dataclass(slots=True)
-class RefusingRetriever:
-    """Fails as a PACS does that is out of resources; remembers who was asked for."""
-
-    asked: list[str] = field(default_factory=list)
-
-    def retrieve(self, study_instance_uid: str, series_uids: Sequence[str], *, limit_s: float) -> SubOperations:
-        """Fail."""
-        self.asked.append(study_instance_uid)
-        reason = "pacs: the retrieval failed with status 0xA702"
-        raise ArchiveFailedError(reason)
 
 
 def make_index(folder: Path, clock: FakeClock) -> Index:
@@ -52,22 +32,13 @@ def make_index(folder: Path, clock: FakeClock) -> Index:
     return Index(open_engine(url), now=clock.now)
 
 
-def one_series(query: Dataset) -> Sequence[Dataset]:
-    """A CT series of two images of any study."""
-    uid = str(query.StudyInstanceUID)
-    values = {"StudyInstanceUID": uid, "SeriesInstanceUID": f"{uid}.1", "Modality": "CT"}
-    return [match("SERIES", **values, NumberOfSeriesRelatedInstances=2)]
-
-
 def run_refused(folder: Path, clock: FakeClock, *, steps: int, wait_s: float) -> tuple[RefusingRetriever, BatchView]:
     """Two studies of a PACS that refuses every retrieval."""
     index, retriever = make_index(folder, clock), RefusingRetriever()
     settings = Settings(node=NodeSettings(ae_title="NODE", data_dir=folder))
     with find_scp(one_series) as peer:
         number = index.batches.begin(plan(), {"1.2.1": "20190101", "1.2.2": "20200101"})
-        audit = RetrieveAudit(audit_trail(settings, clock=clock), peer, own_aet="NODE")
-        archive = Archive(settings, peer, retriever=retriever, switch=StopSwitch(), audit=audit)
-        runner = BatchRunner(index, archive, clock=clock)
+        runner = runner_of(settings, index, peer, retriever, clock)
         for _ in range(steps):
             note_ends(index)
             runner.run_due()

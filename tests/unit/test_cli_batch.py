@@ -1,0 +1,67 @@
+"""The commands of `batch` on the index of a node that does not run."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from builders.batches import next_line, plan
+from builders.clock import FakeClock
+from builders.index import build_index
+from dicom_node.cli.app import app
+from dicom_node.cli.failures import exit_code_of
+from storage.batch_records import BatchStudyState
+
+CONFIG = """
+[storage]
+free_floor_bytes = 0
+
+[[peers]]
+name = "pacs"
+ae_title = "PACS"
+host = "localhost"
+port = 104
+query_retrieve = "move"
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """The configuration of a node with a batch of two studies."""
+    path = tmp_path / "node.toml"
+    path.write_text(f'[node]\ndata_dir = "{tmp_path}"\n{CONFIG}')
+    build_index(tmp_path, FakeClock()).batches.begin(plan(), {"1.2.1": "20190101", "1.2.2": ""})
+    return path
+
+
+def run(file: Path, *arguments: str, exit_code: int = 0) -> Result:
+    """One command, ended as expected; what is raised counts as `main` counts it."""
+    done = CliRunner().invoke(app, ["--config", str(file), *arguments])
+    raised = done.exception if isinstance(done.exception, Exception) else None
+    code = exit_code_of(raised) if raised else done.exit_code
+    assert code == exit_code, (done.output, done.exception)
+    return done
+
+
+def test_a_command_that_has_no_place_ends_with_1_and_says_why(file: Path) -> None:
+    """A script must not take it for done."""
+    run(file, "batch", "pause", "1")
+    assert "batch 1 is paused: only one that runs" in str(run(file, "batch", "pause", "1", exit_code=1).exception)
+    run(file, "batch", "cancel", "1")
+    run(file, "batch", "resume", "1")
+    assert "batch 1 is running: only one that was" in str(run(file, "batch", "resume", "1", exit_code=1).exception)
+    assert "has no failed study" in str(run(file, "batch", "retry", "1", exit_code=1).exception)
+
+
+def test_failed_studies_are_taken_up_by_a_command(file: Path, tmp_path: Path) -> None:
+    """They wait again."""
+    index = build_index(tmp_path, FakeClock())
+    index.batches.end(next_line(index), BatchStudyState.FAILED, "pacs: failed")
+    assert "1 failed, 1 waiting" in run(file, "batch", "status").stdout
+    assert "2 waiting" in run(file, "batch", "retry", "1").stdout
+
+
+def test_a_batch_that_waits_for_room_says_so(file: Path) -> None:
+    """No disk is this large."""
+    file.write_text(file.read_text().replace("free_floor_bytes = 0", f"free_floor_bytes = {2**60}"))
+    assert "asks for nothing: fewer than" in run(file, "batch", "status").stdout
