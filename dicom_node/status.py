@@ -6,12 +6,15 @@ from datetime import datetime
 from shutil import disk_usage
 
 from config.settings import Peer, Settings
+from dicom_node.batch.standstill import with_standstill
+from dicom_node.batch.words import batch_alerts
 from dicom_node.clock import Clock
 from dicom_node.cluster.state import ClusterState
 from dicom_node.cluster.words import cluster_alerts, cluster_state
 from dicom_node.commitment.words import alerts_of
 from dicom_node.destinations import RoleChoice, choices_of
 from storage.active import WorkerRole
+from storage.batch_records import BatchView
 from storage.commitment_records import CommitmentCounts
 from storage.index import Index
 from storage.lifecycle import State
@@ -77,6 +80,8 @@ class NodeStatus:
     disk: DiskStatus
     cluster: ClusterState | None = None
     """As its driver last saw it; None where the node analyses by itself."""
+    batches: tuple[BatchView, ...] = ()
+    """Those that are neither done nor cancelled, with why they do not go on."""
 
 
 def node_status(settings: Settings, index: Index, *, clock: Clock) -> NodeStatus:
@@ -92,14 +97,17 @@ def node_status(settings: Settings, index: Index, *, clock: Clock) -> NodeStatus
     studies = index.counts_by_state()
     destinations = tuple(_destination(index, peer) for peer in settings.destinations)
     cluster = cluster_state(settings)
+    batches = tuple(with_standstill(batch, settings, now=now) for batch in index.batches.under_way())
     return NodeStatus(
         at=now,
         alerts=(
             *_alerts(studies),
             *_commitment_alerts(destinations),
             *cluster_alerts(settings, cluster, now=now),
+            *batch_alerts(batches),
             *_standing(index),
         ),
+        batches=batches,
         cluster=cluster,
         studies=studies,
         processes=tuple(_process(heartbeat, now) for heartbeat in index.heartbeats()),

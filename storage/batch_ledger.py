@@ -70,9 +70,11 @@ class BatchLedger:
 
     def views(self) -> tuple[BatchView, ...]:
         """Every run, oldest first."""
-        with reading(self._engine) as connection:
-            rows = connection.execute(select(Batch).order_by(Batch.id)).all()
-            return tuple(view_from_row(connection, row, at=self._now()) for row in rows)
+        return self._views()
+
+    def under_way(self) -> tuple[BatchView, ...]:
+        """Runs that are neither done nor cancelled, oldest first."""
+        return self._views(Batch.state.in_((BatchState.RUNNING, BatchState.PAUSED)))
 
     def view(self, number: int) -> BatchView:
         """One run.
@@ -88,7 +90,7 @@ class BatchLedger:
 
     def running(self, peer: str) -> tuple[BatchView, ...]:
         """Runs over a PACS that are neither paused nor over, oldest first."""
-        return tuple(one for one in self.views() if one.state is BatchState.RUNNING and one.plan.peer == peer)
+        return self._views(Batch.state == BatchState.RUNNING, Batch.peer == peer)
 
     def lines(self, number: int) -> Iterator[BatchLine]:
         """The studies of a run in the order of the list, read in pieces."""
@@ -137,7 +139,7 @@ class BatchLedger:
             here = _state_of(connection, number)
             if here not in _MAY_BECOME[state]:
                 raise IllegalBatchStepError(number, f"is {here}: {_NEEDS[state]}")
-            _set_batch(connection, number, {"state": state, "next_try_at": self._now(), "failures": 0})
+            _set_batch(connection, number, {"state": state, "next_try_at": self._now(), "failures": 0, "words": ""})
             if state is BatchState.CANCELLED:
                 _exchange(connection, number, BatchStudyState.WAITING, BatchStudyState.CANCELLED)
             if state is BatchState.RUNNING:
@@ -145,7 +147,7 @@ class BatchLedger:
         return self.view(number)
 
     def pause_itself(self, number: int) -> None:
-        """Pause a run that runs for something that somebody has to put right."""
+        """Pause a run that runs for something that somebody has to put right; its words stay, and say what."""
         with writing(self._engine) as connection:
             running = (Batch.id == number, Batch.state == BatchState.RUNNING)
             connection.execute(update(Batch).where(*running).values(state=BatchState.PAUSED))
@@ -175,7 +177,7 @@ class BatchLedger:
             count += connection.execute(failed.values(**again, state=BatchStudyState.WAITING)).rowcount
             if not count:
                 raise IllegalBatchStepError(number, "has no failed study")
-            _set_batch(connection, number, {"next_try_at": at, "failures": 0})
+            _set_batch(connection, number, {"next_try_at": at, "failures": 0, "words": ""})
             over = (Batch.id == number, Batch.state == BatchState.DONE)
             connection.execute(update(Batch).where(*over).values(state=BatchState.RUNNING))
         return self.view(number)
@@ -266,6 +268,11 @@ class BatchLedger:
         with writing(self._engine) as connection:
             ended = update(Batch).where(*is_over).values(state=BatchState.DONE).returning(Batch.id)
             return tuple(connection.execute(ended).scalars())
+
+    def _views(self, *conditions: ColumnElement[bool]) -> tuple[BatchView, ...]:
+        with reading(self._engine) as connection:
+            rows = connection.execute(select(Batch).where(*conditions).order_by(Batch.id)).all()
+            return tuple(view_from_row(connection, row, at=self._now()) for row in rows)
 
     def _update(self, line: BatchLine, values: Mapping[str, object]) -> None:
         with writing(self._engine) as connection:

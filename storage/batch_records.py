@@ -69,7 +69,19 @@ class BatchView:
     failures: int
     """Retrievals that failed since one succeeded."""
     words: str
-    """About the last failure; empty when there is none."""
+    """About the last failure since somebody moved it; empty when there is none. One that is paused with words paused itself."""
+    waits: str = ""
+    """Why nothing is asked for although it runs; empty where it goes on, and in what the index says."""
+
+    @property
+    def has_paused_itself(self) -> bool:
+        """Whether it waits for somebody to put something right."""
+        return self.state is BatchState.PAUSED and bool(self.words)
+
+    @property
+    def unended(self) -> int:
+        """Studies that have not ended."""
+        return sum(self.studies.get(state, 0) for state in UNENDED)
 
     @property
     def total(self) -> int:

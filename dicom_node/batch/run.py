@@ -5,8 +5,7 @@ import random
 from datetime import timedelta
 
 from config.settings import Settings
-from dicom_node.batch.hours import hours_from
-from dicom_node.batch.standstill import full_disk
+from dicom_node.batch.standstill import full_disk, why_not_now
 from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import Clock
 from dicom_node.errors import NodeError
@@ -59,9 +58,7 @@ class BatchRunner:
             not self._archive.is_stopped
             and batch.next_try_at <= now
             and batch.in_flight < batch.plan.in_flight
-            and batch.asked_in_last_hour < batch.plan.per_hour
-            and hours_from(batch.plan.hours).contain(now.astimezone())
-            and not full_disk(self._settings)
+            and not why_not_now(batch, self._settings, now=now)
         )
 
     def _ask_next(self, batch: BatchView) -> bool:

@@ -16,7 +16,7 @@ from dicom_node.wording import counted
 from storage.batch_records import BatchState, BatchView
 
 if TYPE_CHECKING:
-    from config.settings import Peer, Settings
+    from config.settings import Peer
     from dicom_node.batch.plan import BatchEstimate
     from dicom_node.batch.table import TableFormat
     from storage.index import Index
@@ -40,6 +40,16 @@ class BatchList:
     """What `batch status --json` prints."""
 
     batches: tuple[BatchView, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchTable:
+    """What `batch table --json` prints."""
+
+    path: Path
+    """That was written."""
+    rows: int
+    """One for each study."""
 
 
 @app.command()
@@ -88,43 +98,45 @@ def status(
     json: _Json = False,
 ) -> None:
     """Show how far each batch is."""
+    from dicom_node.batch.words import batch_lines
+
     ledger = _index(context).batches
     batches = ledger.views() if number is None else (ledger.view(number),)
+    seen = tuple(_as_it_stands(context, batch) for batch in batches)
     if json:
-        print_json(BatchList(batches=batches))
+        print_json(BatchList(batches=seen))
         return
-    settings = settings_of(context)
-    for line in [_in_words(batch, settings) for batch in batches] or ["no batch was begun"]:
+    for line in [line for batch in seen for line in batch_lines(batch)] or ["no batch was begun"]:
         console().print(line, soft_wrap=True, markup=False)
 
 
 @app.command()
-def pause(context: typer.Context, number: _Number) -> None:
+def pause(context: typer.Context, number: _Number, json: _Json = False) -> None:
     """Ask for no more studies until `resume`; what is here is analysed."""
-    _show(context, _index(context).batches.move(number, BatchState.PAUSED), json=False)
+    _show(context, _index(context).batches.move(number, BatchState.PAUSED), json=json)
 
 
 @app.command()
-def resume(context: typer.Context, number: _Number) -> None:
+def resume(context: typer.Context, number: _Number, json: _Json = False) -> None:
     """Go on with a batch that was paused or cancelled, where it was."""
-    _show(context, _index(context).batches.move(number, BatchState.RUNNING), json=False)
+    _show(context, _index(context).batches.move(number, BatchState.RUNNING), json=json)
 
 
 @app.command()
-def cancel(context: typer.Context, number: _Number) -> None:
+def cancel(context: typer.Context, number: _Number, json: _Json = False) -> None:
     """Fetch nothing more; what is here is analysed and stays in the table."""
-    _show(context, _index(context).batches.move(number, BatchState.CANCELLED), json=False)
+    _show(context, _index(context).batches.move(number, BatchState.CANCELLED), json=json)
 
 
 @app.command()
-def retry(context: typer.Context, number: _Number) -> None:
+def retry(context: typer.Context, number: _Number, json: _Json = False) -> None:
     """Take up the studies that failed; a batch that is done runs on.
 
     What the PACS did not give is asked for again, what is here and failed in the pipeline is analysed again.
     """
     from dicom_node.batch.retry import retry_failed
 
-    _show(context, retry_failed(_index(context), number), json=False)
+    _show(context, retry_failed(_index(context), number), json=json)
 
 
 @app.command()
@@ -135,6 +147,7 @@ def table(
     with_patients: Annotated[
         bool, typer.Option("--with-patients", help="Also name the patients: ID, name, birth date, accession number.")
     ] = False,
+    json: _Json = False,
 ) -> None:
     """Write a row for each study of a batch, with what the analysis found, as far as it is.
 
@@ -147,6 +160,9 @@ def table(
     note_search(context, f"batch={number} with_patients={with_patients}")
     rows = table_rows(index, number, with_patients=with_patients)
     count = write_table(out, rows, _format_of(out), with_patients=with_patients)
+    if json:
+        print_json(BatchTable(path=out, rows=count))
+        return
     console().print(f"{out}: {counted(count, 'row')}", soft_wrap=True, markup=False)
 
 
@@ -194,29 +210,22 @@ def _show_estimate(expected: "BatchEstimate", *, json: bool) -> None:
 
 
 def _show(context: typer.Context, batch: BatchView, *, json: bool) -> None:
+    from dicom_node.batch.words import batch_lines
+
+    seen = _as_it_stands(context, batch)
     if json:
-        print_json(batch)
+        print_json(seen)
         return
-    console().print(_in_words(batch, settings_of(context)), soft_wrap=True, markup=False)
+    for line in batch_lines(seen):
+        console().print(line, soft_wrap=True, markup=False)
 
 
-def _in_words(batch: BatchView, settings: "Settings") -> str:
-    """A batch in one line, a further one for what it waits for, and for what is wrong."""
-    from dicom_node.batch.standstill import standstill
+def _as_it_stands(context: typer.Context, batch: BatchView) -> BatchView:
+    """With the reason why it does not go on."""
+    from dicom_node.batch.standstill import with_standstill
+    from dicom_node.clock import SystemClock
 
-    counts = ", ".join(f"{studies} {state}" for state, studies in sorted(batch.studies.items()))
-    name = f" {batch.plan.name}" if batch.plan.name else ""
-    hours = f", {batch.plan.hours} only" if batch.plan.hours else ""
-    sends = "results are sent" if batch.plan.delivers else "nothing is sent"
-    lines = [
-        f"{batch.number}{name}: {batch.state}, {batch.total} studies of {batch.plan.peer}: {counts}; {sends}{hours}"
-    ]
-    if waits := standstill(batch, settings):
-        lines.append(f"  asks for nothing: {waits}")
-    if batch.words:
-        when = f"not before {batch.next_try_at:%H:%M:%S} UTC"
-        lines.append(f"  failed {batch.failures} times in a row, {when}: {batch.words}")
-    return "\n".join(lines)
+    return with_standstill(batch, settings_of(context), now=SystemClock().now())
 
 
 def _index(context: typer.Context) -> "Index":

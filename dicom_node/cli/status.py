@@ -17,7 +17,7 @@ def status(
 ) -> None:
     """Show how the node is doing.
 
-    Its processes, its cluster, how many studies are in each state, what is due to be sent, the disk.
+    Its processes, its cluster, how many studies are in each state, batches under way, what is due to be sent, the disk.
     """
     from dicom_node.clock import SystemClock
     from dicom_node.index import open_index
@@ -35,6 +35,7 @@ def status(
 
 def _lines(seen: "NodeStatus") -> list[str]:
     """The status for people."""
+    from dicom_node.batch.words import batch_in_short
     from dicom_node.cluster.words import cluster_lines
     from dicom_node.waiting_keys import waiting_in_words
 
@@ -55,6 +56,7 @@ def _lines(seen: "NodeStatus") -> list[str]:
         *cluster,
         "studies",
         *studies,
+        *(batch_in_short(batch) for batch in seen.batches),
         *destinations,
         f"{room}, floor {readable_size(disk.floor_bytes)}",
     ]

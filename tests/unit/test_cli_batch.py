@@ -1,5 +1,6 @@
 """The commands of `batch` on the index of a node that does not run."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,24 @@ def test_a_batch_that_waits_for_room_says_so(file: Path) -> None:
     """No disk is this large."""
     file.write_text(file.read_text().replace("free_floor_bytes = 0", f"free_floor_bytes = {2**60}"))
     assert "asks for nothing: fewer than" in run(file, "batch", "status").stdout
+
+
+def test_the_status_of_the_node_has_a_line_for_each_batch_that_is_not_over(file: Path) -> None:
+    """With why it does not go on."""
+    file.write_text(file.read_text().replace('query_retrieve = "move"', ""))
+    line = "batch 1: running, 2 of 2 studies to do; asks for nothing: pacs has no query_retrieve"
+    assert line in run(file, "status").stdout
+    (batch,) = json.loads(run(file, "status", "--json").stdout)["batches"]
+    assert batch["waits"].startswith("pacs has no query_retrieve")
+    run(file, "batch", "cancel", "1")
+    assert "batch 1" not in run(file, "status").stdout
+
+
+def test_every_command_says_on_request_in_json_what_it_did(file: Path, tmp_path: Path) -> None:
+    """The batch as it stands then; of a table where it is."""
+    for step, state in (("pause", "paused"), ("cancel", "cancelled"), ("resume", "running")):
+        done = json.loads(run(file, "batch", step, "1", "--json").stdout)
+        assert (done["number"], done["state"], done["waits"]) == (1, state, "")
+    path = tmp_path / "table.csv"
+    written = json.loads(run(file, "batch", "table", "1", "--out", str(path), "--json").stdout)
+    assert written == {"path": str(path), "rows": 2}

@@ -12,7 +12,7 @@ from dicom_node.batch.plan import BatchEstimate
 from dicom_node.check import CheckResult
 from dicom_node.cli.ae_edit import EchoReport, PeerLine, PeerList
 from dicom_node.cli.ae_refused import RefusedReport
-from dicom_node.cli.batch import BatchList
+from dicom_node.cli.batch import BatchList, BatchTable
 from dicom_node.cli.check import CheckReport
 from dicom_node.cli.config import ConfigHistoryReport, ConfigReport, EffectiveValue
 from dicom_node.cli.configuring import EditReport
@@ -77,7 +77,7 @@ SECTIONS = {
         ClusterNode,
         ClusterActor,
     ),
-    "## `batch status --json`, `batch start --json`": (BatchList, BatchView, BatchPlan, BatchEstimate),
+    "## `batch status --json`, `batch start --json`": (BatchList, BatchView, BatchPlan, BatchEstimate, BatchTable),
     "## `study choose --json`": (SeriesChoiceReport, SeriesVerdict, SourceRules, SeriesRule),
     "## `study show --json`": (
         StudyView,
