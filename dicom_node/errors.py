@@ -8,7 +8,7 @@ NodeError
 ├── PeerUnreachableError         a peer did not accept an association (dicom_node.calling)
 ├── CommitmentRefusedError       a peer does not take a question for commitment (dicom_node.commitment.errors)
 ├── RetrieveError                a PACS did not give earlier studies (dicom_node.retrieve.errors)
-├── BatchError                   a batch was not begun (dicom_node.batch.errors)
+├── BatchError                   a batch was not begun, or its table not written (dicom_node.batch.errors)
 ├── NoStudyFoundError            a folder holds no DICOM (dicom_node.folders)
 ├── NoIndexError                 the node never ran with this configuration (dicom_node.index)
 ├── MissingExtraError            training lacks a package (dicom_node.cli.train)

@@ -13,7 +13,7 @@ from storage.batch_rows import LINES, is_kept_here, is_of_batch, line_from_row, 
 from storage.database import reading, writing
 from storage.errors import IllegalBatchStepError, UnknownBatchError
 from storage.lifecycle import State
-from storage.models import Attempt, Outcome, Study
+from storage.models import Attempt, Instance, Outcome, Series, Study
 
 _PAGE = 1000
 _MAY_BECOME = {
@@ -257,6 +257,21 @@ class BatchLedger:
             rows = connection.execute(good.order_by(Attempt.id.desc()).limit(100)).all()
         took_s = [(row.ended_at - row.started_at).total_seconds() for row in rows]
         return fmean(took_s) if took_s else None
+
+    def mean_study_bytes(self) -> float | None:
+        """Bytes that the newest 1000 studies have on average; None before the first."""
+        newest = select(Study.id).order_by(Study.id.desc()).limit(_PAGE)
+        sizes = (
+            select(
+                func.sum(Instance.size_bytes).label("size_bytes"),
+                func.count(Series.study_id.distinct()).label("studies"),
+            )
+            .join(Series, Series.id == Instance.series_id)
+            .where(Series.study_id.in_(newest))
+        )
+        with reading(self._engine) as connection:
+            row = connection.execute(sizes).one()
+        return float(row.size_bytes) / row.studies if row.studies else None
 
     def settle(self) -> tuple[int, ...]:
         """End every running run of which every study has ended; their numbers."""

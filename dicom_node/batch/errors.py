@@ -1,17 +1,18 @@
-"""Why a batch was not begun.
+"""Why a batch was not begun, or its table not written.
 
 NodeError
 └── BatchError
     ├── BatchListError           a list of studies cannot be read
     ├── BatchPlanError           what was asked for makes no run
-    └── MissingTableExtraError   Parquet needs a package
+    ├── TableNotWrittenError     the file cannot be written
+└── MissingTableExtraError   Parquet needs a package
 """
 
 from dicom_node.errors import NodeError
 
 
 class BatchError(NodeError):
-    """The batch was not begun."""
+    """The batch was not begun, or its table not written."""
 
 
 class BatchListError(BatchError):
@@ -20,6 +21,10 @@ class BatchListError(BatchError):
 
 class BatchPlanError(BatchError):
     """What was asked for makes no batch; `dicom-node batch start --help` says what it takes."""
+
+
+class TableNotWrittenError(BatchError):
+    """The table cannot be written; name a file in a folder that is there and that you may write."""
 
 
 class MissingTableExtraError(BatchError):

@@ -7,6 +7,7 @@ from datetime import datetime, time
 from dicom_node.batch.errors import BatchPlanError
 
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)", re.ASCII)
+HOURS_FORM = "must be HH:MM-HH:MM as 19:00-06:30"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ def hours_from(text: str) -> Hours:
         return ALWAYS
     found = _HOURS.fullmatch(text)
     if found is None:
-        reason = f"hours: must be HH:MM-HH:MM as 19:00-06:30 (got {text!r})"
+        reason = f"hours: {HOURS_FORM} (got {text!r})"
         raise BatchPlanError(reason)
     begin_hour, begin_minute, end_hour, end_minute = map(int, found.groups())
     return Hours(begin=time(begin_hour, begin_minute), end=time(end_hour, end_minute))

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from config.settings import Peer, Settings
 from dicom_node.audit.trail import audit_trail
 from dicom_node.batch.errors import BatchPlanError
-from dicom_node.batch.hours import hours_from
+from dicom_node.batch.hours import HOURS_FORM, hours_from
 from dicom_node.batch.listing import StudyQuery, by_accession_number, by_query, by_uid, list_from_file
 from dicom_node.retrieve.association import Conversation, StopSwitch, conversation
 from dicom_node.retrieve.auditing import RetrieveAudit
@@ -49,7 +49,7 @@ class BatchOrder(BaseModel):
         try:
             hours_from(text)
         except BatchPlanError as exc:
-            raise ValueError(exc.reason) from exc
+            raise ValueError(HOURS_FORM) from exc
         return text
 
     @model_validator(mode="after")
@@ -83,13 +83,14 @@ def order_from(values: Mapping[str, str]) -> BatchOrder:
     try:
         return BatchOrder.model_validate(dict(values))
     except ValidationError as exc:
-        problems = [
-            f"{'.'.join(map(str, one['loc'])) or 'batch start'}: {one['msg']} (got {one['input']!r})"
-            if one["loc"]
-            else one["msg"]
-            for one in exc.errors()
-        ]
+        problems = [_problem(one["loc"], one["msg"], one["input"]) for one in exc.errors()]
         raise BatchPlanError("\n".join(problems)) from exc
+
+
+def _problem(place: tuple[int | str, ...], message: str, given: object) -> str:
+    """A line about a key, or about the order as a whole; pydantic says of our own words that they are an error of a value."""
+    words = message.removeprefix("Value error, ")
+    return f"{'.'.join(map(str, place))}: {words} (got {given!r})" if place else words
 
 
 def plan_from(order: BatchOrder, peer: Peer, *, delivers: bool) -> BatchPlan:

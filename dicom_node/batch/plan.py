@@ -29,16 +29,24 @@ class BatchEstimate:
     """In which the batch works."""
     days: float
     """That it takes, working in its hours of the day only."""
+    mean_study_bytes: float | None
+    """Of the newest studies of this node; None before the first."""
+    expected_bytes: int | None
+    """That those to fetch take by this mean, without their results; None before the first study."""
+    free_bytes: int
+    """In the data folder now."""
 
 
-def estimate(ledger: BatchLedger, plan: BatchPlan, studies: Mapping[str, str], *, not_found: int) -> BatchEstimate:
+def estimate(
+    ledger: BatchLedger, plan: BatchPlan, studies: Mapping[str, str], *, not_found: int, free_bytes: int
+) -> BatchEstimate:
     """Count and divide; what new studies take of the node meanwhile is not known and comes on top.
 
     Raises:
         BatchPlanError: The hours are none.
     """
     to_fetch = len(studies) - len(ledger.held_of(list(studies)))
-    mean_s = ledger.mean_analysis_s()
+    mean_s, mean_bytes = ledger.mean_analysis_s(), ledger.mean_study_bytes()
     rate = min(float(plan.per_hour), 3600 / mean_s if mean_s else float("inf"))
     hours = to_fetch / rate
     return BatchEstimate(
@@ -50,4 +58,7 @@ def estimate(ledger: BatchLedger, plan: BatchPlan, studies: Mapping[str, str], *
         studies_per_hour=rate,
         hours=hours,
         days=hours / hours_from(plan.hours).per_day,
+        mean_study_bytes=mean_bytes,
+        expected_bytes=None if mean_bytes is None else round(to_fetch * mean_bytes),
+        free_bytes=free_bytes,
     )

@@ -3,11 +3,12 @@
 import csv
 import json
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 
-from dicom_node.batch.errors import MissingTableExtraError
+from dicom_node.batch.errors import MissingTableExtraError, TableNotWrittenError
 from dicom_node.batch.findings import findings_of
 from storage.batch_records import BatchLine, BatchStudyState
 from storage.index import Index
@@ -44,16 +45,24 @@ def write_table(path: Path, rows: Iterable[Row], form: TableFormat, *, with_pati
 
     Raises:
         MissingTableExtraError: Parquet is asked for and its package is not there.
-        OSError: The file cannot be written.
+        TableNotWrittenError: The folder is not there, or the file cannot be written.
     """
+    if not path.parent.is_dir():
+        reason = f"{path}: there is no folder {path.parent}"
+        raise TableNotWrittenError(reason)
     columns = (*COLUMNS, *PATIENT_COLUMNS) if with_patients else COLUMNS
     writers = {TableFormat.CSV: _write_csv, TableFormat.JSONL: _write_jsonl, TableFormat.PARQUET: _write_parquet}
     half = path.with_name(f".{path.name}.part")
     try:
         count = writers[form](half, rows, columns)
         half.replace(path)
+    except OSError as exc:
+        # Its own words name the half of the file, which nobody asked for.
+        reason = f"{path}: cannot be written: {exc.strerror or type(exc).__name__}"
+        raise TableNotWrittenError(reason) from exc
     finally:
-        half.unlink(missing_ok=True)
+        with suppress(OSError):
+            half.unlink(missing_ok=True)
     return count
 
 

@@ -12,8 +12,9 @@ from dicom_node.cli.auditing import note_search
 from dicom_node.cli.configuring import values_from
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, error_console, print_json, silence_logs
-from dicom_node.wording import counted
+from dicom_node.wording import counted, readable_size
 from storage.batch_records import BatchState, BatchView
+from storage.disk import free_bytes_of
 
 if TYPE_CHECKING:
     from config.settings import Peer
@@ -78,8 +79,10 @@ def start(
     listed = list_studies(settings, pacs, order)
     for entry in listed.not_found:
         error_console().print(f"not found: {entry}", soft_wrap=True, markup=False)
-    expected = estimate(index.batches, plan, listed.studies, not_found=len(listed.not_found))
     if dry_run:
+        free_bytes = free_bytes_of(settings.data_dir)
+        not_found = len(listed.not_found)
+        expected = estimate(index.batches, plan, listed.studies, not_found=not_found, free_bytes=free_bytes)
         _show_estimate(expected, json=json)
         return
     if not listed.studies:
@@ -200,9 +203,11 @@ def _show_estimate(expected: "BatchEstimate", *, json: bool) -> None:
     for year, studies in expected.by_year.items():
         years.add_row(escape(year), str(studies))
     console().print(years)
+    size = "not known yet" if expected.expected_bytes is None else f"about {readable_size(expected.expected_bytes)}"
     analysis = f"{expected.mean_analysis_s:.0f} s" if expected.mean_analysis_s else "not measured yet"
     for line in (
         f"{expected.studies} studies, {expected.to_fetch} to fetch, {expected.not_found} not found",
+        f"size of what is to fetch: {size}; {readable_size(expected.free_bytes)} are free in the data folder",
         f"analysis of a study: {analysis}; at most {expected.studies_per_hour:.1f} studies an hour",
         f"{expected.hours:.1f} hours of work, over {expected.days:.1f} days; new studies go first and come on top",
     ):

@@ -10,12 +10,14 @@ from pydicom.dataset import Dataset
 from builders.batches import RefusingRetriever, one_series, plan, runner_of
 from builders.clock import FakeClock
 from builders.find_scp import find_scp, match
+from builders.index import build_index, received
 from config.settings import NodeSettings, Peer, Settings
 from dicom_node.batch.ends import note_ends
 from dicom_node.batch.errors import BatchListError, BatchPlanError
 from dicom_node.batch.hours import hours_from
 from dicom_node.batch.listing import StudyQuery, by_query, list_from_file
 from dicom_node.batch.order import order_from
+from dicom_node.batch.plan import estimate
 from dicom_node.batch.table import TableFormat, table_rows, write_table
 from dicom_node.retrieve.association import StopSwitch, conversation
 from dicom_node.retrieve.find import FIND_OFFER
@@ -161,6 +163,30 @@ def test_every_problem_of_an_order_is_said_at_once() -> None:
     assert all(word in raised.value.reason for word in ("per_hour", "hours", "colour"))
     with pytest.raises(BatchPlanError, match="say one of"):
         order_from({"name": "nothing"})
+
+
+def test_a_problem_of_an_order_is_said_once() -> None:
+    """In our words, with what was given."""
+    with pytest.raises(BatchPlanError) as raised:
+        order_from({"studies": "list.txt", "hours": "25:00-26:00"})
+    assert raised.value.reason == "hours: must be HH:MM-HH:MM as 19:00-06:30 (got '25:00-26:00')"
+    with pytest.raises(BatchPlanError) as raised:
+        order_from({"since": "2019-01-01"})
+    assert raised.value.reason.startswith("since and until: both are needed")
+
+
+def test_the_room_that_a_batch_takes_is_estimated_from_the_studies_that_are_here(
+    tmp_path: Path, each_engine: str
+) -> None:
+    """Of those that are to be fetched; nothing is said where the node has none."""
+    index = build_index(tmp_path, FakeClock())
+    wanted = {"1.2.1": "20190101", "1.2.2": "20190102", "1.2.3": "20190103"}
+    unknown = estimate(index.batches, plan(), wanted, not_found=0, free_bytes=1)
+    index.record_received([received("1.2.1", size_bytes=2000), received("1.2.9"), received("1.2.9", 2)])
+    known = estimate(index.batches, plan(), wanted, not_found=0, free_bytes=1)
+    index.close()
+    assert (unknown.mean_study_bytes, unknown.expected_bytes) == (None, None)
+    assert (known.to_fetch, known.mean_study_bytes, known.expected_bytes) == (2, 2000.0, 4000)
 
 
 def test_a_list_has_comments_and_no_repetitions(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from typer.testing import CliRunner, Result
 
 from builders.batches import next_line, plan
 from builders.clock import FakeClock
-from builders.index import build_index
+from builders.find_scp import find_scp, match
+from builders.index import build_index, received
 from dicom_node.cli.app import app
 from dicom_node.cli.failures import exit_code_of
 from storage.batch_records import BatchStudyState
@@ -87,3 +88,27 @@ def test_every_command_says_on_request_in_json_what_it_did(file: Path, tmp_path:
     path = tmp_path / "table.csv"
     written = json.loads(run(file, "batch", "table", "1", "--out", str(path), "--json").stdout)
     assert written == {"path": str(path), "rows": 2}
+
+
+def test_a_table_that_cannot_be_written_says_so_of_the_file_that_was_named(file: Path, tmp_path: Path) -> None:
+    """Not of the one that it is written to first."""
+    missing = tmp_path / "missing"
+    done = run(file, "batch", "table", "1", "--out", str(missing / "t.csv"), exit_code=1)
+    assert str(done.exception) == f"{missing / 't.csv'}: there is no folder {missing}"
+    (tmp_path / "t.csv").mkdir()
+    done = run(file, "batch", "table", "1", "--out", str(tmp_path / "t.csv"), exit_code=1)
+    assert str(done.exception) == f"{tmp_path / 't.csv'}: cannot be written: Is a directory"
+    assert not list(tmp_path.glob("*.part")) + list(tmp_path.glob(".*.part"))
+
+
+def test_a_dry_run_says_what_is_expected_beside_what_is_free(file: Path, tmp_path: Path) -> None:
+    """Nothing is begun."""
+    build_index(tmp_path, FakeClock()).record_received([received("1.2.9")])
+    days = ("since=2019-01-01", "until=2019-01-02", "--dry-run")
+    with find_scp(lambda _: [match("STUDY", StudyInstanceUID="1.2.5", StudyDate="20190101")]) as peer:
+        file.write_text(file.read_text().replace("port = 104", f"port = {peer.port}"))
+        done = run(file, "batch", "start", "pacs", *days)
+        seen = json.loads(run(file, "batch", "start", "pacs", *days, "--json").stdout)
+        assert "size of what is to fetch: about 1000 B; " in done.stdout
+        assert "are free in the data folder" in done.stdout
+        assert (seen["expected_bytes"], seen["free_bytes"] > 0) == (1000, True)
