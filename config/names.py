@@ -1,4 +1,4 @@
-"""Grammar of names in a configuration: AE titles, hosts, folders."""
+"""Grammar of names in a configuration: AE titles, hosts, addresses, folders."""
 
 import ipaddress
 import re
@@ -12,6 +12,10 @@ _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
 # allowed there, but container networks use them and resolvers take them.
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _HOST_LENGTH = 253
+
+_OTHER_POSTGRESQL = re.compile(r"(?:postgres|pgsql|postgresql\+\w+)://")
+"""The server's own short form (PostgreSQL, "Connection URIs"), and drivers that the node does not use."""
+_INDEX = re.compile(r"|(?:sqlite(?:\+pysqlite)?|postgresql(?:\+psycopg)?)://.*", re.DOTALL)
 
 
 def ae_title_problem(title: str) -> str | None:
@@ -44,6 +48,15 @@ def network_problem(network: str) -> str | None:
     except ValueError:
         return "must be an IP address, or a network such as 192.0.2.0/28"
     return None
+
+
+def database_problem(address: str) -> str | None:
+    """Why the index cannot be at this address; None if it can, or if there is none."""
+    if _INDEX.fullmatch(address):
+        return None
+    if _OTHER_POSTGRESQL.match(address):
+        return "must begin with postgresql+psycopg://"
+    return "must be PostgreSQL (postgresql+psycopg://user@host/name) or SQLite (sqlite:////path/index.sqlite)"
 
 
 def is_ip_address(host: str) -> bool:

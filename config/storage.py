@@ -4,7 +4,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from config.names import database_problem
 from config.table import Table
+from config.values import refusing
 
 GIBIBYTE = 1024**3
 
@@ -15,7 +17,9 @@ MachineName = Annotated[str, Field(max_length=64, pattern=r"^([A-Za-z0-9][A-Za-z
 class StorageSettings(Table):
     """The index and the disk."""
 
-    database_url: Annotated[str, Field(pattern=r"^$|^[a-z0-9+_]+://")] = Field(default="", repr=False)
+    database_url: Annotated[str, Field(pattern=r"^$|^[a-z0-9+_]+://"), refusing(database_problem)] = Field(
+        default="", repr=False
+    )
     shared: bool = False
     """Whether several machines share the data folder."""
     free_floor_bytes: Annotated[int, Field(ge=0)] = 5 * GIBIBYTE

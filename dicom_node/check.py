@@ -11,7 +11,6 @@ from shutil import disk_usage
 
 import torch
 from pysqlite3.dbapi2 import sqlite_version
-from sqlalchemy.engine import make_url
 
 from config.settings import Peer, Settings
 from dicom_node.calling import PeerUnreachableError
@@ -28,8 +27,9 @@ from pipeline.errors import ModelPackError, PlugInError
 from pipeline.model_pack import load_model_pack
 from pipeline.plug_ins import PlugPoint, find_plug_in
 from pipeline.syntaxes import survey_codecs
-from storage.database import is_sqlite, open_engine
-from storage.errors import StorageError
+from storage.address import is_sqlite, parse_address
+from storage.database import open_engine
+from storage.errors import NoIndexYetError, StorageError
 from storage.index import Index
 from storage.mounts import network_file_system_of, why_not_shareable
 
@@ -123,13 +123,16 @@ def check_file_system(settings: Settings) -> Iterator[CheckResult]:
 
 def check_database(url: str) -> CheckResult:
     """That the index opens, and that the SQLite at hand is one that two processes may write."""
-    parsed = make_url(url)
+    parsed = parse_address(url)
     version = f"SQLite {sqlite_version}" if is_sqlite(parsed) else parsed.get_backend_name()
+    first_start = f"{version}; the index is made when the node starts for the first time"
     if is_sqlite(parsed) and not Path(parsed.database or "").is_file():
-        return _passed("database", f"{version}; the index is made when the node starts for the first time")
+        return _passed("database", first_start)
     try:
         index = Index(open_engine(url), now=SystemClock().now)
         count = sum(index.counts_by_state().values())
+    except NoIndexYetError:
+        return _passed("database", first_start)
     except StorageError as error:
         return _failed("database", f"{version}: {error}")
     return _passed("database", f"{version}, {count} studies")

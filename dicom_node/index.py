@@ -3,12 +3,12 @@
 from pathlib import Path
 
 from sqlalchemy import Engine
-from sqlalchemy.engine import make_url
 
 from config.settings import Settings
 from dicom_node.clock import SystemClock
 from dicom_node.errors import NodeError
-from storage.database import is_sqlite, open_engine
+from storage.address import is_sqlite, parse_address
+from storage.database import open_engine
 from storage.index import Index
 from storage.patient_index import PatientIndex
 
@@ -48,7 +48,7 @@ def open_index_engine(settings: Settings) -> Engine:
         NoIndexError: The node never ran with this configuration.
         StorageError: The database cannot be opened.
     """
-    url = make_url(settings.database_url)
+    url = parse_address(settings.database_url)
     if is_sqlite(url) and not Path(url.database or "").is_file():
         reason = f"no index at {url.database}: start the node once, or name its configuration with --config"
         raise NoIndexError(reason)

@@ -3,13 +3,11 @@
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from sqlalchemy.engine import make_url
-
 from config.settings import Settings
 from dicom_node.errors import NodeError
 from dicom_node.index import open_index_engine
 from storage.active import ActiveLock
-from storage.database import is_sqlite
+from storage.address import is_sqlite, parse_address
 from storage.locks import lock_out_writers
 from storage.moving import MovedTable, counts_of_index, move_index
 
@@ -44,7 +42,7 @@ def move_storage(settings: Settings, target_url: str, *, dry_run: bool) -> MoveR
         StorageError: One of the databases refuses, or the target is not empty.
     """
     open_index_engine(settings).dispose()
-    shown = make_url(target_url).render_as_string(hide_password=True)
+    shown = parse_address(target_url).render_as_string(hide_password=True)
     setting = f'database_url = "{shown}"'
     with ExitStack() as stopped:
         # What any of them wrote after the copy began would be in the old index alone.
@@ -59,7 +57,7 @@ def move_storage(settings: Settings, target_url: str, *, dry_run: bool) -> MoveR
 
 def _keep_from_working(stopped: ExitStack, url: str) -> None:
     """Be the active one on a server for as long as it is moved."""
-    if is_sqlite(make_url(url)):
+    if is_sqlite(parse_address(url)):
         return
     lock = ActiveLock(url, name="dicom-node storage move")
     stopped.callback(lock.release)

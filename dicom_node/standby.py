@@ -7,13 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from threading import Event, Thread
 
-from sqlalchemy.engine import make_url
-
 from config.settings import Settings
 from dicom_node.errors import NodeError
 from dicom_node.service import notify_watchdog
 from storage.active import ActiveLock
-from storage.database import is_sqlite
+from storage.address import is_sqlite, parse_address
 from storage.errors import DataFolderInUseError, IndexUnreachableError
 from storage.locks import lock_data_dir
 
@@ -49,7 +47,7 @@ def run_alone(settings: Settings, work: Work, *, stop: Event, on_standing_by: Ca
         DataFolderInUseError: On SQLite another `work` runs.
         StorageError: Of the work.
     """
-    if is_sqlite(make_url(settings.database_url)):
+    if is_sqlite(parse_address(settings.database_url)):
         with lock_data_dir(settings.data_dir, "work"):
             work(stop)
         return

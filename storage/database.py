@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 import pysqlite3.dbapi2
 from sqlalchemy import Connection, Engine, Row, Select, create_engine, event, text
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
+from storage.address import is_sqlite, parse_address
 from storage.disk import disk_errors
 from storage.errors import (
     DiskError,
@@ -30,8 +31,7 @@ from storage.errors import (
 )
 from storage.mounts import network_file_system_of
 from storage.postgresql import (
-    POOL,
-    connect_arguments,
+    engine_of_server,
     first_line,
     has_row_locks,
     may_begin_again,
@@ -86,12 +86,14 @@ def open_engine(url: str) -> Engine:
     """Engine for the index; SQLite is the one of the wheel pysqlite3, in WAL mode with full synchronisation.
 
     Raises:
+        DatabaseAddressError: The address is none of a database that is supported.
+        DriverMissingError: The extra for PostgreSQL is not installed.
         SqliteTooOldError: The SQLite at hand may damage an index that two processes write.
         NetworkFolderError: Its file would be on a network file system, where two processes damage it too.
     """
-    parsed = make_url(url)
+    parsed = parse_address(url)
     if not is_sqlite(parsed):
-        return create_engine(parsed, connect_args=connect_arguments(parsed), **POOL)
+        return engine_of_server(parsed)
     require_safe_sqlite(pysqlite3.dbapi2.sqlite_version_info)
     _require_local_folder(parsed)
     arguments = {"timeout": BUSY_TIMEOUT_S}
@@ -118,11 +120,6 @@ def open_what_stays(engine: Engine) -> None:
     with _errors_in_our_words(), ExitStack() as opened:
         for _ in range(engine.pool.size() if isinstance(engine.pool, QueuePool) else 0):
             opened.enter_context(engine.connect())
-
-
-def is_sqlite(url: URL) -> bool:
-    """Whether the index is a file of SQLite."""
-    return url.get_backend_name() == "sqlite"
 
 
 def require_safe_sqlite(version: tuple[int, ...]) -> None:

@@ -18,6 +18,9 @@ StorageError
 ├── IndexStateError
 │   ├── IndexBusyError           retryable
 │   ├── IndexUnreachableError    retryable
+│   ├── DatabaseAddressError
+│   ├── DriverMissingError
+│   ├── NoIndexYetError
 │   ├── IndexDamagedError
 │   ├── IndexLostError
 │   ├── NoIndexFileError
@@ -150,6 +153,18 @@ class IndexUnreachableError(IndexStateError):
     """The database server does not answer; check it and the network to it, the node goes on by itself when it does."""
 
     retryable = True
+
+
+class DatabaseAddressError(IndexStateError):
+    """The address of the database must be postgresql+psycopg://user@host/name, or sqlite:////path/index.sqlite."""
+
+
+class DriverMissingError(IndexStateError):
+    """The driver of PostgreSQL cannot be loaded: install the extra with `pip install '.[postgres]'`."""
+
+
+class NoIndexYetError(IndexStateError):
+    """The database has no index of this version; start the node once, or check database_url."""
 
 
 class IndexDamagedError(IndexStateError):

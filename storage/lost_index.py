@@ -3,9 +3,8 @@
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
-from storage.database import is_sqlite, open_engine, reading
+from storage.address import is_sqlite, parse_address
+from storage.database import open_engine, reading
 from storage.disk import disk_errors, sync_folder
 from storage.errors import IndexDamagedError, IndexLostError, NoIndexFileError
 
@@ -19,7 +18,7 @@ def index_file(url: str) -> Path:
     Raises:
         NoIndexFileError: The index is on a database server.
     """
-    parsed = make_url(url)
+    parsed = parse_address(url)
     if not is_sqlite(parsed) or not parsed.database:
         raise NoIndexFileError
     return Path(parsed.database)

@@ -4,15 +4,22 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, create_engine
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import PoolProxiedConnection
 
-from storage.errors import IndexBusyError, IndexFailedError, IndexStateError, IndexUnreachableError
+from storage.errors import (
+    DriverMissingError,
+    IndexBusyError,
+    IndexFailedError,
+    IndexStateError,
+    IndexUnreachableError,
+    NoIndexYetError,
+)
 
 Made = TypeVar("Made")
 
-POOL: dict[str, Any] = {
+_POOL: dict[str, Any] = {
     "pool_pre_ping": True,
     "pool_size": 10,
     "max_overflow": 20,
@@ -41,10 +48,27 @@ violation.
 _UNREACHABLE_CLASSES = ("08", "57P", "53300")
 """Connection exceptions, a server that shuts down or starts, too many connections."""
 
+_OF_A_CODE: dict[str, type[IndexStateError]] = {
+    "40001": IndexBusyError,
+    "40P01": IndexBusyError,
+    "55P03": IndexBusyError,
+    "42P01": NoIndexYetError,
+}
+"""Serialization failure, deadlock, lock not available; undefined table."""
 
-def connect_arguments(url: URL) -> dict[str, str | int]:
-    """For the driver; what the URL says of them holds."""
-    return {name: value for name, value in _OF_A_CONNECTION.items() if name not in url.query}
+
+def engine_of_server(url: URL) -> Engine:
+    """Engine for an index on a server; nothing is connected yet.
+
+    Raises:
+        DriverMissingError: The extra is not installed, or its library cannot be loaded.
+    """
+    # What the URL says of these holds.
+    arguments = {name: value for name, value in _OF_A_CONNECTION.items() if name not in url.query}
+    try:
+        return create_engine(url, connect_args=arguments, **_POOL)
+    except ImportError as exc:
+        raise DriverMissingError(first_line(exc)) from exc
 
 
 def has_row_locks(connection: Connection) -> bool:
@@ -71,7 +95,7 @@ def meaning_of(error: BaseException | None, *, is_lost: bool) -> type[IndexState
     code = _code_of(error)
     if is_lost or code.startswith(_UNREACHABLE_CLASSES) or _has_no_answer(error):
         return IndexUnreachableError
-    return IndexBusyError if code in {"40001", "40P01", "55P03"} else IndexFailedError
+    return _OF_A_CODE.get(code, IndexFailedError)
 
 
 def first_line(error: BaseException | None) -> str:

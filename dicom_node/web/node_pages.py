@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
-from sqlalchemy.engine import make_url
 
 from config.secrets import shown_value
 from config.settings import Settings
@@ -19,6 +18,7 @@ from dicom_node.web.door import Looking, record
 from dicom_node.web.rendering import render
 from dicom_node.web.retention_view import retention_of
 from dicom_node.web.site import Site, site_of
+from storage.address import parse_address
 
 router = APIRouter()
 
@@ -142,7 +142,7 @@ def _disk(status: NodeStatus) -> Component:
 
 
 def _database(site: Site) -> Component:
-    backend = make_url(site.settings.database_url).get_backend_name()
+    backend = parse_address(site.settings.database_url).get_backend_name()
     return Component(name="Database", colour="good", state="answers", detail=backend)
 
 

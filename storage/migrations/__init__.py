@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
-from sqlalchemy.engine import make_url
 
-from storage.database import is_sqlite, open_engine, writing
+from storage.address import is_sqlite, parse_address
+from storage.database import open_engine, writing
 from storage.disk import FILE_MODE, disk_errors, make_folder
 
 
@@ -52,7 +52,7 @@ def _is_up_to_date(connection: Connection) -> bool:
 @contextmanager
 def _one_at_a_time(url: str) -> Iterator[None]:
     """Wait for another process that makes the same SQLite file; a server keeps its own order in `writing`."""
-    parsed = make_url(url)
+    parsed = parse_address(url)
     if not is_sqlite(parsed) or not parsed.database:
         yield
         return

@@ -61,6 +61,19 @@ MISTAKES = [
         "[storage]\ndatabase_url = 'db.example.org'",
         '[storage].database_url: must be an address as postgresql+psycopg://user@host/name (got "db.example.org")',
     ),
+    (
+        "[storage]\ndatabase_url = 'postgres://x/y'",
+        '[storage].database_url: must begin with postgresql+psycopg:// (got "postgres://x/y")',
+    ),
+    (
+        "[storage]\ndatabase_url = 'postgresql+psycopg2://a:secret@x/y'",
+        '[storage].database_url: must begin with postgresql+psycopg:// (got "postgresql+psycopg2://a:***@x/y")',
+    ),
+    (
+        "[storage]\ndatabase_url = 'mysql://x/y'",
+        "[storage].database_url: must be PostgreSQL (postgresql+psycopg://user@host/name) or SQLite "
+        '(sqlite:////path/index.sqlite) (got "mysql://x/y")',
+    ),
     ("[completeness]\nquiet_period_s = -5", "[completeness].quiet_period_s: must be greater than 0 (got -5)"),
     ("[completeness]\ncap_s = 1", "[completeness].cap_s: must not be less than quiet_period_s (got 1)"),
     (

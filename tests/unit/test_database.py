@@ -2,6 +2,7 @@
 
 import resource
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -18,9 +19,11 @@ from storage import database
 from storage.columns import NaiveInstantError, UtcInstant
 from storage.database import open_engine, open_what_stays, reading, require_safe_sqlite, writing
 from storage.errors import (
+    DatabaseAddressError,
     DiskFailedError,
     DiskFullError,
     DiskReadOnlyError,
+    DriverMissingError,
     IndexBusyError,
     IndexDamagedError,
     IndexFailedError,
@@ -84,6 +87,23 @@ def test_the_sqlite_at_hand_is_checked_when_an_engine_is_opened(monkeypatch: pyt
     monkeypatch.setattr(database.pysqlite3.dbapi2, "sqlite_version_info", (3, 40, 1))
     with pytest.raises(SqliteTooOldError):
         open_engine("sqlite://")
+
+
+@pytest.mark.parametrize(
+    "url", ["nonsense", "postgres://x/y", "mysql://x/y", "postgresql+asyncpg://x/y", "postgresql+psycopg://x:port/y"]
+)
+def test_an_address_of_no_database_that_is_supported_says_how_to_write_it(url: str) -> None:
+    """Whatever SQLAlchemy makes of it."""
+    with pytest.raises(DatabaseAddressError, match=r"postgresql\+psycopg://user@host/name"):
+        open_engine(url)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg"])
+def test_without_the_driver_of_postgresql_the_extra_is_named(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the address leaves the driver out."""
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(DriverMissingError, match=r"pip install '\.\[postgres\]'"):
+        open_engine(f"{scheme}://x/y")
 
 
 def test_what_is_opened_in_advance_is_what_two_at_the_same_time_need(engine: Engine) -> None:
