@@ -23,6 +23,16 @@ def notify_watchdog(status: str = "") -> None:
     _notify("WATCHDOG=1", status)
 
 
+def notify_waiting(status: str, *, within_s: float) -> None:
+    """Tell the service manager that the start takes longer (sd_notify(3), EXTEND_TIMEOUT_USEC).
+
+    Args:
+        status: What is waited for.
+        within_s: The start goes on, or this is said again, before that.
+    """
+    _notify(f"EXTEND_TIMEOUT_USEC={round(within_s * 1_000_000)}", status)
+
+
 def notify_stopping(status: str = "") -> None:
     """Tell the service manager that the service ends on its own accord (sd_notify(3), STOPPING)."""
     _notify("STOPPING=1", status)

@@ -18,7 +18,7 @@ from dicom_node.cluster.plan import DriverPlan
 from dicom_node.dispatch import Dispatcher
 from dicom_node.duties import Duties
 from dicom_node.engine import LocalEngine, limits_from
-from dicom_node.machines import require_own_folder
+from dicom_node.index_at_start import make_index_ready
 from dicom_node.memory import give_back
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.settings_file import SettingsFile
@@ -30,8 +30,6 @@ from storage.database import open_engine, open_what_stays
 from storage.errors import StorageError
 from storage.files import ResultStore
 from storage.index import Index
-from storage.lost_index import refuse_lost_index
-from storage.migrations import migrate
 from storage.wake import Topic, WakeUps
 
 logger = logging.getLogger(__name__)
@@ -72,9 +70,7 @@ def run_worker(file: SettingsFile, *, stop: Event, on_ready: Callable[[], None])
 def _work(file: SettingsFile, ends: Event, *, on_ready: Callable[[], None]) -> None:
     """Do everything, as the only one, until the event is set."""
     settings = file.settings
-    refuse_lost_index(settings.database_url, settings.data_dir)
-    migrate(settings.database_url)
-    require_own_folder(settings)
+    make_index_ready(settings)
     database = open_engine(settings.database_url)
     with closing(Index(database, now=SystemClock().now)) as index, closing(_engine(settings)) as engine:
         open_what_stays(database)

@@ -15,20 +15,19 @@ from dicom_node.calling import PeerUnreachableError
 from dicom_node.clock import SystemClock
 from dicom_node.commitment.open_questions import OpenQuestions
 from dicom_node.commitment.reporter import CommitmentReporter
+from dicom_node.index_at_start import await_index
 from dicom_node.listen.finishing import FINISH_OBJECTS_S, abort_associations, finish_objects
+from dicom_node.listen.informing import Informer
 from dicom_node.listen.ports import Ports, open_ports
 from dicom_node.listen.processes import ReceivingProcesses
 from dicom_node.listen.services import Services
-from dicom_node.machines import association_prefix, owner_of_parts, require_own_folder
+from dicom_node.machines import association_prefix, owner_of_parts
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.settings_file import SettingsFile
 from storage.database import open_engine
-from storage.errors import StorageError
 from storage.files import ObjectStore
 from storage.index import Index
 from storage.locks import lock_for_machine
-from storage.lost_index import refuse_lost_index
-from storage.migrations import migrate
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +47,7 @@ class _Follower(Protocol):
 def run_listener(
     settings: Settings, *, stop: Event, on_ready: Callable[[int], None], file: SettingsFile | None = None
 ) -> None:
-    """Receive until told to stop.
+    """Receive until told to stop; a database server that is not there yet is waited for.
 
     Args:
         settings: Of the node.
@@ -64,37 +63,43 @@ def run_listener(
     file = file or SettingsFile(None, settings, process="listen")
     # pynetdicom's own log handlers render every message with its identifiers, even where nobody reads it.
     _config.LOG_HANDLER_LEVEL = "none"
-    clock = SystemClock()
-    machine = settings.machine
-    with lock_for_machine(settings.data_dir, "listen", machine) as locks:
-        refuse_lost_index(settings.database_url, settings.data_dir)
-        migrate(settings.database_url)
-        require_own_folder(settings)
-        with closing(Index(open_engine(settings.database_url), now=clock.now)) as index:
-            store = ObjectStore(settings.data_dir, owner=owner_of_parts("listen", machine))
-            swept = store.sweep()
-            # What an earlier run left open has ended with it.
-            index.end_associations(association_prefix(machine))
-            trail = audit_trail(settings, clock=clock)
-            services = Services(settings, store, index, trail=trail, clock=clock)
-            reporter = CommitmentReporter(settings, index.commitments, services.commitment, clock=clock)
-            with (
-                process_recorded(trail, settings, "listen"),
-                _serving(settings, services, locks=locks) as (ports, others),
-                reporter.running(),
-                _answering_own_questions(settings, services),
-            ):
-                _log_start(settings, ports, swept=swept)
-                on_ready(ports.open[0])
-                followers = (services, ports, others, reporter)
+    with lock_for_machine(settings.data_dir, "listen", settings.machine) as locks:
+        if await_index(settings, stop=stop):
+            _receive(file, settings, locks, stop=stop, on_ready=on_ready)
+    logger.info("listener stopped")
+
+
+def _receive(
+    file: SettingsFile, settings: Settings, locks: Sequence[int], *, stop: Event, on_ready: Callable[[int], None]
+) -> None:
+    """Receive into an index that is ready."""
+    clock, machine = SystemClock(), settings.machine
+    with closing(Index(open_engine(settings.database_url), now=clock.now)) as index:
+        store = ObjectStore(settings.data_dir, owner=owner_of_parts("listen", machine))
+        swept = store.sweep()
+        # What an earlier run left open has ended with it.
+        index.end_associations(association_prefix(machine))
+        trail = audit_trail(settings, clock=clock)
+        services = Services(settings, store, index, trail=trail, clock=clock)
+        reporter = CommitmentReporter(settings, index.commitments, services.commitment, clock=clock)
+        informer = Informer(file, index, services)
+        with (
+            process_recorded(trail, settings, "listen"),
+            _serving(settings, services, locks=locks) as (ports, others),
+            reporter.running(),
+            _answering_own_questions(settings, services),
+        ):
+            _log_start(settings, ports, swept=swept)
+            on_ready(ports.open[0])
+            followers = (services, ports, others, reporter)
+            with informer.running():
                 _beat_until(
                     stop,
-                    lambda: _beat(file, index, services, ports, others),
+                    lambda: _beat(ports, others, informer),
                     look=lambda: _look_at_settings(file, followers),
                 )
-                notify_stopping("finishing the objects that are arriving")
-            services.refused.write()
-    logger.info("listener stopped")
+            notify_stopping("finishing the objects that are arriving")
+        services.refused.write()
 
 
 @contextmanager
@@ -142,21 +147,20 @@ def _look_at_settings(file: SettingsFile, followers: Sequence[_Follower]) -> Non
             follower.follow(file.settings)
 
 
-def _beat(file: SettingsFile, index: Index, services: Services, ports: Ports, others: ReceivingProcesses) -> None:
-    """Leave a sign of life, once the listener answered itself and the index took a write."""
-    services.ledger.beat()
-    services.refused.write()
+def _beat(ports: Ports, others: ReceivingProcesses, informer: Informer) -> None:
+    """Leave a sign of life with the service manager, once the listener answered itself.
+
+    Whether the index answers is no matter: without it senders hear 0xA700 and try again, of a listener that is started
+    anew they hear nothing.
+    """
     others.look_after()
     ports.look_at_certificates()
     try:
         ports.probe()
-        listen, machine = file.started_with.listen, file.started_with.machine
-        index.beat("listen", f"{listen.host}:{listen.port}", machine=machine, needs_restart=file.needs_restart)
         notify_watchdog()
+        informer.note_answer()
     except PeerUnreachableError:
         logger.exception("the listener does not answer itself")
-    except StorageError as error:
-        logger.exception("no sign of life: %s", error.detail)
 
 
 def _log_start(settings: Settings, ports: Ports, *, swept: int) -> None:

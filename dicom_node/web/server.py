@@ -14,7 +14,7 @@ from config.tls import ListenTlsSettings
 from dicom_node.audit.trail import audit_trail, process_recorded
 from dicom_node.clock import SystemClock
 from dicom_node.errors import NodeError
-from dicom_node.machines import require_own_folder
+from dicom_node.index_at_start import await_index
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.settings_file import SettingsFile
 from dicom_node.tls.contexts import server_context
@@ -25,8 +25,6 @@ from dicom_node.web.site import Site
 from storage.database import open_engine
 from storage.errors import StorageError
 from storage.locks import lock_for_machine
-from storage.lost_index import refuse_lost_index
-from storage.migrations import migrate
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +39,7 @@ class WebAddressError(NodeError):
 
 
 def run_web(file: SettingsFile, *, stop: Event, on_ready: Callable[[str], None]) -> None:
-    """Serve the pages until told to stop.
+    """Serve the pages until told to stop; a database server that is not there yet is waited for.
 
     Args:
         file: The configuration; it is followed.
@@ -55,9 +53,8 @@ def run_web(file: SettingsFile, *, stop: Event, on_ready: Callable[[str], None])
     """
     settings = file.settings
     with lock_for_machine(settings.data_dir, "web", settings.machine):
-        refuse_lost_index(settings.database_url, settings.data_dir)
-        migrate(settings.database_url)
-        require_own_folder(settings)
+        if not await_index(settings, stop=stop):
+            return
         engine = open_engine(settings.database_url)
         try:
             clock = SystemClock()
@@ -112,6 +109,9 @@ def _configuration(site: Site) -> uvicorn.Config:
         limit_concurrency=_AT_ONCE,
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_GRACE_S,
+        # Of the loop that serves, so that it says whether that turns.
+        callback_notify=_say_alive,
+        timeout_notify=int(_HEARTBEAT_S),
         ssl_certfile=web.certificate,
         ssl_keyfile=web.key or web.certificate,
     )
@@ -122,14 +122,18 @@ def _configuration(site: Site) -> uvicorn.Config:
     return made
 
 
+async def _say_alive() -> None:
+    """Tell the service manager; whether the index answers is no matter: another start would not mend it."""
+    notify_watchdog()
+
+
 def _beat(site: Site, address: str) -> None:
-    """Leave a sign of life, once the index took a write."""
+    """Leave a sign of life in the index."""
     try:
         site.file.current()
         machine = site.started_with.machine
         site.index.beat("web", address, machine=machine, needs_restart=site.file.needs_restart)
         idle = timedelta(seconds=site.started_with.web.session_lifetime_s)
         site.accounts.forget_old(idle=idle, failures=REMEMBERED)
-        notify_watchdog()
     except StorageError:
         logger.exception("no sign of life of the pages")

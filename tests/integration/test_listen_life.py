@@ -61,6 +61,7 @@ def test_listener_leaves_signs_of_life(tmp_path: Path, monkeypatch: pytest.Monke
         with running_listener(listener_settings(tmp_path)) as running:
             assert manager.recv(100) == b"WATCHDOG=1"
             index = Index(open_engine(running.settings.database_url), now=SystemClock().now)
+            until(index.heartbeats, within_s=15, what="the index has a sign of life")
             assert [beat.process for beat in index.heartbeats()] == ["listen"]
             index.close()
 
