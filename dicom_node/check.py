@@ -31,6 +31,7 @@ from storage.address import is_sqlite, parse_address
 from storage.database import open_engine
 from storage.errors import NoIndexYetError, StorageError
 from storage.index import Index
+from storage.lost_index import has_received_files, knows_study, refuse_lost_index
 from storage.mounts import network_file_system_of, why_not_shareable
 
 DISTRIBUTION = "dicom-node"
@@ -66,7 +67,7 @@ def run_checks(settings: Settings) -> Iterator[CheckResult]:
     yield check_packages()
     yield check_data_folder(settings.data_dir, free_floor_bytes=settings.storage.free_floor_bytes)
     yield from check_file_system(settings)
-    yield check_database(settings.database_url)
+    yield check_index(settings)
     yield check_chosen_pack(settings)
     yield from check_plug_ins(settings)
     yield from check_engine(settings)
@@ -119,6 +120,20 @@ def check_file_system(settings: Settings) -> Iterator[CheckResult]:
         yield _failed("shared folder", f"{why}: see docs/listeners.md") if why else _passed("shared folder", words)
     elif kind := network_file_system_of(folder):
         yield _failed("data folder", f"{folder} is on {kind}: put it on a local disk, or see docs/listeners.md")
+
+
+def check_index(settings: Settings) -> CheckResult:
+    """`check_database`, and that received files have an index that knows of them."""
+    url, data_dir = settings.database_url, settings.data_dir
+    try:
+        refuse_lost_index(url, data_dir)
+        found = check_database(url)
+        is_unknown = found.outcome is Outcome.PASSED and has_received_files(data_dir) and not knows_study(url)
+    except StorageError as error:
+        return _failed("database", str(error))
+    if is_unknown:
+        return _warning("database", f"{found.detail}; files are here that it does not know: dicom-node storage verify")
+    return found
 
 
 def check_database(url: str) -> CheckResult:

@@ -14,14 +14,15 @@ from dicom_node.clock import Clock
 from dicom_node.file_header import read_file_header
 from dicom_node.listen.errors import NotUnderstoodError
 from dicom_node.listen.header import Header
+from dicom_node.machines import require_own_folder
 from storage.database import open_engine
 from storage.disk import disk_errors, sha256_of
-from storage.errors import StorageError
+from storage.errors import NoIndexFileError, StorageError
 from storage.files import ResultStore
 from storage.index import Index
 from storage.lifecycle import Event, State
 from storage.locks import lock_out_writers
-from storage.lost_index import index_file, is_damaged, is_missing, put_in_place
+from storage.lost_index import index_file, is_damaged, is_missing, knows_study, put_in_place
 from storage.migrations import migrate
 from storage.records import ReceivedInstance
 from storage.removal_notes import Asked, finish_removals
@@ -41,7 +42,7 @@ class ReindexReport:
     """What `storage reindex --json` prints."""
 
     rebuilt: bool
-    """Whether the index was made anew; false where it is sound and only took what it did not know."""
+    """Whether the index was made anew, or filled on a server; false where it is sound and only took what it did not know."""
     old_index: Path | None
     """Where the index of before is kept; null where there was none, and where it stays."""
     added: int
@@ -57,8 +58,9 @@ class ReindexReport:
 def reindex(settings: Settings, *, clock: Clock, anew: bool = False) -> ReindexReport:
     """Bring index and files together again; the old index is kept, and so is every file but those of deleted studies.
 
-    A sound index learns of the files that it does not know. One that is missing or damaged is made anew; what was in it
-    beside the files (history, deliveries, decisions about patients) is in the old one alone.
+    A sound index learns of the files that it does not know, and so does any on a database server. One of SQLite that is
+    missing or damaged is made anew; what was in it beside the files (history, deliveries, decisions about patients) is in
+    the old one alone.
 
     Args:
         settings: Of the node, no process of which may run: its pages write too, and would go on in the old index.
@@ -67,13 +69,16 @@ def reindex(settings: Settings, *, clock: Clock, anew: bool = False) -> ReindexR
 
     Raises:
         DataFolderInUseError: The node runs; the role that does is named.
-        NoIndexFileError: The index is on a database server.
+        NoIndexFileError: The index is on a database server, which is not made anew.
+        SharedFolderError: The data folder is not that of the index on the server.
         StorageError: Disk or index refuse.
     """
     url, data_dir = settings.database_url, settings.data_dir
     database = index_file(url)
     with lock_out_writers(data_dir):
         bring_back(data_dir)
+        if database is None:
+            return _added_on_server(settings, clock, anew=anew)
         is_lost = is_missing(database) or is_damaged(url)
         if anew or is_lost:
             removed = finish_removals(data_dir, remove=remove, are_rows_gone=_asked_of("" if is_lost else url))
@@ -82,6 +87,24 @@ def reindex(settings: Settings, *, clock: Clock, anew: bool = False) -> ReindexR
             filing = _Filing(data_dir, clock)
             filing.add(index, _unindexed(url, data_dir))
     return filing.report(rebuilt=False)
+
+
+def _added_on_server(settings: Settings, clock: Clock, *, anew: bool) -> ReindexReport:
+    """What an index on a server did not know, added to it; all that is there where it knows no study."""
+    if anew:
+        raise NoIndexFileError
+    url, data_dir = settings.database_url, settings.data_dir
+    is_empty = not knows_study(url)
+    filing = _Filing(data_dir, clock)
+    with _opened(url, clock) as index:
+        # Before anything is taken from the folder: the others would not find its files.
+        require_own_folder(settings)
+        removed = finish_removals(data_dir, remove=remove, are_rows_gone=_asked_of(url)) if is_empty else 0
+        unknown = set(_unindexed(url, data_dir))
+        by_age = (str(path.relative_to(data_dir)) for path in _by_age(data_dir))
+        filing.add(index, (path for path in by_age if path in unknown))
+        not_run_again = _keep_from_running(index, ResultStore(data_dir)) if is_empty else 0
+    return replace(filing.report(rebuilt=is_empty, not_run_again=not_run_again), removed=removed)
 
 
 def _asked_of(url: str) -> Asked:

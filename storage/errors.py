@@ -23,6 +23,7 @@ StorageError
 │   ├── NoIndexYetError
 │   ├── IndexDamagedError
 │   ├── IndexLostError
+│   │   └── IndexEmptyError
 │   ├── NoIndexFileError
 │   ├── IndexTooNewError
 │   ├── IndexNotEmptyError
@@ -175,8 +176,12 @@ class IndexLostError(IndexStateError):
     """Files are here and the index is gone; restore it from a backup, or make it anew: `dicom-node storage reindex`."""
 
 
+class IndexEmptyError(IndexLostError):
+    """Files are here and the database knows of none; check database_url, restore the database, or `storage reindex`."""
+
+
 class NoIndexFileError(IndexStateError):
-    """The index is on a database server; restore it with the means of the server, received files are untouched."""
+    """The index is on a database server and not made anew; restore it there, or `dicom-node storage reindex` alone."""
 
 
 class IndexTooNewError(IndexStateError):

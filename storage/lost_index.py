@@ -1,41 +1,76 @@
-"""What becomes of an index file that is missing or damaged: the node does not start beside it, and it is kept aside."""
+"""What becomes of an index that is missing or damaged: the node does not start beside it, and its file is kept aside."""
 
 from datetime import datetime
 from pathlib import Path
 
+from sqlalchemy import literal, select
+
 from storage.address import is_sqlite, parse_address
 from storage.database import open_engine, reading
 from storage.disk import disk_errors, sync_folder
-from storage.errors import IndexDamagedError, IndexLostError, NoIndexFileError
+from storage.errors import IndexDamagedError, IndexEmptyError, IndexLostError, NoIndexYetError
+from storage.models import ProcessBeat, Study
 
 _BESIDE = ("-wal", "-shm", "")
 """What belongs to an index file, the file itself last (sqlite.org/wal.html, "the WAL file")."""
 
 
-def index_file(url: str) -> Path:
-    """The file of an index.
-
-    Raises:
-        NoIndexFileError: The index is on a database server.
-    """
+def index_file(url: str) -> Path | None:
+    """The file of an index; None where it is on a database server."""
     parsed = parse_address(url)
-    if not is_sqlite(parsed) or not parsed.database:
-        raise NoIndexFileError
-    return Path(parsed.database)
+    return Path(parsed.database) if is_sqlite(parsed) and parsed.database else None
 
 
 def refuse_lost_index(url: str, data_dir: Path) -> None:
     """Return unless the index is gone while received files are there: a new one would know nothing of them.
 
     Raises:
-        IndexLostError: It is.
+        IndexLostError: It is; IndexEmptyError where its database is there, and another one or begun anew.
+        StorageError: The database cannot be read.
     """
+    database = index_file(url)
+    if database is not None:
+        if is_missing(database) and has_received_files(data_dir):
+            raise IndexLostError
+    elif has_received_files(data_dir) and not was_used(url):
+        raise IndexEmptyError
+
+
+def has_received_files(data_dir: Path) -> bool:
+    """Whether any is there; the index need not know it."""
+    return any(data_dir.glob("objects/*/*.dcm"))
+
+
+def was_used(url: str) -> bool:
+    """Whether a node ever ran on the index of a server.
+
+    One that has no study may be sound all the same: retention deleted the last one and its files go next, or the server
+    went away while the first object came.
+
+    Raises:
+        StorageError: The database cannot be read.
+    """
+    return knows_study(url) or _has_row(url, ProcessBeat)
+
+
+def knows_study(url: str) -> bool:
+    """Whether the index has any study; also of an older version, or before it is made.
+
+    Raises:
+        StorageError: The database cannot be read.
+    """
+    return _has_row(url, Study)
+
+
+def _has_row(url: str, model: type[Study | ProcessBeat]) -> bool:
+    engine = open_engine(url)
     try:
-        database = index_file(url)
-    except NoIndexFileError:
-        return
-    if is_missing(database) and any(data_dir.glob("objects/*/*.dcm")):
-        raise IndexLostError
+        with reading(engine) as connection:
+            return connection.execute(select(literal(1)).select_from(model).limit(1)).first() is not None
+    except NoIndexYetError:
+        return False
+    finally:
+        engine.dispose()
 
 
 def is_missing(database: Path) -> bool:

@@ -47,7 +47,8 @@ def reindex(
     """Make a lost or damaged index anew from the files.
 
     The node must be stopped, its pages too. A sound index only learns of files that it does not know. Nothing is
-    deleted: the old index is kept beside the new one.
+    deleted: the old index is kept beside the new one. An index on a database server is never made anew: it learns of
+    files.
     """
     from dicom_node.clock import SystemClock
     from dicom_node.reindex import reindex as reindex_storage

@@ -11,9 +11,10 @@ from builders.clock import FakeClock
 from builders.index import JANE
 from builders.kept_images import keep_images
 from config.settings import NodeSettings, Settings
+from dicom_node.check import Outcome, check_index
 from dicom_node.reindex import reindex
 from storage.database import open_engine
-from storage.errors import DataFolderInUseError, IndexLostError, NoIndexFileError, StorageError
+from storage.errors import DataFolderInUseError, IndexLostError, StorageError
 from storage.files import ResultStore
 from storage.index import Index
 from storage.lifecycle import State
@@ -196,14 +197,12 @@ def test_the_first_start_of_a_node_is_no_loss(settings: Settings) -> None:
     refuse_lost_index(settings.database_url, settings.data_dir)
 
 
-def test_an_index_on_a_server_is_for_the_server_to_restore(settings: Settings) -> None:
-    """There is no file to put aside."""
-    on_server = settings.model_copy(
-        update={"storage": settings.storage.model_copy(update={"database_url": "postgresql://node@db/node"})}
-    )
-    refuse_lost_index(on_server.database_url, on_server.data_dir)
-    with pytest.raises(NoIndexFileError):
-        reindex(on_server, clock=FakeClock())
+def test_check_says_that_the_index_is_gone(settings: Settings) -> None:
+    """Before the node is started and refuses."""
+    assert check_index(settings).outcome is Outcome.PASSED
+    database(settings).unlink()
+    found = check_index(settings)
+    assert (found.outcome, "dicom-node storage reindex" in found.detail) == (Outcome.FAILED, True)
 
 
 def test_a_damaged_index_is_refused_with_the_command_that_mends_it(settings: Settings) -> None:
