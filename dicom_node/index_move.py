@@ -9,11 +9,11 @@ from dicom_node.index import open_index_engine
 from storage.active import ActiveLock
 from storage.address import is_sqlite, parse_address
 from storage.locks import lock_out_writers
-from storage.moving import MovedTable, counts_of_index, move_index
+from storage.moving import MovedTable, counts_of_index, move_index, refuse_filled_target
 
 
 class WorkRunsError(NodeError):
-    """A `work` runs or stands by on the database, or it does not answer; stop every process of the node first."""
+    """A `work` runs on the database; stop every process of the node first, on every machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ def move_storage(settings: Settings, target_url: str, *, dry_run: bool) -> MoveR
     Args:
         settings: Of the node, which must not run.
         target_url: Of SQLAlchemy, as `database_url` has it.
-        dry_run: Only look what there is.
+        dry_run: Only look what there is, and whether the target takes it.
 
     Raises:
         NoIndexError: There is nothing to move.
@@ -47,6 +47,7 @@ def move_storage(settings: Settings, target_url: str, *, dry_run: bool) -> MoveR
     with ExitStack() as stopped:
         # What any of them wrote after the copy began would be in the old index alone.
         stopped.enter_context(lock_out_writers(settings.data_dir))
+        refuse_filled_target(target_url)
         if dry_run:
             return MoveReport(moved=False, setting=setting, tables=counts_of_index(settings.database_url))
         for url in (settings.database_url, target_url):
@@ -62,4 +63,6 @@ def _keep_from_working(stopped: ExitStack, url: str) -> None:
     lock = ActiveLock(url, name="dicom-node storage move")
     stopped.callback(lock.release)
     if not lock.take():
+        if lock.trouble:
+            raise lock.trouble
         raise WorkRunsError(WorkRunsError.__doc__)

@@ -63,15 +63,17 @@ def run_alone(settings: Settings, work: Work, *, stop: Event, on_standing_by: Ca
 
 def _is_active(lock: ActiveLock, stop: Event, on_standing_by: Callable[[], None]) -> bool:
     """Wait until this is the active one; False when told to stop."""
-    stands_by = False
+    said = ""
     while not stop.is_set():
         if lock.take():
             logger.info("active: no other work holds the lock of the index")
             return True
-        if not stands_by:
-            logger.info("standing by: another work is active, or the database does not answer")
+        why = lock.trouble.detail if lock.trouble else "another work is active"
+        if why != said:
+            logger.info("standing by: %s", why)
+        if not said:
             on_standing_by()
-        stands_by = True
+        said = why
         notify_watchdog()
         stop.wait(_LOOK_INTERVAL_S)
     return False

@@ -10,6 +10,8 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from storage.database import open_engine, reading
+from storage.errors import IndexStateError
+from storage.postgresql import first_line, meaning_of
 
 _ACTIVE = 0x4449434157
 """Key of the lock that the active one holds ("DICAW")."""
@@ -56,15 +58,19 @@ class ActiveLock:
         self._engine = open_engine(url).execution_options(isolation_level="AUTOCOMMIT")
         self._name = name
         self._connection: Connection | None = None
+        self.trouble: IndexStateError | None = None
+        """Why the last try did not reach the lock; None where it was only held by another one."""
 
     def take(self) -> bool:
         """Whether this process is the active one now; it tries to be, and connects again where it has to."""
+        self.trouble = None
         try:
             if self._connection is None:
                 self._connection = self._connect()
             taken = text("SELECT pg_try_advisory_lock(:key)")
             return bool(self._connection.execute(taken, {"key": _ACTIVE}).scalar_one())
-        except DBAPIError:
+        except DBAPIError as error:
+            self.trouble = meaning_of(error.orig, is_lost=error.connection_invalidated)(first_line(error.orig))
             self.release()
             return False
 

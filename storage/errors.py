@@ -151,7 +151,7 @@ class IndexBusyError(IndexStateError):
 
 
 class IndexUnreachableError(IndexStateError):
-    """The database server does not answer; check it and the network to it, the node goes on by itself when it does."""
+    """The database server does not answer, or refuses the connection; check it and database_url, the node goes on by itself."""
 
     retryable = True
 

@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from sqlalchemy import Connection, Engine, Table, func, insert, inspect, select, text
 
+from storage.address import is_sqlite, parse_address
 from storage.database import open_engine, reading, writing
 from storage.errors import IndexNotEmptyError, MovedIndexDiffersError
 from storage.migrations import migrate
@@ -42,14 +44,29 @@ def move_index(source_url: str, target_url: str) -> tuple[MovedTable, ...]:
     migrate(source_url)
     migrate(target_url)
     with _opened(source_url) as source, _opened(target_url) as target, reading(source) as old, writing(target) as new:
-        filled = [table.name for table in tables_of_index() if _count(new, table)]
-        if filled:
-            raise IndexNotEmptyError(", ".join(filled))
+        _require_empty(new, tables_of_index())
         for table in tables_of_index():
             for rows in _in_pieces(old, table):
                 new.execute(insert(table), rows)
             _set_sequence(new, table)
         return tuple(_compared(old, new, table) for table in tables_of_index())
+
+
+def refuse_filled_target(url: str) -> None:
+    """Return if an index can be moved to a database: it answers, and has no rows; nothing is changed.
+
+    Raises:
+        IndexNotEmptyError: It has rows.
+        StorageError: It cannot be read.
+    """
+    parsed = parse_address(url)
+    with _opened(url) as engine:
+        if is_sqlite(parsed) and not Path(parsed.database or "").exists():
+            # To connect would make the file.
+            return
+        with reading(engine) as connection:
+            known = set(inspect(connection).get_table_names())
+            _require_empty(connection, [table for table in tables_of_index() if table.name in known])
 
 
 def counts_of_index(url: str) -> tuple[MovedTable, ...]:
@@ -71,6 +88,12 @@ def _opened(url: str) -> Iterator[Engine]:
         yield engine
     finally:
         engine.dispose()
+
+
+def _require_empty(connection: Connection, tables: list[Table]) -> None:
+    filled = [table.name for table in tables if _count(connection, table)]
+    if filled:
+        raise IndexNotEmptyError(", ".join(filled))
 
 
 def _count(connection: Connection, table: Table) -> int:

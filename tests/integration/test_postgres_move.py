@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from builders.clock import FakeClock
-from builders.engines import server_url
+from builders.engines import TestServer, server_url
 from builders.index import build_index, claim, make_ready, received, result_files, state_of, to
 from config.settings import NodeSettings, Settings
 from config.storage import StorageSettings
-from dicom_node.index_move import move_storage
+from dicom_node.index_move import WorkRunsError, move_storage
+from storage.active import ActiveLock
 from storage.database import open_engine
-from storage.errors import DataFolderInUseError, IndexNotEmptyError
+from storage.errors import DataFolderInUseError, IndexNotEmptyError, IndexUnreachableError
 from storage.index import Index
 from storage.lifecycle import State
 from storage.locks import lock_data_dir
@@ -66,3 +67,35 @@ def test_nothing_is_moved_while_a_process_of_the_node_runs(settings: Settings, t
     """What it wrote after the copy would be lost; the error says which one it is."""
     with lock_data_dir(settings.data_dir, role), pytest.raises(DataFolderInUseError, match=f"{role} runs as process"):
         move_storage(settings, server_url(tmp_path), dry_run=False)
+
+
+def test_a_look_opens_the_database_to_move_to(settings: Settings, tmp_path: Path) -> None:
+    """One that is filled is refused as the move would be; a file of SQLite is not made."""
+    move_storage(settings, server_url(tmp_path), dry_run=False)
+    with pytest.raises(IndexNotEmptyError):
+        move_storage(settings, server_url(tmp_path), dry_run=True)
+    move_storage(settings, f"sqlite:///{tmp_path}/new.sqlite", dry_run=True)
+    assert not (tmp_path / "new.sqlite").exists()
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_database_that_is_not_there_is_told_in_the_words_of_the_server(
+    settings: Settings, postgres_server: TestServer, dry_run: bool
+) -> None:
+    """And not as a work that runs."""
+    with pytest.raises(IndexUnreachableError, match='database "nowhere" does not exist'):
+        move_storage(settings, postgres_server.server.url_of("nowhere"), dry_run=dry_run)
+
+
+def test_a_lock_that_is_held_is_told_from_a_server_that_is_gone(settings: Settings, tmp_path: Path) -> None:
+    """Of either database; a `work` of another machine holds it."""
+    work = ActiveLock(server_url(tmp_path), name="work elsewhere")
+    assert work.take()
+    second = ActiveLock(server_url(tmp_path), name="second")
+    assert (second.take(), second.trouble) == (False, None)
+    with pytest.raises(WorkRunsError):
+        move_storage(settings, server_url(tmp_path), dry_run=False)
+    gone = ActiveLock(f"postgresql+psycopg://node@/x?host={tmp_path}/nowhere", name="third")
+    assert (gone.take(), type(gone.trouble)) == (False, IndexUnreachableError)
+    for lock in (work, second, gone):
+        lock.release()
