@@ -51,14 +51,19 @@ def run_alone(settings: Settings, work: Work, *, stop: Event, on_standing_by: Ca
         with lock_data_dir(settings.data_dir, "work"):
             work(stop)
         return
-    lock = ActiveLock(
-        settings.database_url, name=f"dicom-node work {socket.gethostname()}:{os.getpid()}"[:_LONGEST_NAME]
-    )
+    lock = ActiveLock(settings.database_url, name=_session_name(settings))
     try:
         while _is_active(lock, stop, on_standing_by):
             _work_while_active(settings, work, lock=lock, stop=stop)
     finally:
         lock.release()
+
+
+def _session_name(settings: Settings) -> str:
+    """Which machine, as its other processes are shown, and which process; of a long name the process stays."""
+    process = f":{os.getpid()}"
+    machine = f"dicom-node work {settings.node.machine or socket.gethostname()}"
+    return machine[: _LONGEST_NAME - len(process)] + process
 
 
 def _is_active(lock: ActiveLock, stop: Event, on_standing_by: Callable[[], None]) -> bool:

@@ -45,7 +45,7 @@ class WorkerRole:
     """A `work` that is connected to the index."""
 
     name: str
-    """Host and process."""
+    """Machine and process."""
     is_active: bool
     """Whether it is the one that works; else it stands by."""
 

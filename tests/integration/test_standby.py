@@ -1,6 +1,8 @@
 """Two `work` processes on one index: one is active, the other stands by."""
 
 import json
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +16,9 @@ from builders.deadline import until
 from builders.engines import server_url
 from builders.index import build_index, make_ready, received, state_of
 from builders.node import NodeProcess
+from config.settings import NodeSettings, Settings
+from config.storage import StorageSettings
+from dicom_node.standby import run_alone
 from storage.active import ActiveLock, workers_of
 from storage.database import open_engine
 from storage.index import Index
@@ -54,6 +59,28 @@ def test_who_loses_the_session_knows_it(tmp_path: Path, lock: ActiveLock) -> Non
         )
     assert not lock.is_held()
     assert lock.take()
+
+
+@pytest.mark.parametrize(
+    ("machine", "shown"),
+    [("node-a", "node-a"), ("", socket.gethostname()), ("m" * 64, "m" * 30)],
+    ids=["named", "not named", "long"],
+)
+def test_a_work_is_shown_as_its_machine_is_called_in_the_configuration(
+    tmp_path: Path, machine: str, shown: str
+) -> None:
+    """By the host name where it is not; of a name that is too long for the server the process stays."""
+    node, storage = NodeSettings(data_dir=tmp_path, machine=machine), StorageSettings(database_url=server_url(tmp_path))
+    stop, seen = Event(), list[str]()
+
+    def work(_ends: Event) -> None:
+        seen.extend(worker.name for worker in workers_of(open_engine(server_url(tmp_path))))
+        stop.set()
+
+    run_alone(Settings(node=node, storage=storage), work, stop=stop, on_standing_by=stop.set)
+    (name,) = seen
+    assert name.startswith(f"dicom-node work {shown}")
+    assert name.endswith(f":{os.getpid()}")
 
 
 def test_a_ready_study_wakes(tmp_path: Path) -> None:
