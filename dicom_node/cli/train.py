@@ -20,7 +20,7 @@ def train(
 ) -> None:
     """Train both networks, write a model pack.
 
-    A run that was stopped goes on from what its cache holds.
+    A run that was stopped goes on from what its cache holds; other settings or data need another cache folder.
     """
     from pipeline.training.config import TrainingConfigError, load_training_config
 

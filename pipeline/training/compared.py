@@ -20,11 +20,14 @@ def check_compared(config: TrainingConfig) -> None:
     """Before hours of training.
 
     Raises:
-        TrainingConfigError: A model is named that is none.
+        TrainingConfigError: A model is named that is none, or is what is trained anyway.
     """
     unknown = [name for name in config.comparison.models if name not in COMPARED]
     if unknown:
         reason = f"[comparison].models: unknown model {unknown[0]!r} (known: {', '.join(COMPARED)})"
+        raise TrainingConfigError(reason)
+    if config.space_time.bidirectional_time and SPACE_TIME_2 in config.comparison.models:
+        reason = f"[comparison].models: with [space_time].bidirectional_time {SPACE_TIME_2!r} is trained anyway; leave it out"
         raise TrainingConfigError(reason)
 
 

@@ -113,7 +113,7 @@ class TrainingConfig:
     version: str = "0.1.0"
     seed: int = 1
     cache: Path
-    """Folder for rendered data and checkpoints; a run that stopped goes on from here."""
+    """Folder for rendered data and checkpoints; a run that stopped goes on from here, one of other data is refused."""
     threads: int = 2
     device: str = "auto"
     """"cpu", "cuda", or "auto": CUDA where there is one."""

@@ -2,6 +2,7 @@
 
 import copy
 import logging
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from pipeline.training.epochs import save_epoch
 logger = logging.getLogger(__name__)
 
 LOG_EVERY = 50
+
+LUNGS = "lungs"
+"""What the files of the lung network are called."""
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and how far it is, 0..1."""
@@ -45,7 +49,7 @@ class LoopPlan:
     @property
     def checkpoint(self) -> Path:
         """From which a stopped run goes on."""
-        return self.cache / "checkpoints" / f"{self.name}.pt"
+        return checkpoint_path(self.cache, self.name)
 
     @property
     def epochs(self) -> Path:
@@ -56,6 +60,11 @@ class LoopPlan:
     def logs(self) -> Path:
         """Folder for TensorBoard."""
         return self.cache / "logs" / self.name
+
+
+def checkpoint_path(cache: Path, name: str) -> Path:
+    """Where a network of a cache has its checkpoint."""
+    return cache / "checkpoints" / f"{name}.pt"
 
 
 def new_state(net: nn.Module) -> TrainingState:
@@ -72,7 +81,7 @@ def run_loop(
     validation_loss: Callable[[nn.Module], float] | None,
     on_progress: Progress,
 ) -> None:
-    """Trains until the plan's last step; goes on from its checkpoint.
+    """Trains until the plan's last step; goes on from its checkpoint, without one drops the epochs of a training before.
 
     Args:
         state: Of the network; trained in place.
@@ -82,6 +91,9 @@ def run_loop(
         on_progress: Told after each step.
     """
     restore_checkpoint(plan.checkpoint, state)
+    if not state.step:
+        # Else the last epochs of the longer training would be kept, whichever it was.
+        shutil.rmtree(plan.epochs, ignore_errors=True)
     with SummaryWriter(str(plan.logs), purge_step=state.step) as curves:
         while state.step < plan.steps:
             rate = learning_rate_share(state.step, plan.steps) * plan.learning_rate

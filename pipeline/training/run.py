@@ -13,16 +13,24 @@ from pipeline.model_input import InputContract
 from pipeline.model_pack import TrainingData
 from pipeline.space_time import SpaceTimeNet
 from pipeline.training.case_figures import CaseFigures, evaluate_case
-from pipeline.training.cases import Case, load_cases
+from pipeline.training.cases import DESCRIPTION, Case, load_cases
 from pipeline.training.compared import check_compared, train_compared
 from pipeline.training.config import TrainingConfig
+from pipeline.training.fingerprint import fingerprint
 from pipeline.training.model_card import model_card
 from pipeline.training.operating_points import OperatingPoints, choose_operating_points
 from pipeline.training.pack_writer import INTENDED_USE, PackDescription, write_pack
 from pipeline.training.phantom_cases import render_phantom_case
 from pipeline.training.real_cases import save_real_cases
+from pipeline.training.real_data import real_folders_fingerprint
 from pipeline.training.real_lungs import read_real_studies
-from pipeline.training.site_cases import forbids_commercial_use, load_site_cases, store_training_data
+from pipeline.training.resuming import TrainingDataFingerprints, go_on_or_refuse
+from pipeline.training.site_cases import (
+    forbids_commercial_use,
+    load_site_cases,
+    site_case_names,
+    store_training_data,
+)
 from pipeline.training.train_lungs import load_lung_slices, train_lungs
 from pipeline.training.train_space_time import train_space_time, weights_of_pack
 
@@ -59,10 +67,15 @@ def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
 
     Returns:
         `out`, ready for `load_model_pack`.
+
+    Raises:
+        TrainingCacheError: The cache holds trainings of another configuration or other data.
+        TrainingConfigError: The configuration names what is not there.
     """
     check_compared(config)
     torch.set_num_threads(config.threads)
     contract = InputContract()
+    go_on_or_refuse(config, data_fingerprints(config, contract))
     render_data(config, contract, on_progress=on_progress)
     phantoms = load_cases(config.cache / "train")
     real = load_cases(config.cache / "real") + load_store_cases(config, contract, on_progress=on_progress)
@@ -76,19 +89,45 @@ def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
     return write_trained_pack(config, out, (lung_net, space_time_net), points)
 
 
+def data_fingerprints(config: TrainingConfig, contract: InputContract) -> TrainingDataFingerprints:
+    """Of what will be trained on, from the sources alone; phantoms that are in the cache are trained on too.
+
+    Raises:
+        StoreError: There is no store where the configuration names one, or it is damaged.
+        TrainingConfigError: A folder of real CT is not there.
+    """
+    phantoms = {path.parent.name for path in (config.cache / "train").glob(f"*/{DESCRIPTION}")}
+    phantoms |= {folder.name for _, folder in _phantoms(config)}
+    names = [site_case_names(store.path, Split.TRAIN, contract) for store in config.data.stores]
+    return TrainingDataFingerprints(
+        phantoms=fingerprint([contract, sorted(phantoms)]),
+        real_folders=real_folders_fingerprint(config.data.real_folders),
+        stores=fingerprint(names),
+    )
+
+
 def render_data(config: TrainingConfig, contract: InputContract, *, on_progress: Progress) -> None:
     """Phantoms for training and validation, and painted real lungs, into the cache; what is there stays."""
-    seeds = [(FIRST_TRAINING_SEED + n, config.cache / "train") for n in range(config.data.phantom_patients)]
-    seeds += [(FIRST_VALIDATION_SEED + n, config.cache / "validation") for n in range(config.data.validation_patients)]
+    phantoms = _phantoms(config)
+    phantoms += _seeds(FIRST_VALIDATION_SEED, config.data.validation_patients, config.cache / "validation")
     # A fork would inherit torch's threads in an unknown state.
     with ProcessPoolExecutor(config.data.processes, mp_context=get_context("spawn")) as pool:
-        jobs = [pool.submit(render_phantom_case, seed, folder / f"phantom-{seed}", contract) for seed, folder in seeds]
+        jobs = [pool.submit(render_phantom_case, seed, folder, contract) for seed, folder in phantoms]
         for done, job in enumerate(as_completed(jobs), start=1):
             job.result()
             on_progress("rendering phantoms", done / len(jobs))
     if config.data.real_folders and not (config.cache / "real").exists():
         studies = [study for folder in config.data.real_folders for study in read_real_studies(folder.path)]
         save_real_cases(studies, config.cache / "real", config.data.paintings_per_real_study, contract=contract)
+
+
+def _phantoms(config: TrainingConfig) -> list[tuple[int, Path]]:
+    """Seeds of the patients that are trained on, each with its folder."""
+    return _seeds(FIRST_TRAINING_SEED, config.data.phantom_patients, config.cache / "train")
+
+
+def _seeds(first: int, count: int, folder: Path) -> list[tuple[int, Path]]:
+    return [(seed, folder / f"phantom-{seed}") for seed in range(first, first + count)]
 
 
 def load_store_cases(config: TrainingConfig, contract: InputContract, *, on_progress: Progress) -> list[Case]:

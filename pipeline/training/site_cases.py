@@ -62,15 +62,22 @@ def load_site_cases(store: Path, split: Split, cache: Path, contract: InputContr
     Raises:
         StoreError: There is no store, or it is damaged.
     """
-    chosen = [study for study in read_store(store) if study.split is split]
     cases: list[Case] = []
-    for patient, group in groupby(chosen, key=lambda study: study.patient):
-        studies = tuple(group)
-        folder = cache / f"{patient}-{_fingerprint(studies, contract)}"
+    for studies in _patients(store, split):
+        folder = cache / _case_name(studies, contract)
         if not (folder / COMPLETE).exists():
             _render(store, studies, folder, contract)
         cases.extend(load_cases(folder))
     return cases
+
+
+def site_case_names(store: Path, split: Split, contract: InputContract) -> list[str]:
+    """What `load_site_cases` makes of a split, one name per patient; other content has other names.
+
+    Raises:
+        StoreError: There is no store, or it is damaged.
+    """
+    return [_case_name(studies, contract) for studies in _patients(store, split)]
 
 
 def store_training_data(store: Path) -> tuple[TrainingData, ...]:
@@ -104,9 +111,16 @@ def _terms(licence: Licence) -> str:
     return "; ".join([licence.name, *(flag for flag in flags if flag)])
 
 
-def _fingerprint(studies: Sequence[StoredStudy], contract: InputContract) -> str:
+def _patients(store: Path, split: Split) -> list[tuple[StoredStudy, ...]]:
+    """Studies of each patient of a split."""
+    chosen = [study for study in read_store(store) if study.split is split]
+    return [tuple(group) for _, group in groupby(chosen, key=lambda study: study.patient)]
+
+
+def _case_name(studies: Sequence[StoredStudy], contract: InputContract) -> str:
+    """Of a patient's folder of cases: other content has another name."""
     told = [RENDERING, asdict(contract), *((study.study, study.content, study.day, study.label) for study in studies)]
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:16]
+    return f"{studies[0].patient}-{hashlib.sha256(repr(told).encode()).hexdigest()[:16]}"
 
 
 def _render(store: Path, studies: Sequence[StoredStudy], folder: Path, contract: InputContract) -> None:
