@@ -1,6 +1,9 @@
 """Training cases on disk: the studies of one patient on one grid, with their truth."""
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +12,9 @@ import numpy as np
 from pipeline.study import BoolArray, Int8Array, Int16Array, UInt8Array
 
 DESCRIPTION = "case.json"
+
+_WHOLE = "complete"
+"""In a folder of cases that `whole_or_not_at_all` put in place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,6 +96,23 @@ def _slice_labels(path: Path) -> Int8Array | None:
 def load_cases(folder: Path) -> list[Case]:
     """All complete cases below a folder, by name."""
     return [load_case(path.parent) for path in sorted(folder.glob(f"*/{DESCRIPTION}"))]
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a folder of cases was made to its end."""
+    return (folder / _WHOLE).exists()
+
+
+@contextmanager
+def whole_or_not_at_all(folder: Path) -> Iterator[Path]:
+    """A folder beside to make cases in; it takes the place of `folder` at the end, and is made anew after a stop."""
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    (part / _WHOLE).touch()
+    shutil.rmtree(folder, ignore_errors=True)
+    part.rename(folder)
 
 
 def lung_window(lungs: BoolArray, margin_pixels: int) -> tuple[slice, slice, slice]:

@@ -21,9 +21,7 @@ from pipeline.training.model_card import model_card
 from pipeline.training.operating_points import OperatingPoints, choose_operating_points
 from pipeline.training.pack_writer import INTENDED_USE, PackDescription, write_pack
 from pipeline.training.phantom_cases import render_phantom_case
-from pipeline.training.real_cases import save_real_cases
-from pipeline.training.real_data import real_folders_fingerprint
-from pipeline.training.real_lungs import read_real_studies
+from pipeline.training.real_data import real_cases_folder, real_folders_fingerprint, render_real_cases
 from pipeline.training.resuming import TrainingDataFingerprints, go_on_or_refuse
 from pipeline.training.site_cases import (
     forbids_commercial_use,
@@ -75,11 +73,14 @@ def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
     check_compared(config)
     torch.set_num_threads(config.threads)
     contract = InputContract()
-    go_on_or_refuse(config, data_fingerprints(config, contract))
-    render_data(config, contract, on_progress=on_progress)
+    data = data_fingerprints(config, contract)
+    go_on_or_refuse(config, data)
+    render_phantoms(config, contract, on_progress=on_progress)
+    painted = real_cases_folder(config, data.real_folders, contract)
+    render_real_cases(config.data, painted, contract)
     phantoms = load_cases(config.cache / "train")
-    real = load_cases(config.cache / "real") + load_store_cases(config, contract, on_progress=on_progress)
-    phantom_slices, real_slices = load_lung_slices(config.cache / "train"), load_lung_slices(config.cache / "real")
+    real = load_cases(painted) + load_store_cases(config, contract, on_progress=on_progress)
+    phantom_slices, real_slices = load_lung_slices(config.cache / "train"), load_lung_slices(painted)
     lung_net = train_lungs(config, phantom_slices, real_slices, on_progress=on_progress)
     validation = load_cases(config.cache / "validation")
     start = weights_of_pack(config.space_time.start_from)
@@ -106,8 +107,8 @@ def data_fingerprints(config: TrainingConfig, contract: InputContract) -> Traini
     )
 
 
-def render_data(config: TrainingConfig, contract: InputContract, *, on_progress: Progress) -> None:
-    """Phantoms for training and validation, and painted real lungs, into the cache; what is there stays."""
+def render_phantoms(config: TrainingConfig, contract: InputContract, *, on_progress: Progress) -> None:
+    """Phantoms for training and validation into the cache; what is there stays."""
     phantoms = _phantoms(config)
     phantoms += _seeds(FIRST_VALIDATION_SEED, config.data.validation_patients, config.cache / "validation")
     # A fork would inherit torch's threads in an unknown state.
@@ -116,9 +117,6 @@ def render_data(config: TrainingConfig, contract: InputContract, *, on_progress:
         for done, job in enumerate(as_completed(jobs), start=1):
             job.result()
             on_progress("rendering phantoms", done / len(jobs))
-    if config.data.real_folders and not (config.cache / "real").exists():
-        studies = [study for folder in config.data.real_folders for study in read_real_studies(folder.path)]
-        save_real_cases(studies, config.cache / "real", config.data.paintings_per_real_study, contract=contract)
 
 
 def _phantoms(config: TrainingConfig) -> list[tuple[int, Path]]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache as kept
@@ -23,7 +22,7 @@ from pipeline.model_input import InputContract
 from pipeline.model_pack import TrainingData, load_model_pack
 from pipeline.orient import LpsVolume, grid_of_image
 from pipeline.study import Int8Array, UInt8Array
-from pipeline.training.cases import Case, load_cases, save_case
+from pipeline.training.cases import Case, is_whole, load_cases, save_case, whole_or_not_at_all
 from pipeline.training.site_grid import SiteStudy, case_of, known_kinds, labels_as_volume
 from pipeline.warp import warp_labels
 
@@ -32,7 +31,6 @@ logger = logging.getLogger(__name__)
 RENDERING = 1
 """Raise it when the same store makes other cases."""
 
-COMPLETE = "complete"
 SAME_DAY = 0.5
 """Studies closer than this are series of one examination, not a course of time."""
 
@@ -65,7 +63,7 @@ def load_site_cases(store: Path, split: Split, cache: Path, contract: InputContr
     cases: list[Case] = []
     for studies in _patients(store, split):
         folder = cache / _case_name(studies, contract)
-        if not (folder / COMPLETE).exists():
+        if not is_whole(folder):
             _render(store, studies, folder, contract)
         cases.extend(load_cases(folder))
     return cases
@@ -125,17 +123,12 @@ def _case_name(studies: Sequence[StoredStudy], contract: InputContract) -> str:
 
 def _render(store: Path, studies: Sequence[StoredStudy], folder: Path, contract: InputContract) -> None:
     """Make the cases of a patient in their folder, whole or not at all."""
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    for number, sequence in enumerate(_sequences(store, studies)):
-        name = f"{studies[0].patient}-{number}"
-        case = case_of(name, sequence, contract)
-        if teaches(case):
-            save_case(part / name, case)
-    (part / COMPLETE).touch()
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    with whole_or_not_at_all(folder) as part:
+        for number, sequence in enumerate(_sequences(store, studies)):
+            name = f"{studies[0].patient}-{number}"
+            case = case_of(name, sequence, contract)
+            if teaches(case):
+                save_case(part / name, case)
 
 
 def _sequences(store: Path, studies: Sequence[StoredStudy]) -> list[list[SiteStudy]]:

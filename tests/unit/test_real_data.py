@@ -1,0 +1,104 @@
+"""Folders of real CT become training cases: all of every folder, or none."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from builders.site_data import ct_of, write_dicom
+from builders.training_cases import save_small_cases
+from pipeline.model_input import InputContract
+from pipeline.training.cases import is_whole, load_cases
+from pipeline.training.config import DataConfig, RealFolder, TrainingConfig, TrainingConfigError
+from pipeline.training.real_data import real_cases_folder, real_folders_fingerprint, render_real_cases
+from pipeline.training.run import train
+from pipeline.training.train_lungs import load_lung_slices
+
+CONTRACT = InputContract(pixel_mm=8.0)
+SLICES = 20
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def real_folder(path: Path, patient: str = "anon") -> RealFolder:
+    """One chest in DICOM."""
+    write_dicom(path, ct_of(patient, study=path.name))
+    return RealFolder(path=path, name=path.name, licence="own", attribution="us")
+
+
+def config_of(cache: Path, *folders: RealFolder) -> TrainingConfig:
+    """One painting of each chest."""
+    return TrainingConfig(cache=cache, data=DataConfig(real_folders=folders, paintings_per_real_study=1))
+
+
+def rendered(config: TrainingConfig) -> Path:
+    """As a run makes it."""
+    folder = real_cases_folder(config, real_folders_fingerprint(config.data.real_folders), CONTRACT)
+    render_real_cases(config.data, folder, CONTRACT)
+    return folder
+
+
+def test_what_a_stop_left_is_not_trained_on(tmp_path: Path) -> None:
+    """Neither a part of this version nor the folder that earlier ones wrote straight into."""
+    config = config_of(tmp_path, real_folder(tmp_path / "a"))
+    folder = real_cases_folder(config, real_folders_fingerprint(config.data.real_folders), CONTRACT)
+    for place in (tmp_path / "real", folder, folder.with_name(f".{folder.name}.part")):
+        save_small_cases(place, 1)
+    rendered(config)
+    assert [case.source for case in load_cases(folder)] == ["real"]
+    assert len(load_lung_slices(folder).images) == SLICES
+    assert not folder.with_name(f".{folder.name}.part").exists()
+
+
+def test_a_further_folder_and_a_changed_one_are_rendered(tmp_path: Path) -> None:
+    """Whatever the cache has of the first, and though both call their patient alike."""
+    first = real_folder(tmp_path / "a")
+    rendered(config_of(tmp_path, first))
+    both = rendered(config_of(tmp_path, first, real_folder(tmp_path / "b")))
+    assert len(load_lung_slices(both).images) == 2 * SLICES
+    write_dicom(first.path, ct_of("another", study="2"), prefix="more")
+    assert len(load_lung_slices(rendered(config_of(tmp_path, first))).images) == 2 * SLICES
+
+
+def test_what_is_whole_is_not_made_again(tmp_path: Path) -> None:
+    """A run that goes on begins where it was."""
+    config = config_of(tmp_path, real_folder(tmp_path / "a"))
+    made = {path: path.stat().st_mtime_ns for path in rendered(config).rglob("*")}
+    assert {path: path.stat().st_mtime_ns for path in rendered(config).rglob("*")} == made
+
+
+def test_without_folders_nothing_that_the_cache_has_is_taken(tmp_path: Path) -> None:
+    """The model card would not name it."""
+    config = config_of(tmp_path, real_folder(tmp_path / "a"))
+    rendered(config)
+    nothing = rendered(replace(config, data=replace(config.data, real_folders=())))
+    assert load_cases(nothing) == []
+    assert len(load_lung_slices(nothing).images) == 0
+
+
+def test_a_run_makes_them_before_it_trains(tmp_path: Path) -> None:
+    """Whole, where it will look for them."""
+    save_small_cases(tmp_path / "cache" / "train", 1)
+    config = config_of(tmp_path / "cache", real_folder(tmp_path / "a"))
+    config = replace(config, data=replace(config.data, phantom_patients=0, validation_patients=0), device="cpu")
+
+    def stop(what: str, share: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, out=tmp_path / "pack", on_progress=stop)
+    (made,) = (tmp_path / "cache").glob("real-*")
+    assert is_whole(made)
+    assert len(load_lung_slices(made).images) == SLICES
+
+
+def test_a_folder_without_a_series_is_refused(tmp_path: Path) -> None:
+    """It would be in the model card all the same."""
+    empty = RealFolder(path=tmp_path / "none", name="ours", licence="own", attribution="us")
+    empty.path.mkdir()
+    with pytest.raises(TrainingConfigError, match="no axial CT series"):
+        rendered(config_of(tmp_path, real_folder(tmp_path / "a"), empty))
