@@ -1,9 +1,13 @@
-"""Plug-ins of other packages held to their contract: what they return is checked before anything is made of it."""
+"""Plug-ins of other packages held to their contract: what they return is checked before anything is made of it, and what
+they are given stays as it is.
+"""
 
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.errors import PipelineError, PlugInError
@@ -11,9 +15,12 @@ from pipeline.plug_points import Detection, SliceFinding, StudyDetection, StudyO
 from pipeline.study import LEFT_LUNG, BoolArray, Float32Array, Float64Array, Grid, Int16Array, UInt8Array
 
 Answer = TypeVar("Answer")
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 ROUNDING = 1e-4
 """A probability may leave 0..1 by this much, as float16 does, and is put back."""
+
+_WROTE = "broke its contract: it wrote into an array that it was given; let it work on a copy"
 
 
 class CheckedSegmenter:
@@ -30,9 +37,11 @@ class CheckedSegmenter:
         Raises:
             PlugInError: The plug-in failed, or returned something else than a mask.
         """
-        found = _asked(self._title, lambda: self._plug_in.segment(volume_hu, spacing_mm))
+        shown = _read_only(volume_hu)
+        found = _asked(self._title, lambda: self._plug_in.segment(shown, spacing_mm), [shown])
         _blame(self._title, _mask_problems(found, volume_hu.shape))
-        mask: UInt8Array = np.ascontiguousarray(found, dtype=np.uint8)
+        # A copy: the plug-in may answer for every study in one array of its own.
+        mask: UInt8Array = np.array(found, dtype=np.uint8, order="C")
         return mask
 
 
@@ -50,7 +59,14 @@ class CheckedDetector:
         Raises:
             PlugInError: The plug-in failed, or returned something else than a detection of these studies.
         """
-        found = _asked(self._title, lambda: self._plug_in.detect(studies, grid, gaps_days))
+        shown = [_read_only_study(study) for study in studies]
+        placed = Grid(shape=grid.shape, affine_lps_from_kji=_read_only(grid.affine_lps_from_kji))
+        arrays = [array for study in shown for array in (study.volume_hu, study.lung_mask, study.valid)]
+        found = _asked(
+            self._title,
+            lambda: self._plug_in.detect(shown, placed, list(gaps_days)),
+            [*arrays, placed.affine_lps_from_kji],
+        )
         if not isinstance(found, Detection):
             _blame(self._title, [f"returned {type(found).__name__} instead of Detection"])
         _blame(self._title, _grid_problems(found.grid, studies[-1].lung_mask > 0, grid))
@@ -61,15 +77,46 @@ class CheckedDetector:
         return Detection(grid=found.grid, studies=tuple(_tidy(study) for study in found.studies))
 
 
-def _asked(title: str, ask: Callable[[], Answer]) -> Answer:
-    """The answer; whatever goes wrong in the plug-in becomes an error that names it."""
+def _asked(title: str, ask: Callable[[], Answer], given: Sequence[NDArray[Any]]) -> Answer:
+    """The answer; whatever goes wrong in the plug-in becomes an error that names it.
+
+    Args:
+        title: Of the plug-in.
+        ask: Asks it.
+        given: The node's own arrays, which it sees.
+    """
+    before = [_content(array) for array in given]
     try:
-        return ask()
+        answer = ask()
     except (PipelineError, MemoryError):
         raise
     except Exception as exc:
-        reason = f"{title} failed with {type(exc).__name__}; see the log of the attempt"
+        # The words of numpy: "assignment destination is read-only", "output array is read-only".
+        wrote = isinstance(exc, ValueError) and "read-only" in str(exc)
+        reason = f"{title} {_WROTE if wrote else f'failed with {type(exc).__name__}; see the log of the attempt'}"
         raise PlugInError(reason) from exc
+    if [_content(array) for array in given] != before:
+        reason = f"{title} {_WROTE}"
+        raise PlugInError(reason)
+    return answer
+
+
+def _read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
+    """The same memory, to be read."""
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
+def _read_only_study(study: StudyOnGrid) -> StudyOnGrid:
+    return StudyOnGrid(
+        volume_hu=_read_only(study.volume_hu), lung_mask=_read_only(study.lung_mask), valid=_read_only(study.valid)
+    )
+
+
+def _content(array: NDArray[Any]) -> int:
+    """Changes where the array does: torch and compiled code write into memory that numpy holds read-only."""
+    return zlib.crc32(np.ascontiguousarray(array).data)
 
 
 def _blame(title: str, problems: Sequence[str] | Iterator[str]) -> None:
@@ -85,7 +132,9 @@ def _mask_problems(mask: object, shape: tuple[int, ...]) -> Iterator[str]:
         yield f"returned {type(mask).__name__} instead of an array"
     elif mask.shape != shape:
         yield f"returned a mask of shape {mask.shape} for a volume of shape {shape}"
-    elif mask.dtype.kind not in "iub":
+    elif mask.dtype.kind == "b":
+        yield "returned a mask of bool, which does not tell the right lung from the left"
+    elif mask.dtype.kind not in "iu":
         yield f"returned a mask of {mask.dtype} instead of whole numbers"
     elif mask.size and not 0 <= int(mask.min()) <= int(mask.max()) <= LEFT_LUNG:
         yield f"returned values from {mask.min()} to {mask.max()} instead of 0, 1 and 2"

@@ -14,11 +14,12 @@ class LungSegmenter(Protocol):
         """Right and left lung with what lies in them, without trachea and main bronchi.
 
         Args:
-            volume_hu: HU, (z, y, x) in patient order: to superior, posterior, left.
+            volume_hu: HU, (z, y, x) in patient order: to superior, posterior, left. It is the node's own: not to be
+                written into, read-only to plug-ins.
             spacing_mm: Along z, y, x.
 
         Returns:
-            A mask of the same shape: 0, `RIGHT_LUNG`, `LEFT_LUNG`; empty where there are no lungs.
+            A mask of whole numbers of the same shape: 0, `RIGHT_LUNG`, `LEFT_LUNG`; empty where there are no lungs.
         """
         ...
 
@@ -73,7 +74,8 @@ class LesionDetector(Protocol):
         """Lesions of every study of the sequence.
 
         Args:
-            studies: Oldest first, all on the grid of the newest, which comes last.
+            studies: Oldest first, all on the grid of the newest, which comes last. Their arrays are the node's own: not
+                to be written into, read-only to plug-ins.
             grid: That grid.
             gaps_days: Days since the study before, one per study; the first is 0.
         """

@@ -164,6 +164,7 @@ class Answering:
         (None, "NoneType instead of an array"),
         (np.zeros((1, 2, 3), np.uint8), r"shape \(1, 2, 3\) for a volume of shape \(4, 6, 8\)"),
         (np.zeros(SHAPE, np.float32), "mask of float32 instead of whole numbers"),
+        (np.ones(SHAPE, np.bool_), "mask of bool, which does not tell the right lung from the left"),
         (np.full(SHAPE, 3, np.uint8), "values from 3 to 3 instead of 0, 1 and 2"),
         (np.full(SHAPE, -1, np.int64), "values from -1 to -1"),
         (ValueError("patient name"), "failed with ValueError; see the log"),
