@@ -26,6 +26,9 @@ from pipeline.model_pack import LUNG_WEIGHTS, SPACE_TIME_WEIGHTS, ModelPack
 MONAI_VERSION = "1.6.0"
 """That the bundle was tried with."""
 
+FIRE_VERSION = "0.7.1"
+"""Too: the command line of MONAI bundles needs it and MONAI does not install it; who exports need not have it."""
+
 _PACKAGES = {"SimpleITK": "SimpleITK", "scipy": "scipy", "safetensors": "safetensors", "pydantic": "pydantic"}
 """What the modules need beside torch and numpy: name in the metadata and of the distribution."""
 
@@ -36,8 +39,9 @@ _RUN_NOTE = """
 
 This bundle was exported from the model pack `{name}` {version}, sha256 of its description `{sha256}`. It sees one study
 alone; comparing with earlier studies, measuring and reporting are the work of dicom-node. The modules in `scripts/` are
-under Apache-2.0. To find the lesions of a volume in HU:
+under Apache-2.0. To find the lesions of a volume in HU, in this folder:
 
+    pip install monai fire {packages}
     python -m monai.bundle run --config_file configs/inference.json --image in.nii.gz --output mask.nii.gz
 
 The mask holds 1 for ground-glass and 2 for consolidation. Not for diagnostic use.
@@ -59,7 +63,8 @@ def export_bundle(pack: ModelPack, folder: Path) -> Path:
         shutil.copyfile(pack.folder / name, folder / name)
     shutil.copyfile(pack.folder / "LICENSE", folder / "LICENSE")
     card = (pack.folder / "docs" / "README.md").read_text(encoding="utf-8")
-    note = _RUN_NOTE.format(name=pack.name, version=pack.version, sha256=pack.sha256)
+    packages = " ".join(_PACKAGES.values())
+    note = _RUN_NOTE.format(name=pack.name, version=pack.version, sha256=pack.sha256, packages=packages)
     (folder / "docs" / "README.md").write_text(card + note, encoding="utf-8")
     _write_json(folder / "configs" / "metadata.json", _metadata(pack))
     _write_json(folder / "configs" / "inference.json", _inference(pack))
@@ -136,7 +141,10 @@ def _metadata(pack: ModelPack) -> dict[str, object]:
         "monai_version": MONAI_VERSION,
         "pytorch_version": _version("torch"),
         "numpy_version": _version("numpy"),
-        "required_packages_version": {name: _version(package) for name, package in _PACKAGES.items()},
+        "required_packages_version": {
+            "fire": FIRE_VERSION,
+            **{name: _version(package) for name, package in _PACKAGES.items()},
+        },
         "supported_apps": {},
         "python_version": platform.python_version(),
         "name": pack.name,

@@ -18,7 +18,7 @@ from pipeline.model_input import InputContract
 from pipeline.model_pack import Thresholds
 from pipeline.plug_points import StudyOnGrid
 from pipeline.space_time import SpaceTimeConfig, SpaceTimeNet
-from pipeline.study import Grid, Int16Array, UInt8Array
+from pipeline.study import AIR_HU, Grid, Int16Array, UInt8Array
 
 Net = TypeVar("Net", bound=nn.Module)
 
@@ -75,7 +75,7 @@ class Predictor:
             ValueError: There are no lungs in the volume.
         """
         volume = SimpleITK.DICOMOrient(SimpleITK.ReadImage(image), "LPS")
-        volume_hu = np.rint(SimpleITK.GetArrayFromImage(volume)).astype(np.int16)
+        volume_hu = _hu_of(volume)
         grid = _grid_of(volume)
         lungs = self._segmenter.segment(volume_hu, grid.spacing_mm)
         if not lungs.any():
@@ -97,6 +97,13 @@ class Predictor:
 def _ready(net: Net, weights: str, device: str) -> Net:
     net.load_state_dict({name: value.float() for name, value in load_file(weights).items()})
     return net.to(device).eval().requires_grad_(requires_grad=False)
+
+
+def _hu_of(image: SimpleITK.Image) -> Int16Array:
+    """As the node reads a volume: padding below air, such as -3024 outside of the field of view, is air."""
+    values = np.nan_to_num(SimpleITK.GetArrayFromImage(image), nan=AIR_HU)
+    volume_hu: Int16Array = np.clip(np.rint(values), AIR_HU, np.iinfo(np.int16).max).astype(np.int16)
+    return volume_hu
 
 
 def _grid_of(image: SimpleITK.Image) -> Grid:

@@ -4,13 +4,15 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import SimpleITK
 import torch
+from numpy.typing import NDArray
 
 from builders.networks import random_study
 from builders.packs import tiny_pack
@@ -20,8 +22,8 @@ from pipeline.export.bundle_run import Predictor, StudyNet
 from pipeline.model_pack import ModelPack, load_model_pack
 from pipeline.training.golden_case import render_golden_case
 
-ELSEWHERE = """
-import importlib.abc, sys, warnings
+WITHOUT_OURS = """
+import importlib.abc, sys
 
 class Absent(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
@@ -29,6 +31,11 @@ class Absent(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Absent())
+"""
+"""A machine where our packages are not installed."""
+
+ELSEWHERE = f"""{WITHOUT_OURS}
+import warnings
 warnings.simplefilter("ignore")
 import numpy as np, torch
 from monai.bundle import ConfigParser, verify_net_in_out
@@ -36,7 +43,7 @@ parser = ConfigParser()
 parser.read_config("configs/inference.json")
 parser.read_meta("configs/metadata.json")
 """
-"""A machine with MONAI, where our packages are not installed."""
+"""Such a machine, with MONAI."""
 
 
 @pytest.fixture(autouse=True)
@@ -96,23 +103,64 @@ with torch.inference_mode():
     assert np.array_equal(np.load(tmp_path / "found.npy"), expected.numpy())
 
 
-def test_the_bundle_reads_a_volume_and_writes_a_mask(tmp_path: Path) -> None:
+def documented_command(bundle: Path) -> list[str]:
+    """What the bundle's README says to run."""
+    lines = [line.strip() for line in (bundle / "docs" / "README.md").read_text().splitlines()]
+    (command,) = [line for line in lines if line.startswith("python -m monai.bundle")]
+    return [sys.executable, *command.split()[1:]]
+
+
+def write_volume(path: Path, volume_hu: NDArray[Any], spacing_mm: Sequence[float]) -> None:
+    """A volume as the name says; NIfTI would turn what is no number into 0."""
+    image = SimpleITK.GetImageFromArray(volume_hu)
+    image.SetSpacing(spacing_mm[::-1])
+    SimpleITK.WriteImage(image, path)
+
+
+def predictor_of(pack: ModelPack) -> Predictor:
+    """As the bundle makes it."""
+    return Predictor(pack.load_lung_net("cpu"), pack.load_space_time_net("cpu"), pack.contract, pack.thresholds)
+
+
+def test_the_documented_command_reads_a_volume_and_writes_a_mask(tmp_path: Path) -> None:
     """MONAI's command line runs the bundle of the weights that come with the package on a NIfTI file."""
     pack = load_model_pack(None)
     bundle = export_bundle(pack, tmp_path / "bundle")
     case = render_golden_case()
-    image = SimpleITK.GetImageFromArray(case.volumes_hu[-1])
-    image.SetSpacing(case.spacing_mm[::-1])
-    SimpleITK.WriteImage(image, tmp_path / "in.nii.gz")
-    where = {"image": str(tmp_path / "in.nii.gz"), "output": str(tmp_path / "mask.nii.gz")}
-    run_elsewhere(bundle, f"from monai.bundle import run\nrun(config_file='configs/inference.json', **{where!r})\n")
-    predictor = Predictor(pack.load_lung_net("cpu"), pack.load_space_time_net("cpu"), pack.contract, pack.thresholds)
-    volumes = predictor(where["image"], str(tmp_path / "ours.nii.gz"))
-    found, ours = (SimpleITK.ReadImage(tmp_path / name) for name in ("mask.nii.gz", "ours.nii.gz"))
+    write_volume(bundle / "in.nii.gz", case.volumes_hu[-1], case.spacing_mm)
+    (tmp_path / "sitecustomize.py").write_text(WITHOUT_OURS)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(
+        documented_command(bundle),
+        cwd=bundle,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    volumes = predictor_of(pack)(str(bundle / "in.nii.gz"), str(tmp_path / "ours.nii.gz"))
+    found, ours = (SimpleITK.ReadImage(path) for path in (bundle / "mask.nii.gz", tmp_path / "ours.nii.gz"))
     assert np.array_equal(SimpleITK.GetArrayFromImage(found), SimpleITK.GetArrayFromImage(ours))
-    assert found.GetSpacing() == pytest.approx(image.GetSpacing())
+    assert found.GetSpacing() == pytest.approx(case.spacing_mm[::-1])
     assert volumes["lungs_ml"] > 1000
     assert volumes["ground_glass_ml"] > 1
+
+
+@pytest.mark.parametrize("padding", [-3024, np.nan])
+def test_padding_is_air_to_the_bundle_as_to_the_node(tmp_path: Path, padding: float) -> None:
+    """Whatever a scanner or a converter writes outside of its field of view."""
+    case = render_golden_case()
+    volume_hu = case.volumes_hu[-1].astype(np.float32)
+    outside = volume_hu < -950
+    predictor = predictor_of(load_model_pack(None))
+    volumes = []
+    for number, value in enumerate((-1024, padding)):
+        write_volume(tmp_path / f"{number}.nrrd", np.where(outside, value, volume_hu), case.spacing_mm)
+        volumes.append(predictor(str(tmp_path / f"{number}.nrrd"), str(tmp_path / "mask.nii.gz")))
+    assert outside.any()
+    assert volumes[0] == volumes[1]
 
 
 def test_the_metadata_says_what_monai_asks_for(bundle: Path, pack: ModelPack) -> None:
@@ -131,6 +179,7 @@ def test_the_metadata_says_what_monai_asks_for(bundle: Path, pack: ModelPack) ->
         "network_data_format",
     }
     assert required <= metadata.keys()
+    assert "fire" in metadata["required_packages_version"]
     assert metadata["model_pack_sha256"] == pack.sha256
     assert (bundle / "LICENSE").read_text() == (pack.folder / "LICENSE").read_text()
     assert (bundle / "docs" / "README.md").read_text().startswith("# Tiny")
