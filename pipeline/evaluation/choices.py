@@ -47,7 +47,7 @@ def choose(samples: Sequence[tuple[KeptReading, StudyTruth]]) -> Choices:
     clear = [(reading, truth) for reading, truth in samples if truth.diseased or truth.lesion_ml <= 0.0]
     diseased = np.array([truth.diseased for _, truth in clear], np.bool_)
     if diseased.all() or not diseased.any():
-        reason = "the validation set needs studies with and without lesions; render more patients"
+        reason = "the validation set needs studies with and without lesions; render or import more patients"
         raise EvaluationError(reason)
     features = np.array([_features(reading, score, mask) for reading, _ in clear])
     return Choices(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from pipeline.evaluation.errors import EvaluationConfigError
+from pipeline.importers.splits import Split
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -31,9 +32,14 @@ class ModelKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseSet:
-    """Patients in a folder of rendered cases."""
+    """Patients in a folder of rendered cases, or of a split of a store."""
 
-    folder: Path
+    folder: Path | None = None
+    """Of the cases; those of a store are made in it, None: beside the readings."""
+    store: Path | None = None
+    """That `dicom-node import` made; None: the patients are phantoms, or cases that lie in the folder."""
+    split: Split | None = None
+    """Of the store's patients."""
     diseased: int = 0
     """Phantoms to render into the folder; 0 of both: the cases that are there are taken as they are."""
     not_diseased: int = 0
@@ -122,17 +128,35 @@ def _refuse_unusable(config: EvaluationConfig) -> None:
         value, least = getattr(config, key), 0 if key == "checkpoint_patients" else 1
         if not isinstance(value, int) or value < least:
             _refuse(key, f"a whole number from {least} on", value)
-    if config.test.folder == config.validation.folder:
-        _refuse("validation.folder", "must not be the test set", config.validation.folder)
+    place = "store" if config.test.store else "folder"
+    if _whereabouts(config.test) == _whereabouts(config.validation):
+        _refuse(f"validation.{place}", "must not be the test set", getattr(config.validation, place))
+
+
+def _whereabouts(patients: CaseSet) -> tuple[Path | None, Split | None]:
+    """What no other set may have."""
+    return (patients.store or patients.folder, patients.split)
 
 
 def _case_set(key: str, table: object, base: Path) -> CaseSet:
-    if not isinstance(table, dict) or "folder" not in table:
-        _refuse(f"{key}.folder", "the folder of the cases is missing", table)
-    found = _built(CaseSet, key, {**table, "folder": base / table["folder"]})
+    if not isinstance(table, dict) or not {"folder", "store"} & table.keys():
+        _refuse(f"{key}.folder", "the folder of the cases, or their store, is missing", table)
+    paths = {name: base / table[name] for name in ("folder", "store") if name in table}
+    found = _built(CaseSet, key, {**table, **paths, "split": _split(key, table)})
     if min(found.diseased, found.not_diseased) < 0:
         _refuse(f"{key}.diseased", "numbers of patients from 0 on", (found.diseased, found.not_diseased))
+    if found.store and (found.diseased or found.not_diseased):
+        _refuse(f"{key}.diseased", "phantoms are not rendered into a store", (found.diseased, found.not_diseased))
     return found
+
+
+def _split(key: str, table: dict[str, Any]) -> Split | None:
+    """Of a store; what is not said is the split of the set's own name."""
+    if "store" not in table:
+        return None if "split" not in table else _refuse(f"{key}.split", "only a store has splits", table["split"])
+    known = [split.value for split in Split]
+    given = table.get("split", key)
+    return Split(given) if given in known else _refuse(f"{key}.split", f"one of {', '.join(known)}", given)
 
 
 def _model(key: str, table: dict[str, Any], base: Path) -> ModelConfig:

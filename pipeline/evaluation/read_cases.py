@@ -22,7 +22,7 @@ class Patient:
 
     folder: Path
     source: str
-    """"phantom" or "real"."""
+    """"phantom", "real" or "site"."""
     truth: CaseTruth
     fingerprint: str
     """Changes with the truth, so that a case rendered anew is read anew."""

@@ -24,7 +24,8 @@ def evaluate(config: EvaluationConfig, *, out: Path, only: Sequence[str], on_pro
 
     Args:
         config: From `load_evaluation_config`.
-        out: Folder of the results, made if it is not there; readings lie in `out/readings`.
+        out: Folder of the results, made if it is not there; readings lie in `out/readings`, cases of a store in
+            `out/cases`.
         only: Names of the models; all of them if empty.
         on_progress: Called with what is being done and how far it is, 0..1.
 
@@ -37,7 +38,7 @@ def evaluate(config: EvaluationConfig, *, out: Path, only: Sequence[str], on_pro
     """
     models = _wanted_models(config, only)
     with Workers(config.processes, on_progress) as workers:
-        sets = _patient_sets(config, workers)
+        sets = _patient_sets(config, workers, out / "cases")
         strangers = _strangers(sets.test, config.seed)
         reader = Reader(folder=out / "readings", device=config.device, strangers=strangers, workers=workers)
         for model in models:
@@ -68,15 +69,15 @@ def _wanted_models(config: EvaluationConfig, only: Sequence[str]) -> list[ModelC
     return [model for model in config.models if not only or model.name in only]
 
 
-def _patient_sets(config: EvaluationConfig, workers: Workers) -> PatientSets:
+def _patient_sets(config: EvaluationConfig, workers: Workers, cache: Path) -> PatientSets:
     prepared = {
-        name: prepare_patients(name, wanted, workers)
+        name: prepare_patients(name, wanted, workers, cache)
         for name, wanted in (("validation", config.validation), ("test", config.test))
     }
     known = [patient for patient in prepared["test"] if patient.truth.diseased is not None]
     ill = [patient for patient in known if patient.truth.diseased]
     if not ill or len(ill) == len(known):
-        reason = "the test set needs patients with and without lesions; render more"
+        reason = "the test set needs patients with and without lesions; render or import more"
         raise EvaluationError(reason)
     return PatientSets(
         validation=prepared["validation"],

@@ -95,7 +95,11 @@ CHOICES_HEAD = ("detector", "checkpoint", "validation loss", "boxes linked from"
 
 
 def _test_set(result: EvaluationResult) -> str:
-    aside = f" {result.set_aside} more were set aside: free of lesions now, but not before." if result.set_aside else ""
+    aside = (
+        f" {result.set_aside} more were set aside: free of lesions now, but not before, or not known to be free."
+        if result.set_aside
+        else ""
+    )
     return (
         f"Test set: {result.patients} patients, {result.diseased} diseased and {result.patients - result.diseased} not, "
         f"{result.studies} studies.{aside} Validation set: {result.validation_patients} patients. Bootstrap: "

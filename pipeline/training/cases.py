@@ -95,7 +95,12 @@ def _slice_labels(path: Path) -> Int8Array | None:
 
 def load_cases(folder: Path) -> list[Case]:
     """All complete cases below a folder, by name."""
-    return [load_case(path.parent) for path in sorted(folder.glob(f"*/{DESCRIPTION}"))]
+    return [load_case(found) for found in case_folders(folder)]
+
+
+def case_folders(folder: Path) -> list[Path]:
+    """Of all complete cases below a folder, by name."""
+    return [path.parent for path in sorted(folder.glob(f"*/{DESCRIPTION}"))]
 
 
 def is_whole(folder: Path) -> bool:

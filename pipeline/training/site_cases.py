@@ -22,7 +22,7 @@ from pipeline.model_input import InputContract
 from pipeline.model_pack import TrainingData, load_model_pack
 from pipeline.orient import LpsVolume, grid_of_image
 from pipeline.study import Int8Array, UInt8Array
-from pipeline.training.cases import Case, is_whole, load_cases, save_case, whole_or_not_at_all
+from pipeline.training.cases import Case, case_folders, is_whole, load_case, save_case, whole_or_not_at_all
 from pipeline.training.site_grid import SiteStudy, case_of, known_kinds, labels_as_volume
 from pipeline.warp import warp_labels
 
@@ -47,7 +47,16 @@ class _Read:
 
 
 def load_site_cases(store: Path, split: Split, cache: Path, contract: InputContract) -> list[Case]:
-    """All patients of one split; a patient's studies are one case where they can be aligned, else several.
+    """The cases in `site_case_folders`, their arrays mapped.
+
+    Raises:
+        StoreError: There is no store, or it is damaged.
+    """
+    return [load_case(folder) for folder in site_case_folders(store, split, cache, contract)]
+
+
+def site_case_folders(store: Path, split: Split, cache: Path, contract: InputContract) -> list[Path]:
+    """Cases of all patients of one split; a patient's studies are one case where they can be aligned, else several.
 
     A case of which nothing is known but its label teaches nothing and is left out.
 
@@ -60,12 +69,12 @@ def load_site_cases(store: Path, split: Split, cache: Path, contract: InputContr
     Raises:
         StoreError: There is no store, or it is damaged.
     """
-    cases: list[Case] = []
+    cases: list[Path] = []
     for studies in _patients(store, split):
         folder = cache / _case_name(studies, contract)
         if not is_whole(folder):
             _render(store, studies, folder, contract)
-        cases.extend(load_cases(folder))
+        cases.extend(case_folders(folder))
     return cases
 
 

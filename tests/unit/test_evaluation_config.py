@@ -6,8 +6,10 @@ import pytest
 
 from pipeline.evaluation.config import ModelKind, load_evaluation_config
 from pipeline.evaluation.errors import EvaluationConfigError
+from pipeline.importers.splits import Split
 
 SETS = '[test]\nfolder = "test"\n[validation]\nfolder = "validation"\ndiseased = 3\n'
+STORES = '[test]\nstore = "store"\n[validation]\nstore = "store"\nsplit = "validation"\n'
 MODEL = '[[models]]\nname = "A"\nkind = "yolov3"\nepochs = "epochs"\n'
 
 
@@ -31,6 +33,16 @@ def test_paths_count_from_the_file_and_the_rest_has_defaults(tmp_path: Path) -> 
     assert (config.processes, config.bootstrap_samples) == (1, 2000)
 
 
+def test_a_split_of_a_store_stands_in_the_place_of_a_folder(tmp_path: Path) -> None:
+    """What is not said is the split of the set's own name."""
+    path = tmp_path / "evaluation.toml"
+    path.write_text(STORES + MODEL)
+    config = load_evaluation_config(path)
+    assert (config.test.store, config.test.split) == (tmp_path / "store", Split.TEST)
+    assert (config.validation.store, config.validation.split) == (tmp_path / "store", Split.VALIDATION)
+    assert config.test.folder is None
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -45,6 +57,13 @@ def test_paths_count_from_the_file_and_the_rest_has_defaults(tmp_path: Path) -> 
         ("speed = 1\n" + SETS + MODEL, r"evaluation\.speed: unknown key"),
         (SETS.replace('"validation"', '"test"') + MODEL, r"validation\.folder: must not be the test set"),
         ("[test", "evaluation.toml"),
+        (
+            STORES.replace('"validation"', '"half"') + MODEL,
+            r"validation\.split: one of train, validation, test \(got half",
+        ),
+        (STORES.replace('"validation"', '"test"') + MODEL, r"validation\.store: must not be the test set"),
+        (STORES + "diseased = 3\n" + MODEL, r"validation\.diseased: phantoms are not rendered into a store"),
+        (SETS.replace("diseased = 3", 'split = "test"') + MODEL, r"validation\.split: only a store has splits"),
     ],
 )
 def test_a_mistake_is_named_with_its_key(tmp_path: Path, text: str, message: str) -> None:

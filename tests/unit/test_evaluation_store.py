@@ -1,0 +1,90 @@
+"""An evaluation on the validation and test splits of a site's own store."""
+
+import json
+from itertools import islice
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from builders.ct_series import chest_hu
+from builders.site_data import lesion_at, nothing_at, right_is_one_at, write_nifti
+from builders.site_store import imported, rows_of
+from dicom_node.cli.app import app
+from pipeline.evaluation.config import load_evaluation_config
+from pipeline.evaluation.errors import EvaluationError
+from pipeline.evaluation.run import evaluate
+from pipeline.importers.errors import StoreError
+from pipeline.importers.records import ImportOptions
+from pipeline.importers.splits import Split, split_of
+from pipeline.space_time import SpaceTimeConfig, SpaceTimeNet
+from pipeline.training.epochs import save_epoch
+
+CONFIG = """
+bootstrap_samples = 10
+[test]
+store = "store"
+[validation]
+store = "store"
+[[models]]
+name = "Space-Time1"
+kind = "space-time-1"
+epochs = "space-time"
+network = { widths = [8, 8, 16, 16], hidden = 8, mask_width = 8 }
+"""
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def patients_in(split: Split) -> list[str]:
+    """Four whom the hash puts into a split."""
+    return list(islice((f"p{n}" for n in range(1000) if split_of(f"ours p{n}") is split), 4))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with two diseased and two healthy patients in either split, a network, a configuration."""
+    folder = tmp_path_factory.mktemp("site")
+    for split in (Split.VALIDATION, Split.TEST):
+        for number, name in enumerate(patients_in(split)):
+            write_nifti(folder / "in" / f"{name}.nii.gz", chest_hu)
+            write_nifti(folder / "in" / f"{name}_lung.nii.gz", right_is_one_at)
+            write_nifti(folder / "in" / f"{name}_mask.nii.gz", lesion_at if number % 2 else nothing_at)
+    imported("nifti-dir", folder / "in", folder / "store", options=ImportOptions(name="ours"))
+    torch.manual_seed(1)
+    shape = SpaceTimeConfig(widths=(8, 8, 16, 16), hidden=8, mask_width=8)
+    save_epoch(folder / "space-time", 1, SpaceTimeNet(shape), 0.3)
+    (folder / "evaluation.toml").write_text(CONFIG)
+    return folder
+
+
+def test_detectors_are_compared_on_the_splits_that_nobody_was_trained_on(site: Path, tmp_path: Path) -> None:
+    """Each set has the patients of its own split, and the results call nobody a phantom."""
+    outcome = CliRunner().invoke(
+        app, ["evaluate", "--config", str(site / "evaluation.toml"), "--out", str(tmp_path)], catch_exceptions=False
+    )
+    assert outcome.exit_code == 0, outcome.output
+    found = json.loads((tmp_path / "evaluation.json").read_text())
+    assert (found["patients"], found["diseased"], found["validation_patients"]) == (4, 2, 4)
+    assert not found["phantoms"]
+    hashed = {row["patient"] for row in rows_of(site / "store")}
+    assert {folder.name.split("-")[0] for folder in (tmp_path / "cases").iterdir()} == hashed
+
+
+def test_a_split_without_patients_is_refused(site: Path, tmp_path: Path) -> None:
+    """By its name."""
+    (site / "train.toml").write_text(CONFIG.replace("[validation]", 'split = "train"\n[validation]'))
+    config = load_evaluation_config(site / "train.toml")
+    with pytest.raises(EvaluationError, match=r"test\.store: the split 'train' of .*store has no patient"):
+        evaluate(config, out=tmp_path, only=[], on_progress=lambda *_: None)
+
+
+def test_a_folder_that_is_no_store_is_refused(site: Path, tmp_path: Path) -> None:
+    """With how one is made."""
+    (site / "none.toml").write_text(CONFIG.replace('"store"', '"in"'))
+    with pytest.raises(StoreError, match="is no store"):
+        evaluate(load_evaluation_config(site / "none.toml"), out=tmp_path, only=[], on_progress=lambda *_: None)
