@@ -36,7 +36,7 @@ intervals in brackets.
 {table}
 
 A lesion is found when a tenth of it lies in the mask; a box hits at an overlap (IoU) of 0.3; Dice over studies with at
-least 0.5 ml of lesion. Thresholds were chosen on the same cases, so the figures are a little kind.
+least 0.5 ml of lesion. Thresholds were chosen on the same cases, so the figures are a little kind.{stores}
 
 ## The patient score
 
@@ -57,6 +57,11 @@ _SYNTHETIC_LESIONS = "Every lesion these networks ever saw was synthetic."
 _SITE_LESIONS = (
     "Beside synthetic lesions these networks saw those that readers drew or labelled in the stores named below."
 )
+
+_STORES_UNSEEN = """
+
+**No patient of the stores was looked at here**: thresholds, temperature and operating points are those of phantoms. Measure
+them on the stores' own validation and test splits with `dicom-node evaluate` before anything is decided by them."""
 
 _ROWS: tuple[tuple[str, str], ...] = (
     ("Studies (with a lesion)", "{studies} ({diseased})"),
@@ -94,6 +99,7 @@ def model_card(config: TrainingConfig, data: Sequence[TrainingData], points: Ope
         wrong=config.space_time.wrong_patient_share,
         patients=patients,
         table=_table(points.readings),
+        stores=_STORES_UNSEEN if config.data.stores else "",
         temperature=points.patient.weights.temperature,
         points=_points(points.patient.operating_points),
         notes=f"{config.card_notes.strip()}\n\n" if config.card_notes else "",

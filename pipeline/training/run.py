@@ -87,7 +87,8 @@ def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
     space_time_net = train_space_time(config, phantoms, real, validation, on_progress=on_progress, start=start)
     train_compared(config, space_time_net, (phantoms, real, validation), on_progress=on_progress)
     points = validate(space_time_net, validation, on_progress=on_progress)
-    return write_trained_pack(config, out, (lung_net, space_time_net), points)
+    card = model_card(config, training_data(config), points, len(validation))
+    return write_trained_pack(config, out, (lung_net, space_time_net), points, card=card)
 
 
 def data_fingerprints(config: TrainingConfig, contract: InputContract) -> TrainingDataFingerprints:
@@ -147,17 +148,9 @@ def validate(net: SpaceTimeNet, cases: Sequence[Case], *, on_progress: Progress)
 
 
 def write_trained_pack(
-    config: TrainingConfig, out: Path, nets: tuple[LungNet, SpaceTimeNet], points: OperatingPoints
+    config: TrainingConfig, out: Path, nets: tuple[LungNet, SpaceTimeNet], points: OperatingPoints, *, card: str
 ) -> Path:
     """The pack with its model card."""
-    data = (
-        PHANTOM_DATA,
-        *(
-            TrainingData(name=folder.name, licence=folder.licence, attribution=folder.attribution)
-            for folder in config.data.real_folders
-        ),
-        *(item for store in config.data.stores for item in store_training_data(store.path)),
-    )
     description = PackDescription(
         name=config.name,
         version=config.version,
@@ -166,13 +159,25 @@ def write_trained_pack(
         patient_score=points.patient.weights,
         calibration=points.patient.calibration,
         operating_points=points.patient.operating_points,
-        training_data=data,
+        training_data=training_data(config),
         synthetic_training_only=not config.data.stores,
         intended_use=SITE_USE if config.data.stores else INTENDED_USE,
-        model_card=model_card(config, data, points, config.data.validation_patients),
+        model_card=card,
         licence=WEIGHTS_LICENCE + _restrictions(config),
     )
     return write_pack(out, *nets, description)
+
+
+def training_data(config: TrainingConfig) -> tuple[TrainingData, ...]:
+    """Everything that the weights saw, with its terms."""
+    return (
+        PHANTOM_DATA,
+        *(
+            TrainingData(name=folder.name, licence=folder.licence, attribution=folder.attribution)
+            for folder in config.data.real_folders
+        ),
+        *(item for store in config.data.stores for item in store_training_data(store.path)),
+    )
 
 
 def _restrictions(config: TrainingConfig) -> str:

@@ -312,5 +312,7 @@ def test_a_whole_run_on_a_store_says_so_in_its_pack(tmp_path: Path) -> None:
     assert "CC BY-NC-ND 3.0; non-commercial; no derivatives" in card
     assert "Every lesion these networks ever saw was synthetic" not in card
     assert not pack.synthetic_training_only
+    assert "On 2 phantom patients" in card
+    assert "No patient of the stores was looked at" in card
     assert "ours" in {data.name for data in pack.training_data}
     assert "may not be used commercially" in (folder / "LICENSE").read_text()

@@ -102,7 +102,10 @@ def test_a_whole_run_ends_in_a_pack_that_loads(tmp_path: Path) -> None:
     save_small_cases(tmp_path / "validation", 2)
     pack = load_model_pack(train(tiny_config(tmp_path), out=tmp_path / "pack", on_progress=nobody_listens))
     assert pack.load_space_time_net("cpu").config == network_config(TINY)
-    assert "Not for diagnosis" in (pack.folder / "docs" / "README.md").read_text()
+    card = (pack.folder / "docs" / "README.md").read_text()
+    assert "Not for diagnosis" in card
+    assert "On 2 phantom patients" in card
+    assert "stores" not in card
 
 
 def test_the_lung_network_learns_without_real_lungs(tmp_path: Path) -> None:
