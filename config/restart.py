@@ -18,11 +18,24 @@ AT_NEXT_START: dict[Process, frozenset[str]] = {
 }
 """Tables and keys that a process read once: ports, folders, files that it keeps open. Everything else is followed."""
 
+ON_A_CLUSTER: dict[Process, frozenset[str]] = {
+    "work": frozenset({"pipeline.device", "pipeline.memory_limit_bytes", "pipeline.time_limit_s"})
+}
+"""What is read once as well by a process that started with engine = "ray": its driver and actors are told at their start."""
+
+
+def places_at_next_start(process: Process, started_with: Settings) -> tuple[str, ...]:
+    """The tables and keys that a process with these settings takes up at its next start, in order."""
+    places = AT_NEXT_START[process]
+    if started_with.pipeline.engine == "ray":
+        places |= ON_A_CLUSTER.get(process, frozenset())
+    return tuple(sorted(places))
+
 
 def settings_in_force(process: Process, started_with: Settings, now: Settings) -> Settings:
     """The settings of the file as far as the process takes them up, those that it started with for the rest."""
     kept: dict[str, BaseModel] = {}
-    for place in sorted(AT_NEXT_START[process]):
+    for place in places_at_next_start(process, started_with):
         table, _, key = place.partition(".")
         old, new = getattr(started_with, table), kept.get(table, getattr(now, table))
         kept[table] = new.model_copy(update={key: getattr(old, key)}) if key else old
@@ -32,7 +45,7 @@ def settings_in_force(process: Process, started_with: Settings, now: Settings) -
 def keys_at_next_start(process: Process, started_with: Settings, now: Settings) -> tuple[str, ...]:
     """What the process does not take up of a change, each as `[table].key`."""
     found: list[str] = []
-    for place in sorted(AT_NEXT_START[process]):
+    for place in places_at_next_start(process, started_with):
         table, _, key = place.partition(".")
         old, new = getattr(started_with, table), getattr(now, table)
         found += _differing(old, new, table, [key] if key else type(old).model_fields)

@@ -81,7 +81,7 @@ class RayEngine:
         self._start_at_s = 0.0
 
     def follow(self, settings: Settings) -> None:
-        """Nothing: the cluster is planned once, and again at the next start."""
+        """Nothing: `config.restart` names all that is in the plan, so that whoever changes it is told to start the worker anew."""
 
     @property
     def places(self) -> int:

@@ -1,14 +1,18 @@
 """A running process follows its configuration file."""
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
 
-from config.restart import AT_NEXT_START, keys_at_next_start, settings_in_force
+from config.load import settings_from_text
+from config.restart import AT_NEXT_START, ON_A_CLUSTER, keys_at_next_start, settings_in_force
 from config.settings import Settings
+from dicom_node.cluster.plan import DriverPlan
 from dicom_node.settings_file import SettingsFile
 
+DOCS = Path(__file__).resolve().parents[2] / "docs"
 PEER = '[[peers]]\nname = "{0}"\nae_title = "{0}"\nhost = "10.0.0.1"\nport = 104\n'
 
 
@@ -85,6 +89,53 @@ def test_every_named_key_is_one() -> None:
         assert (in_force.web.port, "[web].port" in keys_at_next_start(process, started, now)) == (
             (1, True) if process == "web" else (2, False)
         )
+
+
+LIMITS = 'device = "cpu"\ntime_limit_s = 60.0\nmemory_limit_bytes = 5\n'
+
+
+def test_what_the_driver_of_a_cluster_was_told_is_named_when_it_changes() -> None:
+    """It is told once: nothing of its plan changes in silence; what an attempt brings along is followed."""
+    started = settings_from_text('[pipeline]\nengine = "ray"\n', name="node.toml")
+    text = f'[ray]\nstudies_ahead = 3\n[pipeline]\nengine = "ray"\nattempts = 9\n{LIMITS}'
+    now = settings_from_text(text, name="node.toml")
+    assert keys_at_next_start("work", started, now) == (
+        "[pipeline].device",
+        "[pipeline].memory_limit_bytes",
+        "[pipeline].time_limit_s",
+        "[ray].studies_ahead",
+    )
+    in_force = settings_in_force("work", started, now)
+    assert DriverPlan.of(in_force) == DriverPlan.of(started)
+    assert in_force.pipeline.attempts == 9
+    assert keys_at_next_start("web", started, now) == ()
+
+
+def test_the_local_engine_follows_its_limits() -> None:
+    """Also in an edit that asks for a cluster."""
+    now = settings_from_text(f'[pipeline]\nengine = "ray"\n{LIMITS}', name="node.toml")
+    assert keys_at_next_start("work", Settings(), now) == ("[pipeline].engine",)
+    assert settings_in_force("work", Settings(), now).pipeline.time_limit_s == 60
+
+
+def test_the_table_in_the_docs_is_the_one_of_the_code() -> None:
+    """Every row, every key."""
+    text = (DOCS / "configuring.md").read_text()
+    rows = re.findall(r"^\| (.+?) \| (.+) \|$", text.partition("takes up at its next start |")[2], re.MULTILINE)
+    table = {process: {_place(key) for key in re.findall(r"`(\[[^`]+)`", keys)} for process, keys in rows}
+    of_all = frozenset.intersection(*AT_NEXT_START.values())
+    assert table == {
+        "all": of_all,
+        "listener": AT_NEXT_START["listen"] - of_all,
+        "worker": AT_NEXT_START["work"] - of_all,
+        'worker with `engine = "ray"`': ON_A_CLUSTER["work"],
+        "pages": AT_NEXT_START["web"] - of_all,
+    }
+
+
+def _place(key: str) -> str:
+    """`listen.host` of `[listen].host`."""
+    return key.replace("[", "").replace("]", "")
 
 
 def test_the_pages_see_a_change_at_once(tmp_path: Path) -> None:
