@@ -62,6 +62,11 @@ def end_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+def end_in_words(code: int) -> str:
+    """How a process ended, from its exit code, which is negative for a signal (`subprocess.Popen.returncode`)."""
+    return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+
+
 def end_child(child: subprocess.Popen[bytes], *, grace_s: float) -> None:
     """End a child: SIGTERM, then SIGKILL after the grace; returns when it is gone."""
     if child.poll() is not None:

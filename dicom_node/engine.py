@@ -10,6 +10,7 @@ from subprocess import TimeoutExpired
 from threading import Event
 
 from config.settings import Settings
+from dicom_node.child import end_in_words
 from dicom_node.forking import ForkedChild, ForkServer
 from dicom_node.job_records import JobOutcome, JobSpec, OutcomeKind
 
@@ -101,6 +102,7 @@ def _too_slow(time_limit_s: float) -> JobOutcome:
 
 def _crash(code: int) -> JobOutcome:
     """The outcome of a process that ended without one."""
-    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
     hint = ": out of memory?" if code == -signal.SIGKILL else ""
-    return JobOutcome(kind=OutcomeKind.FAILED, reason=f"the pipeline process ended {how}{hint}", retryable=True)
+    return JobOutcome(
+        kind=OutcomeKind.FAILED, reason=f"the pipeline process ended {end_in_words(code)}{hint}", retryable=True
+    )

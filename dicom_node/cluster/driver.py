@@ -11,13 +11,16 @@ import os
 import socket
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import TextIO
+from typing import NoReturn, TextIO
 
+from config.settings import LogSettings
 from dicom_node.clock import SystemClock
 from dicom_node.cluster.attempt import Cluster, run_attempt
 from dicom_node.cluster.connect import connect
+from dicom_node.cluster.driver_log import PREVIOUS_LOG_NAME
 from dicom_node.cluster.errors import ClusterError, UnreachableClusterError
 from dicom_node.cluster.gate import ByteGate
 from dicom_node.cluster.library import RayModule
@@ -26,7 +29,7 @@ from dicom_node.cluster.plan import DriverPlan
 from dicom_node.cluster.pool import ActorPool
 from dicom_node.cluster.shelf import PackShelf
 from dicom_node.cluster.state import ClusterState
-from dicom_node.log import quieten_libraries
+from dicom_node.log import setup_logging
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +69,7 @@ class Driver:
                 self._ended[folder].set()
         os._exit(0)
 
-    def serve(self) -> None:
+    def serve(self) -> NoReturn:
         """Stay connected to the cluster.
 
         Raises:
@@ -140,20 +143,29 @@ class Driver:
 
 def main() -> None:
     """Be the driver at the other end of the socket named on the command line."""
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    quieten_libraries()
+    setup_logging(LogSettings())
     stream = socket.socket(fileno=int(sys.argv[1]))
     reading = stream.makefile("r", encoding="utf-8")
     plan = DriverPlan.from_json(reading.readline())
     driver = Driver(plan, reading, stream.makefile("w", encoding="utf-8"))
     Thread(target=driver.listen, name="worker", daemon=True).start()
+    problem = _why_it_ends(driver)
+    with suppress(OSError):
+        driver.report(problem)
+    # Ray's own end may wait for a cluster that is gone.
+    os._exit(1)
+
+
+def _why_it_ends(driver: Driver) -> str:
+    """Serve, until that is at its end."""
     try:
         driver.serve()
     except ClusterError as error:
         logger.error("%s", error.reason)  # noqa: TRY400  # says what to do
-        driver.report(error.reason)
-        # Ray's own end may wait for a cluster that is gone.
-        os._exit(1)
+        return error.reason
+    except Exception as defect:
+        logger.exception("the driver ended in an unexpected error")
+        return f"its driver ended in an unexpected {type(defect).__name__}: see {PREVIOUS_LOG_NAME} in the data folder"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from subprocess import Popen
 from threading import Event, Lock, Thread
 
 from config.settings import Settings
-from dicom_node.child import end_child, start_child
+from dicom_node.child import end_child, end_in_words, start_child
+from dicom_node.cluster.driver_log import LOG_NAME, PREVIOUS_LOG_NAME, keep_previous_log
 from dicom_node.cluster.library import ray_environment
 from dicom_node.cluster.plan import DriverPlan
 from dicom_node.job_records import JobOutcome, JobSpec, OutcomeKind
@@ -22,7 +23,6 @@ logger = logging.getLogger(__name__)
 _LOOK_INTERVAL_S = 0.2
 _START_AGAIN_S = 5.0
 _GRACE_S = 2.0
-_LOG_NAME = "ray-driver.log"
 
 
 class _Line:
@@ -90,11 +90,14 @@ class RayEngine:
 
     def tend(self) -> None:
         """Start the driver, again if it ended."""
-        if self._child and self._child.poll() is None:
+        code = self._child.poll() if self._child else None
+        if self._child and code is None:
             return
         now_s = time.monotonic()
-        if self._child:
-            logger.error("the driver of the Ray cluster ended, see %s; it is started again", _LOG_NAME)
+        if code is not None:
+            keep_previous_log(self._plan.data_dir)
+            words = "the driver of the Ray cluster ended %s, see %s in the data folder; it is started again"
+            logger.error(words, end_in_words(code), PREVIOUS_LOG_NAME)
             self._child, self._start_at_s = None, now_s + _START_AGAIN_S
         if now_s >= self._start_at_s:
             self._start()
@@ -125,13 +128,14 @@ class RayEngine:
             line.forget(folder)
         outcome = JobOutcome.read(folder)
         if outcome is None and line.is_open:
-            reason = "the driver of the Ray cluster left no outcome: see its log"
+            reason = f"the driver of the Ray cluster left no outcome: see {LOG_NAME}"
             return JobOutcome(kind=OutcomeKind.FAILED, reason=reason, retryable=True)
         return outcome
 
     def _start(self) -> None:
+        keep_previous_log(self._plan.data_dir)
         ours, theirs = socket.socketpair()
-        with theirs, (self._plan.data_dir / _LOG_NAME).open("wb") as log:
+        with theirs, (self._plan.data_dir / LOG_NAME).open("wb") as log:
             self._child = start_child(
                 [sys.executable, "-m", "dicom_node.cluster.driver", str(theirs.fileno())],
                 log=log,

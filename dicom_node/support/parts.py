@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import distributions
 from pathlib import Path
 from shutil import disk_usage, which
@@ -18,6 +19,7 @@ from config.secrets import shown_value
 from config.settings import Settings
 from dicom_node.check import run_checks
 from dicom_node.clock import SystemClock
+from dicom_node.cluster.driver_log import driver_logs
 from dicom_node.errors import NodeError
 from dicom_node.index import open_index, open_index_engine
 from dicom_node.status import node_status
@@ -166,13 +168,14 @@ def _units() -> str:
 
 
 def _logs(settings: Settings, logs: Sequence[Path]) -> Iterator[BundlePart]:
-    """The journal, the logs of failed attempts, and named files, each scrubbed."""
+    """The journal, the logs of failed attempts and of the driver of a cluster, and named files, each scrubbed."""
     known = _known(settings)
     sources: list[tuple[str, Callable[[], list[str]]]] = [("logs/journal.txt", journal_lines)]
     attempts = sorted((settings.data_dir / "failed-attempts").glob("*.log"))
     for number, path in enumerate([*logs, *attempts[-20:]], 1):
         kind = "file" if path in logs else "failed-attempt"
         sources.append((f"logs/{kind}-{number}.txt", lambda path=path: file_lines(path)))  # type: ignore[misc]
+    sources += [(f"logs/{path.name}.txt", partial(file_lines, path)) for path in driver_logs(settings.data_dir)]
     for name, read in sources:
         yield _part(name, _log_words(known), lambda read=read: _scrubbed(read(), known))  # type: ignore[misc]
 

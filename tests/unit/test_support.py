@@ -144,6 +144,16 @@ def test_a_bundle_says_how_the_node_is_and_names_nobody(node: Path) -> None:
     assert not [word for word in ("quimby", "1.2.840.99.1.2", SECRET) if word in whole.casefold()]
 
 
+def test_the_logs_of_the_driver_of_a_cluster_are_in_it(node: Path) -> None:
+    """The driver that runs, and the one before it; what Ray says in C is not."""
+    for name in ("ray-driver.log", "ray-driver.log.1"):
+        (node / name).write_text(f"Quimby in C\n{HEAD}: {name} of Quimby\n")
+    texts = bundle(node)
+    for name in ("ray-driver.log", "ray-driver.log.1"):
+        assert f"{name} of {REMOVED}" in texts[f"logs/{name}.txt"]
+        assert "in C" not in texts[f"logs/{name}.txt"]
+
+
 def test_a_damaged_index_is_said_and_stops_nothing(node: Path) -> None:
     """That is when help is needed."""
     for path in node.glob("index.sqlite*"):
