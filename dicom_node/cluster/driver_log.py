@@ -27,6 +27,14 @@ def keep_previous_log(data_dir: Path) -> None:
     _cut(previous)
 
 
+def previous_log(data_dir: Path) -> str:
+    """What the driver before left; empty where there is nothing."""
+    try:
+        return (data_dir / PREVIOUS_LOG_NAME).read_text(errors="replace")
+    except OSError:
+        return ""
+
+
 def _cut(path: Path) -> None:
     """Keep the end of a file, in its own place: a disk may be full."""
     if path.stat().st_size <= _KEPT_BYTES:

@@ -13,9 +13,12 @@ from threading import Event, Lock, Thread
 
 from config.settings import Settings
 from dicom_node.child import end_child, end_in_words, start_child
-from dicom_node.cluster.driver_log import LOG_NAME, PREVIOUS_LOG_NAME, keep_previous_log
+from dicom_node.clock import SystemClock
+from dicom_node.cluster.abort import socket_problem
+from dicom_node.cluster.driver_log import LOG_NAME, PREVIOUS_LOG_NAME, keep_previous_log, previous_log
 from dicom_node.cluster.library import ray_environment
 from dicom_node.cluster.plan import DriverPlan
+from dicom_node.cluster.state import ClusterState
 from dicom_node.job_records import JobOutcome, JobSpec, OutcomeKind
 
 logger = logging.getLogger(__name__)
@@ -95,9 +98,7 @@ class RayEngine:
             return
         now_s = time.monotonic()
         if code is not None:
-            keep_previous_log(self._plan.data_dir)
-            words = "the driver of the Ray cluster ended %s, see %s in the data folder; it is started again"
-            logger.error(words, end_in_words(code), PREVIOUS_LOG_NAME)
+            self._say_why(code)
             self._child, self._start_at_s = None, now_s + _START_AGAIN_S
         if now_s >= self._start_at_s:
             self._start()
@@ -131,6 +132,19 @@ class RayEngine:
             reason = f"the driver of the Ray cluster left no outcome: see {LOG_NAME}"
             return JobOutcome(kind=OutcomeKind.FAILED, reason=reason, retryable=True)
         return outcome
+
+    def _say_why(self, code: int) -> None:
+        """In the log; of an end in C in the state of the cluster too, for the driver could not do that itself."""
+        data_dir = self._plan.data_dir
+        keep_previous_log(data_dir)
+        words = "the driver of the Ray cluster ended %s, see %s in the data folder; it is started again"
+        logger.error(words, end_in_words(code), PREVIOUS_LOG_NAME)
+        problem = socket_problem(previous_log(data_dir))
+        if problem:
+            logger.error("%s", problem)
+            state = ClusterState(at=SystemClock().now(), address=self._plan.ray.address, problem=problem)
+            with suppress(OSError):
+                state.write(data_dir)
 
     def _start(self) -> None:
         keep_previous_log(self._plan.data_dir)

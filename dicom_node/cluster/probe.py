@@ -14,6 +14,7 @@ from typing import Any, Self
 from pydantic import TypeAdapter, ValidationError
 
 from config.ray import RaySettings
+from dicom_node.cluster.abort import socket_problem
 from dicom_node.cluster.connect import connect
 from dicom_node.cluster.errors import ClusterError
 from dicom_node.cluster.library import ray_environment
@@ -56,7 +57,7 @@ def probe_cluster(settings: RaySettings) -> Probe:
     with tempfile.NamedTemporaryFile(suffix=".json") as answer:
         command = [sys.executable, "-m", "dicom_node.cluster.probe", answer.name]
         try:
-            subprocess.run(
+            done = subprocess.run(
                 command,
                 input=settings.model_dump_json().encode(),
                 env={**os.environ, **ray_environment(settings)},
@@ -66,7 +67,8 @@ def probe_cluster(settings: RaySettings) -> Probe:
             )
         except subprocess.TimeoutExpired:
             return Probe(problem=f"the Ray cluster at {settings.address} did not answer within {_TIME_LIMIT_S:g} s")
-        nothing = Probe(problem=f"the Ray cluster at {settings.address} broke the connection")
+        aborted = socket_problem(done.stderr.decode(errors="replace"))
+        nothing = Probe(problem=aborted or f"the Ray cluster at {settings.address} broke the connection")
         return Probe.read(Path(answer.name)) or nothing
 
 

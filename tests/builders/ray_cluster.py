@@ -83,6 +83,12 @@ class RayCluster:
                 os.kill(pid, signal.SIGKILL)
         process.wait(timeout=_STOP_WITHIN_S)
 
+    def hide_sockets(self) -> None:
+        """Take Ray's sockets out of everybody's sight, as a folder for temporary files of its own does with a service."""
+        assert self._folder
+        for folder in Path(self._folder.name).glob("session_2*/sockets"):
+            folder.rename(folder.with_name("hidden"))
+
     def actor_pids(self, name: str) -> list[int]:
         """Processes of the actors of a node."""
         found = _descendants(self._running[name].pid)

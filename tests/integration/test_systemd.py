@@ -9,8 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from dicom_node.cluster.abort import socket_problem
+
 UNITS = Path(__file__).resolve().parents[2] / "systemd"
 EXECUTABLE = "/opt/dicom-node/bin/dicom-node"
+DROP_IN = UNITS / "dicom-node-work.ray.conf"
+SAID = "Failed to connect to socket at address:/tmp/ray/session/sockets/raylet"
 MAXIMUM_EXPOSURE = {"dicom-node-listen.service": 1.5, "dicom-node-work.service": 2.0, "dicom-node-web.service": 1.5}
 
 
@@ -48,6 +52,33 @@ def test_unit_is_hardened(systemd: Callable[..., subprocess.CompletedProcess[str
     exposure = re.search(r"Overall exposure level for \S+: ([\d.]+)", done.stdout)
     assert exposure is not None, done.stderr
     assert float(exposure[1]) <= maximum
+
+
+def test_the_drop_in_of_a_cluster_is_valid(
+    systemd: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """systemd reads it with the unit: one with a mistake is found."""
+    unit = tmp_path / "dicom-node-work.service"
+    unit.write_text((UNITS / unit.name).read_text().replace(EXECUTABLE, "/bin/true"))
+    drop_in = tmp_path / f"{unit.name}.d" / "ray.conf"
+    drop_in.parent.mkdir()
+    for text, said in ((DROP_IN.read_text(), ""), ("[Service]\nStateDirectory=/var\n", "ray.conf:2")):
+        drop_in.write_text(text)
+        done = systemd("systemd-analyze", "verify", "--man=no", str(unit))
+        assert (done.returncode, done.stderr) == (0, "") if not said else said in done.stderr
+
+
+def test_page_and_drop_in_name_the_same_folder_for_the_sockets_of_ray() -> None:
+    """The worker's service sees it, and its name leaves room for Ray's in the 107 characters of unix(7)."""
+    page = (UNITS.parent / "docs" / "ray.md").read_text()
+    (state,) = re.findall(r"^StateDirectory=(.+)$", DROP_IN.read_text(), re.MULTILINE)
+    folders = set(re.findall(r"--temp-dir=([\w/.-]+)", page))
+    assert folders == {f"/var/lib/{state}"}
+    assert folders == set(re.findall(r"--temp-dir=([\w/.-]+)", socket_problem(SAID)))
+    assert f"systemd/{DROP_IN.name}" in page
+    # A session is named after its instant and the process, whose number has at most seven digits (proc(5), pid_max).
+    longest = f"{folders.pop()}/session_2026-05-04_12-00-00_123456_4194304/sockets/plasma_store.1"
+    assert len(longest) <= 107
 
 
 @pytest.mark.parametrize("unit", MAXIMUM_EXPOSURE)

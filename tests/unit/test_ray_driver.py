@@ -7,6 +7,7 @@ import pytest
 
 from builders.deadline import until
 from config.ray import RaySettings
+from dicom_node.cluster.abort import socket_problem
 from dicom_node.cluster.driver_log import driver_logs, keep_previous_log
 from dicom_node.cluster.engine import RayEngine
 from dicom_node.cluster.plan import DriverPlan
@@ -27,6 +28,15 @@ def test_why_a_driver_ended_is_kept_and_named(tmp_path: Path, caplog: pytest.Log
     assert "ended with exit code 1, see ray-driver.log.1 in the data folder" in caplog.text
     (previous,) = driver_logs(tmp_path)
     assert "must be host:port" in previous.read_text()
+
+
+def test_an_abort_of_ray_is_told_from_others() -> None:
+    """As Ray 2.60 says it."""
+    head = "[2026-05-04 12:00:00,000 C 7 7] raylet_ipc_client.cc:85: "
+    socket = "/tmp/ray/session_2026-05-04_12-00-00_774158_16031/sockets/raylet"
+    said = f"{head}Failed to connect to socket at address:{socket}\n*** StackTrace Information ***\n"
+    assert f"cannot open Ray's socket {socket}: start Ray as" in socket_problem(said)
+    assert socket_problem(f"{head}Check failed: node\n") == ""
 
 
 def test_the_log_of_the_driver_before_is_bounded(tmp_path: Path) -> None:
