@@ -28,4 +28,4 @@ class TableNotWrittenError(BatchError):
 
 
 class MissingTableExtraError(BatchError):
-    """A Parquet table needs the extra `table`: pip install 'dicom-node[table]'; csv and jsonl need nothing."""
+    """A Parquet table needs the extra `table`: `pip install '.[table]'` in the clone; csv and jsonl need nothing."""

@@ -15,7 +15,7 @@ class ClusterError(NodeError):
 
 
 class MissingRayError(ClusterError):
-    """Ray is not installed here: install the extra with `pip install 'dicom-node[ray]'`, or set `[pipeline].engine` to "local"."""
+    """Ray is not installed here: install the extra with `pip install '.[ray]'` in the clone, or set `[pipeline].engine` to "local"."""
 
 
 class UnreachableClusterError(ClusterError):

@@ -23,7 +23,7 @@ def cluster_alerts(settings: Settings, state: ClusterState | None, *, now: datet
         return
     trouble = cluster_trouble(state, now=now)
     if not is_ray_installed():
-        trouble = "the extra `ray` is not installed: pip install 'dicom-node[ray]'"
+        trouble = "the extra `ray` is not installed: pip install '.[ray]' in the clone"
     if trouble:
         yield f"Ray cluster: no study is analysed: {trouble}"
     warning = open_cluster_warning(settings.ray)

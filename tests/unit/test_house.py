@@ -42,6 +42,14 @@ def test_no_file_is_longer_than_350_lines() -> None:
     assert not [str(path) for path in modules() if len(path.read_text().splitlines()) > 350]
 
 
+def test_extras_are_installed_from_a_clone() -> None:
+    """The node is in no package index: `pip install 'dicom-node[...]'` finds nothing there, or a stranger's."""
+    texts = [path for folder in (".", "docs") for path in (ROOT / folder).glob("*.md")]
+    texts += (ROOT / "dicom_node").rglob("*.py")
+    assert len(texts) > 100
+    assert [path.name for path in texts if "dicom-node[" in path.read_text(encoding="utf-8")] == []
+
+
 def test_docs_show_the_life_of_a_study_as_the_table_has_it() -> None:
     """The diagram is printed from the table."""
     page = (ROOT / "docs" / "life-of-a-study.md").read_text()

@@ -1,5 +1,6 @@
 """The rules of the Ray cluster that need no cluster."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from dicom_node.results.context import SR_NAME
 from dicom_node.results.write import FINDINGS_NAME, MASKS_NAME
 from pipeline.errors import UnreadableStudyError
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "ray.md"
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
@@ -104,6 +106,21 @@ def test_a_cluster_without_room_says_what_to_do(device: str, words: str) -> None
     room = room_in([node(cpus=2)], RaySettings(cpus_per_actor=4), device=device)
     assert room.count == 0
     assert words in room.problem
+
+
+def test_the_page_keeps_analyses_off_the_head_and_ray_off_the_ports_of_the_node() -> None:
+    """A GPU that Ray counts gets an actor, whatever the CPUs; Ray's own range of ports has the listener's in it."""
+    assert room_in([node(cpus=0, gpus=1)], RaySettings(), device="auto").count == 1
+    commands = re.findall(r"=0 (ray start .*?)\n   [^ ]", PAGE.read_text(), re.DOTALL)
+    head, other = (command.split() for command in commands)
+    assert {"--head", "--num-cpus=0", "--num-gpus=0"} <= set(head)
+    for command in (head, other):
+        first, last = (
+            int(word.partition("=")[2]) for word in command if word.startswith(("--min-worker", "--max-worker"))
+        )
+        settings = Settings()
+        ports = (settings.listen.port, settings.listen.tls.port, settings.web.port)
+        assert not [port for port in ports if first <= port <= last]
 
 
 def test_machines_that_are_down_are_not_counted() -> None:
