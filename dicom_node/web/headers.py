@@ -19,6 +19,11 @@ _SAID = {
 }
 
 
+ANSWERED_UNDER_EVERY_NAME = frozenset({"/health", "/ready"})
+"""Load balancers ask by address, or name no host at all. What is said there names nobody, unlike /metrics, where a page
+elsewhere whose name is resolved to this machine (DNS rebinding) would read the names of peers."""
+
+
 class Guard:
     """Wraps the pages: checks the host and the length of a request, adds headers to the answer."""
 
@@ -42,22 +47,30 @@ class Guard:
                     headers[name] = value
             await send(message)
 
-        refusal = self._refusal(scope["method"], Headers(scope=scope))
+        refusal = self._refusal(scope, Headers(scope=scope))
         await (refusal or self._app)(scope, receive, send_with_headers)
 
-    def _refusal(self, method: str, headers: Headers) -> PlainTextResponse | None:
-        host = headers.get("host", "").lower()
-        name = host if host.endswith("]") else host.rpartition(":")[0] or host
-        if self._hosts and name not in self._hosts:
+    def _refusal(self, scope: Scope, headers: Headers) -> PlainTextResponse | None:
+        is_question = scope["method"] in {"GET", "HEAD"}
+        if is_question and scope["path"] in ANSWERED_UNDER_EVERY_NAME:
+            return None
+        if not self._is_known(headers.get("host", "").lower()):
             words = "This name is not one of these pages: add it to [web].names in the configuration of the node.\n"
             return PlainTextResponse(words, status_code=421)
-        if method in {"GET", "HEAD"}:
-            return None
-        length = headers.get("content-length", "")
-        if not length.isdigit():
-            return PlainTextResponse("The request has no length.\n", status_code=411)
-        if int(length) > LARGEST_FORM_BYTES:
-            return PlainTextResponse("The form is too large.\n", status_code=413)
-        if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
-            return PlainTextResponse("The form is not of these pages.\n", status_code=403)
-        return None
+        return None if is_question else _form_refusal(headers)
+
+    def _is_known(self, host: str) -> bool:
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        return not self._hosts or name in self._hosts
+
+
+def _form_refusal(headers: Headers) -> PlainTextResponse | None:
+    """Why a form is not read."""
+    length = headers.get("content-length", "")
+    if not length.isdigit():
+        return PlainTextResponse("The request has no length.\n", status_code=411)
+    if int(length) > LARGEST_FORM_BYTES:
+        return PlainTextResponse("The form is too large.\n", status_code=413)
+    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return PlainTextResponse("The form is not of these pages.\n", status_code=403)
+    return None

@@ -1,23 +1,33 @@
 """Callers that come through a load balancer, played by the test and by a real HAProxy."""
 
+import csv
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+import sys
+import tempfile
+import textwrap
+import tomllib
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import tomlkit
 
 from builders.deadline import until
 from builders.instances import ct_instance
-from builders.listener import RunningListener, association, listener_settings, running_listener, send
+from builders.listener import SENDER, RunningListener, association, listener_settings, running_listener, send
 from builders.ports import free_port
 from builders.proxy_header import header_of_version_1, header_of_version_2
 from builders.raw_peer import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, RawPeer, associate_request
 from builders.tls_listener import Site
+from config.load import settings_from_text
 from dicom_node.index import open_index
 
+PAGE = Path(__file__).parents[2] / "docs" / "listeners.md"
+States = Callable[[], dict[str, tuple[str, str, str]]]
 BALANCER = "127.0.0.9"
 HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 
@@ -163,18 +173,105 @@ def test_real_balancer_spreads_callers_over_two_listeners(tmp_path: Path, versio
 
 
 @pytest.mark.skipif(HAPROXY is None, reason="HAProxy is not installed: apt install haproxy")
-def test_the_example_of_the_page_is_one_that_haproxy_takes(tmp_path: Path, tls_site: Site) -> None:
-    """docs/listeners.md, with a certificate that is there."""
-    page = (Path(__file__).parents[2] / "docs" / "listeners.md").read_text(encoding="utf-8")
-    example = page.split("## HAProxy")[1].split("    frontend", 1)[1].split("\n\n")[0]
-    assert "send-proxy-v2" in example
-    configuration = tmp_path / "haproxy.cfg"
-    configuration.write_text(
-        "    frontend" + example.replace("/etc/haproxy/site-ca.pem", str(tls_site.authority.certificate)) + "\n"
-    )
+def test_the_example_of_the_page_takes_out_a_listener_that_is_gone(tmp_path: Path, tls_site: Site) -> None:
+    """docs/listeners.md, node.toml and HAProxy: both are ready by /ready over TLS and take their share; then one is not."""
+    with ExitStack() as stack, ExitStack() as first_alone:
+        nodes = [
+            stack.enter_context(node_of_the_page(tmp_path / name, tls_site, listening=own))
+            for name, own in (("node-a", first_alone), ("node-b", stack))
+        ]
+        port, states = stack.enter_context(haproxy_of_the_page(tmp_path, tls_site, nodes))
+        until(lambda: states() == READY, within_s=60, what="both listeners are ready")
+        for number in range(2):
+            assert send(port, ct_instance(number), called_aet="DICOMNODE") == [0x0000]
+        first_alone.close()
+        gone = {**READY, "node-a": ("DOWN", "L7STS", "503")}
+        until(lambda: states() == gone, within_s=90, what="the first one is taken out")
+        for number in range(2, 4):
+            assert send(port, ct_instance(number), called_aet="DICOMNODE") == [0x0000]
+        stored = [len(node.listener.stored()) for node in nodes]
+    assert sum(stored) == 4
+    assert stored[1] >= 3
+
+
+READY = dict.fromkeys(("node-a", "node-b"), ("UP", "L7OK", "200"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageNode:
+    """A node set up by the page."""
+
+    listener: RunningListener
+    web_port: int
+
+
+@contextmanager
+def node_of_the_page(folder: Path, tls_site: Site, *, listening: ExitStack) -> Iterator[PageNode]:
+    """The node.toml of the page, with ports, folder and certificate of the test and an index of its own.
+
+    Args:
+        folder: Of the node.
+        tls_site: Whose authority HAProxy knows.
+        listening: Ends the listener.
+
+    Yields:
+        The node, while its pages run too.
+    """
+    folder.mkdir()
+    example = PAGE.read_text(encoding="utf-8").split("its own node.toml:\n\n")[1].split("\n\n")[0]
+    table = tomllib.loads(textwrap.dedent(example))
+    assert table["storage"].pop("shared") and table["storage"].pop("database_url")
+    web_port = free_port()
+    table["node"] |= {"data_dir": str(folder / "data"), "machine": folder.name}
+    table["listen"] |= {"port": free_port(), "load_balancers": ["127.0.0.1"]}
+    table["web"] |= {"port": web_port, "certificate": str(tls_site.node.certificate), "key": str(tls_site.node.key)}
+    table["peers"] = [{"name": "ct", "ae_title": SENDER, "host": "127.0.0.1", "port": 104}]
+    # The limits of senders and of disks stay as they are; a listener that is gone is to be seen soon.
+    table["watching"] = {"heartbeat_limit_s": 12.0}
+    config = folder / "node.toml"
+    config.write_text(tomlkit.dumps(table))
+    running = listening.enter_context(running_listener(settings_from_text(config.read_text(), name=config.name)))
+    command = [sys.executable, "-m", "dicom_node", "--config", str(config), "web"]
+    with (folder / "web.log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as pages:
+        try:
+            yield PageNode(listener=running, web_port=web_port)
+        finally:
+            pages.terminate()
+
+
+@contextmanager
+def haproxy_of_the_page(folder: Path, tls_site: Site, nodes: list[PageNode]) -> Iterator[tuple[int, States]]:
+    """HAProxy with the example of the page; its port, and what it thinks of each server: state, check, HTTP status."""
     assert HAPROXY is not None
-    done = subprocess.run([HAPROXY, "-c", "-f", configuration], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stderr
+    port = free_port()
+    example = "    frontend" + PAGE.read_text(encoding="utf-8").split("    frontend", 1)[1].split("\n\n")[0]
+    example = example.replace("bind :11112", f"bind 127.0.0.1:{port}")
+    example = example.replace("/etc/haproxy/site-ca.pem", str(tls_site.authority.certificate))
+    for node, address in zip(nodes, ("192.0.2.11:11112", "192.0.2.12:11112"), strict=True):
+        assert address in example
+        example = example.replace(address, f"127.0.0.1:{node.listener.port}")
+        example = example.replace("check port 8085 ", f"check port {node.web_port} ", 1)
+    # The path of a socket is short (unix(7), 108 bytes).
+    with tempfile.TemporaryDirectory(prefix="ha") as sockets:
+        question = Path(sockets) / "stats"
+        configuration = folder / "haproxy.cfg"
+        configuration.write_text(f"global\n    stats socket {question}\n{example}\n")
+        with subprocess.Popen([HAPROXY, "-db", "-f", configuration]) as process:
+            try:
+                until(lambda: is_open(port), within_s=30, what="HAProxy serves")
+                yield port, lambda: states_of_servers(question)
+            finally:
+                process.terminate()
+
+
+def states_of_servers(question: Path) -> dict[str, tuple[str, str, str]]:
+    """As HAProxy sees them (HAProxy's management guide, 9.1, CSV format)."""
+    with socket.socket(socket.AF_UNIX) as caller, caller.makefile("r") as answer:
+        caller.connect(str(question))
+        caller.sendall(b"show stat\n")
+        rows = list(csv.DictReader(answer))
+    servers = [row for row in rows if row["svname"] not in {"FRONTEND", "BACKEND"}]
+    return {row["svname"]: (row["status"], row["check_status"], row["check_code"]) for row in servers}
 
 
 def send_or_none(port: int, number: int) -> list[int]:

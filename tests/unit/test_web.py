@@ -215,6 +215,15 @@ def test_a_name_that_is_not_ours_is_refused(pages: Pages) -> None:
     assert pages.browser().get("/studies", headers={"Host": "127.0.0.1:8085"}).status_code == 200
 
 
+@pytest.mark.parametrize("host", ["evil.example", "192.0.2.9:8085", ""])
+def test_a_load_balancer_is_answered_under_every_name(pages: Pages, host: str) -> None:
+    """By address, and without one, as HAProxy asks; the metrics name peers and are refused."""
+    answers = [pages.browser().get(path, headers={"Host": host}) for path in ("/health", "/ready", "/metrics")]
+    assert [answer.status_code for answer in answers] == [200, 503, 421]
+    assert answers[1].json()["problems"]
+    assert pages.browser().post("/ready", headers={"Host": host}).status_code == 421
+
+
 def test_a_large_form_is_refused_before_it_is_read(pages: Pages) -> None:
     """Memory is not the sender's to fill."""
     assert pages.browser().post("/login", data={"name": "x" * 70_000}).status_code == 413
