@@ -24,8 +24,10 @@ LISTENER_IMAGES_PER_S = 630.0
 """Measured: durable, four associations, two cores (tests/benchmarks/ingest.py)."""
 DISK_IMAGES_PER_S = 1407.0
 """Measured: the C program that writes durably and does nothing else, same machine and run: what the disk gives."""
-INDEX_IMAGES_PER_S = 1590.0
+SQLITE_IMAGES_PER_S = 1590.0
 """Measured: two receiving processes with their files in memory, so index and Python together: the index alone does more."""
+POSTGRESQL_IMAGES_PER_S = 736.0
+"""Measured in the same way, the server on the same two cores (docs/postgresql.md): several hosts need PostgreSQL."""
 LINK_BITS_PER_S = 1e9
 PACS_IMAGES_PER_S = 100.0
 """Assumption: what a PACS sends by C-MOVE for earlier studies, over one association."""
@@ -89,6 +91,11 @@ def plan_row(day: list[SimulatedStudy], gpus: int, hosts: int, kind: str) -> dic
     }
 
 
+def index_images_per_s(hosts: int) -> float:
+    """What the index takes of all hosts together: SQLite is for one alone (docs/listeners.md)."""
+    return SQLITE_IMAGES_PER_S if hosts == 1 else POSTGRESQL_IMAGES_PER_S
+
+
 def stations_of(gpus: int, hosts: int, gpu_s: float) -> list[Station]:
     """The installation; each host has a link and a disk of its own, the index is one."""
     chance = random.Random(3)
@@ -96,7 +103,7 @@ def stations_of(gpus: int, hosts: int, gpu_s: float) -> list[Station]:
         Station(name="network", servers=hosts, seconds=lambda one: 8 * IMAGE_BYTES * one.images / LINK_BITS_PER_S),
         Station(name="listener CPU", servers=hosts, seconds=lambda one: one.images / LISTENER_IMAGES_PER_S),
         Station(name="disk", servers=hosts, seconds=lambda one: one.images / DISK_IMAGES_PER_S),
-        Station(name="index", servers=1, seconds=lambda one: one.images / INDEX_IMAGES_PER_S),
+        Station(name="index", servers=1, seconds=lambda one: one.images / index_images_per_s(hosts)),
         Station(
             name="PACS",
             servers=1,
