@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from dicom_node.cli.context import settings_of
-from dicom_node.cli.output import console
+from dicom_node.cli.output import console, print_table, table_of
 from storage.account_records import AccountRole
 
 if TYPE_CHECKING:
@@ -22,11 +21,11 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="What the person type
 @app.command("list")
 def list_accounts(context: typer.Context) -> None:
     """List the accounts."""
-    table = Table("name", "role", "made", "last login")
+    table = table_of("name", "role", "made", "last login")
     for account in _book(context).accounts():
         last = f"{account.logged_in_at:%Y-%m-%d %H:%M} UTC" if account.logged_in_at else "never"
         table.add_row(escape(account.name), account.role, f"{account.created_at:%Y-%m-%d %H:%M} UTC", last)
-    console().print(table)
+    print_table(table)
 
 
 @app.command()

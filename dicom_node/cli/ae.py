@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.failures import OPERATION_FAILED
-from dicom_node.cli.output import console, print_json, silence_logs
+from dicom_node.cli.output import console, print_json, print_table, silence_logs, table_of
 
 if TYPE_CHECKING:
     from dicom_node.ae_test.send import PeerTest, SentObject
@@ -58,14 +57,14 @@ def test(
 
 def _show(outcome: "PeerTest") -> None:
     """The outcome for people."""
-    table = Table("object", "SOP class", "outcome", "transfer syntax", "status")
+    table = table_of("object", "SOP class", "outcome", "transfer syntax", "status")
     for row in _image_rows(outcome):
         table.add_row(*row)
     alike = Counter(tuple(_row(sent)) for sent in outcome.objects)
     for (what, *columns), count in alike.items():
         table.add_row(what + (f", {count} objects" if count > 1 else ""), *columns)
     out = console()
-    out.print(table)
+    print_table(table)
     for line in outcome.summary:
         out.print(line, soft_wrap=True, markup=False)
     verdict = "[green]passed[/]" if outcome.passed else "[red]failed[/]: let it accept what has no taker, or change"

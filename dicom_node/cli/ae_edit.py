@@ -5,12 +5,11 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from config.settings import Peer
 from dicom_node.cli.configuring import configuration_of, print_lines, report, values_from
 from dicom_node.cli.context import settings_of
-from dicom_node.cli.output import console, print_json, silence_logs
+from dicom_node.cli.output import print_json, print_table, silence_logs, table_of
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 _Name = Annotated[str, typer.Argument(help="Name of a peer in the configuration.")]
@@ -58,7 +57,7 @@ def list_peers(context: typer.Context, json: _Json = False) -> None:
     if json:
         print_json(PeerList(own_ae_title=settings.node.ae_title, peers=lines))
         return
-    table = Table("name", "AE title", "address", "sends", "receives", "earlier studies", "TLS")
+    table = table_of("name", "AE title", "address", "sends", "receives", "earlier studies", "TLS")
     for line in lines:
         receives = ", ".join(line.results) if line.receives_results else "no"
         table.add_row(
@@ -70,7 +69,7 @@ def list_peers(context: typer.Context, json: _Json = False) -> None:
             "no" if line.query_retrieve == "none" else line.query_retrieve,
             "yes" if line.tls else "no",
         )
-    console().print(table)
+    print_table(table)
 
 
 def add(

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from dicom_node.cli.configuring import configuration_of, print_lines, report, values_from
 from dicom_node.cli.context import settings_of
-from dicom_node.cli.output import console, print_json
+from dicom_node.cli.output import print_json, print_table, table_of
 
 if TYPE_CHECKING:
     from dicom_node.refused import RefusedLine
@@ -41,12 +40,12 @@ def refused(context: typer.Context, json: _Json = False) -> None:
     if not lines:
         print_lines(["nobody was refused"])
         return
-    table = Table("calling", "called", "address", "times", "first (UTC)", "last (UTC)", "why")
+    table = table_of("calling", "called", "address", "times", "first (UTC)", "last (UTC)", "why")
     for line in lines:
         said = [escape(line.calling_aet), escape(line.called_aet), escape(line.address), str(line.count)]
         instants = [f"{at:%Y-%m-%d %H:%M:%S}" for at in (line.first_at, line.last_at)]
         table.add_row(*said, *instants, escape(line.reason))
-    console().print(table)
+    print_table(table)
 
 
 def allow(

@@ -1,15 +1,10 @@
 """The commands of the group `alerts`."""
 
-from typing import TYPE_CHECKING
-
 import typer
 
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.failures import OPERATION_FAILED
 from dicom_node.cli.output import console
-
-if TYPE_CHECKING:
-    pass
 
 app = typer.Typer(help="What an administrator should look at.", no_args_is_help=True)
 
@@ -29,7 +24,7 @@ def list_alerts(context: typer.Context) -> None:
 
 @app.command()
 def test(context: typer.Context) -> None:
-    """Send a test message by mail and webhook, as far as they are configured; exit code 1 when one is not taken."""
+    """Send a test message by mail and webhook, as far as they are configured; exit code 1 when one is not taken or nobody is told."""
     from dicom_node.alerts.channels import send_mail, send_webhook
     from dicom_node.clock import SystemClock
     from storage.alerts import AlertMessage
@@ -39,7 +34,9 @@ def test(context: typer.Context) -> None:
         message_id=0, subject="test", words="This is a test.", is_over=False, at=SystemClock().now()
     )
     if not settings.alerts.channels:
-        console().print("neither [alerts].mail_host nor webhook_url is set: nobody is told")
+        words = "neither [alerts].mail_host nor [alerts].webhook_url is set: nobody is told"
+        console().print(words, soft_wrap=True, markup=False)
+        raise typer.Exit(OPERATION_FAILED)
     senders = {"mail": send_mail, "webhook": send_webhook}
     failed = False
     for channel in settings.alerts.channels:

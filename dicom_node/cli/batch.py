@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from dicom_node.cli.auditing import note_search
 from dicom_node.cli.configuring import values_from
 from dicom_node.cli.context import settings_of
-from dicom_node.cli.output import console, error_console, print_json, silence_logs
+from dicom_node.cli.output import console, error_console, print_json, print_table, silence_logs, table_of
 from dicom_node.wording import counted, readable_size
 from storage.batch_records import BatchState, BatchView
 from storage.disk import free_bytes_of
@@ -199,10 +198,10 @@ def _show_estimate(expected: "BatchEstimate", *, json: bool) -> None:
     if json:
         print_json(expected)
         return
-    years = Table("year", "studies")
+    years = table_of("year", "studies")
     for year, studies in expected.by_year.items():
         years.add_row(escape(year), str(studies))
-    console().print(years)
+    print_table(years)
     size = "not known yet" if expected.expected_bytes is None else f"about {readable_size(expected.expected_bytes)}"
     analysis = f"{expected.mean_analysis_s:.0f} s" if expected.mean_analysis_s else "not measured yet"
     for line in (

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from dicom_node.cli.failures import OPERATION_FAILED
-from dicom_node.cli.output import console, error_console, paths_in_short, silence_logs
+from dicom_node.cli.output import console, error_console, paths_in_short, print_table, silence_logs, table_of
 from dicom_node.cli.progress import PhaseProgress
 
 if TYPE_CHECKING:
@@ -88,10 +87,10 @@ def _date(acquired_at: datetime | None) -> str:
 def show_results(results: "Sequence[DemoResult]") -> None:
     """Draw the table, then the paths."""
     out = console()
-    table = Table("study", "state", "found", "compared with", "changes")
+    table = table_of("study", "state", "found", "compared with", "changes")
     for result in results:
         table.add_row(*_row(result, results))
-    out.print(table)
+    print_table(table)
     for result in results:
         for line in paths_in_short(result.files):
             out.print(line, soft_wrap=True, markup=False)

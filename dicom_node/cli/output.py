@@ -7,18 +7,33 @@ from pathlib import Path
 
 from pydantic_core import to_json
 from rich.console import Console
+from rich.table import Column, Table
 
 _LESION_PREVIEW = "preview-lesion-"
+_WIDER_THAN_ANY_ROW = 100_000
 
 
 def console() -> Console:
     """Stdout, for what people read."""
-    return Console(highlight=False)
+    return Console(highlight=False, emoji=False)
 
 
 def error_console() -> Console:
     """Stderr, for errors and for progress beside `--json`."""
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, emoji=False)
+
+
+def table_of(*headers: str) -> Table:
+    """A table none of whose values is cut: one that is wider than its column goes on in the next line."""
+    return Table(*(Column(header, overflow="fold") for header in headers))
+
+
+def print_table(table: Table) -> None:
+    """Draw it on stdout, as wide as the terminal; elsewhere, as in a pipe, each row is one line, however long."""
+    out = console()
+    if not out.is_terminal:
+        out.width = _WIDER_THAN_ANY_ROW
+    out.print(table)
 
 
 def silence_logs() -> None:

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.markup import escape
 
 from dicom_node.cli.context import settings_of
-from dicom_node.cli.output import console, print_json, silence_logs
+from dicom_node.cli.output import console, print_json, print_table, silence_logs, table_of
 from dicom_node.wording import readable_size
 
 if TYPE_CHECKING:
@@ -74,13 +74,13 @@ def plan(
         studies = tuple(_planned(decision) for decision in decisions if kept or decision.is_deleted)
         print_json(RetentionPlan(deleted_studies=len(deleted), deleted_bytes=size_bytes, last=last, studies=studies))
         return
-    table = Table("study", "state", "last", "size", "", "why")
+    table = table_of("study", "state", "last", "size", "", "why")
     for decision in decisions:
         if kept or decision.is_deleted:
             study, fate = decision.study, "deleted" if decision.is_deleted else "kept"
             at, size = f"{study.last_at:%Y-%m-%d %H:%M}", readable_size(study.size_bytes)
-            table.add_row(study.study_instance_uid, study.state, at, size, fate, decision.why)
-    console().print(table)
+            table.add_row(study.study_instance_uid, study.state, at, size, fate, escape(decision.why))
+    print_table(table)
     console().print(f"to be deleted: {len(deleted)} of {len(decisions)} studies, {readable_size(size_bytes)}")
     if last:
         console().print(

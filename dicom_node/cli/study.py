@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
 
 from dicom_node.audit.events import Action
 from dicom_node.cli.auditing import note_search, note_study
 from dicom_node.cli.context import settings_of
-from dicom_node.cli.output import console, print_json
+from dicom_node.cli.output import console, print_json, print_table, table_of
 from dicom_node.cli.patient import in_words, named
 from dicom_node.wording import counted
 from storage.errors import UnknownStudyError
@@ -48,13 +47,13 @@ def list_studies(
     if json:
         print_json(StudyList(studies=tuple(views)))
         return
-    table = Table("study", "patient", "acquired", "images", "state", "why")
+    table = table_of("study", "patient", "acquired", "images", "state", "why")
     for view in views:
         acquired = f"{view.acquired_at:%Y-%m-%d %H:%M}" if view.acquired_at else "unknown"
         who = f"{named(view.patient)} {view.demographics.patient_name}".strip()
         cells = (view.study_instance_uid, who, acquired, str(view.instance_count), view.state, view.reason)
         table.add_row(*map(escape, cells))
-    console().print(table)
+    print_table(table)
 
 
 @app.command()

@@ -1,12 +1,17 @@
 """What commands say."""
 
+import re
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from builders.clock import FakeClock
+from builders.index import build_index, database_url, received
 from config.errors import ConfigError, Problem
+from dicom_node.cli.app import app
 from dicom_node.cli.failures import exit_code_of, tell
-from dicom_node.cli.output import paths_in_short
+from dicom_node.cli.output import paths_in_short, print_table, table_of
 from dicom_node.cli.progress import PhaseProgress
 from dicom_node.errors import NodeError
 from dicom_node.wording import readable_size
@@ -56,6 +61,59 @@ def test_pictures_of_lesions_share_a_line() -> None:
     paths = [Path("/out/sr.dcm"), *(Path(f"/out/preview-lesion-{number:02d}.png") for number in (1, 2, 3))]
 
     assert paths_in_short(paths) == ["/out/sr.dcm", "/out/preview-lesion-*.png (3)"]
+
+
+LONG_UID = f"2.25.{'190648' * 6}"
+
+
+def test_a_table_in_a_pipe_has_a_row_on_each_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is cut and nothing goes on in the next line, whatever the terminal of the caller has."""
+    monkeypatch.setenv("COLUMNS", "40")
+    table = table_of("study", "why")
+    table.add_row(LONG_UID, "a reason of some length " * 20)
+    print_table(table)
+
+    (row,) = [line for line in capsys.readouterr().out.splitlines() if "2.25" in line]
+    assert LONG_UID in row
+    assert row.count("a reason of some length") == 20
+
+
+def test_a_table_on_a_terminal_goes_on_in_the_next_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not wider than that, and a UID can be read whole."""
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    table = table_of("study", "why")
+    table.add_row(LONG_UID, "a reason of some length")
+    print_table(table)
+
+    lines = re.sub("\x1b\\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+    assert max(map(len, lines)) <= 40
+    assert "".join(line.split("│")[1].strip() for line in lines if line.startswith("│")) == LONG_UID
+
+
+def test_a_study_is_found_by_the_uid_that_the_list_shows(tmp_path: Path) -> None:
+    """Also by a script that reads the list."""
+    build_index(tmp_path, FakeClock()).record_received([received(LONG_UID)])
+    (tmp_path / "node.toml").write_text(
+        f'[node]\ndata_dir = "{tmp_path}"\n[storage]\ndatabase_url = "{database_url(tmp_path)}"\n'
+    )
+    listed = CliRunner().invoke(app, ["--config", str(tmp_path / "node.toml"), "study", "list"])
+    (shown,) = re.findall(r"2\.25\.\S+", listed.output)
+    found = CliRunner().invoke(app, ["--config", str(tmp_path / "node.toml"), "study", "show", shown])
+    assert found.exit_code == 0
+    assert LONG_UID in found.output
+
+
+def test_a_test_message_that_reaches_nobody_has_failed(tmp_path: Path) -> None:
+    """What is to be set is named with its table."""
+    (tmp_path / "node.toml").write_text(f'[node]\ndata_dir = "{tmp_path}"\n')
+    done = CliRunner().invoke(app, ["--config", str(tmp_path / "node.toml"), "alerts", "test"])
+    assert done.exit_code == 1
+    assert done.output == "neither [alerts].mail_host nor [alerts].webhook_url is set: nobody is told\n"
 
 
 @pytest.mark.parametrize(("size_bytes", "text"), [(512, "512 B"), (1536, "1.5 KiB"), (5 * 1024**3, "5 GiB")])
