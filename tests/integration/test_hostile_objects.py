@@ -29,7 +29,7 @@ ABORTED = -1
 PDU_BYTES = 16_000
 OUR_FILES = re.compile(
     r"index\.sqlite[-.a-z]*|[a-z]+\.lock|incoming|objects|objects/[0-9a-f]{2}|objects/[0-9a-f]{2}/[0-9a-f]{64}\.dcm"
-    r"|audit(/audit\.(jsonl|head|head\.new|lock))?"
+    r"|audit(/audit\.(jsonl|head|head\.new|lock))?|listen\.run(/self\.pem|/settings\.json)?"
 )
 UID = str(ct_instance().SOPInstanceUID)
 MOST_MEMORY_KIB = 32 * 1024
