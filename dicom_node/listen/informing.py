@@ -50,8 +50,7 @@ class Informer:
             self._has_answered.clear()
             if self._ends.is_set():
                 return
-            self._services.ledger.beat()
-            self._services.refused.write()
+            self._services.inform_index()
             if is_alive:
                 self._leave_sign_of_life()
 

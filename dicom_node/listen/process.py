@@ -160,8 +160,7 @@ class _Process:
     def _keep_informed(self) -> None:
         """Say in the index what goes on here; look at the certificates."""
         while True:
-            self._services.ledger.beat()
-            self._services.refused.write()
+            self._services.inform_index()
             if self._tls:
                 self._tls.look()
             if self._ends.wait(BEAT_S):

@@ -76,6 +76,11 @@ class Services:
         # Last: who is admitted by them finds the rest in force.
         self.admission.follow(settings)
 
+    def inform_index(self) -> None:
+        """Say in the index which associations are open, and who was refused; what it does not take is said later."""
+        self.ledger.beat()
+        self.refused.write()
+
     def refuse(self, rejection: Rejection, caller: Caller, *, answer: Callable[[], None]) -> None:
         """Log a rejection, let it be answered, then note it for the administrator and in the audit trail."""
         is_first = self.admission.log(rejection, caller)
