@@ -4,14 +4,12 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from builders.batches import next_line, plan
+from builders.cli import run
 from builders.clock import FakeClock
 from builders.find_scp import find_scp, match
 from builders.index import build_index, received
-from dicom_node.cli.app import app
-from dicom_node.cli.failures import exit_code_of
 from storage.batch_records import BatchStudyState
 
 CONFIG = """
@@ -34,15 +32,6 @@ def file(tmp_path: Path) -> Path:
     path.write_text(f'[node]\ndata_dir = "{tmp_path}"\n{CONFIG}')
     build_index(tmp_path, FakeClock()).batches.begin(plan(), {"1.2.1": "20190101", "1.2.2": ""})
     return path
-
-
-def run(file: Path, *arguments: str, exit_code: int = 0) -> Result:
-    """One command, ended as expected; what is raised counts as `main` counts it."""
-    done = CliRunner().invoke(app, ["--config", str(file), *arguments])
-    raised = done.exception if isinstance(done.exception, Exception) else None
-    code = exit_code_of(raised) if raised else done.exit_code
-    assert code == exit_code, (done.output, done.exception)
-    return done
 
 
 def test_a_command_that_has_no_place_ends_with_1_and_says_why(file: Path) -> None:

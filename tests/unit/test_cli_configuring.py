@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import CliRunner
 
+from builders.cli import run
 from config import load_settings
 from dicom_node.cli.app import app
-from dicom_node.cli.failures import exit_code_of
 
 
 @pytest.fixture
@@ -19,15 +19,6 @@ def file(tmp_path: Path) -> Path:
     url = "postgresql://node:hunter2@db/index"
     path.write_text(f'# ours\n[node]\ndata_dir = "{tmp_path}/data"\n[storage]\ndatabase_url = "{url}"\n')
     return path
-
-
-def run(file: Path, *arguments: str, exit_code: int = 0) -> Result:
-    """One command, ended as expected; what is raised counts as `main` counts it."""
-    done = CliRunner().invoke(app, ["--config", str(file), *arguments])
-    raised = done.exception if isinstance(done.exception, Exception) else None
-    code = exit_code_of(raised) if raised else done.exit_code
-    assert code == exit_code, (done.output, done.exception)
-    return done
 
 
 def test_a_peer_is_added_changed_and_removed(file: Path) -> None:

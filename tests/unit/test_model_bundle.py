@@ -69,15 +69,14 @@ def bundle(pack: ModelPack, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run_elsewhere(bundle: Path, program: str) -> str:
     """What a program prints that runs in the bundle, on a machine without our packages."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(bundle)}
+    return run_in(bundle, [sys.executable, "-c", ELSEWHERE + program], packages=bundle)
+
+
+def run_in(bundle: Path, command: Sequence[str], *, packages: Path) -> str:
+    """What a command prints that runs in the bundle, with the packages of a folder before all others."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(packages)}
     done = subprocess.run(
-        [sys.executable, "-c", ELSEWHERE + program],
-        cwd=bundle,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
+        command, cwd=bundle, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -129,17 +128,7 @@ def test_the_documented_command_reads_a_volume_and_writes_a_mask(tmp_path: Path)
     case = render_golden_case()
     write_volume(bundle / "in.nii.gz", case.volumes_hu[-1], case.spacing_mm)
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_OURS)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(
-        documented_command(bundle),
-        cwd=bundle,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_in(bundle, documented_command(bundle), packages=tmp_path)
     volumes = predictor_of(pack)(str(bundle / "in.nii.gz"), str(tmp_path / "ours.nii.gz"))
     found, ours = (SimpleITK.ReadImage(path) for path in (bundle / "mask.nii.gz", tmp_path / "ours.nii.gz"))
     assert np.array_equal(SimpleITK.GetArrayFromImage(found), SimpleITK.GetArrayFromImage(ours))
