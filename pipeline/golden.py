@@ -20,7 +20,7 @@ from torch import Tensor
 from pipeline.detect import SpaceTimeDetector
 from pipeline.errors import ModelPackError
 from pipeline.lesions import lesion_maps
-from pipeline.lungs_net import FIELD_OF_VIEW_MM, INPUT_PIXELS, LungNet, lung_net_input
+from pipeline.lungs_net import FIELD_OF_VIEW_MM, INPUT_PIXELS, LungNet, lung_net_input, with_neighbours
 from pipeline.model_pack import GOLDEN_CASE, GOLDEN_EXPECTATION, DecisionFlips, Thresholds
 from pipeline.plug_points import Detection, StudyOnGrid
 from pipeline.precision import running_in
@@ -183,7 +183,8 @@ def _deviation(name: str, found: tuple[float, ...], expected: tuple[float, ...],
 def _lung_classes(networks: GoldenNetworks, case: GoldenCase) -> Tensor:
     """(Z, 256, 256): background, right or left, as the lung network alone draws them."""
     slices = case.volumes_hu[-1, ::_LUNG_SLICE_STEP]
-    inputs = lung_net_input(slices, case.spacing_mm[1:])
+    alone = lung_net_input(slices, case.spacing_mm[1:])
+    inputs = with_neighbours(alone, case.spacing_mm[0] * _LUNG_SLICE_STEP, networks.lung_net.neighbour_mm)
     logits: Tensor = networks.lung_net(inputs.to(networks.device))
     return logits.argmax(dim=1)
 

@@ -4,6 +4,7 @@ import numpy as np
 from scipy import ndimage
 
 from pipeline.airways import airway_mask
+from pipeline.lung_holes import holes_filled
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, UInt8Array
 
 CORE_DEPTH_MM = 4.0
@@ -98,18 +99,19 @@ def _sides(raw: UInt8Array, lungs: BoolArray, spacing_mm: tuple[float, float, fl
 
 
 def _closed(lung: BoolArray, spacing_mm: tuple[float, float, float]) -> BoolArray:
-    """Bays and then holes filled, slice by slice."""
+    """Bays and then holes filled, slice by slice; the domes of the diaphragm stay out."""
     closed = np.zeros_like(lung)
     box = _box(lung, margin=(0, *_voxels(2 * CLOSING_MM, spacing_mm)[1:]))
     if box is None:
         return closed
     margins = [(count, count) for count in _voxels(2 * CLOSING_MM, spacing_mm)[1:]]
-    for plane, filled in zip(lung[box], closed[box], strict=True):
+    for plane, joined in zip(lung[box], closed[box], strict=True):
         padded = np.pad(plane, margins, mode="edge")
         grown = _plane_distance_mm(~padded, spacing_mm) <= CLOSING_MM
         shrunk = _plane_distance_mm(grown, spacing_mm) > CLOSING_MM
         inner = shrunk[margins[0][0] : -margins[0][0], margins[1][0] : -margins[1][0]]
-        filled[:] = ndimage.binary_fill_holes(inner | plane)
+        joined[:] = inner | plane
+    closed[box] = holes_filled(closed[box], spacing_mm)
     return closed
 
 

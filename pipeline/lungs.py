@@ -5,7 +5,14 @@ import torch
 from torch import Tensor
 
 from pipeline.lung_mask import refined_lungs
-from pipeline.lungs_net import FIELD_OF_VIEW_MM, INPUT_PIXELS, LungNet, lung_logits_on_image, lung_net_input
+from pipeline.lungs_net import (
+    FIELD_OF_VIEW_MM,
+    INPUT_PIXELS,
+    LungNet,
+    lung_logits_on_image,
+    lung_net_input,
+    with_neighbours,
+)
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Int16Array, UInt8Array
 from pipeline.window import WINDOW_CENTRE_HU, WINDOW_WIDTH_HU
 
@@ -32,21 +39,25 @@ class NetworkLungSegmenter:
     def segment(self, volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
         """See `LungSegmenter.segment`."""
         step = max(1, int(WIDEST_STEP_MM / spacing_mm[0] + 1e-3))
-        grey, logits = self._seen(volume_hu[::step], spacing_mm[1:])
         net_spacing_mm = (spacing_mm[0] * step, NET_PIXEL_MM, NET_PIXEL_MM)
+        grey = _on_net_grid(volume_hu[::step], spacing_mm[1:])
+        logits = self._logits(with_neighbours(grey, net_spacing_mm[0], self._net.neighbour_mm))
         seen_hu = grey.squeeze(1) * WINDOW_WIDTH_HU + (WINDOW_CENTRE_HU - WINDOW_WIDTH_HU / 2)
         refined = refined_lungs(_classes(logits), seen_hu.numpy(), net_spacing_mm)
         return _mask_on_volume(_overruled(logits, refined), volume_hu.shape, spacing_mm[1:], step=step)
 
-    def _seen(self, slices_hu: Int16Array, spacing_mm: tuple[float, float]) -> tuple[Tensor, Tensor]:
-        """Input (Z, 1, 256, 256) and logits (Z, 3, 256, 256) of the network, on the CPU."""
-        inputs: list[Tensor] = []
-        logits: list[Tensor] = []
+    def _logits(self, inputs: Tensor) -> Tensor:
+        """(Z, 3, 256, 256), on the CPU."""
         with torch.inference_mode():
-            for start in range(0, len(slices_hu), SLICES_PER_BATCH):
-                inputs.append(lung_net_input(slices_hu[start : start + SLICES_PER_BATCH], spacing_mm))
-                logits.append(self._net(inputs[-1].to(self._device)).float().cpu())
-        return torch.cat(inputs), torch.cat(logits)
+            starts = range(0, len(inputs), SLICES_PER_BATCH)
+            batches = (inputs[start : start + SLICES_PER_BATCH].to(self._device) for start in starts)
+            return torch.cat([self._net(batch).float().cpu() for batch in batches])
+
+
+def _on_net_grid(slices_hu: Int16Array, spacing_mm: tuple[float, float]) -> Tensor:
+    """(Z, 1, 256, 256), in batches: at the image's own size all slices would take gigabytes in float32."""
+    starts = range(0, len(slices_hu), SLICES_PER_BATCH)
+    return torch.cat([lung_net_input(slices_hu[start : start + SLICES_PER_BATCH], spacing_mm) for start in starts])
 
 
 def _overruled(logits: Tensor, refined: UInt8Array) -> Tensor:

@@ -182,6 +182,8 @@ class ModelPack:
     labels: tuple[Label, ...]
     training_data: tuple[TrainingData, ...]
     lung_widths: tuple[int, ...]
+    lung_neighbour_mm: float
+    """0: the lung network sees each slice alone."""
     space_time: SpaceTimeConfig
     bfloat16: DecisionFlips | None
     """None: never measured."""
@@ -199,7 +201,7 @@ class ModelPack:
         Raises:
             ModelPackError: The weights do not fit the network that the description names.
         """
-        net = LungNet(self.lung_widths)
+        net = LungNet(self.lung_widths, neighbour_mm=self.lung_neighbour_mm)
         _load_weights(net, self.folder / LUNG_WEIGHTS)
         return net.to(device).eval().requires_grad_(requires_grad=False)
 
@@ -276,6 +278,7 @@ def _pack(folder: Path, description: PackDocument, sha256: str) -> ModelPack:
         labels=tuple(Label(value=label.value, name=label.name) for label in description.labels),
         training_data=tuple(TrainingData(**data.model_dump()) for data in description.training_data),
         lung_widths=description.lungs.widths,
+        lung_neighbour_mm=description.lungs.neighbour_mm,
         space_time=SpaceTimeConfig(**description.space_time.model_dump()),
         bfloat16=DecisionFlips(**description.bfloat16.model_dump()) if description.bfloat16 else None,
         files=tuple(sorted(description.files)),

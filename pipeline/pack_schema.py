@@ -55,6 +55,8 @@ class LungsPart(_Part):
     """Shape of the lung network."""
 
     widths: Annotated[tuple[Channels, ...], Field(min_length=2)]
+    neighbour_mm: Annotated[float, Field(ge=0.0, allow_inf_nan=False)] = 0.0
+    """Absent in packs whose network sees each slice alone."""
 
 
 class SpaceTimePart(_Part):

@@ -113,6 +113,7 @@ def _inference(pack: ModelPack) -> dict[str, object]:
         "lung_net": {
             "_target_": "scripts.bundle_run.load_lung_net",
             "widths": list(pack.lung_widths),
+            "neighbour_mm": pack.lung_neighbour_mm,
             "weights": f"$@bundle_root + '/{LUNG_WEIGHTS}'",
             "device": "@device",
         },

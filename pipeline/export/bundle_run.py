@@ -26,9 +26,9 @@ GROUND_GLASS, CONSOLIDATION = 1, 2
 """Values of the written mask."""
 
 
-def load_lung_net(widths: list[int], weights: str, device: str) -> LungNet:
+def load_lung_net(widths: list[int], neighbour_mm: float, weights: str, device: str) -> LungNet:
     """The lung network with its weights."""
-    return _ready(LungNet(tuple(widths)), weights, device)
+    return _ready(LungNet(tuple(widths), neighbour_mm=neighbour_mm), weights, device)
 
 
 def load_space_time_net(config: SpaceTimeConfig, weights: str, device: str) -> SpaceTimeNet:

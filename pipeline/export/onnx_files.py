@@ -34,6 +34,7 @@ def export_onnx(pack: ModelPack, folder: Path) -> tuple[Path, ...]:
         "model_pack": {"name": pack.name, "version": pack.version, "sha256": pack.sha256},
         "space_time": asdict(pack.space_time),
         "input": asdict(pack.contract),
+        "lungs": {"neighbour_mm": pack.lung_neighbour_mm},
         "graphs": {
             name: {"file": f"{name}.onnx", "inputs": list(graph.inputs), "outputs": list(graph.outputs)}
             for name, graph in graphs.items()
@@ -66,7 +67,7 @@ def write_graph(graph: Graph, path: Path) -> Path:
 def _lungs_graph(net: LungNet) -> Graph:
     return Graph(
         module=net,
-        inputs={"slices": torch.zeros(2, 1, INPUT_PIXELS, INPUT_PIXELS)},
+        inputs={"slices": torch.zeros(2, net.slices_seen, INPUT_PIXELS, INPUT_PIXELS)},
         shapes={"slices": {0: Dim("slices", min=1, max=4096)}},
         outputs=("logits",),
     )

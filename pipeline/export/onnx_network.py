@@ -47,6 +47,7 @@ class OnnxLungNet:
     def __init__(self, graphs: OnnxGraphs) -> None:
         """Runs the graph `lungs`."""
         self._graphs = graphs
+        self.neighbour_mm = float(graphs.description["lungs"]["neighbour_mm"])
 
     def __call__(self, slices: Tensor) -> Tensor:
         """See `LungNet.forward`."""

@@ -30,6 +30,12 @@ LARGEST_OFFSET_HU = 25.0
 LARGEST_NOISE_HU = 45.0
 """Standard deviation on the model grid: low dose with a sharp kernel."""
 
+OWN_PATTERN = 0.5
+"""What is new of a pattern in a slice some millimetres away, against what goes through."""
+
+ONE_SIDE_SHARE = 0.3
+"""Of the opacities for the lung network."""
+
 NOISY_SHARE = 0.75
 THICKER_SHARE = 0.15
 
@@ -57,12 +63,11 @@ def random_placement(generator: torch.Generator, count: int) -> Tensor:
 
 
 def placed(images: Tensor, labels: Tensor, placement: Tensor) -> tuple[Tensor, Tensor]:
-    """Images (N, 1, H, W) and labels (N, H, W) moved alike; what comes from outside is air and background."""
+    """Images and labels (N, C, H, W) moved alike; what comes from outside is air and background."""
     grid = functional.affine_grid(placement, list(images.shape), align_corners=False)
     moved = functional.grid_sample(images, grid, mode="bilinear", align_corners=False)
-    as_image = labels.unsqueeze(1).float()
-    nearest = functional.grid_sample(as_image, grid, mode="nearest", align_corners=False)
-    return moved, nearest.squeeze(1).long()
+    nearest = functional.grid_sample(labels.float(), grid, mode="nearest", align_corners=False)
+    return moved, nearest.long()
 
 
 def coarsened(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -153,32 +158,45 @@ def with_opacities(images: Tensor, lungs: Tensor, generator: torch.Generator) ->
     """Random dense regions in the lungs, for the lung network: disease must not cut holes into its mask.
 
     Args:
-        images: (N, 1, H, W) in 0..1.
-        lungs: (N, H, W), not 0 inside the lungs.
+        images: (N, C, H, W) in 0..1; the channels are slices near each other, which an opacity goes through.
+        lungs: The same shape, 1 inside the right lung and 2 inside the left one.
         generator: Of the step.
     """
+    inside = lungs > 0
+    if chance(generator, ONE_SIDE_SHARE):
+        inside = lungs == int(torch.randint(1, 3, (), generator=generator))
+    pattern = _pattern_through(images, generator, (7, 25), 0.6)
+    share = torch.sigmoid((pattern - uniform(generator, -1.4, 1.8)) * 8.0) * inside
+    density = uniform(generator, 0.35, 0.86)
     shape = (images.shape[0], images.shape[-2], images.shape[-1])
-    pattern = smooth_noise(generator, shape, 7) + 0.6 * smooth_noise(generator, shape, 25)
-    share = torch.sigmoid((pattern - uniform(generator, -0.5, 1.8)) * 8.0) * (lungs > 0)
-    density = uniform(generator, 0.35, 0.83)
-    texture = 0.04 * smooth_noise(generator, shape, 40)
-    target = torch.maximum(images.squeeze(1), density + texture)
-    return torch.lerp(images.squeeze(1), target, share).unsqueeze(1).clamp(0.0, 1.0)
+    texture = 0.04 * smooth_noise(generator, shape, 40).unsqueeze(1)
+    target = torch.maximum(images, density + texture)
+    return torch.lerp(images, target, share).clamp(0.0, 1.0)
 
 
 def with_gas(images: Tensor, lungs: Tensor, generator: torch.Generator) -> Tensor:
     """Random pockets of air in the soft tissue, for the lung network: bowel gas and airways are no lung.
 
     Args:
-        images: (N, 1, H, W) in 0..1.
-        lungs: (N, H, W), not 0 inside the lungs.
+        images: (N, C, H, W) in 0..1; the channels are slices near each other, which a pocket goes through.
+        lungs: The same shape, not 0 inside the lungs.
         generator: Of the step.
     """
-    shape = (images.shape[0], images.shape[-2], images.shape[-1])
-    pattern = smooth_noise(generator, shape, 14) + 0.3 * smooth_noise(generator, shape, 40)
-    tissue = (images.squeeze(1) > TISSUE_GREY) & (lungs == 0)
+    pattern = _pattern_through(images, generator, (14, 40), 0.3)
+    tissue = (images > TISSUE_GREY) & (lungs == 0)
     share = torch.sigmoid((pattern - uniform(generator, 1.3, 2.0)) * 10.0) * tissue
-    return torch.lerp(images.squeeze(1), torch.tensor(AIR_GREY), share).unsqueeze(1)
+    return torch.lerp(images, torch.tensor(AIR_GREY), share)
+
+
+def _pattern_through(images: Tensor, generator: torch.Generator, cells: tuple[int, int], fine: float) -> Tensor:
+    """Bumps, coarse and `fine` times as high fine ones, (N, C, H, W): alike in all channels, but not the same."""
+    count, channels, rows, columns = images.shape
+    pattern = smooth_noise(generator, (count, rows, columns), cells[0]).unsqueeze(1)
+    pattern = pattern + fine * smooth_noise(generator, (count, rows, columns), cells[1]).unsqueeze(1)
+    if channels == 1:
+        return pattern
+    own = smooth_noise(generator, (count * channels, rows, columns), cells[0])
+    return (pattern + OWN_PATTERN * own.view(images.shape)) / math.hypot(1.0, OWN_PATTERN)
 
 
 def regraded(images: Tensor, generator: torch.Generator) -> Tensor:

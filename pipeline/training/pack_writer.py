@@ -156,7 +156,7 @@ def _content(description: PackDescription, lung_net: LungNet, space_time_net: Sp
         "version": description.version,
         "intended_use": description.intended_use,
         "synthetic_training_only": description.synthetic_training_only,
-        "lungs": {"widths": list(lung_net.widths)},
+        "lungs": {"widths": list(lung_net.widths), "neighbour_mm": lung_net.neighbour_mm},
         "space_time": asdict(space_time_net.config),
         "input": asdict(description.contract),
         "thresholds": asdict(description.thresholds),

@@ -6,15 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.lungs_net import lung_net_input, lung_net_labels
+from pipeline.lungs_net import NEIGHBOUR_MM, lung_net_input, lung_net_labels, neighbour_numbers
 from pipeline.model_input import InputContract
 from pipeline.phantom import Course, LookAlike, PhantomPatient, PhantomStudy, build_patient, render_study
 from pipeline.phantom.look_alikes import draw_kinds
 from pipeline.study import Int16Array, UInt8Array
 from pipeline.training.cases import DESCRIPTION, Case, CaseStudy, lung_window, save_case
 from pipeline.training.phantom_scans import draw_posture, draw_scan, misplaced, model_spacing
+
+RENDERING = 2
+"""Raise it when the same seed makes another case, or other slices of it."""
 
 COURSES = (Course.HEALTHY, Course.EARLY, Course.ADVANCED, Course.SEVERE, Course.ABSORPTION)
 COURSE_SHARES = (0.30, 0.24, 0.26, 0.08, 0.12)
@@ -176,11 +180,25 @@ def _save_lung_slices(path: Path, study: PhantomStudy, rng: np.random.Generator)
     """Some whole slices of a study on the lung network's grid."""
     slices = len(study.volume_hu)
     chosen = np.sort(rng.choice(slices, size=min(LUNG_SLICES_PER_PATIENT, slices), replace=False))
-    save_lung_slices(path, study.volume_hu[chosen], study.lung_mask[chosen], study.spacing_mm[1:])
+    save_lung_slices(path, study.volume_hu, study.lung_mask, study.spacing_mm, chosen=chosen)
 
 
-def save_lung_slices(path: Path, slices_hu: Int16Array, lung_mask: UInt8Array, spacing_mm: tuple[float, float]) -> None:
-    """Training slices of the lung network: `images` float16 in 0..1 and `labels` uint8, both (n, 256, 256)."""
-    images = lung_net_input(slices_hu, spacing_mm).squeeze(1).half().numpy()
-    labels = lung_net_labels(torch.from_numpy(lung_mask), spacing_mm).to(torch.uint8).numpy()
-    np.savez(path, images=images, labels=labels)
+def save_lung_slices(
+    path: Path,
+    volume_hu: Int16Array,
+    lung_mask: UInt8Array,
+    spacing_mm: tuple[float, float, float],
+    *,
+    chosen: NDArray[np.int64] | None = None,
+) -> None:
+    """Training slices of the lung network, each with its neighbours; of all slices, or of those that are chosen.
+
+    `images` are float16 in 0..1 and `labels` uint8, both (n, 3, 256, 256): slice below, slice, slice above.
+    """
+    numbers = torch.arange(len(volume_hu)) if chosen is None else torch.from_numpy(chosen)
+    below, above = neighbour_numbers(len(volume_hu), spacing_mm[0], NEIGHBOUR_MM)
+    shown = torch.stack([below[numbers], numbers, above[numbers]], dim=1)
+    needed, place = torch.unique(shown, return_inverse=True)
+    images = lung_net_input(volume_hu[needed.numpy()], spacing_mm[1:]).squeeze(1).half()
+    labels = lung_net_labels(torch.from_numpy(lung_mask[needed.numpy()]), spacing_mm[1:]).to(torch.uint8)
+    np.savez(path, images=images[place].numpy(), labels=labels[place].numpy())

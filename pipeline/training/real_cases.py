@@ -97,7 +97,7 @@ def save_real_cases(studies: Sequence[RealStudy], folder: Path, paintings: int, 
         by_patient[(study.name.rsplit("-", 1)[0], study.volume_hu.shape)].append(study)
         lung_folder = folder / study.name
         lung_folder.mkdir(parents=True, exist_ok=True)
-        save_lung_slices(lung_folder / "lungs.npz", study.volume_hu, study.lung_mask, study.spacing_mm[1:])
+        save_lung_slices(lung_folder / "lungs.npz", study.volume_hu, study.lung_mask, study.spacing_mm)
     for number, series in enumerate(by_patient.values()):
         chest = real_chest(series, contract)
         share = 1.0 if chest.is_whole else BLOCK_SHARE

@@ -12,7 +12,7 @@ from pipeline.training.fingerprint import fingerprint
 from pipeline.training.real_cases import save_real_cases
 from pipeline.training.real_lungs import RealStudy, read_real_studies
 
-RENDERING = 1
+RENDERING = 2
 """Raise it when the same folders make other cases."""
 
 

@@ -13,6 +13,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 from scipy import ndimage
 
+from pipeline.lung_holes import holes_filled
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, Int16Array, UInt8Array
 from pipeline.training.marked_boxes import Box, marked_region, read_marked_boxes
 
@@ -185,8 +186,8 @@ def _large(lungs: BoolArray, spacing_mm: tuple[float, float, float]) -> BoolArra
 
 
 def _closed(lung: BoolArray, spacing_mm: tuple[float, float, float]) -> BoolArray:
-    """Vessels and small lesions filled, slice by slice."""
-    return np.stack([_closed_plane(plane, spacing_mm[1:]) for plane in lung])
+    """Vessels and small lesions filled, slice by slice; the domes of the diaphragm stay out."""
+    return holes_filled(np.stack([_closed_plane(plane, spacing_mm[1:]) for plane in lung]), spacing_mm)
 
 
 def _closed_plane(plane: BoolArray, spacing_mm: tuple[float, float]) -> BoolArray:
@@ -197,7 +198,7 @@ def _closed_plane(plane: BoolArray, spacing_mm: tuple[float, float]) -> BoolArra
     grown = ndimage.distance_transform_edt(~padded, sampling=spacing_mm) <= CLOSING_MM
     closed = ndimage.distance_transform_edt(grown, sampling=spacing_mm) > CLOSING_MM
     inner = closed[margin[0] : -margin[0], margin[1] : -margin[1]]
-    return np.asarray(ndimage.binary_fill_holes(inner | plane))
+    return np.asarray(inner | plane)
 
 
 def _disc(radius_mm: float, spacing_mm: tuple[float, float, float]) -> BoolArray:

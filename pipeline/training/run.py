@@ -20,7 +20,7 @@ from pipeline.training.fingerprint import fingerprint
 from pipeline.training.model_card import model_card
 from pipeline.training.operating_points import OperatingPoints, choose_operating_points
 from pipeline.training.pack_writer import INTENDED_USE, PackDescription, write_pack
-from pipeline.training.phantom_cases import render_phantom_case
+from pipeline.training.phantom_cases import RENDERING, render_phantom_case
 from pipeline.training.real_data import real_cases_folder, real_folders_fingerprint, render_real_cases
 from pipeline.training.resuming import TrainingDataFingerprints, go_on_or_refuse
 from pipeline.training.site_cases import (
@@ -102,7 +102,7 @@ def data_fingerprints(config: TrainingConfig, contract: InputContract) -> Traini
     phantoms |= {folder.name for _, folder in _phantoms(config)}
     names = [site_case_names(store.path, Split.TRAIN, contract) for store in config.data.stores]
     return TrainingDataFingerprints(
-        phantoms=fingerprint([contract, sorted(phantoms)]),
+        phantoms=fingerprint([RENDERING, contract, sorted(phantoms)]),
         real_folders=real_folders_fingerprint(config.data.real_folders),
         stores=fingerprint(names),
     )

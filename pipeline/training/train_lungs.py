@@ -9,29 +9,35 @@ from monai.losses.dice import DiceCELoss
 from torch import Tensor
 
 from pipeline.device import choose_device
-from pipeline.lungs_net import INPUT_PIXELS, LungNet
+from pipeline.lungs_net import INPUT_PIXELS, NEIGHBOUR_MM, NEIGHBOURS, LungNet
 from pipeline.model_pack import load_model_pack
 from pipeline.training import augment
 from pipeline.training.checkpoints import step_generator
 from pipeline.training.config import TrainingConfig
 from pipeline.training.loop import LoopPlan, Progress, new_state, run_loop
 
+MIDDLE = 1
+"""Of the three slices of a stack the one whose lungs are asked for."""
+
+ALONE_SHARE = 0.1
+"""Of the steps, in which a slice has itself for its neighbours, as at the ends of a series or in a series of one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LungSlices:
-    """Whole slices on the lung network's grid."""
+    """Whole slices on the lung network's grid, each between its neighbours."""
 
     images: Tensor
-    """float16 (n, 256, 256) in 0..1."""
+    """float16 (n, 3, 256, 256) in 0..1."""
     labels: Tensor
-    """uint8 (n, 256, 256)."""
+    """uint8 (n, 3, 256, 256)."""
 
 
 def load_lung_slices(folder: Path) -> LungSlices:
     """All slices below a folder of cases."""
     parts = [np.load(path) for path in sorted(folder.glob("*/lungs.npz"))]
     if not parts:
-        nothing = torch.zeros((0, INPUT_PIXELS, INPUT_PIXELS))
+        nothing = torch.zeros((0, NEIGHBOURS, INPUT_PIXELS, INPUT_PIXELS))
         return LungSlices(images=nothing.half(), labels=nothing.to(torch.uint8))
     return LungSlices(
         images=torch.from_numpy(np.concatenate([part["images"] for part in parts])),
@@ -43,9 +49,9 @@ def train_lungs(config: TrainingConfig, phantoms: LungSlices, real: LungSlices, 
     """The lung network after all steps, its averaged weights; goes on from the checkpoint in the cache."""
     torch.manual_seed(config.seed)
     device = choose_device(config.device)
-    net = LungNet()
+    net = LungNet(neighbour_mm=NEIGHBOUR_MM)
     if config.lungs.start_from is not None:
-        net.load_state_dict(load_model_pack(config.lungs.start_from).load_lung_net("cpu").state_dict())
+        take_over(net, load_model_pack(config.lungs.start_from).load_lung_net("cpu"))
     state = new_state(net.to(device))
     criterion = DiceCELoss(to_onehot_y=True, softmax=True)
 
@@ -53,7 +59,7 @@ def train_lungs(config: TrainingConfig, phantoms: LungSlices, real: LungSlices, 
         images, labels = (tensor.to(device) for tensor in _batch(config, phantoms, real, step))
         with torch.autocast(device.type, torch.bfloat16):
             logits = net(images)
-        loss: Tensor = criterion(logits.float(), labels.unsqueeze(1))
+        loss: Tensor = criterion(logits.float(), labels[:, MIDDLE : MIDDLE + 1])
         return loss
 
     run_loop(state, _plan(config), step_loss=step_loss, validation_loss=None, on_progress=on_progress)
@@ -61,6 +67,17 @@ def train_lungs(config: TrainingConfig, phantoms: LungSlices, real: LungSlices, 
     if not isinstance(averaged, LungNet):
         raise TypeError
     return averaged.cpu().eval()
+
+
+def take_over(net: LungNet, known: LungNet) -> None:
+    """The weights of a network; one that saw slices alone goes on seeing nothing in their neighbours, until it learns."""
+    weights = dict(known.state_dict())
+    first = next(iter(weights))
+    if known.slices_seen < net.slices_seen:
+        alone = weights[first]
+        weights[first] = alone.new_zeros((len(alone), net.slices_seen * alone.shape[1], *alone.shape[2:]))
+        weights[first][:, MIDDLE * alone.shape[1] : (MIDDLE + 1) * alone.shape[1]] = alone
+    net.load_state_dict(weights)
 
 
 def _plan(config: TrainingConfig) -> LoopPlan:
@@ -76,14 +93,14 @@ def _plan(config: TrainingConfig) -> LoopPlan:
 
 
 def _batch(config: TrainingConfig, phantoms: LungSlices, real: LungSlices, step: int) -> tuple[Tensor, Tensor]:
-    """Images (B, 1, 256, 256) and labels (B, 256, 256), every change at random."""
+    """Images and labels (B, 3, 256, 256), every change at random."""
     generator = step_generator(config.seed, step)
     count_real = round(config.lungs.batch * config.lungs.real_share) if len(real.images) else 0
     picked = [_picked(real, count_real, generator), _picked(phantoms, config.lungs.batch - count_real, generator)]
-    images = torch.cat([images for images, _ in picked]).float().unsqueeze(1)
+    images = torch.cat([images for images, _ in picked]).float()
     labels = torch.cat([labels for _, labels in picked]).long()
     images, labels = augment.placed(images, labels, augment.random_placement(generator, len(images)))
-    if augment.chance(generator, 0.25):
+    if augment.chance(generator, 0.35):
         images = augment.with_opacities(images, labels, generator)
     if augment.chance(generator, 0.35):
         images = augment.with_gas(images, labels, generator)
@@ -91,6 +108,8 @@ def _batch(config: TrainingConfig, phantoms: LungSlices, real: LungSlices, step:
         images = augment.coarsened(images, generator)
     if augment.chance(generator, 0.25):
         images, labels = augment.cropped_view(images, labels, generator)
+    if augment.chance(generator, ALONE_SHARE):
+        images = images[:, MIDDLE : MIDDLE + 1].expand_as(images)
     return augment.regraded(images, generator), labels
 
 

@@ -33,8 +33,8 @@ def save_small_cases(folder: Path, count: int) -> None:
         case = small_case(seed)
         save_case(folder / case.name, case)
         rng = np.random.default_rng(seed)
-        labels = np.zeros((4, 256, 256), np.uint8)
-        labels[:, 80:180, 60:120], labels[:, 80:180, 140:200] = 1, 2
+        labels = np.zeros((4, 3, 256, 256), np.uint8)
+        labels[..., 80:180, 60:120], labels[..., 80:180, 140:200] = 1, 2
         images = np.where(labels > 0, 0.3, 0.8) + 0.02 * rng.standard_normal(labels.shape)
         np.savez(folder / case.name / "lungs.npz", images=images.astype(np.float16), labels=labels)
 

@@ -64,3 +64,35 @@ def test_scanner_noise_has_unit_strength_and_a_grain() -> None:
         assert float(noise.std()) == pytest.approx(1.0, abs=0.01)
         assert abs(float(noise.mean())) < 0.05
         assert abs(float(together)) > 0.01
+
+
+def lung_stacks(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Slices with their neighbours, and their labels: two dark lungs in a body."""
+    labels = torch.zeros((count, 3, 64, 64), dtype=torch.int64)
+    labels[..., 10:54, 6:28], labels[..., 10:54, 36:58] = 1, 2
+    return torch.where(labels > 0, 0.2, 0.8), labels
+
+
+def test_opacities_go_through_a_slice_and_its_neighbours() -> None:
+    """Alike in all three, but not the same; now and then in one lung alone, and never outside."""
+    images, labels = lung_stacks(8)
+    one_sided = 0
+    for seed in range(12):
+        changed = augment.with_opacities(images, labels, generator(seed))
+        dense = changed - images
+        assert float(dense[labels == 0].abs().max()) == 0.0
+        below, middle = dense[:, 0].flatten(), dense[:, 1].flatten()
+        assert not torch.equal(below, middle)
+        if float(middle.std()) > 0.02:
+            assert float(torch.corrcoef(torch.stack([below, middle]))[0, 1]) > 0.3
+        right, left = (float(dense[labels == side].sum()) for side in (1, 2))
+        one_sided += right > 20.0 * left or left > 20.0 * right
+    assert 1 <= one_sided <= 8
+
+
+def test_gas_lies_outside_the_lungs_in_tissue() -> None:
+    """Pockets of air go through neighbouring slices too."""
+    images, labels = lung_stacks(8)
+    changed = augment.with_gas(images, labels, generator(3))
+    assert torch.equal(changed[labels > 0], images[labels > 0])
+    assert float((changed[labels == 0] < 0.5).float().mean()) > 0.005

@@ -54,6 +54,27 @@ def test_holes_are_filled() -> None:
     assert (refined(raw)[ball(RIGHT, 25.0)] == RIGHT_LUNG).all()
 
 
+def test_the_dome_of_the_diaphragm_is_no_hole() -> None:
+    """Liver that reaches into a lung from below is a disc in its slices, as consolidation is, and stays out."""
+    raw = build_lungs()
+    dome = ball((20, 50, 40), 40.0)
+    dome[:20] = dome[20]
+    raw[dome] = 0
+    found = refined(raw)
+    assert np.mean(found[dome] > 0) < 0.01
+    assert (found[build_lungs() == LEFT_LUNG] == LEFT_LUNG).all()
+
+
+def test_consolidation_that_stands_on_the_dome_is_lung_where_the_network_says_so() -> None:
+    """Only what it left out is asked where it stands."""
+    raw = build_lungs()
+    dome = ball((20, 50, 40), 30.0)
+    dome[:20] = dome[20]
+    raw[dome] = 0
+    on_it = ball((34, 50, 40), 20.0) & ~dome
+    assert (refined(raw)[on_it] == RIGHT_LUNG).all()
+
+
 def test_narrow_bays_are_closed() -> None:
     """Subpleural consolidation of less than twice the closing radius is taken in."""
     raw = build_lungs()
@@ -93,6 +114,7 @@ class TruthNet:
 
     def __init__(self, lungs: UInt8Array, spacing_mm: tuple[float, float]) -> None:
         """Answers for the slices in order."""
+        self.neighbour_mm = 0.0
         self._labels = lung_net_labels(torch.from_numpy(lungs), spacing_mm)
         self._next = 0
 

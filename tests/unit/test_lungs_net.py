@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pipeline.lungs_net import LungNet, lung_logits_on_image, lung_net_input, lung_net_labels
+from pipeline.lungs_net import LungNet, lung_logits_on_image, lung_net_input, lung_net_labels, with_neighbours
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def test_a_slice_costs_at_most_three_gigaflop() -> None:
     """A chest of 300 slices is read in seconds on two cores."""
     counter = FlopCounterMode(display=False)
     with counter, torch.inference_mode():
-        logits = LungNet()(torch.zeros((1, 1, 256, 256)))
+        logits = LungNet(neighbour_mm=10.0)(torch.zeros((1, 3, 256, 256)))
     assert logits.shape == (1, 3, 256, 256)
     assert counter.get_total_flops() <= 3e9
 
@@ -42,6 +42,25 @@ def test_input_is_the_window_with_air_around_the_image() -> None:
     assert image.shape == (2, 1, 256, 256)
     assert image[:, 0, 128, 128].tolist() == [1.0, 0.5]
     assert float(image[:, 0, 0, 0].sum()) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("spacing_mm", "below", "above"),
+    [(2.5, [0, 0, 0, 0, 0, 1], [4, 5, 5, 5, 5, 5]), (8.0, [0, 0, 1, 2, 3, 4], [1, 2, 3, 4, 5, 5])],
+)
+def test_neighbours_lie_a_centimetre_away(spacing_mm: float, below: list[int], above: list[int]) -> None:
+    """As near to it as the slices allow; beyond the ends there is the last slice."""
+    slices = torch.arange(6.0).view(6, 1, 1, 1)
+    stacks = with_neighbours(slices, spacing_mm, 10.0)[:, :, 0, 0]
+    assert stacks[:, 0].tolist() == below
+    assert stacks[:, 1].tolist() == [0, 1, 2, 3, 4, 5]
+    assert stacks[:, 2].tolist() == above
+
+
+def test_a_network_of_single_slices_is_shown_them_alone() -> None:
+    """As packs from before there were neighbours."""
+    slices = torch.arange(6.0).view(6, 1, 1, 1)
+    assert with_neighbours(slices, 2.5, LungNet().neighbour_mm) is slices
 
 
 def test_what_the_network_did_not_see_is_background() -> None:

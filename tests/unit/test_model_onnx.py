@@ -32,7 +32,7 @@ def pack(tmp_path_factory: pytest.TempPathFactory) -> ModelPack:
         assert layer.difference is not None
         nn.init.normal_(layer.difference.weight, std=0.3)
     folder = tmp_path_factory.mktemp("onnx") / "pack"
-    return load_model_pack(write_pack(folder, LungNet((8, 8, 8)), net, tiny_description()))
+    return load_model_pack(write_pack(folder, LungNet((8, 8, 8), neighbour_mm=10.0), net, tiny_description()))
 
 
 @pytest.fixture(scope="module")
@@ -67,9 +67,10 @@ def test_the_graphs_say_what_the_network_says(
 
 def test_the_lung_graph_says_what_the_lung_network_says(pack: ModelPack, graphs: OnnxGraphs) -> None:
     """For any number of slices."""
-    slices = torch.rand(3, 1, 256, 256, generator=torch.Generator().manual_seed(1))
+    slices = torch.rand(3, 3, 256, 256, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         expected = pack.load_lung_net("cpu")(slices)
+    assert OnnxLungNet(graphs).neighbour_mm == 10.0
     assert float((OnnxLungNet(graphs)(slices) - expected).abs().max()) < LARGEST_DIFFERENCE
 
 

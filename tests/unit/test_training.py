@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from builders.training_cases import save_small_cases, small_case
 from pipeline.boxes import cell_centres
+from pipeline.lungs_net import LungNet
 from pipeline.model_pack import load_model_pack
 from pipeline.space_time import SpaceTimeNet
 from pipeline.training.cases import load_cases
@@ -27,7 +28,7 @@ from pipeline.training.loop import new_state
 from pipeline.training.losses import UNKNOWN_KIND, assigned_distances, labels_of_slices, mask_loss
 from pipeline.training.run import train
 from pipeline.training.sequences import SequenceBatch, boxes_of_slices, sample_batch
-from pipeline.training.train_lungs import load_lung_slices, train_lungs
+from pipeline.training.train_lungs import load_lung_slices, take_over, train_lungs
 from pipeline.training.train_space_time import (
     TrainingStartError,
     batch_loss,
@@ -114,7 +115,18 @@ def test_the_lung_network_learns_without_real_lungs(tmp_path: Path) -> None:
     slices = load_lung_slices(tmp_path / "train")
     nothing = load_lung_slices(tmp_path / "real")
     net = train_lungs(tiny_config(tmp_path), slices, nothing, on_progress=nobody_listens)
-    assert net(torch.zeros((1, 1, 256, 256))).shape == (1, 3, 256, 256)
+    assert net(torch.zeros((1, net.slices_seen, 256, 256))).shape == (1, 3, 256, 256)
+
+
+def test_a_lung_network_goes_on_from_one_that_saw_slices_alone() -> None:
+    """It says the same at first, whatever lies beside the slice."""
+    known, net = LungNet(), LungNet(neighbour_mm=10.0)
+    take_over(net, known)
+    slices = torch.rand((2, 3, 64, 64), generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(net(slices), known(slices[:, 1:2]))
+    again = LungNet(neighbour_mm=10.0)
+    take_over(again, net)
+    torch.testing.assert_close(again(slices), net(slices))
 
 
 def test_batches_are_the_same_for_the_same_seed_and_step() -> None:
