@@ -47,10 +47,10 @@ def save_checkpoint(path: Path, state: TrainingState) -> None:
 
 
 def restore_checkpoint(path: Path, state: TrainingState) -> None:
-    """Brings a fresh state to where the checkpoint is; without one nothing happens."""
+    """Brings a fresh state to where the checkpoint is, whichever device wrote it; without one nothing happens."""
     if not path.is_file():
         return
-    content = torch.load(path, weights_only=True)
+    content = torch.load(path, map_location="cpu", weights_only=True)
     state.net.load_state_dict(content["net"])
     state.averaged.load_state_dict(content["averaged"])
     state.optimiser.load_state_dict(content["optimiser"])
