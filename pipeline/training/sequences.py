@@ -13,7 +13,6 @@ from pipeline.model_input import stacked_channels
 from pipeline.training import augment
 from pipeline.training.cases import Case, CaseStudy
 from pipeline.training.config import SpaceTimeTraining
-from pipeline.training.haze import Haze, draw_hazes, with_haze
 from pipeline.training.losses import UNKNOWN_SLICE, labels_of_slices
 from pipeline.training.slice_truth import reader_labels
 
@@ -92,15 +91,6 @@ class _Piece:
     day: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Look:
-    """How a piece is changed."""
-
-    pose: Tensor
-    """(1, 2, 3), see `functional.affine_grid`."""
-    haze: Haze | None
-
-
 def sample_batch(
     phantoms: list[Case], real: list[Case], settings: SpaceTimeTraining, generator: torch.Generator
 ) -> SequenceBatch:
@@ -134,15 +124,14 @@ def _patient(
     flipped = augment.chance(generator, 0.3)
     wrong = priors > 0 and augment.chance(generator, settings.wrong_patient_share)
     pieces = []
-    shown = [*earlier, newest]
-    for index, haze in zip(shown, draw_hazes(len(shown), generator), strict=True):
+    for index in [*earlier, newest]:
         study = case.studies[index]
         cut, moved = place, pose
         if index != newest:
             moved = pose + _misplacement(generator)
             cut = _shifted(place, generator)
             study = stranger.studies[index % len(stranger.studies)] if wrong else study
-        piece = _piece(study, cut, _Look(pose=moved, haze=haze), settings, generator)
+        piece = _piece(study, cut, moved, settings, generator)
         pieces.append(
             _with_gaps(_mirrored(piece) if flipped else piece, generator)
             if index != newest
@@ -206,15 +195,13 @@ def _misplacement(generator: torch.Generator) -> Tensor:
 
 
 def _piece(
-    study: CaseStudy, place: Place, look: _Look, settings: SpaceTimeTraining, generator: torch.Generator
+    study: CaseStudy, place: Place, pose: Tensor, settings: SpaceTimeTraining, generator: torch.Generator
 ) -> _Piece:
-    """One study cut at a place, made hazy, posed, regraded."""
+    """One study cut at a place, posed, regraded."""
     size = (settings.slices, *settings.crop)
     volume = _cut(study.volume_hu, place, size, fill=AIR_HU)
     truth = torch.stack([_cut(layer, place, size, fill=0) for layer in study.truth], dim=1)
-    if look.haze is not None and study.slice_labels is None:
-        volume, truth = with_haze(volume, truth, look.haze)
-    grid = functional.affine_grid(look.pose.expand(len(volume), -1, -1), [len(volume), 1, *volume.shape[1:]], False)
+    grid = functional.affine_grid(pose.expand(len(volume), -1, -1), [len(volume), 1, *volume.shape[1:]], False)
     moved = functional.grid_sample(volume[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
     if augment.chance(generator, COARSE_SHARE):
         moved = augment.coarsened(moved[:, None], generator)[:, 0]
