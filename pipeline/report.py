@@ -13,6 +13,7 @@ from pipeline.current import CurrentStudy
 from pipeline.earlier import SECONDS_PER_DAY, EarlierStudies, UsablePrior
 from pipeline.engine import Engine
 from pipeline.findings import Findings, Lesion, LungFigures, Side, UsedPrior
+from pipeline.fluid import fluid_notes
 from pipeline.lung_checks import coverage_notes
 from pipeline.patient_score import patient_score
 from pipeline.stage import stage_of
@@ -44,7 +45,11 @@ def build_findings(measured: Measured, engine: Engine) -> Findings:
     lungs = lung_figures(measured.lung_mask, measured.lesion_labels, study.volume.grid.voxel_volume_ml)
     involvement = involvement_percent(lungs)
     headers = study.volume.slice_headers
-    notes = coverage_notes(study.lung_mask, study.lps.spacing_mm)
+    lesions = _lesions(measured, lungs)
+    notes = (
+        *coverage_notes(study.lung_mask, study.lps.spacing_mm),
+        *fluid_notes(lesions, measured.lesion_labels, study.volume.volume_hu, study.volume.grid.spacing_mm),
+    )
     return Findings(
         study_instance_uid=study.files.study_instance_uid,
         series_instance_uid=study.choice.series_instance_uid,
@@ -60,7 +65,7 @@ def build_findings(measured: Measured, engine: Engine) -> Findings:
         stage=stage_of(measured.comparison, involvement),
         lungs=lungs,
         involvement_percent=involvement,
-        lesions=_lesions(measured, lungs),
+        lesions=lesions,
         gone_lesions=measured.comparison.gone,
         priors_used=tuple(
             _used(prior, burden, study.files)

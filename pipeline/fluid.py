@@ -1,0 +1,61 @@
+"""Lesions that may be fluid beside the lung: the networks cannot tell pleural effusion from consolidation."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import ndimage
+
+from pipeline.findings import Lesion
+from pipeline.study import BoolArray, Int16Array, UInt16Array
+
+SMALLEST_ML = 30.0
+"""Of the inside of a lesion; less is measured badly, and matters little."""
+
+INSIDE_MM = 4.0
+"""Nearer to its border a lesion holds lung, chest wall or diaphragm in part."""
+
+LOWEST_HU, HIGHEST_HU = -15.0, 25.0
+"""Pleural fluid: transudates 12.5 +- 6.3, exudates 17.1 +- 4.4 HU (Nandalur et al. 2005, Acad Radiol 12:980). Consolidated lung
+without contrast is soft tissue of some 30 to 50 HU."""
+
+AIR_BELOW_HU = -150
+LARGEST_AIR_SHARE = 0.02
+"""Of the inside: consolidation mostly holds some bronchi with air, fluid holds none. A slice's noise reaches no voxel so low."""
+
+
+def fluid_notes(
+    lesions: Sequence[Lesion], labels: UInt16Array, volume_hu: Int16Array, spacing_mm: tuple[float, float, float]
+) -> tuple[str, ...]:
+    """A plain sentence on each large lesion that is as dense as water throughout; empty when none is.
+
+    Args:
+        lesions: Of the study.
+        labels: (k, j, i), lesions by number.
+        volume_hu: The same shape.
+        spacing_mm: Along k, j, i.
+    """
+    boxes = ndimage.find_objects(labels)
+    notes = (
+        _note(
+            lesion, labels[boxes[lesion.number - 1]] == lesion.number, volume_hu[boxes[lesion.number - 1]], spacing_mm
+        )
+        for lesion in lesions
+        if lesion.volume_ml >= SMALLEST_ML
+    )
+    return tuple(note for note in notes if note)
+
+
+def _note(lesion: Lesion, shape: BoolArray, volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> str:
+    padded = np.pad(shape, 1)
+    inside = ndimage.distance_transform_edt(padded, sampling=spacing_mm)[1:-1, 1:-1, 1:-1] > INSIDE_MM
+    voxel_ml = float(np.prod(spacing_mm)) / 1000.0
+    if np.count_nonzero(inside) * voxel_ml < SMALLEST_ML:
+        return ""
+    values = volume_hu[inside]
+    middle = float(np.median(values))
+    if not LOWEST_HU <= middle <= HIGHEST_HU or np.mean(values < AIR_BELOW_HU) > LARGEST_AIR_SHARE:
+        return ""
+    return (
+        f"{lesion.tracking_id} ({lesion.volume_ml:.0f} ml) is as dense as fluid throughout ({middle:.0f} HU, no air in it): it may "
+        "be pleural effusion, which is not told from consolidation here and is counted as involved lung."
+    )
