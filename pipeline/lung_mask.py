@@ -33,6 +33,14 @@ AIRWAY_HU = -900
 ROOM_AIR_HU = -960
 """Emptier on average than any lung with emphysema."""
 
+AERATED_HU = -350
+"""Half air, half tissue, roughly."""
+
+AERATED_SHARE = 0.25
+LARGEST_END_CM2 = 12.0
+"""A lung ends in small slices of air. Where its last ones are small and dense they are muscle above the apex, or diaphragm; a
+lung that is dense throughout does not lose its large slices."""
+
 SIDES = (RIGHT_LUNG, LEFT_LUNG)
 
 
@@ -64,7 +72,7 @@ def _refined_box(raw: UInt8Array, volume_hu: Float32Array, spacing_mm: tuple[flo
         others = (sides != side) & (sides > 0)
         closed = _closed(lung, spacing_mm) & ~others & ~airways
         piece = _largest(lung | closed, smallest_ml, spacing_mm)
-        refined[piece & (refined == 0)] = side
+        refined[_without_dense_ends(piece, volume_hu, spacing_mm) & (refined == 0)] = side
     return refined
 
 
@@ -82,6 +90,19 @@ def _around_cores(lungs: BoolArray, volume_hu: Float32Array, spacing_mm: tuple[f
     nearest = ndimage.distance_transform_edt(~core, sampling=spacing_mm, return_distances=False, return_indices=True)
     around: BoolArray = lungs & keep[labels[tuple(nearest)]]
     return around
+
+
+def _without_dense_ends(lung: BoolArray, volume_hu: Float32Array, spacing_mm: tuple[float, float, float]) -> BoolArray:
+    """The lung without small slices at its top and its bottom that hold hardly any air."""
+    areas = lung.sum(axis=(1, 2))
+    aerated = (lung & (volume_hu < AERATED_HU)).sum(axis=(1, 2))
+    small = areas * spacing_mm[1] * spacing_mm[2] / 100.0 < LARGEST_END_CM2
+    sure = np.flatnonzero((areas > 0) & ~(small & (aerated < AERATED_SHARE * areas)))
+    trimmed = np.zeros_like(lung)
+    if len(sure):
+        within = slice(int(sure[0]), int(sure[-1]) + 1)
+        trimmed[within] = lung[within]
+    return trimmed
 
 
 def _sides(raw: UInt8Array, lungs: BoolArray, spacing_mm: tuple[float, float, float]) -> UInt8Array:

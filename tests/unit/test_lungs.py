@@ -75,6 +75,19 @@ def test_consolidation_that_stands_on_the_dome_is_lung_where_the_network_says_so
     assert (refined(raw)[on_it] == RIGHT_LUNG).all()
 
 
+def test_small_dense_slices_at_the_ends_are_no_lung() -> None:
+    """Muscle above the apex, diaphragm below the base; a lung that is white throughout keeps its ends."""
+    raw, volume_hu = build_lungs(), density(build_lungs())
+    apex = int(np.flatnonzero((raw == LEFT_LUNG).any(axis=(1, 2)))[-1])
+    raw[apex + 1 : apex + 4, 47:54, 97:104] = LEFT_LUNG
+    found = refined_lungs(raw, volume_hu, SPACING_MM)
+    assert not found[apex + 1 :].any()
+    assert (found[apex - 2] == LEFT_LUNG).any()
+    white = np.where(build_lungs() == LEFT_LUNG, 35.0, density(build_lungs())).astype(np.float32)
+    kept = refined_lungs(build_lungs(), white, SPACING_MM) == LEFT_LUNG
+    assert np.count_nonzero(kept) > 0.99 * np.count_nonzero(build_lungs() == LEFT_LUNG)
+
+
 def test_narrow_bays_are_closed() -> None:
     """Subpleural consolidation of less than twice the closing radius is taken in."""
     raw = build_lungs()
