@@ -19,8 +19,8 @@ LOWEST_HU, HIGHEST_HU = -15.0, 25.0
 without contrast is soft tissue of some 30 to 50 HU."""
 
 AIR_BELOW_HU = -150
-LARGEST_AIR_SHARE = 0.02
-"""Of the inside: consolidation mostly holds some bronchi with air, fluid holds none. A slice's noise reaches no voxel so low."""
+LARGEST_AIR_SHARE = 0.04
+"""Of the inside: consolidation mostly holds bronchi with air; fluid holds none, but what is taken for one lesion with it may. A guess."""
 
 
 def fluid_notes(
