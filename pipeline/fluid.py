@@ -56,6 +56,6 @@ def _note(lesion: Lesion, shape: BoolArray, volume_hu: Int16Array, spacing_mm: t
     if not LOWEST_HU <= middle <= HIGHEST_HU or np.mean(values < AIR_BELOW_HU) > LARGEST_AIR_SHARE:
         return ""
     return (
-        f"{lesion.tracking_id} ({lesion.volume_ml:.0f} ml) is as dense as fluid throughout ({middle:.0f} HU, no air in it): it may "
+        f"{lesion.tracking_id} ({lesion.volume_ml:.0f} ml) is as dense as fluid throughout ({middle:.0f} HU, hardly any air): it may "
         "be pleural effusion, which is not told from consolidation here and is counted as involved lung."
     )

@@ -180,6 +180,18 @@ def test_lungs_that_are_cut_off_are_said_to_be(tmp_path: Path) -> None:
     assert any("end outside the images at the bottom" in note for note in notes)
 
 
+def test_a_large_lesion_as_dense_as_fluid_is_qualified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its name, in the findings; a small one and one of another density are not. Lesions here are all of one density."""
+    files = build_files(tmp_path, "1.2.3", 0, {LOW_LEFT: 30.0, HIGH_RIGHT: 10.0})
+    assert not any("effusion" in note for note in analyse_files(files).findings.qualifications)
+    monkeypatch.setattr("pipeline.fluid.LOWEST_HU", LESION_HU - 10)
+    monkeypatch.setattr("pipeline.fluid.HIGHEST_HU", LESION_HU + 10)
+    monkeypatch.setattr("pipeline.fluid.AIR_BELOW_HU", LUNG_HU)
+    findings = analyse_files(files).findings
+    (note,) = (note for note in findings.qualifications if "effusion" in note)
+    assert note.startswith(findings.lesions[0].tracking_id)
+
+
 def test_a_healthy_study_has_no_lesion_and_a_low_score(tmp_path: Path) -> None:
     """Zero lesions is an answer, with lungs measured."""
     findings = analyse_files(build_files(tmp_path, "1.2.3", 0, {})).findings
