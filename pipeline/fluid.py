@@ -15,8 +15,8 @@ INSIDE_MM = 4.0
 """Nearer to its border a lesion holds lung, chest wall or diaphragm in part."""
 
 LOWEST_HU, HIGHEST_HU = -15.0, 25.0
-"""Pleural fluid: transudates 12.5 +- 6.3, exudates 17.1 +- 4.4 HU (Nandalur et al. 2005, Acad Radiol 12:980). Consolidated lung
-without contrast is soft tissue of some 30 to 50 HU."""
+"""Pleural fluid of 380 patients: transudates 5.0 +- 3.4, exudates 15.1 +- 5.1 HU (Gümüş et al. 2024, Clinics 79); two standard
+deviations above the exudates. That consolidation is denser is assumed, not measured."""
 
 AIR_BELOW_HU = -150
 LARGEST_AIR_SHARE = 0.04
@@ -35,17 +35,13 @@ def fluid_notes(
         spacing_mm: Along k, j, i.
     """
     boxes = ndimage.find_objects(labels)
-    notes = (
-        _note(
-            lesion, labels[boxes[lesion.number - 1]] == lesion.number, volume_hu[boxes[lesion.number - 1]], spacing_mm
-        )
-        for lesion in lesions
-        if lesion.volume_ml >= SMALLEST_ML
-    )
+    large = [(lesion, boxes[lesion.number - 1]) for lesion in lesions if lesion.volume_ml >= SMALLEST_ML]
+    notes = (_note(lesion, labels[box] == lesion.number, volume_hu[box], spacing_mm) for lesion, box in large)
     return tuple(note for note in notes if note)
 
 
 def _note(lesion: Lesion, shape: BoolArray, volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> str:
+    """Of one lesion within its box; empty where it is not like fluid."""
     padded = np.pad(shape, 1)
     inside = ndimage.distance_transform_edt(padded, sampling=spacing_mm)[1:-1, 1:-1, 1:-1] > INSIDE_MM
     voxel_ml = float(np.prod(spacing_mm)) / 1000.0

@@ -15,7 +15,8 @@ DOME_SHARE = 0.5
 def holes_filled(lung: BoolArray, spacing_mm: tuple[float, float, float]) -> BoolArray:
     """A lung without holes in its slices, but for those that the body reaches into from below.
 
-    Near its base the lung lies around the dome of the diaphragm, which is a hole of the slice as consolidation would be.
+    Near its base the lung lies around the dome of the diaphragm, which is a hole of the slice as consolidation would be. Nothing is
+    known below the first slice: a large hole there stays one, and so does what stands on it.
 
     Args:
         lung: (z, y, x), from inferior to superior.
