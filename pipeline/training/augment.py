@@ -30,6 +30,12 @@ LARGEST_OFFSET_HU = 25.0
 LARGEST_NOISE_HU = 45.0
 """Standard deviation on the model grid: low dose with a sharp kernel."""
 
+LARGEST_LUNG_NOISE_HU = 100.0
+"""Standard deviation on the lung network's grid, which is coarser: it must not take noisy liver for consolidated lung."""
+
+GRAINS_PIXELS = (3, 5)
+"""Width over which noise runs together, of a soft kernel, and of a scan with large pixels."""
+
 OWN_PATTERN = 0.5
 """What is new of a pattern in a slice some millimetres away, against what goes through."""
 
@@ -202,7 +208,9 @@ def _pattern_through(images: Tensor, generator: torch.Generator, cells: tuple[in
 def regraded(images: Tensor, generator: torch.Generator) -> Tensor:
     """Another scanner's grey values and noise; a step of 0.01 is 16 HU."""
     gain, offset = uniform(generator, 0.94, 1.06), uniform(generator, -0.025, 0.025)
-    noise = uniform(generator, 0.0, 0.03) * torch.randn(images.shape, generator=generator)
+    deviation = LARGEST_LUNG_NOISE_HU / WINDOW_WIDTH_HU * uniform(generator, 0.0, 1.0) ** 1.5
+    noise = torch.randn(images.shape, generator=generator)
     if chance(generator, 0.5):
-        noise = functional.avg_pool2d(noise, 3, stride=1, padding=1) * 2.0
-    return ((images - 0.2) * gain + 0.2 + offset + noise).clamp(0.0, 1.0)
+        grain = GRAINS_PIXELS[int(torch.randint(len(GRAINS_PIXELS), (), generator=generator))]
+        noise = functional.avg_pool2d(noise, grain, stride=1, padding=grain // 2) * grain
+    return ((images - 0.2) * gain + 0.2 + offset + deviation * noise).clamp(0.0, 1.0)
