@@ -213,4 +213,5 @@ def regraded(images: Tensor, generator: torch.Generator) -> Tensor:
     if chance(generator, 0.5):
         grain = GRAINS_PIXELS[int(torch.randint(len(GRAINS_PIXELS), (), generator=generator))]
         noise = functional.avg_pool2d(noise, grain, stride=1, padding=grain // 2) * grain
-    return ((images - 0.2) * gain + 0.2 + offset + deviation * noise).clamp(0.0, 1.0)
+    graded: Tensor = (images - 0.2) * gain + 0.2 + offset + deviation * noise
+    return graded.clamp(0.0, 1.0)

@@ -40,26 +40,31 @@ def main() -> None:
     parser.add_argument("--pack", type=Path)
     wanted = parser.parse_args()
     engine = build_engine(load_model_pack(wanted.pack), torch.device("cpu"))
-    found = {path.name: analysed(engine, path) for path in wanted.files}
+    found = {path.name: analysed(engine, *read_chest(path)) for path in wanted.files}
     sys.stdout.write(json.dumps({"benchmark": "chest_volumes", "chests": found}) + "\n")
 
 
-def analysed(engine: Engine, path: Path) -> dict[str, float]:
-    """The figures of one file."""
+def read_chest(path: Path) -> tuple[Int16Array, tuple[float, float, float]]:
+    """HU (z, y, x) in patient order, the lowest slice first, and millimetres along z, y, x."""
     image = SimpleITK.DICOMOrient(SimpleITK.ReadImage(str(path)), "LPS")
     volume_hu = np.clip(SimpleITK.GetArrayFromImage(image), -1024, 3071).astype(np.int16)
     x_mm, y_mm, z_mm = image.GetSpacing()
+    return volume_hu, (z_mm, y_mm, x_mm)
+
+
+def analysed(engine: Engine, volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> dict[str, float]:
+    """The figures of one chest."""
     with tempfile.TemporaryDirectory() as folder:
         files = StudyFiles(
             study_instance_uid="1.2.3",
             acquired_at=datetime(2020, 3, 11, 9, 30, tzinfo=UTC),
-            paths=tuple(as_dicom(volume_hu, (z_mm, y_mm, x_mm), Path(folder))),
+            paths=tuple(as_dicom(volume_hu, spacing_mm, Path(folder))),
         )
         result = analyse_with(engine, files, [], on_progress=lambda *_: None)
     lungs = result.lung_mask > 0
     return {
-        "lungs_ml": round(float(lungs.sum()) * x_mm * y_mm * z_mm / 1000.0),
-        "dice_with_threshold": round(dice(lungs, pseudo_lung_mask(volume_hu, (z_mm, y_mm, x_mm)) > 0), 3),
+        "lungs_ml": round(float(lungs.sum()) * float(np.prod(spacing_mm)) / 1000.0),
+        "dice_with_threshold": round(dice(lungs, pseudo_lung_mask(volume_hu, spacing_mm) > 0), 3),
         "involvement_percent": round(result.findings.involvement_percent, 2),
         "patient_score": round(result.findings.patient_score, 3),
         "highest_slice_score": round(max(result.findings.slice_scores), 3),
