@@ -41,6 +41,11 @@ LARGEST_END_CM2 = 12.0
 """A lung ends in small slices of air. Where its last ones are small and dense they are muscle above the apex, or diaphragm; a
 lung that is dense throughout does not lose its large slices."""
 
+LONGEST_DENSE_END_MM = 20.0
+AIR_IN_SLICE_SHARE = 0.05
+"""Consolidated bases reach a little below the last slice that shows air on either side; where the lungs seem to go on for
+longer, they are the abdomen, which strong noise makes look like them."""
+
 SIDES = (RIGHT_LUNG, LEFT_LUNG)
 
 
@@ -73,6 +78,7 @@ def _refined_box(raw: UInt8Array, volume_hu: Float32Array, spacing_mm: tuple[flo
         closed = _closed(lung, spacing_mm) & ~others & ~airways
         piece = _largest(lung | closed, smallest_ml, spacing_mm)
         refined[_without_dense_ends(piece, volume_hu, spacing_mm) & (refined == 0)] = side
+    refined[~_near_air(refined > 0, volume_hu, spacing_mm[0])] = 0
     return refined
 
 
@@ -103,6 +109,19 @@ def _without_dense_ends(lung: BoolArray, volume_hu: Float32Array, spacing_mm: tu
         within = slice(int(sure[0]), int(sure[-1]) + 1)
         trimmed[within] = lung[within]
     return trimmed
+
+
+def _near_air(lungs: BoolArray, volume_hu: Float32Array, slice_mm: float) -> BoolArray:
+    """(z,): the slices from a little below the lowest to a little above the highest that shows air in the lungs; all, where none
+    does."""
+    air = (lungs & (volume_hu < AERATED_HU)).sum(axis=(1, 2))
+    shows_air = np.flatnonzero(air > AIR_IN_SLICE_SHARE * lungs.sum(axis=(1, 2)))
+    if not len(shows_air):
+        return np.ones(len(lungs), dtype=bool)
+    more = round(LONGEST_DENSE_END_MM / slice_mm)
+    index = np.arange(len(lungs))
+    near: BoolArray = (index >= shows_air[0] - more) & (index <= shows_air[-1] + more)
+    return near
 
 
 def _sides(raw: UInt8Array, lungs: BoolArray, spacing_mm: tuple[float, float, float]) -> UInt8Array:

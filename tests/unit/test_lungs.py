@@ -88,6 +88,22 @@ def test_small_dense_slices_at_the_ends_are_no_lung() -> None:
     assert np.count_nonzero(kept) > 0.99 * np.count_nonzero(build_lungs() == LEFT_LUNG)
 
 
+def test_lungs_do_not_go_on_for_long_without_air_on_either_side() -> None:
+    """In strong noise the network took kidneys and spleen for lungs; a consolidated base stays, and so do white lungs."""
+    lungs = build_lungs()
+    raw, volume_hu = lungs.copy(), density(lungs)
+    raw[:30] = np.maximum(raw[:30], raw[30])
+    lowest = int(np.flatnonzero(lungs.any(axis=(1, 2)))[0])
+    found = refined_lungs(raw, volume_hu, SPACING_MM)
+    assert not found[: lowest - 5].any()
+    assert found[lowest].any()
+    base = volume_hu.copy()
+    base[: lowest + 4] = 40.0
+    assert refined_lungs(lungs, base, SPACING_MM)[lowest + 1 : lowest + 4].any(axis=(1, 2)).all()
+    white = np.full_like(volume_hu, 40.0)
+    assert np.count_nonzero(refined_lungs(lungs, white, SPACING_MM)) > 0.98 * np.count_nonzero(lungs)
+
+
 def test_narrow_bays_are_closed() -> None:
     """Subpleural consolidation of less than twice the closing radius is taken in."""
     raw = build_lungs()
