@@ -30,7 +30,12 @@ LARGEST_OFFSET_HU = 25.0
 LARGEST_NOISE_HU = 45.0
 """Standard deviation on the model grid: low dose with a sharp kernel."""
 
-LARGEST_LUNG_NOISE_HU = 100.0
+BEND_CELLS = 6
+BEND_CELL_PIXELS = 8
+LARGEST_BEND = 0.03
+"""Of half the field of view, one standard deviation: chests and domes of other shapes."""
+
+LARGEST_LUNG_NOISE_HU = 70.0
 """Standard deviation on the lung network's grid, which is coarser: it must not take noisy liver for consolidated lung."""
 
 GRAINS_PIXELS = (3, 5)
@@ -68,12 +73,27 @@ def random_placement(generator: torch.Generator, count: int) -> Tensor:
     return torch.tensor(maps)
 
 
-def placed(images: Tensor, labels: Tensor, placement: Tensor) -> tuple[Tensor, Tensor]:
-    """Images and labels (N, C, H, W) moved alike; what comes from outside is air and background."""
+def random_bend(generator: torch.Generator, count: int) -> Tensor:
+    """Smooth displacements (count, 2, H, W) in parts of half the image, x first, H = W = `BEND_CELLS` times `BEND_CELL_PIXELS`."""
+    side = BEND_CELLS * BEND_CELL_PIXELS
+    fields = smooth_noise(generator, (2 * count, side, side), BEND_CELLS).view(count, 2, side, side)
+    return fields * uniform(generator, 0.0, LARGEST_BEND)
+
+
+def placed(images: Tensor, labels: Tensor, placement: Tensor, bend: Tensor) -> tuple[Tensor, Tensor]:
+    """Images and labels (N, C, H, W) moved and bent alike; what comes from outside is air and background."""
     grid = functional.affine_grid(placement, list(images.shape), align_corners=False)
+    bends = functional.interpolate(bend, size=list(images.shape[-2:]), mode="bilinear", align_corners=False)
+    grid = grid + bends.permute(0, 2, 3, 1)
     moved = functional.grid_sample(images, grid, mode="bilinear", align_corners=False)
     nearest = functional.grid_sample(labels.float(), grid, mode="nearest", align_corners=False)
     return moved, nearest.long()
+
+
+def mirrored(images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Liver and heart on the other side; the lung on the right of the patient is still labelled 1, as it lies there."""
+    sides = torch.tensor([0, 2, 1], dtype=labels.dtype)
+    return images.flip(-1), sides[labels.flip(-1)]
 
 
 def coarsened(images: Tensor, generator: torch.Generator) -> Tensor:

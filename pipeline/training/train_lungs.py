@@ -19,6 +19,9 @@ from pipeline.training.loop import LoopPlan, Progress, new_state, run_loop
 MIDDLE = 1
 """Of the three slices of a stack the one whose lungs are asked for."""
 
+MIRRORED_SHARE = 0.4
+"""Of the steps: a few chests have few domes, and these have twice as many. A side is told by where it lies."""
+
 ALONE_SHARE = 0.1
 """Of the steps, in which a slice has itself for its neighbours, as at the ends of a series or in a series of one."""
 
@@ -99,7 +102,10 @@ def _batch(config: TrainingConfig, phantoms: LungSlices, real: LungSlices, step:
     picked = [_picked(real, count_real, generator), _picked(phantoms, config.lungs.batch - count_real, generator)]
     images = torch.cat([images for images, _ in picked]).float()
     labels = torch.cat([labels for _, labels in picked]).long()
-    images, labels = augment.placed(images, labels, augment.random_placement(generator, len(images)))
+    placement, bend = augment.random_placement(generator, len(images)), augment.random_bend(generator, len(images))
+    images, labels = augment.placed(images, labels, placement, bend)
+    if augment.chance(generator, MIRRORED_SHARE):
+        images, labels = augment.mirrored(images, labels)
     if augment.chance(generator, 0.35):
         images = augment.with_opacities(images, labels, generator)
     if augment.chance(generator, 0.35):

@@ -96,3 +96,27 @@ def test_gas_lies_outside_the_lungs_in_tissue() -> None:
     changed = augment.with_gas(images, labels, generator(3))
     assert torch.equal(changed[labels > 0], images[labels > 0])
     assert float((changed[labels == 0] < 0.5).float().mean()) > 0.005
+
+
+def test_mirrored_lungs_keep_the_names_of_their_sides() -> None:
+    """What lies on the left of the image is the right lung of the patient, mirrored or not."""
+    images, labels = torch.rand(2, 3, 8, 8), torch.zeros(2, 3, 8, 8, dtype=torch.int64)
+    labels[..., 1:3], labels[..., 5:8] = 1, 2
+    turned, sides = augment.mirrored(images, labels)
+    assert torch.equal(turned.flip(-1), images)
+    assert (sides[..., :3] == 1).all()
+    assert (sides[..., 5:7] == 2).all()
+    assert torch.equal(sides > 0, (labels > 0).flip(-1))
+
+
+def test_a_chest_is_bent_with_its_labels() -> None:
+    """Labels stay on what they name, and the same in all three slices."""
+    disc = ((torch.arange(64) - 31.5) ** 2).view(-1, 1) + ((torch.arange(64) - 31.5) ** 2) < 400.0
+    images = disc.float().expand(4, 3, 64, 64)
+    straight = torch.eye(3)[:2].expand(4, 2, 3)
+    bend = augment.random_bend(generator(3), 4)
+    moved, labels = augment.placed(images, images.long(), straight, bend)
+    assert bend.abs().max() > 0.01
+    assert ((moved > 0.5) != (labels > 0)).float().mean() < 0.03
+    assert (labels != images.long()).float().mean() > 0.005
+    assert torch.equal(labels[:, 0], labels[:, 2])
