@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.model_input import stacked_channels
+from pipeline.study import BoolArray
 from pipeline.training import augment
 from pipeline.training.cases import Case, CaseStudy
 from pipeline.training.config import SpaceTimeTraining
@@ -29,6 +31,9 @@ LESION_SHARE, LOOK_ALIKE_SHARE = 0.5, 0.25
 
 DENSE_HU = -600.0
 """Mean of a block from which it may be taken for a lesion: large vessels, scars, atelectasis, oedema."""
+
+KEPT_STUDIES = 4096
+"""Whose dense blocks are remembered, some 80 KB each."""
 
 COARSE_SHARE = 0.25
 """Of the studies, as if scanned with large pixels."""
@@ -101,11 +106,15 @@ def sample_batch(
     patients: list[list[_Piece]] = []
     for _ in range(settings.batch):
         pool = real if real and augment.chance(generator, settings.real_share) else phantoms
-        fitting = [case for case in pool if len(case.studies) > priors] or phantoms
+        fitting = _with_priors(pool, priors) or _with_priors(phantoms, priors)
         case = fitting[_integer(generator, 0, len(fitting))]
         stranger = phantoms[_integer(generator, 0, len(phantoms))]
         patients.append(_patient(case, stranger, priors, settings, generator))
     return _batch(patients)
+
+
+def _with_priors(cases: list[Case], priors: int) -> list[Case]:
+    return [case for case in cases if len(case.studies) > priors]
 
 
 def _prior_count(generator: torch.Generator, most: int) -> int:
@@ -165,10 +174,17 @@ def worth_seeing(study: CaseStudy, draw: float) -> np.ndarray:
     lesions = study.truth[1, :, ::BLOCK, ::BLOCK] > 0
     if draw < LESION_SHARE and lesions.any():
         return np.argwhere(lesions)
-    dense = lungs & ~lesions & (_block_means(study.volume_hu) > DENSE_HU)
-    if draw < LESION_SHARE + LOOK_ALIKE_SHARE and dense.any():
-        return np.argwhere(dense)
+    if draw < LESION_SHARE + LOOK_ALIKE_SHARE:
+        dense = lungs & ~lesions & _dense_blocks(study)
+        if dense.any():
+            return np.argwhere(dense)
     return np.argwhere(lungs)
+
+
+@lru_cache(maxsize=KEPT_STUDIES)
+def _dense_blocks(study: CaseStudy) -> BoolArray:
+    """(Z, ceil(Y / BLOCK), ceil(X / BLOCK)); kept, since a study is drawn again and again."""
+    return _block_means(study.volume_hu) > DENSE_HU
 
 
 def _block_means(volume_hu: np.ndarray) -> np.ndarray:

@@ -145,6 +145,13 @@ def test_some_steps_have_no_earlier_study() -> None:
     assert max(lengths) == 3
 
 
+def test_a_step_that_looks_further_back_than_the_chosen_pool_takes_a_phantom_that_does() -> None:
+    """Whatever the real chests and the other phantoms have, no step asks for a study that is not there."""
+    phantoms, real = [small_case(1, studies=1), small_case(2)], [small_case(3, studies=1)]
+    lengths = [len(sample_batch(phantoms, real, TINY, step_generator(1, step)).sequence) for step in range(30)]
+    assert max(lengths) == 3
+
+
 def test_a_lesion_becomes_one_box_per_slice() -> None:
     """In pixels, where pixel i covers i to i + 1; a slice without lesion has a row of nan."""
     numbers = torch.zeros((2, 8, 8), dtype=torch.int64)
