@@ -115,6 +115,9 @@ class TrainingConfig:
     cache: Path
     """Folder for rendered data and checkpoints; a run that stopped goes on from here, one of other data is refused."""
     threads: int = 2
+    loaders: int = 0
+    """Processes that draw batches ahead of the network, with a thread each; 0 draws between its steps. A GPU needs about as many
+    as the machine has cores, else it waits."""
     device: str = "auto"
     """"cpu", "cuda", or "auto": CUDA where there is one."""
     checkpoint_every: int = 250

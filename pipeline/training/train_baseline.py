@@ -18,6 +18,7 @@ from pipeline.space_time import SpaceTimeConfig
 from pipeline.training.cases import Case
 from pipeline.training.checkpoints import step_generator
 from pipeline.training.config import SpaceTimeTraining, TrainingConfig
+from pipeline.training.drawn_ahead import drawn_ahead
 from pipeline.training.loop import LoopPlan, Progress, new_state, run_loop
 from pipeline.training.losses import UNKNOWN_KIND
 from pipeline.training.sequences import SequenceBatch, sample_batch
@@ -87,14 +88,15 @@ def train_baseline(
         net.anchors.copy_(anchors_of(phantoms, real, settings, len(net.anchors)))
     state = new_state(net.to(device))
 
-    def step_loss(step: int) -> Tensor:
-        batch = sample_batch(phantoms, real, settings, step_generator(config.seed, step))
-        return batch_loss(net, slices_of(batch), device, seed=step)
+    def draw(step: int) -> SliceBatch:
+        return slices_of(sample_batch(phantoms, real, settings, step_generator(config.seed, step)))
+
+    drawn = drawn_ahead(draw, settings.steps, config.loaders)
 
     run_loop(
         state,
         training.plan,
-        step_loss=step_loss,
+        step_loss=lambda step: batch_loss(net, drawn(step), device, seed=step),
         validation_loss=validation_of(validation, settings, device) if validation else None,
         on_progress=on_progress,
     )

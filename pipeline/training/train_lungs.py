@@ -14,6 +14,7 @@ from pipeline.model_pack import load_model_pack
 from pipeline.training import augment
 from pipeline.training.checkpoints import step_generator
 from pipeline.training.config import TrainingConfig
+from pipeline.training.drawn_ahead import drawn_ahead
 from pipeline.training.loop import LoopPlan, Progress, new_state, run_loop
 
 MIDDLE = 1
@@ -58,8 +59,13 @@ def train_lungs(config: TrainingConfig, phantoms: LungSlices, real: LungSlices, 
     state = new_state(net.to(device))
     criterion = DiceCELoss(to_onehot_y=True, softmax=True)
 
+    def draw(step: int) -> tuple[Tensor, Tensor]:
+        return _batch(config, phantoms, real, step)
+
+    drawn = drawn_ahead(draw, config.lungs.steps, config.loaders)
+
     def step_loss(step: int) -> Tensor:
-        images, labels = (tensor.to(device) for tensor in _batch(config, phantoms, real, step))
+        images, labels = (tensor.to(device) for tensor in drawn(step))
         with torch.autocast(device.type, torch.bfloat16):
             logits = net(images)
         loss: Tensor = criterion(logits.float(), labels[:, MIDDLE : MIDDLE + 1])

@@ -13,6 +13,7 @@ from pipeline.space_time import SpaceTimeConfig, SpaceTimeNet
 from pipeline.training.cases import Case
 from pipeline.training.checkpoints import step_generator
 from pipeline.training.config import SpaceTimeTraining, TrainingConfig
+from pipeline.training.drawn_ahead import drawn_ahead
 from pipeline.training.loop import LoopPlan, Progress, new_state, run_loop
 from pipeline.training.losses import sequence_loss
 from pipeline.training.sequences import SequenceBatch, sample_batch
@@ -57,14 +58,15 @@ def train_space_time(
         start_from_weights(net, start)
     state = new_state(net.to(device))
 
-    def step_loss(step: int) -> Tensor:
-        batch = sample_batch(phantoms, real, settings, step_generator(config.seed, step))
-        return batch_loss(net, batch.to(device))
+    def draw(step: int) -> SequenceBatch:
+        return sample_batch(phantoms, real, settings, step_generator(config.seed, step))
+
+    drawn = drawn_ahead(draw, settings.steps, config.loaders)
 
     run_loop(
         state,
         space_time_plan(config),
-        step_loss=step_loss,
+        step_loss=lambda step: batch_loss(net, drawn(step).to(device)),
         validation_loss=validation_of(validation, settings, device) if validation else None,
         on_progress=on_progress,
     )
