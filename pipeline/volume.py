@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom.dataelem import RawDataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels.processing import apply_rescale
 from pydicom.pixels.utils import iter_pixels
@@ -19,6 +19,9 @@ from pipeline.read import FOREIGN_READ_ERRORS, native_pixel_bytes
 from pipeline.stack import build_stack, slice_normal, tilt_degrees
 from pipeline.study import AIR_HU, BoolArray, Float64Array, Grid, Int16Array, SeriesChoice, SliceHeader, Volume
 from pipeline.tolerance import tolerant_pydicom
+
+LONGEST_IMAGE_BYTES = 2 * 1024**2
+"""Pixels of one slice of 1024 x 1024; more are of many frames."""
 
 _INT16_MAX = int(np.iinfo(np.int16).max)
 
@@ -134,23 +137,25 @@ def _read_slices(path: Path, places: dict[int, int], volume_hu: Int16Array) -> N
 def _frames(path: Path) -> Iterator[tuple[Int16Array, Dataset]]:
     """Stored values of each frame with its header, in order.
 
-    Uncompressed pixels stay in the file until their turn comes. Compressed ones are read whole before they are decoded
-    one by one: only so a file that ends too early is noticed, which some decoders forgive.
+    A file of one image is read once, whole. Where there are many, uncompressed pixels stay in the file until their turn
+    comes. Compressed ones are read whole before they are decoded one by one: only so a file that ends too early is noticed,
+    which some decoders forgive.
     """
     dataset = _read(path)
     syntax = dataset.file_meta.TransferSyntaxUID
+    pixels = dataset.get_item("PixelData", keep_deferred=True)
+    is_here = isinstance(pixels, RawDataElement) and pixels.value is not None
     is_native = not (syntax.is_compressed or syntax.is_deflated)
-    if is_native and _pixel_bytes(path) < native_pixel_bytes(dataset):
+    if is_native and _pixel_bytes(pixels) < native_pixel_bytes(dataset):
         raise _unreadable(path, "its pixels are damaged or cut off")
-    source = path if is_native else _read(path, with_pixels=True)
+    source = dataset if is_here else path if is_native else _read(path, whole=True)
     headers = frame_headers(dataset) if is_multi_frame_ct(dataset) else iter([dataset])
     return zip(iter_pixels(source, raw=True, decoding_plugin=_decoder(dataset)), headers, strict=True)
 
 
-def _pixel_bytes(path: Path) -> int:
+def _pixel_bytes(pixels: RawDataElement | DataElement | None) -> int:
     """Length of Pixel Data (7FE0,0010) as its element says; reading by frames does not look at it."""
-    element = pydicom.dcmread(path, specific_tags=["PixelData"], defer_size=1).get_item("PixelData", keep_deferred=True)
-    return element.length if isinstance(element, RawDataElement) else 0
+    return pixels.length if isinstance(pixels, RawDataElement) else 0
 
 
 def _hounsfield(stored: Int16Array, header: Dataset) -> Int16Array:
@@ -165,9 +170,10 @@ def _decoder(dataset: FileDataset) -> str:
     return "pydicom" if dataset.file_meta.TransferSyntaxUID == RLELossless else ""
 
 
-def _read(path: Path, *, with_pixels: bool = False) -> FileDataset:
+def _read(path: Path, *, whole: bool = False) -> FileDataset:
+    """A file; what of it is longer than one image stays in the file, unless the `whole` is wanted."""
     try:
-        return pydicom.dcmread(path, stop_before_pixels=not with_pixels)
+        return pydicom.dcmread(path, defer_size=None if whole else LONGEST_IMAGE_BYTES)
     except FOREIGN_READ_ERRORS as exc:
         raise _unreadable(path, "it is damaged or cut off") from exc
 
