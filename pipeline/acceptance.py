@@ -36,7 +36,7 @@ def accept_pack(folder: Path | None, device: torch.device) -> AcceptedPack:
     networks = GoldenNetworks(
         lung_net=pack.load_lung_net(device),
         detector=SpaceTimeDetector(
-            pack.load_space_time_net(device), contract=pack.contract, thresholds=pack.thresholds
+            pack.load_space_time_net(device), contract=pack.contract, thresholds=pack.thresholds, device=device
         ),
         device=device,
     )

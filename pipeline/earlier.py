@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import pairwise
 
 import numpy as np
+import torch
 
 from pipeline.align import AlignedPrior, Alignment, align_prior
 from pipeline.choose import choose_series
@@ -24,8 +25,11 @@ from pipeline.warp import warp_labels
 
 SECONDS_PER_DAY = 86_400.0
 
-AT_ONCE = 2
+FEWEST_AT_ONCE, MOST_AT_ONCE = 2, 3
 """Earlier studies prepared at the same time: the fit of each runs in one thread, so that it gives the same everywhere."""
+
+THREADS_PER_STUDY = 4
+"""Of torch, from which one more is prepared at the same time; each takes about a gigabyte while it is."""
 
 SAME_PLACE_MM = 0.01
 """Largest difference of two grids that are one."""
@@ -73,7 +77,8 @@ def prepare_earlier(
     dropped: list[DroppedPrior] = []
     offered = sorted(priors, key=_newest_first)
     reasons = _unfit_reasons(offered, current.files)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    at_once = min(MOST_AT_ONCE, max(FEWEST_AT_ONCE, torch.get_num_threads() // THREADS_PER_STUDY))
+    with ThreadPoolExecutor(at_once) as pool:
         jobs = [
             None if reason else pool.submit(_ready, prior, current, segmenter, alignment)
             for prior, reason in zip(offered, reasons, strict=True)

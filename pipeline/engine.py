@@ -145,5 +145,5 @@ def _pack_segmenter(pack: ModelPack, device: torch.device, dtype: torch.dtype) -
 
 def _pack_detector(pack: ModelPack, device: torch.device, dtype: torch.dtype) -> LesionDetector:
     net = _channels_last(pack.load_space_time_net(device))
-    detector = SpaceTimeDetector(net, contract=pack.contract, thresholds=pack.thresholds)
+    detector = SpaceTimeDetector(net, contract=pack.contract, thresholds=pack.thresholds, device=device)
     return DetectorInPrecision(inner=detector, dtype=dtype, device=device)

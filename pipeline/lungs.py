@@ -40,11 +40,12 @@ class NetworkLungSegmenter:
         """See `LungSegmenter.segment`."""
         step = max(1, int(WIDEST_STEP_MM / spacing_mm[0] + 1e-3))
         net_spacing_mm = (spacing_mm[0] * step, NET_PIXEL_MM, NET_PIXEL_MM)
-        grey = _on_net_grid(volume_hu[::step], spacing_mm[1:])
+        grey = _on_net_grid(volume_hu[::step], spacing_mm[1:], self._device)
         logits = self._logits(with_neighbours(grey, net_spacing_mm[0], self._net.neighbour_mm))
         seen_hu = grey.squeeze(1) * WINDOW_WIDTH_HU + (WINDOW_CENTRE_HU - WINDOW_WIDTH_HU / 2)
         refined = refined_lungs(_classes(logits), seen_hu.numpy(), net_spacing_mm)
-        return _mask_on_volume(_overruled(logits, refined), volume_hu.shape, spacing_mm[1:], step=step)
+        decided = _overruled(logits, refined).to(self._device)
+        return _mask_on_volume(decided, volume_hu.shape, spacing_mm[1:], step=step)
 
     def _logits(self, inputs: Tensor) -> Tensor:
         """(Z, 3, 256, 256), on the CPU."""
@@ -54,10 +55,11 @@ class NetworkLungSegmenter:
             return torch.cat([self._net(batch).float().cpu() for batch in batches])
 
 
-def _on_net_grid(slices_hu: Int16Array, spacing_mm: tuple[float, float]) -> Tensor:
-    """(Z, 1, 256, 256), in batches: at the image's own size all slices would take gigabytes in float32."""
+def _on_net_grid(slices_hu: Int16Array, spacing_mm: tuple[float, float], device: torch.device) -> Tensor:
+    """(Z, 1, 256, 256) on the CPU, in batches: at the image's own size all slices would take gigabytes in float32."""
     starts = range(0, len(slices_hu), SLICES_PER_BATCH)
-    return torch.cat([lung_net_input(slices_hu[start : start + SLICES_PER_BATCH], spacing_mm) for start in starts])
+    batches = (slices_hu[start : start + SLICES_PER_BATCH] for start in starts)
+    return torch.cat([lung_net_input(batch, spacing_mm, device).cpu() for batch in batches])
 
 
 def _overruled(logits: Tensor, refined: UInt8Array) -> Tensor:
@@ -75,10 +77,10 @@ def _overruled(logits: Tensor, refined: UInt8Array) -> Tensor:
 def _mask_on_volume(
     logits: Tensor, shape: tuple[int, ...], spacing_mm: tuple[float, float], *, step: int
 ) -> UInt8Array:
-    """Logits (Z, 3, 256, 256) of every `step`-th slice to a mask (z, y, x) of all slices."""
+    """Logits (Z, 3, 256, 256) of every `step`-th slice to a mask (z, y, x) of all slices; resampled where the logits lie."""
     mask = np.zeros(shape, np.uint8)
     for start in range(0, shape[0], SLICES_PER_BATCH):
-        places = torch.arange(start, min(start + SLICES_PER_BATCH, shape[0])) / step
+        places = torch.arange(start, min(start + SLICES_PER_BATCH, shape[0]), device=logits.device) / step
         below = places.long().clamp(max=len(logits) - 1)
         above = (below + 1).clamp(max=len(logits) - 1)
         share = (places - below).clamp(max=1.0).view(-1, 1, 1, 1)
@@ -93,5 +95,5 @@ def _classes(logits: Tensor) -> UInt8Array:
     background, right, left = logits.unbind(dim=1)
     is_right = (right > background) & (right >= left)
     is_left = (left > background) & (left > right)
-    classes: UInt8Array = (is_right.to(torch.uint8) * RIGHT_LUNG + is_left.to(torch.uint8) * LEFT_LUNG).numpy()
+    classes: UInt8Array = (is_right.to(torch.uint8) * RIGHT_LUNG + is_left.to(torch.uint8) * LEFT_LUNG).cpu().numpy()
     return classes

@@ -90,17 +90,20 @@ class LungNet(nn.Module):
         return functional.pixel_shuffle(folded.float(), 2)
 
 
-def lung_net_input(slices_hu: Int16Array, spacing_mm: tuple[float, float]) -> Tensor:
+def lung_net_input(
+    slices_hu: Int16Array, spacing_mm: tuple[float, float], device: torch.device | None = None
+) -> Tensor:
     """Axial slices on the network's grid; training and inference both come this way.
 
     Args:
         slices_hu: (Z, Y, X), y from anterior to posterior, x from the patient's right to left.
         spacing_mm: Along y, then x.
+        device: That resamples; None is the CPU.
 
     Returns:
-        float32 (Z, 1, 256, 256) in 0..1; what lies outside the image is air.
+        float32 (Z, 1, 256, 256) in 0..1 on that device; what lies outside the image is air.
     """
-    image = torch.from_numpy(np.ascontiguousarray(slices_hu)).float().unsqueeze(1)
+    image = torch.from_numpy(np.ascontiguousarray(slices_hu)).to(device).float().unsqueeze(1)
     size = _grid_size(image.shape[-2:], spacing_mm)
     resampled = functional.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=True)
     return _centred(hu_windowed(resampled), (INPUT_PIXELS, INPUT_PIXELS), fill=0.0)

@@ -22,8 +22,8 @@ MASK_STRIDE = 2
 """Pixels of the input per pixel of the mask logits."""
 
 
-FINE_FEATURES_BYTES = 256 * 1024**2
-"""Features at strides 4 and 8 that are kept until the spatial layers have seen all slices; of what is beyond, a chunk is
+FINE_FEATURES_BYTES, FINE_FEATURES_CUDA_BYTES = 256 * 1024**2, 1024**3
+"""On a CPU and on a GPU: features at strides 4 and 8 that are kept until the spatial layers have seen all slices; of what is beyond, a chunk is
 encoded again when its turn comes, which gives the same."""
 
 
@@ -127,6 +127,11 @@ class SpaceTimeNet(nn.Module):
         self.mask_head = MaskHead(hidden, fine, config.mask_width)
         self.slice_head = SliceHead(hidden)
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights lie."""
+        return self.slice_head.logits.weight.device
+
     def forward(self, sequence: Tensor, valid: Tensor, gap_days: Tensor) -> tuple[StudyOutput, ...]:
         """What is seen in each of T studies of one patient, oldest first.
 
@@ -165,7 +170,7 @@ class SpaceTimeNet(nn.Module):
 
     def _run(self, sequence: Tensor, valid: Tensor, gap_days: Tensor, chunk_slices: int) -> tuple[StudyOutput, ...]:
         starts = range(0, sequence.shape[2], chunk_slices)
-        device = self.slice_head.logits.weight.device
+        device = self.device
         gap_days = gap_days.to(device)
         fine, fourth, fifth = self._encoded_once(sequence, valid, chunk_slices)
         space_1, space_2 = self._space(fourth, fifth)
@@ -184,11 +189,11 @@ class SpaceTimeNet(nn.Module):
         """Fine levels of as many chunks as may be kept, by number; strides 16 and 32 of all slices."""
         fine: dict[int, list[Tensor]] = {}
         coarse: list[list[Tensor]] = []
-        kept_bytes = 0
+        kept_bytes, most_bytes = 0, FINE_FEATURES_CUDA_BYTES if self.device.type == "cuda" else FINE_FEATURES_BYTES
         for number, start in enumerate(range(0, sequence.shape[2], chunk_slices)):
             levels = self._encoded(sequence, valid, start, start + chunk_slices)
             kept_bytes += _size_bytes(levels[:2])
-            if kept_bytes <= FINE_FEATURES_BYTES:
+            if kept_bytes <= most_bytes:
                 fine[number] = levels[:2]
             coarse.append(levels[2:])
         return (
@@ -199,9 +204,8 @@ class SpaceTimeNet(nn.Module):
 
     def _encoded(self, sequence: Tensor, valid: Tensor, start: int, stop: int) -> list[Tensor]:
         """Four levels (T, B, z, C, h, w) of the slices from `start` to `stop`."""
-        device = self.slice_head.logits.weight.device
-        known = _known_channels(valid, start, stop, sequence.shape[3])
-        slices = (sequence[:, :, start:stop] * known).to(device)
+        known = _known_channels(valid, start, stop, sequence.shape[3]).to(self.device)
+        slices = sequence[:, :, start:stop].to(self.device) * known
         return [torch.unflatten(level, 0, slices.shape[:3]) for level in self.encoder(slices.flatten(0, 2))]
 
     def _space(self, fourth: Tensor, fifth: Tensor) -> tuple[Tensor, Tensor]:

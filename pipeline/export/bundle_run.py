@@ -61,7 +61,7 @@ class Predictor:
         """Both networks lie on one device."""
         device = next(lung_net.parameters()).device
         self._segmenter = NetworkLungSegmenter(lung_net, device)
-        self._detector = SpaceTimeDetector(space_time_net, contract=contract, thresholds=thresholds)
+        self._detector = SpaceTimeDetector(space_time_net, contract=contract, thresholds=thresholds, device=device)
         self._threshold = thresholds.lesion_probability
 
     def __call__(self, image: str, output: str) -> dict[str, float]:

@@ -31,7 +31,7 @@ from r231_shape import INPUT_PIXELS, UNet
 from speed_phantoms import StudySize, write_study
 
 from pipeline.align import Alignment
-from pipeline.detect import SLICES_PER_CHUNK
+from pipeline.detect import SLICES_PER_CHUNK, SLICES_PER_CUDA_CHUNK
 from pipeline.model_pack import load_model_pack
 from pipeline.precision import MOST_FLIPPED_SHARE, Precision, running_in
 
@@ -101,11 +101,12 @@ def space_time_net_alone(arguments: dict[str, Any]) -> dict[str, Any]:
     valid = torch.ones((*shape, 1, *LUNGS_PIXELS), dtype=torch.bool)
     gap_days = torch.full((shape[0],), 5.0)
     seconds: dict[str, float] = {}
+    chunk_slices = SLICES_PER_CUDA_CHUNK if device.type == "cuda" else SLICES_PER_CHUNK
     for dtype in (torch.bfloat16, torch.float32):
         for _ in range(2):
             began = time.monotonic()
             with torch.inference_mode(), running_in(dtype, device):
-                net.stream(sequence, valid, gap_days, chunk_slices=SLICES_PER_CHUNK)
+                net.stream(sequence, valid, gap_days, chunk_slices=chunk_slices)
             if device.type == "cuda":
                 torch.cuda.synchronize()
             seconds[str(dtype)] = round(time.monotonic() - began, 3)
