@@ -1,5 +1,6 @@
 """A study of a phantom patient on one day."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -57,6 +58,19 @@ class PhantomStudy:
 
 def render_study(patient: PhantomPatient, day: float, *, scan: Scan) -> PhantomStudy:
     """Scan a patient on a day; the same arguments give the same voxels."""
+    (study,) = render_reconstructions(patient, day, scans=(scan,))
+    return study
+
+
+def render_reconstructions(patient: PhantomPatient, day: float, *, scans: Sequence[Scan]) -> tuple[PhantomStudy, ...]:
+    """Scan a patient on a day once and reconstruct that in several ways, each as `render_study` gives it.
+
+    Args:
+        patient: Who is scanned.
+        day: Counted from the first day of symptoms.
+        scans: They differ in nothing but kernel and noise.
+    """
+    scan = scans[0]
     z_mm = _slice_positions(patient, scan)
     across = (np.arange(scan.matrix, dtype=np.float32) - 0.5 * (scan.matrix - 1)) * scan.in_plane_spacing_mm
     posed = pose(patient, day, scan)
@@ -67,13 +81,12 @@ def render_study(patient: PhantomPatient, day: float, *, scan: Scan) -> PhantomS
         for first in range(0, len(z_mm), at_once)
     ]
     ideal_hu = np.concatenate([slab.volume_hu for slab in slabs])
-    picture = np.clip(np.rint(reconstruct(ideal_hu, scan)), -1024, 3071).astype(np.int16)
     labels = np.concatenate([slab.lesion_labels for slab in slabs])
     kind = np.concatenate([slab.lesion_kind for slab in slabs])
     spacing_mm = (scan.slice_spacing_mm, scan.in_plane_spacing_mm, scan.in_plane_spacing_mm)
     origin_lps_mm = (float(across[0]), float(across[0]), float(z_mm[0]))
-    return PhantomStudy(
-        volume_hu=picture,
+    study = PhantomStudy(
+        volume_hu=_picture(ideal_hu, scan),
         spacing_mm=spacing_mm,
         origin_lps_mm=origin_lps_mm,
         lung_mask=np.concatenate([slab.lung_mask for slab in slabs]),
@@ -84,6 +97,11 @@ def render_study(patient: PhantomPatient, day: float, *, scan: Scan) -> PhantomS
         scan=scan,
         frame=frame,
     )
+    others = [
+        replace(study, volume_hu=_picture(ideal_hu, other), scan=other, frame=replace(frame, scan=other))
+        for other in scans[1:]
+    ]
+    return (study, *others)
 
 
 def measure_lesions(
@@ -111,6 +129,11 @@ def measure_lesions(
             )
         )
     return tuple(truths)
+
+
+def _picture(ideal_hu: Float32Array, scan: Scan) -> Int16Array:
+    """What the scan makes of the ideal volume, in whole HU."""
+    return np.clip(np.rint(reconstruct(ideal_hu, scan)), -1024, 3071).astype(np.int16)
 
 
 def _slice_positions(patient: PhantomPatient, scan: Scan) -> Float32Array:

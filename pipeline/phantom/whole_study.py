@@ -15,7 +15,7 @@ from pipeline.phantom.dicom_files import (
 )
 from pipeline.phantom.identity import StudyLabel
 from pipeline.phantom.patient import PhantomPatient
-from pipeline.phantom.render import PhantomStudy, render_study
+from pipeline.phantom.render import PhantomStudy, render_reconstructions
 from pipeline.phantom.scan import Kernel, Scan
 from pipeline.phantom.stored import StoredGeometry, stored_planes
 
@@ -49,9 +49,11 @@ def write_whole_study(
 
     The scout is a single image, as scanners that send Enhanced CT write it too.
     """
-    lung = render_study(patient, day, scan=replace(scan, kernel=Kernel.LUNG))
-    soft_noise_hu = 0.4 * scan.noise_hu
-    soft = render_study(patient, day, scan=replace(scan, kernel=Kernel.SOFT, noise_hu=soft_noise_hu))
+    kernels = (
+        replace(scan, kernel=Kernel.LUNG),
+        replace(scan, kernel=Kernel.SOFT, noise_hu=0.4 * scan.noise_hu),
+    )
+    lung, soft = render_reconstructions(patient, day, scans=kernels)
     paths = (
         write_scout(lung, folder, label=label),
         *write_series(lung, folder, label=label, series=SeriesLabel(number=LUNG_SERIES, description="Chest lung")),

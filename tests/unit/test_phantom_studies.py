@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from builders.phantoms import SMALL_SCAN, patient_with, small_study
-from pipeline.phantom import Course, build_patient, render_study
+from pipeline.phantom import Course, Kernel, build_patient, render_study
+from pipeline.phantom.render import render_reconstructions
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG
 
 
@@ -24,6 +25,16 @@ def test_another_noise_seed_changes_the_noise_alone() -> None:
     difference = other.volume_hu.astype(int) - first.volume_hu
     assert 0 < difference.std() < 2 * SMALL_SCAN.noise_hu
     assert np.array_equal(other.lung_mask, first.lung_mask)
+
+
+def test_each_reconstruction_of_one_scan_is_what_a_scan_of_its_own_gives() -> None:
+    """Voxels, truth and scan."""
+    scans = [replace(SMALL_SCAN, kernel=Kernel.LUNG), replace(SMALL_SCAN, kernel=Kernel.SOFT, noise_hu=5.0)]
+    for study, scan in zip(render_reconstructions(patient_with(Course.ADVANCED), 8.0, scans=scans), scans, strict=True):
+        alone = render_study(patient_with(Course.ADVANCED), 8.0, scan=scan)
+        assert np.array_equal(study.volume_hu, alone.volume_hu)
+        assert np.array_equal(study.lesion_labels, alone.lesion_labels)
+        assert (study.scan, study.frame.scan, study.lesions) == (scan, scan, alone.lesions)
 
 
 def test_anatomy_is_the_same_in_every_course() -> None:
