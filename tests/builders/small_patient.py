@@ -1,5 +1,7 @@
 """A phantom patient with two studies that are small enough to be analysed in seconds."""
 
+import fcntl
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +38,21 @@ class SmallPatient:
 def write_small_patient(folder: Path) -> SmallPatient:
     """Write both studies, each as a scanner sends it."""
     write_patient(SMALL_PLAN, folder, on_study=lambda _number, _folder: None)
+    return _read_small_patient(folder)
+
+
+def shared_small_patient(folder: Path) -> SmallPatient:
+    """Both studies in a folder that several processes name; the first that comes writes them, the others wait for it."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            begun = Path(tempfile.mkdtemp(dir=folder.parent))
+            write_small_patient(begun)
+            begun.rename(folder)
+    return _read_small_patient(folder)
+
+
+def _read_small_patient(folder: Path) -> SmallPatient:
     earlier, current = find_studies([folder]).studies
     return SmallPatient(
         earlier=SmallStudy(study_instance_uid=earlier.files.study_instance_uid, folder=earlier.files.paths[0].parent),

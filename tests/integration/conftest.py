@@ -8,7 +8,7 @@ import pytest
 
 from builders.engines import tests_on
 from builders.ports import free_port
-from builders.small_patient import SmallPatient, write_small_patient
+from builders.small_patient import SmallPatient, shared_small_patient
 from builders.tls_listener import Site, make_site
 
 IS_ON_SERVER = os.environ.get("DICOM_NODE_TEST_ENGINE") == "postgresql"
@@ -23,8 +23,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def small_patient(tmp_path_factory: pytest.TempPathFactory) -> SmallPatient:
-    """Two small studies of one phantom patient."""
-    return write_small_patient(tmp_path_factory.mktemp("small-patient"))
+    """Two small studies of one phantom patient, to be read only; all processes of a run share them."""
+    folder = tmp_path_factory.getbasetemp()
+    is_one_of_several = "PYTEST_XDIST_WORKER" in os.environ
+    return shared_small_patient((folder.parent if is_one_of_several else folder) / "small-patient")
 
 
 @pytest.fixture(scope="module", autouse=True)
