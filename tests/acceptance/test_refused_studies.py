@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pydicom import dcmread
 
 from builders.ct_series import BODY_HU, CtSeries, ct_images, write_images
-from builders.deadline import until
 from builders.node import NodeProcess, node_peer, run_dicom_node
 from builders.phantoms import LABEL
 from builders.shared_data import shared_data
@@ -49,11 +48,10 @@ def end_of(node: NodeProcess, paths: Sequence[Path]) -> StudyView:
     uid = str(dcmread(paths[0], stop_before_pixels=True, specific_tags=["StudyInstanceUID"]).StudyInstanceUID)
     send_files(paths, node_peer(node), own_aet="SCANNER", on_sent=lambda _: None)
 
-    def ended() -> StudyView | None:
-        view = node.study(uid)
+    def ended(view: StudyView | None) -> StudyView | None:
         return view if view and view.state in ENDS else None
 
-    view = until(ended, within_s=ENDED_WITHIN_S, what="the study ends")
+    view = node.watch(uid, ended, within_s=ENDED_WITHIN_S, what="the study ends")
     echo(node_peer(node), own_aet="SCANNER")
     return view
 

@@ -11,6 +11,7 @@ from builders.deadline import until
 from builders.node import NodeProcess
 from storage.failpoints import FAILPOINTS, VARIABLE
 from storage.lifecycle import State
+from storage.records import StudyView
 
 QUICK_WORKER = Path(__file__).with_name("quick_worker.py")
 LISTEN_POINTS = FAILPOINTS[:11]
@@ -53,12 +54,12 @@ class FaultyNode(NodeProcess):
     def wait_until_delivered(self, study_instance_uid: str) -> None:
         """Return when the newest result of a study is delivered and nothing further is to come."""
 
-        def is_delivered() -> bool:
-            view = self.study(study_instance_uid)
+        def is_delivered(view: StudyView | None) -> bool:
             assert view is None or view.state not in _ENDED_BADLY, f"{view.state}: {view.reason}"
             return view is not None and view.state is State.DELIVERED
 
-        until(is_delivered, within_s=_DELIVERED_WITHIN_S, what=f"{study_instance_uid} is delivered; see {self.folder}")
+        what = f"{study_instance_uid} is delivered"
+        self.watch(study_instance_uid, is_delivered, within_s=_DELIVERED_WITHIN_S, what=what)
 
     def _launch(self, part: str, environment: dict[str, str]) -> None:
         program = [str(QUICK_WORKER)] if part == "work" else ["-m", "dicom_node"]

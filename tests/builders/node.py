@@ -4,12 +4,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from builders.deadline import until
 from builders.engines import server_url
@@ -20,6 +20,7 @@ from storage.index import Index
 from storage.lifecycle import State
 from storage.records import StudyView
 
+Value = TypeVar("Value")
 AE_TITLE = "TESTNODE"
 _STOP_WITHIN_S = 60
 _ON_THE_WAY = frozenset(
@@ -144,12 +145,28 @@ class NodeProcess:
     def wait_for(self, study_instance_uid: str, state: State, *, within_s: float) -> StudyView:
         """The study once it is in a state; fails as soon as it ends in another one."""
 
-        def look() -> StudyView | None:
-            view = self.study(study_instance_uid)
+        def look(view: StudyView | None) -> StudyView | None:
             assert view is None or view.state in {state, *_ON_THE_WAY}, f"{view.state}: {view.reason}"
             return view if view and view.state is state else None
 
-        return until(look, within_s=within_s, what=f"study {state}; see the logs in {self.folder}")
+        return self.watch(study_instance_uid, look, within_s=within_s, what=f"study {state}")
+
+    def watch(
+        self,
+        study_instance_uid: str,
+        look: Callable[[StudyView | None], Value | None],
+        *,
+        within_s: float,
+        what: str,
+    ) -> Value:
+        """The first true answer of `look` about a study; fails, naming `what`, when the deadline passes first."""
+        # Opened once for all looks: most of a look's time is the opening.
+        with closing(self.index()) as index:
+            return until(
+                lambda: look(index.study(study_instance_uid)),
+                within_s=within_s,
+                what=f"{what}; see the logs in {self.folder}",
+            )
 
     def _stop_all(self) -> None:
         for part in reversed(list(self._running)):

@@ -9,7 +9,6 @@ from time import monotonic, sleep
 import pytest
 from pydicom import Dataset, dcmread
 
-from builders.deadline import until
 from builders.instances import ct_instance
 from builders.listener import send
 from builders.node import AE_TITLE, Destination, NodeProcess
@@ -120,12 +119,11 @@ def test_a_study_in_parallel_associations_has_one_result_for_each_revision(
 def _delivered(node: NodeProcess, study_instance_uid: str, *, revision: int) -> StudyView:
     """The study once the result of a revision is delivered."""
 
-    def look() -> StudyView | None:
-        view = node.study(study_instance_uid)
+    def look(view: StudyView | None) -> StudyView | None:
         is_there = view and view.state is State.DELIVERED and view.result and view.result.revision == revision
         return view if is_there else None
 
-    return until(look, within_s=WITHIN_S, what=f"revision {revision} is delivered; see the logs in {node.folder}")
+    return node.watch(study_instance_uid, look, within_s=WITHIN_S, what=f"revision {revision} is delivered")
 
 
 def test_a_pacs_that_has_more_images_holds_the_quick_path(tmp_path: Path) -> None:
@@ -144,12 +142,11 @@ def test_a_pacs_that_has_more_images_holds_the_quick_path(tmp_path: Path) -> Non
 
             assert set(send(node.port, *images[18:], called_aet=AE_TITLE)) == {0}
             sent_at_s = monotonic()
-            view = until(lambda: _completed(node), within_s=QUIET_PERIOD_S, what="the study is complete")
+            view = node.watch(STUDY, _completed, within_s=QUIET_PERIOD_S, what="the study is complete")
 
     assert monotonic() - sent_at_s < QUIET_PERIOD_S
     assert "20 of 20 images that orthanc has are here" in completions(view)[0]
 
 
-def _completed(node: NodeProcess) -> StudyView | None:
-    view = node.study(STUDY)
+def _completed(view: StudyView | None) -> StudyView | None:
     return view if view and completions(view) else None

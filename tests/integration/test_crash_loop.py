@@ -2,21 +2,19 @@
 
 from pathlib import Path
 
-from builders.deadline import until
-from builders.faulty_node import FaultyNode
 from builders.kill_cycle import faulty_node, small_study
 from builders.ledger_scp import ledger_scp
 from builders.sender_ledger import SenderLedger
 from storage.lifecycle import State
+from storage.records import StudyView
 
 BAD, GOOD = "1.2.3.4", "1.2.3.5"
 ATTEMPTS = 3
 
 
-def state_of(node: FaultyNode, study: str) -> State | None:
-    """Where a study stands."""
-    view = node.study(study)
-    return view.state if view else None
+def is_put_aside(view: StudyView | None) -> bool:
+    """Whether nobody tries the study again."""
+    return view is not None and view.state is State.PIPELINE_FAILED
 
 
 def test_a_study_that_kills_its_worker_three_times_is_quarantined_and_the_next_one_is_delivered(tmp_path: Path) -> None:
@@ -28,7 +26,7 @@ def test_a_study_that_kills_its_worker_three_times_is_quarantined_and_the_next_o
             node.start_with_failpoint("work", "job.mid_inference")
             node.wait_for_the_kill("work")
         node.start_again("work")
-        until(lambda: state_of(node, BAD) is State.PIPELINE_FAILED, within_s=60, what="the study is put aside")
+        node.watch(BAD, is_put_aside, within_s=60, what="the study is put aside")
         sent.send_all(node.port, small_study(GOOD))
         node.wait_until_delivered(GOOD)
 
