@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -160,13 +160,13 @@ def send_all(node: TalkativeNode, patient: SmallPatient) -> None:
 def wait_until_ended(node: TalkativeNode, around: Surroundings, study: str) -> None:
     """Until each study has failed in its own way."""
 
-    def is_in(uid: str, *states: State) -> Callable[[], bool]:
-        return lambda: (view := node.study(uid)) is not None and view.state in states
+    def wait(uid: str, state: State, *, within_s: float, what: str) -> None:
+        node.watch(uid, lambda view: view is not None and view.state is state, within_s=within_s, what=what)
 
-    until(is_in(HELD, State.HELD), within_s=60, what="the study of two patients is held")
-    until(is_in(SHORT, State.SKIPPED), within_s=120, what="the study of a few slices is refused")
-    until(is_in(BROKEN, State.PIPELINE_FAILED), within_s=120, what="the broken study ended")
-    until(is_in(study, State.DELIVERY_FAILED), within_s=240, what="the delivery was refused")
+    wait(HELD, State.HELD, within_s=60, what="the study of two patients is held")
+    wait(SHORT, State.SKIPPED, within_s=120, what="the study of a few slices is refused")
+    wait(BROKEN, State.PIPELINE_FAILED, within_s=120, what="the broken study ended")
+    wait(study, State.DELIVERY_FAILED, within_s=240, what="the delivery was refused")
     assert {"STUDY", "MOVE"} <= set(around.archive.asked)
 
 
