@@ -19,6 +19,7 @@ from resource import RLIMIT_AS, setrlimit
 
 from dicom_node.child import end_with_parent
 from dicom_node.forking import KILL, LONGEST_MESSAGE, ForkRequest
+from dicom_node.memory import loading
 
 Attempt = Callable[[Path], int]
 """Does the job of a folder and gives the exit code."""
@@ -44,7 +45,8 @@ def main(attempt: Attempt | None = None) -> int:
 
 def _the_job() -> Attempt:
     """What attempts do; to import it takes seconds."""
-    from dicom_node.job import attempt  # noqa: PLC0415  # a server for something else does without it
+    with loading():
+        from dicom_node.job import attempt  # noqa: PLC0415  # a server for something else does without it
 
     return attempt
 

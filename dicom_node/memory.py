@@ -3,7 +3,8 @@
 import ctypes
 import gc
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 COLLECT_S = 2.0
 """Between two collections: what a burst leaves behind meanwhile is memory."""
@@ -59,6 +60,18 @@ def _malloc_trim() -> Callable[[int], int] | None:
     """The function of glibc; None where the C library has none, as musl."""
     trim: Callable[[int], int] | None = getattr(ctypes.CDLL(None), "malloc_trim", None)
     return trim
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Collect nothing while packages are loaded: what they make stays, and each collection would go through all of it."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def leave_out_what_stays() -> None:

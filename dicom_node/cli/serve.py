@@ -3,6 +3,7 @@
 import typer
 
 from dicom_node.cli.context import configuration_in_use, configuration_path, settings_of
+from dicom_node.memory import leave_out_what_stays, loading, share_one_heap
 
 
 def run(context: typer.Context) -> None:
@@ -24,12 +25,12 @@ def run(context: typer.Context) -> None:
 
 def listen(context: typer.Context) -> None:
     """Receive studies; never loads the pipeline."""
-    from dicom_node.listen import run_listener
-    from dicom_node.log import setup_logging
-    from dicom_node.memory import leave_out_what_stays, share_one_heap
-    from dicom_node.service import StopSignal, notify_ready
-    from dicom_node.settings_file import SettingsFile
-    from storage.failpoints import arm_from_environment
+    with loading():
+        from dicom_node.listen import run_listener
+        from dicom_node.log import setup_logging
+        from dicom_node.service import StopSignal, notify_ready
+        from dicom_node.settings_file import SettingsFile
+        from storage.failpoints import arm_from_environment
 
     share_one_heap()
     file = SettingsFile.opened(configuration_in_use(context), "listen")
@@ -46,12 +47,12 @@ def listen(context: typer.Context) -> None:
 
 def work(context: typer.Context) -> None:
     """Analyse complete studies and deliver their results."""
-    from dicom_node.log import setup_logging
-    from dicom_node.memory import share_one_heap
-    from dicom_node.service import StopSignal, notify_ready
-    from dicom_node.settings_file import SettingsFile
-    from dicom_node.work import run_worker
-    from storage.failpoints import arm_from_environment
+    with loading():
+        from dicom_node.log import setup_logging
+        from dicom_node.service import StopSignal, notify_ready
+        from dicom_node.settings_file import SettingsFile
+        from dicom_node.work import run_worker
+        from storage.failpoints import arm_from_environment
 
     share_one_heap()
     file = SettingsFile.opened(configuration_in_use(context), "work")
@@ -63,11 +64,11 @@ def work(context: typer.Context) -> None:
 
 def web(context: typer.Context) -> None:
     """Serve the pages for people; never loads the networks."""
-    from dicom_node.log import setup_logging
-    from dicom_node.memory import share_one_heap
-    from dicom_node.service import StopSignal, notify_ready
-    from dicom_node.settings_file import SettingsFile
-    from dicom_node.web.server import run_web
+    with loading():
+        from dicom_node.log import setup_logging
+        from dicom_node.service import StopSignal, notify_ready
+        from dicom_node.settings_file import SettingsFile
+        from dicom_node.web.server import run_web
 
     share_one_heap()
     file = SettingsFile.opened(configuration_in_use(context), "web")

@@ -6,8 +6,11 @@ from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from builders.fake_engine import shape_engine
 from dicom_node import fork_server
+from dicom_node.memory import loading
+
+with loading():
+    from builders.fake_engine import shape_engine
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ import pytest
 
 from builders.listener import association, listener_settings, running_listener
 from builders.raw_peer import RawPeer
-from dicom_node.memory import COLLECT_S, TimedCollection
+from dicom_node.memory import COLLECT_S, TimedCollection, loading
 
 CONNECTIONS = 150
 
@@ -96,6 +96,20 @@ def test_a_burst_of_connections_brings_no_collection_each_sixty(
         with association(running.port, [("1.2.840.10008.1.1", ["1.2.840.10008.1.2"])]) as opened:
             assert opened.send_c_echo().Status == 0x0000
     assert len(asked) <= (time.monotonic() - started_at_s) / COLLECT_S
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_nothing_is_collected_while_packages_are_loaded(collects: bool) -> None:
+    """Afterwards as before, also where one of them cannot be loaded."""
+    was_enabled = gc.isenabled()
+    (gc.enable if collects else gc.disable)()
+    try:
+        with pytest.raises(ImportError), loading():
+            assert not gc.isenabled()
+            raise ImportError
+        assert gc.isenabled() is collects
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
 
 
 def test_what_threads_freed_goes_back_to_the_system() -> None:
