@@ -1,12 +1,22 @@
 """What all tests share: the engines that those run on which use an index."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import nullcontext
 
 import pytest
 
 from builders.engines import ENGINES, TestServer, running_test_server, tests_on
 from builders.postgres import why_no_postgres
+from dicom_node.memory import leave_out_what_stays, loading
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect no garbage while tests are collected: what that loads stays, and later collections leave it out."""
+    with loading():
+        collected = yield
+    leave_out_what_stays()
+    return collected
 
 
 @pytest.fixture(scope="session")
