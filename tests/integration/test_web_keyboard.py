@@ -1,7 +1,6 @@
 """The pages for those who see or move little, for each role: axe-core, and the keyboard alone."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -25,17 +24,25 @@ _FOCUSED = "() => document.activeElement.dataset.place ?? ''"
 _OUTLINED = "() => getComputedStyle(document.activeElement).outlineStyle !== 'none'"
 
 
-@pytest.fixture
-def watched(tmp_path: Path) -> Iterator[Watched]:
-    """A browser before pages that ask for a login, with a finished study and a peer."""
-    with pages_in(tmp_path) as pages:
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of pages that ask for a login, with a finished study and a peer; nobody changes anything there."""
+    folder = tmp_path_factory.mktemp("pages")
+    with pages_in(folder) as pages:
         add_finished_study(pages)
-    config, port = tmp_path / "node.toml", free_port()
+    config, port = folder / "node.toml", free_port()
     config.write_text(
-        f'[node]\ndata_dir = "{tmp_path}"\n[web]\nport = {port}\nlogin = true\n{storage_table(tmp_path)}'
+        f'[node]\ndata_dir = "{folder}"\n[web]\nport = {port}\nlogin = true\n{storage_table(folder)}'
         '[[peers]]\nname = "pacs"\nae_title = "PACS"\nhost = "127.0.0.1"\nport = 1\nreceives_results = true\n'
     )
-    with web_process(config, port) as address, watched_browser(address) as browser:
+    with web_process(config, port) as running:
+        yield running
+
+
+@pytest.fixture
+def watched(address: str) -> Iterator[Watched]:
+    """A browser of its own for each test."""
+    with watched_browser(address) as browser:
         yield browser
 
 
