@@ -15,7 +15,7 @@ from config.settings import Settings
 from dicom_node.child import end_child, end_in_words, start_child
 from dicom_node.clock import SystemClock
 from dicom_node.cluster.abort import socket_problem
-from dicom_node.cluster.driver_log import LOG_NAME, PREVIOUS_LOG_NAME, keep_previous_log, previous_log
+from dicom_node.cluster.driver_log import LOG_NAME, PREVIOUS_LOG_NAME, bound_log, keep_previous_log, previous_log
 from dicom_node.cluster.library import ray_environment
 from dicom_node.cluster.plan import DriverPlan
 from dicom_node.cluster.state import ClusterState
@@ -92,9 +92,11 @@ class RayEngine:
         return self._line.places if self._line else 0
 
     def tend(self) -> None:
-        """Start the driver, again if it ended."""
+        """Start the driver, again if it ended; bound its log while it runs."""
         code = self._child.poll() if self._child else None
         if self._child and code is None:
+            with suppress(OSError):
+                bound_log(self._plan.data_dir)
             return
         now_s = time.monotonic()
         if code is not None:
@@ -149,7 +151,7 @@ class RayEngine:
     def _start(self) -> None:
         keep_previous_log(self._plan.data_dir)
         ours, theirs = socket.socketpair()
-        with theirs, (self._plan.data_dir / LOG_NAME).open("wb") as log:
+        with theirs, (self._plan.data_dir / LOG_NAME).open("ab") as log:
             self._child = start_child(
                 [sys.executable, "-m", "dicom_node.cluster.driver", str(theirs.fileno())],
                 log=log,

@@ -8,7 +8,7 @@ import pytest
 from builders.deadline import until
 from config.ray import RaySettings
 from dicom_node.cluster.abort import socket_problem
-from dicom_node.cluster.driver_log import driver_logs, keep_previous_log
+from dicom_node.cluster.driver_log import bound_log, driver_logs, keep_previous_log
 from dicom_node.cluster.engine import RayEngine
 from dicom_node.cluster.plan import DriverPlan
 
@@ -48,6 +48,21 @@ def test_the_log_of_the_driver_before_is_bounded(tmp_path: Path) -> None:
     keep_previous_log(tmp_path)
     kept = previous.read_bytes()
     assert (len(kept), kept[:5], kept[-7:]) == (1 << 20, bytes(5), b"the end")
+
+
+def test_the_log_of_a_driver_that_runs_is_bounded(tmp_path: Path) -> None:
+    """It is left alone until it is long; then its end is kept, and what the driver says next follows."""
+    log = tmp_path / "ray-driver.log"
+    bound_log(tmp_path)
+    with log.open("ab", buffering=0) as driver:
+        driver.write(b"begin" + bytes(7 << 20))
+        bound_log(tmp_path)
+        assert log.stat().st_size == 5 + (7 << 20)
+        driver.write(bytes(1 << 20) + b"the end")
+        bound_log(tmp_path)
+        driver.write(b", and more")
+    kept = log.read_bytes()
+    assert (len(kept), kept[:5], kept[-17:]) == ((1 << 20) + 10, bytes(5), b"the end, and more")
 
 
 def test_a_node_without_a_driver_has_no_log_of_one(tmp_path: Path) -> None:
