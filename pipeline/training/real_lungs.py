@@ -3,6 +3,7 @@
 The masks are teachers only: inference never uses a threshold for its lungs.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ SMALLEST_LUNG_ML = 20.0
 
 CLOSING_MM = 6.0
 """Vessels and small lesions up to twice this wide become lung."""
+
+FOLDER_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
+"""Patient IDs that a folder may be called; others hold blanks, slashes or nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -100,12 +104,20 @@ def _study(images: list[pydicom.FileDataset], number: int, boxes: Mapping[str, t
         else None
     )
     return RealStudy(
-        name=f"{first.PatientID}-{number}",
+        name=f"{_patient_name(first)}-{number}",
         volume_hu=volume,
         spacing_mm=spacing,
         lung_mask=pseudo_lung_mask(volume, spacing),
         not_known=marked,
     )
+
+
+def _patient_name(image: pydicom.FileDataset) -> str:
+    """What to call the patient, also as a folder: their ID, or the study's UID where there is none or it does not do."""
+    patient_id = str(image.get("PatientID") or "")
+    if FOLDER_NAME.fullmatch(patient_id):
+        return patient_id
+    return str(image.get("StudyInstanceUID") or image.SeriesInstanceUID)
 
 
 def _inside_body(air: BoolArray) -> BoolArray:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pydicom
 import pytest
 import torch
 
@@ -102,3 +103,17 @@ def test_a_folder_without_a_series_is_refused(tmp_path: Path) -> None:
     empty.path.mkdir()
     with pytest.raises(TrainingConfigError, match="no axial CT series"):
         rendered(config_of(tmp_path, real_folder(tmp_path / "a"), empty))
+
+
+@pytest.mark.parametrize("patient", ["", "../12", "A 1/2"])
+def test_a_patient_whose_id_is_no_folder_name_is_called_by_the_study(tmp_path: Path, patient: str) -> None:
+    """Nothing is written outside the cache, and what was de-identified to nothing is still a chest."""
+    config = config_of(tmp_path / "cache", real_folder(tmp_path / "a", patient))
+    folder = rendered(config)
+    assert [case.source for case in load_cases(folder)] == ["real"]
+    assert {path.parent for path in folder.rglob("lungs.npz")} == {folder / f"0-{study_uid(tmp_path / 'a')}-0"}
+
+
+def study_uid(folder: Path) -> str:
+    """Of the one study there."""
+    return str(pydicom.dcmread(next(folder.iterdir()), stop_before_pixels=True).StudyInstanceUID)
