@@ -29,7 +29,7 @@ SLICES_PER_CHUNK = 8
 """Full-size features of so many slices are in memory at a time; the answer does not depend on it."""
 
 SLICES_PER_CUDA_CHUNK = 32
-"""On a GPU, which is idle half the time with less: starting a convolution then takes longer than the convolution."""
+"""On a GPU, where starting many small convolutions may take longer than the convolutions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ FEWEST_AT_ONCE, MOST_AT_ONCE = 2, 3
 """Earlier studies prepared at the same time: the fit of each runs in one thread, so that it gives the same everywhere."""
 
 THREADS_PER_STUDY = 4
-"""Of torch, from which one more is prepared at the same time; each takes about a gigabyte while it is."""
+"""Of torch, from which one more is prepared at the same time."""
 
 SAME_PLACE_MM = 0.01
 """Largest difference of two grids that are one."""

@@ -116,8 +116,8 @@ class TrainingConfig:
     """Folder for rendered data and checkpoints; a run that stopped goes on from here, one of other data is refused."""
     threads: int = 2
     loaders: int = 0
-    """Processes that draw batches ahead of the network, with a thread each; 0 draws between its steps. A GPU needs about as many
-    as the machine has cores, else it waits."""
+    """Processes that draw batches ahead of the network, with a thread each; 0 draws between its steps. A GPU may wait for them
+    with fewer than the machine has cores."""
     device: str = "auto"
     """"cpu", "cuda", or "auto": CUDA where there is one."""
     checkpoint_every: int = 250
