@@ -23,8 +23,8 @@ MASK_STRIDE = 2
 
 
 FINE_FEATURES_BYTES, FINE_FEATURES_CUDA_BYTES = 256 * 1024**2, 1024**3
-"""On a CPU and on a GPU: features at strides 4 and 8 that are kept until the spatial layers have seen all slices; of what is beyond, a chunk is
-encoded again when its turn comes, which gives the same."""
+"""On a CPU and on a GPU: features at strides 4 and 8 that are kept until the spatial layers have seen all slices; of what is
+beyond, a chunk is encoded again when its turn comes, which gives the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
