@@ -51,7 +51,7 @@ def select_priors(
     """Choose earlier studies that are surely of the same patient.
 
     The candidates already share patient ID and issuer; what contradicts in birth date, sex or name is refused, never
-    guessed away, unless an administrator said that it is one person.
+    guessed away, unless an administrator saw that very contradiction and said that it is one person.
 
     Args:
         current: Of the study to be analysed.

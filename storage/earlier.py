@@ -8,17 +8,29 @@ from storage.database import AnyRow
 from storage.errors import UnknownStudyError
 from storage.link_models import StudyAssignment
 from storage.models import Origin, Patient, Study
-from storage.patient_links import Assigned, Person, assigned_to, belongs_or_was_assigned, belongs_to_patients, person_of
-from storage.records import Demographics, PriorCandidate
+from storage.patient_links import (
+    Assigned,
+    Person,
+    assigned_to,
+    belongs_or_was_assigned,
+    belongs_to_patients,
+    person_of,
+    said_in,
+)
+from storage.records import PriorCandidate
+from storage.waived import Waived, is_waived, waived_by_assignments, waived_by_merges
 
 _CURRENT = (
     select(
+        Study.id,
         Study.patient_key,
         Study.ct_acquired_at,
         Study.has_identity_conflict,
+        Study.patient_name,
+        Study.birth_date,
+        Study.sex,
         Patient.patient_id,
         StudyAssignment.patient_key.label("assigned_key"),
-        StudyAssignment.although_contradicting,
     )
     .join(Patient, Patient.id == Study.patient_key)
     .outerjoin(StudyAssignment, and_(StudyAssignment.study_id == Study.id, StudyAssignment.undone_at.is_(None)))
@@ -76,8 +88,8 @@ def prior_candidates(
         rows = connection.execute(_EARLIER_OR_ASSIGNED, values | {"assigned": list(assigned)})
     else:
         rows = connection.execute(_EARLIER, values)
-    is_sure = bool(current.although_contradicting)
-    return tuple(_candidate(row, person, assigned.get(row.id), is_sure=is_sure) for row in rows)
+    waived = _waived_of(connection, person, assigned)
+    return tuple(_candidate(row, current, person=person, assigned=assigned, waived=waived) for row in rows)
 
 
 def _study_row(connection: Connection, study_instance_uid: str) -> AnyRow:
@@ -88,14 +100,28 @@ def _study_row(connection: Connection, study_instance_uid: str) -> AnyRow:
     return row
 
 
-def _candidate(row: AnyRow, person: Person, assigned: Assigned | None, *, is_sure: bool) -> PriorCandidate:
-    patient_key = assigned.patient_key if assigned else row.patient_key
-    was_assigned_surely = assigned is not None and assigned.although_contradicting
+def _waived_of(connection: Connection, person: Person, assigned: dict[int, Assigned]) -> Waived:
+    """What administrators waived between studies of a person."""
+    by_merge = waived_by_merges(connection, person.waiving_merges)
+    waiving = {study_id: one.assignment_id for study_id, one in assigned.items() if one.although_contradicting}
+    by_assignment = waived_by_assignments(connection, waiving.values())
+    return Waived(
+        by_merges=[waiver for waivers in by_merge.values() for waiver in waivers],
+        by_study={study_id: by_assignment[assignment_id] for study_id, assignment_id in waiving.items()},
+    )
+
+
+def _candidate(
+    row: AnyRow, current: AnyRow, *, person: Person, assigned: dict[int, Assigned], waived: Waived
+) -> PriorCandidate:
+    patient_key = assigned[row.id].patient_key if row.id in assigned else row.patient_key
+    waivers = waived.between({row.id, current.id}, is_across_merge=patient_key not in person.unconfirmed_keys)
+    demographics = said_in(row)
     return PriorCandidate(
         study_instance_uid=row.study_instance_uid,
         acquired_at=row.ct_acquired_at,
-        demographics=Demographics(patient_name=row.patient_name, birth_date=row.birth_date, sex=row.sex),
+        demographics=demographics,
         state=row.state,
         instance_count=row.instance_count,
-        is_confirmed=is_sure or was_assigned_surely or patient_key not in person.unconfirmed_keys,
+        is_confirmed=is_waived(said_in(current), demographics, waivers),
     )

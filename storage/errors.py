@@ -106,7 +106,7 @@ class SamePatientError(IdentityError):
 
 
 class AlreadyMergedError(IdentityError):
-    """This merge stands already; `dicom-node patient show ID` shows it."""
+    """This merge stands already, and nothing contradicts that it does not waive; `dicom-node patient show ID` shows it."""
 
 
 class NotMergedError(IdentityError):

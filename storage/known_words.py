@@ -7,12 +7,19 @@ from dataclasses import dataclass
 from sqlalchemy import Engine, select
 
 from storage.database import reading
-from storage.link_models import ForeignPatient
+from storage.link_models import ForeignPatient, WaivedContradiction
 from storage.models import Patient, Study
 
 _WORD = re.compile(r"[A-Za-z0-9]+")
 _SHORTEST = 3
 """Shorter parts stand in every text; a whole ID counts whatever its length."""
+
+_WAIVED = (
+    WaivedContradiction.patient_name,
+    WaivedContradiction.birth_date,
+    WaivedContradiction.other_patient_name,
+    WaivedContradiction.other_birth_date,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +41,9 @@ def known_words(engine: Engine) -> KnownWords:
     with reading(engine) as connection:
         studies = connection.execute(select(*named)).all()
         foreign = connection.execute(select(ForeignPatient.patient_name, ForeignPatient.birth_date)).all()
+        waived = connection.execute(select(*_WAIVED)).all()
         ids = connection.execute(select(Patient.patient_id)).scalars().all()
-    texts = [text for row in studies for text in row[:3]] + [text for row in foreign for text in row]
+    texts = [text for row in studies for text in row[:3]] + [text for row in (*foreign, *waived) for text in row]
     words = {word for text in (*texts, *ids) for word in _words_of(text)}
     return KnownWords(words=frozenset(words), study_instance_uids=frozenset(row[3] for row in studies))
 

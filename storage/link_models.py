@@ -38,7 +38,7 @@ class PatientMerge(Base):
 
 
 class StudyAssignment(Base):
-    """A study that belongs to another patient than its images name, or to the same one whatever contradicts."""
+    """A study that belongs to another patient than its images name, or to the same one although something contradicts."""
 
     __tablename__ = "study_assignment"
     __table_args__ = (Index(None, "study_id"), Index(None, "patient_key"))
@@ -51,3 +51,23 @@ class StudyAssignment(Base):
     made_at: Mapped[datetime] = mapped_column(UtcInstant)
     undone_by: Mapped[str | None] = mapped_column(Text)
     undone_at: Mapped[datetime | None] = mapped_column(UtcInstant)
+
+
+class WaivedContradiction(Base):
+    """Two studies that contradicted each other when a merge or an assignment was made all the same."""
+
+    __tablename__ = "waived_contradiction"
+    __table_args__ = (Index(None, "merge_id"), Index(None, "assignment_id"))
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    merge_id: Mapped[int | None] = mapped_column(ForeignKey("patient_merge.id"))
+    """None where an assignment was made; one of the two is there."""
+    assignment_id: Mapped[int | None] = mapped_column(ForeignKey("study_assignment.id"))
+    patient_name: Mapped[str] = mapped_column(Text)
+    birth_date: Mapped[str] = mapped_column(Text)
+    sex: Mapped[str] = mapped_column(Text)
+    other_patient_name: Mapped[str] = mapped_column(Text)
+    other_birth_date: Mapped[str] = mapped_column(Text)
+    other_sex: Mapped[str] = mapped_column(Text)
+    attributes: Mapped[str] = mapped_column(Text)
+    """Of birth date, sex and name those that contradicted, with commas between."""

@@ -13,6 +13,7 @@ from storage.models import Patient, Study
 from storage.patient_links import Said, assigned_to, person_of, studies_of
 from storage.patient_records import AssignmentView, MergeView, PatientStudy, PatientView
 from storage.records import Contradiction, Demographics, PatientKey
+from storage.waived import waived_by_assignments, waived_by_merges
 
 
 class PatientIndex:
@@ -39,14 +40,14 @@ class PatientIndex:
         with reading(self._engine) as connection:
             return patient_links.contradictions_of_merge(connection, one, other)
 
-    def merge(self, one: PatientKey, other: PatientKey, *, although_contradicting: bool) -> None:
-        """Note that two patients are one person.
+    def merge(self, one: PatientKey, other: PatientKey, *, although_contradicting: bool) -> tuple[Contradiction, ...]:
+        """Note that two patients are one person; returns what is waived with it.
 
         Raises:
             IdentityError: They are one already, or the index does not have both.
         """
         with writing(self._engine) as connection:
-            patient_links.merge(
+            return patient_links.merge(
                 connection, one, other, although_contradicting=although_contradicting, said=self._said()
             )
 
@@ -64,15 +65,17 @@ class PatientIndex:
         with reading(self._engine) as connection:
             return patient_links.contradictions_of_assignment(connection, study_instance_uid, patient)
 
-    def assign(self, study_instance_uid: str, patient: PatientKey, *, although_contradicting: bool) -> None:
-        """Note that a study belongs to a patient, in the place of what was said before.
+    def assign(
+        self, study_instance_uid: str, patient: PatientKey, *, although_contradicting: bool
+    ) -> tuple[Contradiction, ...]:
+        """Note that a study belongs to a patient, in the place of what was said before; returns what is waived with it.
 
         Raises:
             UnknownStudyError: The index has no such study.
             IdentityError: The index has no such patient.
         """
         with writing(self._engine) as connection:
-            patient_links.assign(
+            return patient_links.assign(
                 connection,
                 study_instance_uid,
                 patient,
@@ -159,12 +162,14 @@ def _merges(connection: Connection, keys: frozenset[int]) -> tuple[MergeView, ..
         .join(other, other.id == PatientMerge.other_key)
         .where(PatientMerge.one_key.in_(keys) | PatientMerge.other_key.in_(keys))
         .order_by(PatientMerge.id)
-    )
+    ).all()
+    waived = waived_by_merges(connection, [row.id for row in rows])
     return tuple(
         MergeView(
             one=PatientKey(patient_id=row.one_id, issuer=row.one_issuer),
             other=PatientKey(patient_id=row.other_id, issuer=row.other_issuer),
             although_contradicting=row.although_contradicting,
+            waives=tuple(waived[row.id]),
             made_by=row.made_by,
             made_at=row.made_at,
             undone_by=row.undone_by,
@@ -182,12 +187,14 @@ def _assignments(connection: Connection, keys: frozenset[int]) -> tuple[Assignme
         .join(Patient, Patient.id == StudyAssignment.patient_key)
         .where(StudyAssignment.patient_key.in_(keys) | Study.patient_key.in_(keys))
         .order_by(StudyAssignment.id)
-    )
+    ).all()
+    waived = waived_by_assignments(connection, [row.id for row in rows])
     return tuple(
         AssignmentView(
             study_instance_uid=row.study_instance_uid,
             patient=PatientKey(patient_id=row.patient_id, issuer=row.issuer),
             although_contradicting=row.although_contradicting,
+            waives=tuple(waived[row.id]),
             made_by=row.made_by,
             made_at=row.made_at,
             undone_by=row.undone_by,

@@ -33,15 +33,18 @@ from storage.life import standing_of
 from storage.link_models import PatientMerge, StudyAssignment
 from storage.models import Patient, Study
 from storage.records import Contradiction, Demographics, PatientKey
+from storage.waived import is_waived, keep_waived, waived_by_merges
 
 _PATIENT_KEYS: BindParameter[list[int]] = bindparam("patient_keys", expanding=True)
 
-_STANDING_MERGES = select(PatientMerge.one_key, PatientMerge.other_key, PatientMerge.although_contradicting).where(
+_STANDING_MERGES = select(
+    PatientMerge.id, PatientMerge.one_key, PatientMerge.other_key, PatientMerge.although_contradicting
+).where(
     or_(PatientMerge.one_key.in_(_PATIENT_KEYS), PatientMerge.other_key.in_(_PATIENT_KEYS)),
     PatientMerge.undone_at.is_(None),
 )
 _STANDING_ASSIGNMENTS = select(
-    StudyAssignment.study_id, StudyAssignment.patient_key, StudyAssignment.although_contradicting
+    StudyAssignment.id, StudyAssignment.study_id, StudyAssignment.patient_key, StudyAssignment.although_contradicting
 ).where(StudyAssignment.patient_key.in_(_PATIENT_KEYS), StudyAssignment.undone_at.is_(None))
 
 
@@ -49,6 +52,7 @@ _STANDING_ASSIGNMENTS = select(
 class Assigned:
     """Where an administrator put a study."""
 
+    assignment_id: int
     patient_key: int
     although_contradicting: bool
 
@@ -61,6 +65,8 @@ class Person:
     """Primary keys of patients."""
     unconfirmed_keys: frozenset[int]
     """Those of them that belong together also without the merges that were made although something contradicted."""
+    waiving_merges: frozenset[int]
+    """Primary keys of those merges."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,26 +77,44 @@ class Said:
     at: datetime
 
 
-def person_of(connection: Connection, patient_key: int) -> Person:
-    """The patient with all that were merged with them, over any number of steps."""
-    merges: set[tuple[int, int, bool]] = set()
+def person_of(connection: Connection, patient_key: int, *, without_merge: int | None = None) -> Person:
+    """The patient with all that were merged with them, over any number of steps.
+
+    Args:
+        connection: Within a transaction.
+        patient_key: Primary key of the patient.
+        without_merge: Primary key of a merge that is left out, to see whom it joins.
+    """
+    merges: dict[int, AnyRow] = {}
     reached, fresh = {patient_key}, {patient_key}
     while fresh:
         rows = connection.execute(_STANDING_MERGES, {"patient_keys": list(fresh)})
-        merges |= {(row.one_key, row.other_key, row.although_contradicting) for row in rows}
-        fresh = {key for one, other, _ in merges for key in (one, other)} - reached
+        merges |= {row.id: row for row in rows if row.id != without_merge}
+        fresh = {key for row in merges.values() for key in (row.one_key, row.other_key)} - reached
         reached |= fresh
-    unconfirmed = [(one, other) for one, other, although_contradicting in merges if not although_contradicting]
-    return Person(keys=frozenset(reached), unconfirmed_keys=_connected(patient_key, unconfirmed))
+    waiving = {merge_id for merge_id, row in merges.items() if row.although_contradicting}
+    unconfirmed = [(row.one_key, row.other_key) for merge_id, row in merges.items() if merge_id not in waiving]
+    return Person(
+        keys=frozenset(reached),
+        unconfirmed_keys=_connected(patient_key, unconfirmed),
+        waiving_merges=frozenset(waiving),
+    )
 
 
 def assigned_to(connection: Connection, patient_keys: Collection[int]) -> dict[int, Assigned]:
     """The studies that were put to one of these patients, by primary key."""
     rows = connection.execute(_STANDING_ASSIGNMENTS, {"patient_keys": list(patient_keys)})
     return {
-        row.study_id: Assigned(patient_key=row.patient_key, although_contradicting=row.although_contradicting)
+        row.study_id: Assigned(
+            assignment_id=row.id, patient_key=row.patient_key, although_contradicting=row.although_contradicting
+        )
         for row in rows
     }
+
+
+def said_in(row: AnyRow) -> Demographics:
+    """What a row of a query for studies says of the patient."""
+    return Demographics(patient_name=row.patient_name, birth_date=row.birth_date, sex=row.sex)
 
 
 def belongs_to_patients() -> ColumnElement[bool]:
@@ -143,8 +167,10 @@ def contradictions_of_merge(connection: Connection, one: PatientKey, other: Pati
     Raises:
         UnknownPatientError: The index does not have both.
     """
-    sides = [_studies_of_person(connection, key_of(connection, patient)) for patient in (one, other)]
-    return _contradictions(*sides)
+    keys = [key_of(connection, patient) for patient in (one, other)]
+    standing = connection.execute(_merges_of(*keys)).one_or_none()
+    without = standing.id if standing else None
+    return _contradictions(*(_studies_of_person(connection, key, without_merge=without) for key in keys))
 
 
 def contradictions_of_assignment(
@@ -161,29 +187,35 @@ def contradictions_of_assignment(
         raise UnknownStudyError(study_instance_uid)
     others = _studies_of_person(connection, key_of(connection, patient))
     others.pop(study_instance_uid, None)
-    return _contradictions({study_instance_uid: _said_in(row)}, others)
+    return _contradictions({study_instance_uid: said_in(row)}, others)
 
 
 def merge(
     connection: Connection, one: PatientKey, other: PatientKey, *, although_contradicting: bool, said: Said
-) -> None:
+) -> tuple[Contradiction, ...]:
     """Note that two patients are one person; their rows stay as they are.
+
+    Returns:
+        What is waived with it, which is what contradicts now; nothing unless `although_contradicting`.
 
     Raises:
         SamePatientError: They are one already, by ID and issuer.
-        AlreadyMergedError: This merge stands already.
+        AlreadyMergedError: This merge stands already, and waives all that contradicts.
         UnknownPatientError: The index does not have both.
     """
     if one == other:
         raise SamePatientError
     keys = (key_of(connection, one), key_of(connection, other))
+    shown = contradictions_of_merge(connection, one, other) if although_contradicting else ()
     standing = connection.execute(_merges_of(*keys)).one_or_none()
-    if standing and (standing.although_contradicting or not although_contradicting):
+    if standing and not (although_contradicting and _says_more(connection, standing, shown)):
         raise AlreadyMergedError
     if standing:
         _undo(connection, PatientMerge, standing.id, said)
     values = {"one_key": keys[0], "other_key": keys[1]} | _said_columns(said, although_contradicting)
-    connection.execute(insert(PatientMerge).values(values))
+    merge_id = connection.execute(insert(PatientMerge).values(values).returning(PatientMerge.id)).scalar_one()
+    keep_waived(connection, shown, merge_id=merge_id)
+    return shown
 
 
 def unmerge(connection: Connection, one: PatientKey, other: PatientKey, *, said: Said) -> None:
@@ -201,8 +233,11 @@ def unmerge(connection: Connection, one: PatientKey, other: PatientKey, *, said:
 
 def assign(
     connection: Connection, study_instance_uid: str, patient: PatientKey, *, although_contradicting: bool, said: Said
-) -> None:
+) -> tuple[Contradiction, ...]:
     """Note that a study belongs to a patient, in the place of what was said before.
+
+    Returns:
+        What is waived with it, which is what contradicts now; nothing unless `although_contradicting`.
 
     Raises:
         UnknownStudyError: The index has no such study.
@@ -210,9 +245,12 @@ def assign(
     """
     study_id = standing_of(connection, study_instance_uid).study_id
     patient_key = key_of(connection, patient)
+    shown = contradictions_of_assignment(connection, study_instance_uid, patient) if although_contradicting else ()
     _undo_assignment(connection, study_id, said)
     values = {"study_id": study_id, "patient_key": patient_key} | _said_columns(said, although_contradicting)
-    connection.execute(insert(StudyAssignment).values(values))
+    made = connection.execute(insert(StudyAssignment).values(values).returning(StudyAssignment.id))
+    keep_waived(connection, shown, assignment_id=made.scalar_one())
+    return shown
 
 
 def unassign(connection: Connection, study_instance_uid: str, *, said: Said) -> None:
@@ -242,14 +280,19 @@ def _merges_of(one_key: int, other_key: int) -> Select[Any]:
     )
 
 
-def _studies_of_person(connection: Connection, patient_key: int) -> dict[str, Demographics]:
-    keys = person_of(connection, patient_key).keys
+def _says_more(connection: Connection, standing: AnyRow, shown: Collection[Contradiction]) -> bool:
+    """Whether a merge that waives what is shown says more than the one that stands."""
+    waivers = waived_by_merges(connection, [standing.id])[standing.id]
+    is_all_waived = all(is_waived(one.said, one.other_said, waivers) for one in shown)
+    return not (standing.although_contradicting and is_all_waived)
+
+
+def _studies_of_person(
+    connection: Connection, patient_key: int, *, without_merge: int | None = None
+) -> dict[str, Demographics]:
+    keys = person_of(connection, patient_key, without_merge=without_merge).keys
     rows = studies_of(connection, select(Study).order_by(Study.id), keys, assigned_to(connection, keys))
-    return {row.study_instance_uid: _said_in(row) for row in rows}
-
-
-def _said_in(row: Any) -> Demographics:
-    return Demographics(patient_name=row.patient_name, birth_date=row.birth_date, sex=row.sex)
+    return {row.study_instance_uid: said_in(row) for row in rows}
 
 
 def _contradictions(studies: dict[str, Demographics], others: dict[str, Demographics]) -> tuple[Contradiction, ...]:

@@ -8,12 +8,24 @@ from storage.records import Demographics, PatientKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiver:
+    """What contradicted between two studies when an administrator said that they are of one person."""
+
+    said: Demographics
+    other_said: Demographics
+    attributes: tuple[str, ...]
+    """Of birth date, sex and name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MergeView:
     """Two patients that an administrator said are one person."""
 
     one: PatientKey
     other: PatientKey
     although_contradicting: bool
+    waives: tuple[Waiver, ...]
+    """What was shown to contradict, and nothing else; none in what was said before this was kept."""
     made_by: str
     """Operator, as the operating system calls them."""
     made_at: datetime
@@ -29,6 +41,7 @@ class AssignmentView:
     study_instance_uid: str
     patient: PatientKey
     although_contradicting: bool
+    waives: tuple[Waiver, ...]
     made_by: str
     made_at: datetime
     undone_by: str | None

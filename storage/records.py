@@ -103,7 +103,7 @@ class PriorCandidate:
     state: State
     instance_count: int
     is_confirmed: bool = False
-    """An administrator said that it is the same person although something contradicts."""
+    """An administrator saw what contradicts between this and the current study, and said that it is one person."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,10 @@ _Patient = Annotated[str, typer.Argument(metavar="ID[@ISSUER]", help="Patient ID
 _Other = Annotated[str, typer.Argument(metavar="ID[@ISSUER]", help="The other one.")]
 _Uid = Annotated[str, typer.Argument(metavar="STUDY_UID", help="Study Instance UID.")]
 _Although = Annotated[
-    bool, typer.Option("--although-contradicting", help="It is one person although name, birth date or sex contradict.")
+    bool,
+    typer.Option(
+        "--although-contradicting", help="It is one person although what is listed contradicts, and only that."
+    ),
 ]
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 
@@ -54,8 +57,9 @@ def merge(context: typer.Context, one: _Patient, other: _Other, although_contrad
     Their studies are compared with each other from now on.
     """
     index, keys = _index(context), (patient_key(one), patient_key(other))
-    _refuse(index.contradictions_of_merge(*keys), although_contradicting)
-    index.merge(*keys, although_contradicting=although_contradicting)
+    if not although_contradicting:
+        _refuse(index.contradictions_of_merge(*keys))
+    _show_waived(index.merge(*keys, although_contradicting=although_contradicting))
     for key in keys:
         note_patient(context, key, Action.UPDATE)
     _say(
@@ -80,8 +84,9 @@ def assign(context: typer.Context, uid: _Uid, patient: _Patient, although_contra
     With the patient's own ID and --although-contradicting: that it does although its name is another one.
     """
     index, key = _index(context), patient_key(patient)
-    _refuse(index.contradictions_of_assignment(uid, key), although_contradicting)
-    index.assign(uid, key, although_contradicting=although_contradicting)
+    if not although_contradicting:
+        _refuse(index.contradictions_of_assignment(uid, key))
+    _show_waived(index.assign(uid, key, although_contradicting=although_contradicting))
     note_study(context, None, uid, Action.UPDATE)
     note_patient(context, key, Action.UPDATE)
     _say(f"{uid} belongs to {named(key)}. It is compared anew by: dicom-node study retry {uid}")
@@ -129,12 +134,25 @@ def _known(index: "PatientIndex", text: str) -> PatientKey:
     raise UnknownPatientError
 
 
-def _refuse(contradictions: Sequence[Contradiction], although_contradicting: bool) -> None:
-    """Print what contradicts; stop unless it was said that it may.
+def _refuse(contradictions: Sequence[Contradiction]) -> None:
+    """Print what contradicts, and stop.
 
     Raises:
-        ContradictingPatientsError: Something contradicts, and it was not said.
+        ContradictingPatientsError: Something contradicts.
     """
+    _show(contradictions)
+    if contradictions:
+        raise ContradictingPatientsError
+
+
+def _show_waived(waived: Sequence[Contradiction]) -> None:
+    """Print what an administrator waived by saying that it is one person all the same."""
+    _show(waived)
+    if waived:
+        _say("What is listed is waived; whatever else contradicts is refused as ever.")
+
+
+def _show(contradictions: Sequence[Contradiction]) -> None:
     for found in contradictions:
         lines = (
             f"{' and '.join(found.attributes)}:",
@@ -142,8 +160,6 @@ def _refuse(contradictions: Sequence[Contradiction], although_contradicting: boo
             f"  {found.other_study_instance_uid}  {in_words(found.other_said)}",
         )
         _print(console(), lines)
-    if contradictions and not although_contradicting:
-        raise ContradictingPatientsError
 
 
 def _lines(view: PatientView) -> list[str]:
@@ -153,8 +169,12 @@ def _lines(view: PatientView) -> list[str]:
         *(f"same person  {named(other)}" for other in view.same_person),
         "studies",
         *(_study(study) for study in view.studies),
-        *(["merges", *map(_merge, view.merges)] if view.merges else []),
-        *(["assignments", *map(_assignment, view.assignments)] if view.assignments else []),
+        *(["merges", *(line for one in view.merges for line in _merge(one))] if view.merges else []),
+        *(
+            ["assignments", *(line for one in view.assignments for line in _assignment(one))]
+            if view.assignments
+            else []
+        ),
     ]
 
 
@@ -165,12 +185,15 @@ def _study(study: PatientStudy) -> str:
     return f"  {study.study_instance_uid}  {acquired}  {study.state}  {who}{assigned}"
 
 
-def _merge(merge: MergeView) -> str:
-    return f"  {named(merge.one)} with {named(merge.other)}{_said(merge)}"
+def _merge(merge: MergeView) -> list[str]:
+    return [f"  {named(merge.one)} with {named(merge.other)}{_said(merge)}", *_waives(merge)]
 
 
-def _assignment(assignment: AssignmentView) -> str:
-    return f"  {assignment.study_instance_uid} to {named(assignment.patient)}{_said(assignment)}"
+def _assignment(assignment: AssignmentView) -> list[str]:
+    return [
+        f"  {assignment.study_instance_uid} to {named(assignment.patient)}{_said(assignment)}",
+        *_waives(assignment),
+    ]
 
 
 def _said(said: MergeView | AssignmentView) -> str:
@@ -178,6 +201,16 @@ def _said(said: MergeView | AssignmentView) -> str:
     although = ", although contradicting" if said.although_contradicting else ""
     undone = f"; undone by {said.undone_by} at {said.undone_at:%Y-%m-%d %H:%M:%S}" if said.undone_at else ""
     return f"{although}, by {said.made_by} at {said.made_at:%Y-%m-%d %H:%M:%S}{undone}"
+
+
+def _waives(said: MergeView | AssignmentView) -> list[str]:
+    """What was shown when it was said although something contradicts."""
+    if said.although_contradicting and not said.waives:
+        return ["    waives nothing: no contradiction is noted with it; say it again if something contradicts"]
+    return [
+        f"    waives {' and '.join(one.attributes)}: {in_words(one.said)} / {in_words(one.other_said)}"
+        for one in said.waives
+    ]
 
 
 def _say(sentence: str) -> None:

@@ -59,6 +59,11 @@ def test_a_contradiction_is_printed_and_refused_unless_it_is_said(config: tuple[
     assert not json.loads(run_dicom_node(*config, "patient", "show", "7", "--json").stdout)["merges"]
     said = run_dicom_node(*config, "patient", "merge", "4711@CITY", "7", "--although-contradicting")
     assert (said.returncode, "sex and name:" in said.stdout) == (0, True)
+    assert "whatever else contradicts is refused" in said.stdout
+    shown = run_dicom_node(*config, "patient", "show", "7").stdout
+    assert f"waives sex and name: {KANJI}, born 19500102, sex M / Doe^Jane, born 19500102, sex F" in shown
+    (merge,) = json.loads(run_dicom_node(*config, "patient", "show", "7", "--json").stdout)["merges"]
+    assert merge["waives"][0]["other_said"]["patient_name"] == "Doe^Jane"
 
 
 def test_a_study_is_assigned_and_taken_back(config: tuple[str, str]) -> None:

@@ -44,7 +44,7 @@ from storage.batch_records import BatchPlan, BatchView
 from storage.commitment_records import CommitmentCounts, DeliveryCommitment
 from storage.fetch_records import FoundPriorView, PriorFetchView
 from storage.outages import Outage
-from storage.patient_records import AssignmentView, MergeView, PatientStudy, PatientView
+from storage.patient_records import AssignmentView, MergeView, PatientStudy, PatientView, Waiver
 from storage.records import (
     ClassAnswer,
     DeliveryView,
@@ -92,7 +92,7 @@ SECTIONS = {
         ResultSet,
         ResultFile,
     ),
-    "## `patient show --json`": (PatientView, PatientStudy, MergeView, AssignmentView),
+    "## `patient show --json`": (PatientView, PatientStudy, MergeView, AssignmentView, Waiver),
     "## `ae test --json`": (PeerTest, SentImages, SentObject),
     "## `ae list --json`, `ae echo --json`": (PeerList, PeerLine, EchoReport),
     "## `retention plan --json`, `retention run --json`": (RetentionPlan, PlannedStudy, RetentionDone),

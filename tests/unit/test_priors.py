@@ -60,7 +60,7 @@ def test_a_contradicting_study_is_refused_and_others_are_linked() -> None:
     assert [prior.study_instance_uid for prior in selection.refused] == ["1.2.9"]
 
 
-def test_what_an_administrator_confirmed_is_linked_whatever_contradicts() -> None:
+def test_what_an_administrator_confirmed_of_a_study_is_linked() -> None:
     """A married name is no other person where somebody said so."""
     married = replace(candidate(8, person(name="Roe^Jane")), is_confirmed=True)
     selection = select_priors(person(), [married], acquired_at=DAY_10, maximum_count=2)
