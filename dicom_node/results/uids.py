@@ -1,6 +1,8 @@
 """UIDs that are the same whenever the same result is made again."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 from uuid import UUID, uuid5
 
 from pydicom.dataset import Dataset
@@ -30,23 +32,19 @@ class ResultUids:
 
 
 def result_uids(findings: Findings, context: ResultContext) -> ResultUids:
-    """UIDs from study, input instances, priors, algorithm, weights and revision: a resend is the same object."""
-    priors = [uid for prior in findings.priors_used for uid in (prior.study_instance_uid, prior.series_instance_uid)]
-    return ResultUids(
-        seed=(
-            findings.study_instance_uid,
-            findings.series_instance_uid,
-            *findings.input_sop_instance_uids,
-            *map(str, findings.input_frame_numbers),
-            "priors",
-            *priors,
-            findings.algorithm.name,
-            findings.algorithm.version,
-            findings.algorithm.weights_sha256,
-            context.software_version,
-            str(context.revision),
-        )
-    )
+    """UIDs from the findings, the program, the installation and the revision.
+
+    The findings name study, input instances, priors, algorithm and weights: the same analysis made again on this
+    installation is the same object. Other findings, or another installation, are another one, also where a study that was
+    deleted begins again with revision 1: an archive keeps the first copy of a SOP Instance UID and drops the second.
+    """
+    return ResultUids(seed=(_digest_of(findings), device_uid(context), context.software_version, str(context.revision)))
+
+
+def _digest_of(findings: Findings) -> str:
+    """SHA-256 over everything that the findings say, each number to its last digit."""
+    text = json.dumps(asdict(findings), sort_keys=True, default=str)
+    return sha256(text.encode()).hexdigest()
 
 
 def lung_tracking_uid(patient: Dataset, lung: Side | None) -> str:

@@ -202,7 +202,7 @@ def test_headers_that_no_result_can_be_made_from_are_named_as_such(
 
 
 def test_uids_follow_from_what_makes_a_result_another_result(tmp_path: Path) -> None:
-    """Other priors, weights, revision or kind give other UIDs; another moment or serial number does not."""
+    """Other findings, another installation, program, revision or kind give other UIDs; another moment does not."""
     findings = build_analysis(tmp_path / "ct").findings
     context = build_context()
     first = result_uids(findings, context).derive("sr")
@@ -211,11 +211,42 @@ def test_uids_follow_from_what_makes_a_result_another_result(tmp_path: Path) -> 
         result_uids(replace(findings, priors_used=(used_prior(),)), context).derive("sr"),
         result_uids(replace(findings, algorithm=weights), context).derive("sr"),
         result_uids(findings, replace(context, revision=2)).derive("sr"),
+        result_uids(findings, replace(context, software_version="0.2.0")).derive("sr"),
+        result_uids(findings, replace(context, device_serial_number="8")).derive("sr"),
         result_uids(findings, context).derive("seg"),
     ]
-    assert len({first, *others}) == 5
+    assert len({first, *others}) == 7
     later = replace(context, created_at=CREATED_AT + timedelta(hours=1))
     assert result_uids(findings, later).derive("sr") == first
+
+
+def test_whatever_the_findings_say_otherwise_gives_other_uids(tmp_path: Path) -> None:
+    """An archive that has the first copy would keep it: a setting that is no part of the algorithm may have changed."""
+    findings = build_analysis(tmp_path / "ct").findings
+    grown = replace(findings.lesions[0], volume_ml=findings.lesions[0].volume_ml + 1e-9)
+    told = [
+        findings,
+        replace(findings, lesions=(grown, *findings.lesions[1:])),
+        replace(findings, lesions=findings.lesions[:1]),
+        replace(findings, patient_score=findings.patient_score / 2),
+        replace(findings, involvement_percent=findings.involvement_percent + 1),
+        replace(findings, qualifications=(*findings.qualifications, "Compared with nothing.")),
+    ]
+    assert len({result_uids(one, build_context()).derive("sr") for one in told}) == len(told)
+
+
+def test_a_study_that_comes_again_after_its_deletion_gives_the_same_objects_or_others(tmp_path: Path) -> None:
+    """Its revision begins at 1 again: the same findings are the same objects, other findings share none."""
+    analysis = build_analysis(tmp_path / "ct")
+    other = replace(analysis, findings=replace(analysis.findings, patient_score=analysis.findings.patient_score / 2))
+    later = build_context(created_at=CREATED_AT + timedelta(days=90))
+    results = [
+        dicom_results(write_result_set(one, context, folder=tmp_path / name))
+        for name, one, context in (("1", analysis, build_context()), ("2", analysis, later), ("3", other, later))
+    ]
+    first, again, changed = [[(one.SOPInstanceUID, one.SeriesInstanceUID) for one in some] for some in results]
+    assert first == again
+    assert not set(first) & set(changed)
 
 
 def test_derived_uids_are_valid() -> None:
