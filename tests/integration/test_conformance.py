@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydicom.uid import UID
 
-from builders.conformance import STATEMENT, TABLES, everything, table_in, uids_in
+from builders.conformance import STATEMENT, TABLES, destination, everything, table_in, uids_in
 from builders.listener import RunningListener, association, listener_settings, running_listener
 from dicom_node.listen.errors import (
     InstanceRefusedError,
@@ -43,7 +43,7 @@ def accepted(port: int, pairs: list[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_tables_are_printed_from_the_listener(name: str) -> None:
+def test_tables_are_printed_from_listener_and_outbox(name: str) -> None:
     """`python tests/builders/conformance.py` prints them again."""
     assert table_in(TEXT, name) == TABLES[name]()
 
@@ -94,6 +94,16 @@ def test_implementation_and_limits_are_those_of_the_statement(listener: RunningL
 def test_every_status_is_in_the_statement(kind: type[InstanceRefusedError]) -> None:
     """Of a C-STORE."""
     assert f"| {kind.status:04X} |" in TEXT
+
+
+def test_every_class_of_a_table_has_its_name() -> None:
+    """Also where pydicom does not know it yet."""
+    assert [line for line in TEXT.splitlines() if re.match(r"\| \d+\.[\d.]+ \|", line)] == []
+
+
+def test_the_report_is_sent_by_default_as_the_statement_says() -> None:
+    """Its classes in the order of the settings."""
+    assert f"`sr_classes`, by default {', '.join(f'`{name}`' for name in destination().sr_classes)}" in TEXT
 
 
 def test_documents_that_the_statement_names_are_there() -> None:
