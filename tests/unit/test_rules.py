@@ -165,11 +165,15 @@ def test_the_text_of_a_rule_changes_with_what_it_says() -> None:
     assert text_of(rule(run=True)) == text_of(rule())
 
 
-def test_the_examples_of_the_document_are_rules(tmp_path: Path) -> None:
-    """They load as they stand there, with the peers that they name."""
+def rules_of_the_document() -> tuple[RuleSettings, ...]:
+    """Its examples, with the peers that they name."""
     text = DOCUMENT.read_text(encoding="utf-8").split("```toml\n")[1].split("```")[0]
-    document = tomllib.loads(text)
-    rules = settings_from_document({"peers": PEERS, **document}).rule
+    return settings_from_document({"peers": PEERS, **tomllib.loads(text)}).rule
+
+
+def test_the_examples_of_the_document_are_rules() -> None:
+    """They load as they stand there, with the peers that they name."""
+    rules = rules_of_the_document()
     assert [one.name for one in rules] == ["phantoms", "emergency at night", "thin chest", "everything else"]
     night = ruled_series(calling_ae_titles=("CT_ER1",))
     at = MONDAY_NOON.replace(hour=23)
@@ -178,6 +182,18 @@ def test_the_examples_of_the_document_are_rules(tmp_path: Path) -> None:
         for trial in trials(rules, ruled_study(night, last_instance_at=at), read=lambda _: ImageFacts(), zone=UTC)
     ]
     assert found == [False, True, False, True]
+
+
+@pytest.mark.parametrize(("slices_mm", "fits_thin"), [(1.0, True), (5.0, False)])
+def test_a_scout_is_no_thin_chest_series_for_the_document(slices_mm: float, fits_thin: bool) -> None:
+    """It says 1 mm and CHEST like one."""
+    scout = ruled_series(series_instance_uid="1.2.3.9", description="Topogram 0.6 T20f", image=Path("objects/9.dcm"))
+
+    def read(image: Path) -> ImageFacts:
+        return ImageFacts(slice_thickness_mm=1.0 if image == scout.image else slices_mm)
+
+    found = list(trials(rules_of_the_document(), ruled_study(ruled_series(), scout), read=read, zone=UTC))
+    assert [one.fits for one in found if one.name == "thin chest"] == [fits_thin]
 
 
 def test_hours_and_days_are_those_of_the_zone() -> None:
