@@ -30,6 +30,7 @@ from dicom_node.result_plan import result_plan
 from dicom_node.retrieve.waiting import not_fetched, unfinished
 from dicom_node.rules_decision import decision_for, destinations_of_study
 from dicom_node.series_choice import rules_for_study
+from dicom_node.superseding import Superseded, superseded
 from dicom_node.unread import without_ct_images
 from storage.disk import disk_errors
 from storage.errors import DiskError, DiskFailedError, DiskFullError, DiskReadOnlyError, IndexStateError
@@ -205,7 +206,7 @@ class Dispatcher:
             acquired_at=self._acquired_at(uid),
             maximum_count=self._settings.priors.maximum_count,
         )
-        settings = self._settings
+        settings, earlier = self._settings, self._superseded(uid)
         searches = self._index.fetches.of_study(uid)
         refused = {prior.study_instance_uid: prior.reason for prior in selection.refused}
         linked = {prior.study_instance_uid for prior in selection.linked}
@@ -216,7 +217,7 @@ class Dispatcher:
             refused_priors=tuple(
                 RefusedPriorSpec(study_instance_uid=refused_uid, reason=why) for refused_uid, why in refused.items()
             ),
-            qualifications=tuple(unfinished(searches)),
+            qualifications=(*unfinished(searches), *earlier.qualifications),
             revision=claim.revision,
             created_at=claim.started_at,
             device=settings.pipeline.device,
@@ -229,7 +230,7 @@ class Dispatcher:
             results=result_plan(settings, destinations_of_study(settings, self._index, uid)),
             device_serial_number=settings.results.device_serial_number,
             institution=settings.results.institution,
-            predecessor_folder=self._predecessor_folder(uid),
+            predecessor=earlier.predecessor,
         )
 
     def _acquired_at(self, study_instance_uid: str) -> datetime | None:
@@ -237,10 +238,10 @@ class Dispatcher:
         view = self._index.study(study_instance_uid)
         return view.acquired_at if view else None
 
-    def _predecessor_folder(self, study_instance_uid: str) -> Path | None:
-        """The result that the new one supersedes where one was sent; None when no destination ever got any."""
+    def _superseded(self, study_instance_uid: str) -> Superseded:
+        """The report that the new one supersedes where a destination has something of its result."""
         view = self._index.study(study_instance_uid)
-        return view.sent_result.folder if view and view.sent_result else None
+        return superseded(view.sent_result if view else None)
 
     def _priors(self, linked: Sequence[PriorCandidate]) -> tuple[PriorSpec, ...]:
         """The linked earlier studies with what was reported of them."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from dicom_node.job_inputs import verify_inputs
 from dicom_node.job_records import JobOutcome, JobProgress, JobSpec, OutcomeKind, PriorSpec, StudySpec
 from dicom_node.log import quieten_libraries
-from dicom_node.results.context import ResultContext, predecessor_from_folder
+from dicom_node.results.context import ResultContext
 from dicom_node.results.errors import ResultsError, UnreadableResultError
 from dicom_node.results.write import read_known_lesions, write_result_set
 from dicom_node.wording import compared_in_words, lesions_in_words, read_in_words
@@ -156,7 +156,7 @@ def _context(spec: JobSpec) -> ResultContext:
         created_at=spec.created_at,
         revision=spec.revision,
         plan=spec.results,
-        predecessor=predecessor_from_folder(spec.predecessor_folder) if spec.predecessor_folder else None,
+        predecessor=spec.predecessor,
     )
 
 

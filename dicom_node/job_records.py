@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import TypeAdapter, ValidationError
 
+from dicom_node.results.context import Predecessor
 from dicom_node.results.plan import ResultPlan
 from pipeline.series_rules import SourceRules
 from storage.records import ResultFile
@@ -76,8 +77,8 @@ class JobSpec:
     results: ResultPlan
     device_serial_number: str
     institution: str
-    predecessor_folder: Path | None
-    """Result of the previous revision, which the new one supersedes."""
+    predecessor: Predecessor | None
+    """Report of an earlier result, which the new one supersedes."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -14,8 +14,8 @@ from dicom_node.job_records import InputFile, JobSpec, PriorSpec, StudySpec
 Payload = npt.NDArray[np.uint8]
 """Shape (bytes,): the files one after the other. An array, since Ray hands it to an actor without a copy."""
 
-READ_OF_A_RESULT = ("findings.json", "masks.npz", "sr.dcm")
-"""What an attempt reads of an earlier result set (`read_known_lesions`, `predecessor_from_folder`)."""
+READ_OF_A_RESULT = ("findings.json", "masks.npz")
+"""What an attempt reads of an earlier result set (`read_known_lesions`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +51,7 @@ def parcel_of(spec: JobSpec) -> Parcel:
     pieces: list[Piece] = []
     study = _study(spec.study, "inputs/0", pieces)
     priors = tuple(_prior(prior, number, pieces) for number, prior in enumerate(spec.priors, start=1))
-    predecessor = spec.predecessor_folder and _folder(spec.predecessor_folder, "predecessor", pieces)
-    packed = dataclasses.replace(spec, study=study, priors=priors, predecessor_folder=predecessor)
+    packed = dataclasses.replace(spec, study=study, priors=priors)
     return Parcel(spec=packed, pieces=tuple(pieces))
 
 
@@ -150,5 +149,4 @@ def _below(spec: JobSpec, folder: Path) -> JobSpec:
         PriorSpec(study=study_below(prior.study), result_folder=prior.result_folder and folder / prior.result_folder)
         for prior in spec.priors
     )
-    predecessor = spec.predecessor_folder and folder / spec.predecessor_folder
-    return dataclasses.replace(spec, study=study_below(spec.study), priors=priors, predecessor_folder=predecessor)
+    return dataclasses.replace(spec, study=study_below(spec.study), priors=priors)

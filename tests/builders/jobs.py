@@ -20,5 +20,5 @@ def job(current: StudySpec, *priors: StudySpec) -> JobSpec:
         results=ResultPlan(),
         device_serial_number="1",
         institution="",
-        predecessor_folder=None,
+        predecessor=None,
     )

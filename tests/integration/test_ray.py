@@ -23,6 +23,7 @@ from dicom_node.cluster.state import ClusterState
 from dicom_node.engine import EngineLimits, LocalEngine
 from dicom_node.forking import ForkServer
 from dicom_node.job_records import InputFile, JobOutcome, JobSpec, OutcomeKind, PriorSpec, StudySpec
+from dicom_node.results.context import predecessor_from_folder
 
 pytestmark = needs_ray
 _IMPATIENT = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
@@ -92,7 +93,8 @@ def test_a_result_is_byte_for_byte_that_of_the_local_engine(site: Site, tmp_path
     first = job(earlier)
     run_here(first, tmp_path / "first")
     prior = PriorSpec(study=earlier, result_folder=tmp_path / "first" / "out")
-    spec = replace(job(study(tmp_path)), priors=(prior,), predecessor_folder=tmp_path / "first" / "out")
+    predecessor = predecessor_from_folder(tmp_path / "first" / "out")
+    spec = replace(job(study(tmp_path)), priors=(prior,), predecessor=predecessor)
     here = run_here(spec, tmp_path / "here")
     assert here.kind is OutcomeKind.SUCCEEDED
     for name in ("there", "there again"):
