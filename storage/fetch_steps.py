@@ -8,6 +8,7 @@ from sqlalchemy import Connection, exists, insert, select, update
 from storage.database import AnyRow
 from storage.fetch_models import FoundPrior, PriorFetch
 from storage.fetch_records import FetchState, FoundPriorView, FoundState
+from storage.fetches import ASKED_FOR
 from storage.life import move, standing_by_id
 from storage.lifecycle import Event, State
 from storage.models import Origin, Patient, Study
@@ -80,7 +81,9 @@ def end_retrieval(
 def strays(connection: Connection, *, quiet_s: float, at: datetime) -> Sequence[AnyRow]:
     """Fetched studies for which images came after their retrieval had ended, and no more come."""
     under_way = exists().where(
-        FoundPrior.study_instance_uid == Study.study_instance_uid, FoundPrior.state == FoundState.FETCHING
+        FoundPrior.study_instance_uid == Study.study_instance_uid,
+        FoundPrior.state == FoundState.FETCHING,
+        FoundPrior.asked_at > at - ASKED_FOR,
     )
     return connection.execute(
         select(Study.id, Study.origin).where(

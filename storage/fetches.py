@@ -6,24 +6,18 @@ from sqlalchemy import Connection, exists, func, select
 
 from storage.database import AnyRow
 from storage.fetch_models import FoundPrior, PriorFetch
-from storage.fetch_records import FetchState, FoundPriorView, FoundState, PriorFetchView
+from storage.fetch_records import FetchState, FoundPriorView, PriorFetchView
 from storage.fetch_tasks import FetchTask, HeldStudy
 from storage.models import Instance, Origin, Patient, Series, Study, Use
 from storage.records import Demographics, PatientKey
 
-_ASKED_FOR = timedelta(days=1)
+ASKED_FOR = timedelta(days=1)
 """Images that a PACS sends so long after they were asked for still come because of that."""
-
-_ASKED = (FoundState.FETCHING, FoundState.FETCHED, FoundState.FAILED, FoundState.TIMED_OUT)
 
 
 def is_asked_for(connection: Connection, study_instance_uid: str, *, at: datetime) -> bool:
-    """Whether a study that begins to arrive does so because it was asked for as an earlier one."""
-    asked = exists().where(
-        FoundPrior.study_instance_uid == study_instance_uid,
-        FoundPrior.state.in_(_ASKED),
-        FoundPrior.asked_at > at - _ASKED_FOR,
-    )
+    """Whether images of a study may come because it was asked for as an earlier one, whatever was made of it since."""
+    asked = exists().where(FoundPrior.study_instance_uid == study_instance_uid, FoundPrior.asked_at > at - ASKED_FOR)
     return bool(connection.execute(select(asked)).scalar_one())
 
 

@@ -40,7 +40,8 @@ class Event(_Sentenced):
 
     INSTANCE_ARRIVED = (
         "instance_arrived",
-        "An instance that was not there before is stored; while the pipeline runs it waits for the end of the attempt.",
+        "An instance that was not there before is stored, or one of a study that was fetched is sent by somebody; while "
+        "the pipeline runs it waits for the end of the attempt.",
     )
     CONFLICT_FOUND = (
         "conflict_found",

@@ -41,6 +41,7 @@ class KnownStudy:
     instance_count: int
     conflict_count: int
     has_identity_conflict: bool
+    origin: Origin
 
 
 def said_by(instance: ReceivedInstance) -> dict[str, str]:
@@ -116,6 +117,7 @@ def _study_from_row(row: AnyRow) -> KnownStudy:
         instance_count=row.instance_count,
         conflict_count=row.conflict_count,
         has_identity_conflict=row.has_identity_conflict,
+        origin=row.origin,
     )
 
 

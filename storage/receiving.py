@@ -22,6 +22,7 @@ from storage.link_models import ForeignPatient
 from storage.models import Instance, ResultObject, Study, Use
 from storage.parents import CT, KnownStudy, SeriesUids, known_studies, patient_keys, said_by, series_keys
 from storage.records import Demographics, PatientKey, ReceivedInstance, Recorded
+from storage.sent import STILL_MIXED, as_received
 
 STARTS_WORK = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
 """CT Image, Enhanced CT Image, Legacy Converted Enhanced CT Image Storage (PS3.4 B.5): what the pipeline reads.
@@ -32,7 +33,6 @@ Everything else is kept and shown, and reopens no study: reports, segmentations,
 MORE = "a further instance was received"
 OTHER_BYTES = "an instance came again with other bytes; the first one stays in use"
 NOT_DECIDED = "the instances name two patients, and no operator decided which of them the study is of"
-STILL_MIXED = "a further instance came for a study that names two patients"
 
 _RECORDED_FROM_USE = {
     Use.USED: Recorded.NEW,
@@ -131,11 +131,24 @@ def _record(connection: Connection, batch: Sequence[ReceivedInstance], *, at: da
         connection.execute(insert(Instance), placing.rows)
     for row, demographics in placing.foreign:
         _insert_foreign(connection, row, demographics)
+    for study_uid, images in _images_by_study(batch, answers).items():
+        known.studies[study_uid] = as_received(connection, known.studies[study_uid], images, at=at)
     for study_uid, filed in placing.by_study.items():
         _take_in(connection, known.studies[study_uid], filed, at=at)
     study_ids = {uid: study.standing.study_id for uid, study in known.studies.items()}
     note_carried(connection, batch, study_ids=study_ids, at=at)
     return answers
+
+
+def _images_by_study(
+    batch: Sequence[ReceivedInstance], answers: Sequence[Recorded]
+) -> dict[str, list[ReceivedInstance]]:
+    """What the pipeline reads, whether it is new or not."""
+    images: defaultdict[str, list[ReceivedInstance]] = defaultdict(list)
+    for instance, answer in zip(batch, answers, strict=True):
+        if instance.sop_class_uid in STARTS_WORK and answer is not Recorded.OWN_RESULT:
+            images[instance.study_instance_uid].append(instance)
+    return images
 
 
 def _demographics(instance: ReceivedInstance) -> Demographics:

@@ -25,9 +25,8 @@ class FetchWatch:
         self._index = index
 
     def tidy(self) -> None:
-        """Put away what came of earlier studies after their retrieval had ended."""
-        if self._peers:
-            self._index.fetches.end_strays(quiet_s=self._quiet_s)
+        """Put away what came of earlier studies after their retrieval had ended, also from a PACS that is asked no more."""
+        self._index.fetches.end_strays(quiet_s=self._quiet_s)
 
     def look(self, study_instance_uid: str) -> tuple[PriorFetchView, ...]:
         """The searches of a study that is complete; planned when they are not yet."""
