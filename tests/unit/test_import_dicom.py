@@ -183,3 +183,16 @@ def test_a_folder_without_the_format_is_refused(tmp_path: Path, name: str) -> No
     write_dicom(tmp_path / "in", ct_of("A")[:1])
     with pytest.raises(NothingToImportError, match="holds no"):
         imported(name, tmp_path / "in", tmp_path / "store")
+
+
+def test_a_header_puts_no_formula_into_the_table_of_a_store(tmp_path: Path) -> None:
+    """People open it in a spreadsheet; `study.json` has the value as it came."""
+    images = ct_of("A")
+    for image in images:
+        image.ConvolutionKernel = "=A1"
+    write_dicom(tmp_path / "in" / "ct", images)
+    highdicom_seg(tmp_path / "in" / "seg.dcm", images, lesion_at)
+    imported("dicom-seg", tmp_path / "in", tmp_path / "store")
+    (row,) = rows_of(tmp_path / "store")
+    assert row["kernel"] == "'=A1"
+    assert '"kernel": "=A1"' in (only_study(tmp_path / "store") / "study.json").read_text()
