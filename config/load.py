@@ -18,6 +18,10 @@ from config.series import SeriesRuleSettings
 from config.settings import Peer, Settings
 from config.tls import ListenTlsSettings
 
+_LONGEST_BITS = 4096
+"""Of a number; int() and str() take 4,300 decimal digits, which are 14,284."""
+_TOO_LONG = "holds a number that is too long"
+
 ENVIRONMENT_VARIABLE = "DICOM_NODE_CONFIG"
 DEFAULT_PATH = Path("/etc/dicom-node/node.toml")
 
@@ -92,16 +96,29 @@ def settings_from_text(text: str, *, name: str) -> Settings:
 
 
 def document_from_text(text: str, *, name: str) -> dict[str, Any]:
-    """The tables of a TOML text; ConfigError where it is not TOML."""
+    """The tables of a TOML text; ConfigError where it is not TOML, or holds a number that nobody can write."""
     try:
-        return tomllib.loads(text)
+        document = tomllib.loads(text)
+        is_writable = not _has_long_number(document)
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError([Problem(key=name, problem=f"is not valid TOML: {exc}")]) from exc
     except RecursionError as exc:
         raise ConfigError([Problem(key=name, problem="nests arrays or tables beyond all reason")]) from exc
     except ValueError as exc:
         # tomllib lets pass what int() says about a number of thousands of digits.
-        raise ConfigError([Problem(key=name, problem="holds a number that is too long")]) from exc
+        raise ConfigError([Problem(key=name, problem=_TOO_LONG)]) from exc
+    if not is_writable:
+        raise ConfigError([Problem(key=name, problem=_TOO_LONG)])
+    return document
+
+
+def _has_long_number(value: object) -> bool:
+    """Whether Python would refuse to write it down again: in base 16 numbers of any length are read."""
+    if isinstance(value, Mapping):
+        return any(map(_has_long_number, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_long_number, value))
+    return isinstance(value, int) and value.bit_length() > _LONGEST_BITS
 
 
 def settings_from_document(document: Mapping[str, Any]) -> Settings:

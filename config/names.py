@@ -13,6 +13,8 @@ _AE_TITLE = re.compile(r"[\x20-\x5b\x5d-\x7e]{1,16}")
 _HOST_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
 _HOST_LENGTH = 253
 
+_PORT_DIGITS = 5
+
 _OTHER_POSTGRESQL = re.compile(r"(?:postgres|pgsql|postgresql\+\w+)://")
 """The server's own short form (PostgreSQL, "Connection URIs"), and drivers that the node does not use."""
 _INDEX = re.compile(r"|(?:sqlite(?:\+pysqlite)?|postgresql(?:\+psycopg)?)://.*", re.DOTALL)
@@ -39,6 +41,11 @@ def host_problem(host: str) -> str | None:
     if labels[-1].isdigit():
         return "must be a complete IP address or a host name"
     return None
+
+
+def port_from(text: str) -> int | None:
+    """The number that somebody typed as a port; None for what is none, or longer than any port."""
+    return int(text) if text.isdecimal() and len(text) <= _PORT_DIGITS else None
 
 
 def network_problem(network: str) -> str | None:

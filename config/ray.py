@@ -4,14 +4,14 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from config.names import host_problem
+from config.names import host_problem, port_from
 from config.table import Table
 from config.tls import FileOrNone
 
 
 def _address(value: str) -> str:
     host, _, port = value.rpartition(":")
-    if host_problem(host) is not None or not port.isdecimal() or not 1 <= int(port) <= 65535:
+    if host_problem(host) is not None or not 1 <= (port_from(port) or 0) <= 65535:
         problem = "must be host:port of the head of the cluster, not a ray:// address"
         raise ValueError(problem)
     return value

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from config.names import port_from
 from config.settings import Peer
 from dicom_node.cli.configuring import configuration_of, print_lines, report, values_from
 from dicom_node.cli.context import settings_of
@@ -86,11 +87,12 @@ def add(
     and nothing is written then.
     """
     given = {key: value for key, value in values_from(values or []).items() if value is not None}
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
+    host, _, text = address.rpartition(":")
+    port = port_from(text)
+    if not host or port is None:
         problem = f"{address}: write HOST:PORT"
         raise typer.BadParameter(problem, param_hint="HOST:PORT")
-    where = {"host": host.removeprefix("[").removesuffix("]"), "port": int(port)}
+    where = {"host": host.removeprefix("[").removesuffix("]"), "port": port}
     block = {"name": name, "ae_title": ae_title, **where, **given}
     report(configuration_of(context).add_peer(block, by=_operator()), as_json=json)
 

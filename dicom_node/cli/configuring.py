@@ -1,13 +1,13 @@
 """What the commands that edit the configuration file share."""
 
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from config.load import configuration_file
+from config.errors import ConfigError
+from config.load import configuration_file, document_from_text
 from dicom_node.cli.context import configuration_path
 from dicom_node.cli.output import console, print_json
 
@@ -84,6 +84,6 @@ def _value(text: str) -> Any:
     if not text:
         return None
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        return document_from_text(f"value = {text}", name="value")["value"]
+    except ConfigError:
         return text

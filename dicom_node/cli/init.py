@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from config.load import DEFAULT_PATH, configuration_file, settings_from_text
+from config.names import port_from
 from dicom_node.cli.configuring import print_lines
 from dicom_node.cli.context import configuration_path
 
@@ -73,9 +74,10 @@ def _to_type(given: InitAnswers) -> str:
 
 
 def _split(address: str, option: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    if host and port.isdecimal():
-        return host.removeprefix("[").removesuffix("]"), int(port)
+    host, _, text = address.rpartition(":")
+    port = port_from(text)
+    if host and port is not None:
+        return host.removeprefix("[").removesuffix("]"), port
     problem = f"{address}: write HOST:PORT" if address else "write HOST:PORT"
     raise typer.BadParameter(problem, param_hint=option)
 

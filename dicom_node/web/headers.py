@@ -7,6 +7,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LARGEST_FORM_BYTES = 64 * 1024
+_LENGTH_DIGITS = 18
+"""Of a Content-Length; a longer one is not even read."""
 
 _SAID = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'; object-src 'none'",
@@ -67,9 +69,9 @@ class Guard:
 def _form_refusal(headers: Headers) -> PlainTextResponse | None:
     """Why a form is not read."""
     length = headers.get("content-length", "")
-    if not length.isdigit():
+    if not (length.isascii() and length.isdecimal()):
         return PlainTextResponse("The request has no length.\n", status_code=411)
-    if int(length) > LARGEST_FORM_BYTES:
+    if len(length) > _LENGTH_DIGITS or int(length) > LARGEST_FORM_BYTES:
         return PlainTextResponse("The form is too large.\n", status_code=413)
     if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return PlainTextResponse("The form is not of these pages.\n", status_code=403)

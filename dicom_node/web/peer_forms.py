@@ -1,7 +1,6 @@
 """What an administrator typed about a peer, as keys of its `[[peers]]` block."""
 
 import shlex
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,13 @@ import tomlkit
 from fastapi import Form
 
 from config.errors import ConfigError, Problem
+from config.load import document_from_text
+from config.names import port_from
 from config.settings import Peer
 
 SWITCHES = ("may_send", "receives_results", "tls")
 _TYPED = ("ae_title", "host", "port")
+_FURTHER = "further keys"
 _LONGEST = 4000
 
 
@@ -37,20 +39,18 @@ class PeerForm:
         Raises:
             ConfigError: The further keys cannot be read; what is wrong with values, the settings say.
         """
-        typed = {
-            "ae_title": self.ae_title,
-            "host": self.host,
-            "port": int(self.port) if self.port.isdecimal() else self.port,
-        }
+        port = port_from(self.port)
+        typed = {"ae_title": self.ae_title, "host": self.host, "port": self.port if port is None else port}
         switches = {key: key in self.switches for key in SWITCHES}
         return {**typed, **switches, **self._further()}
 
     def _further(self) -> dict[str, Any]:
         try:
-            return tomllib.loads(self.more)
-        except (ValueError, RecursionError) as exc:
-            problem = f"is not written as in node.toml, one `key = value` a line: {exc}"
-            raise ConfigError([Problem(key="further keys", problem=problem)]) from exc
+            return document_from_text(self.more, name=_FURTHER)
+        except ConfigError as error:
+            why = "; ".join(problem.problem for problem in error.problems)
+            problem = f"is not written as in node.toml, one `key = value` a line: it {why}"
+            raise ConfigError([Problem(key=_FURTHER, problem=problem)]) from error
 
 
 def form_sent(

@@ -47,6 +47,17 @@ def test_mistakes_end_with_exit_code_2_and_change_nothing(file: Path) -> None:
     run(file, "ae", "echo", "nobody", exit_code=2)
 
 
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 5000])
+def test_a_number_of_any_length_is_a_mistake_like_others(file: Path, number: str) -> None:
+    """Python converts none of more than 4,300 digits."""
+    before = file.read_text()
+    done = run(file, "ae", "add", "pacs", "PACS", f"10.0.0.5:{number}", exit_code=2)
+    assert "write HOST:PORT" in done.stderr
+    done = run(file, "ae", "add", "pacs", "PACS", "10.0.0.5:104", f"query_port={number}", exit_code=2)
+    assert "[peers #1].query_port: must be a whole number" in str(done.exception)
+    assert file.read_text() == before
+
+
 def test_what_is_shown_has_its_source_and_no_secret(file: Path) -> None:
     """Neither the effective settings nor a difference names the password."""
     run(file, "ae", "add", "pacs", "PACS", "10.0.0.5:104")

@@ -270,11 +270,14 @@ def test_completeness_differs_for_the_studies_of_a_peer_that_says_so(tmp_path: P
     [
         ("a = " + "[" * 5000 + "]" * 5000, "nests arrays or tables beyond all reason"),
         ("[listen]\nport = " + "9" * 5000, "holds a number that is too long"),
+        ("[listen]\nport = 0x" + "f" * 5000, "holds a number that is too long"),
+        ("[[peers]]\nx = [[1, 0x" + "f" * 5000 + "]]", "holds a number that is too long"),
+        ("a." * 5000 + "b = 1", "nests arrays or tables beyond all reason"),
     ],
-    ids=["nesting", "number"],
+    ids=["nesting", "number", "number in base 16", "number in a list", "dotted key"],
 )
 def test_what_the_toml_parser_does_not_catch_is_a_problem_of_the_file(tmp_path: Path, text: str, problem: str) -> None:
-    """Fuzzing found that both ended in a traceback."""
+    """Fuzzing found that they ended in a traceback."""
     (line,) = problems_of(tmp_path, text)
     assert line.endswith(problem)
 

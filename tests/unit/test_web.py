@@ -227,3 +227,11 @@ def test_a_load_balancer_is_answered_under_every_name(pages: Pages, host: str) -
 def test_a_large_form_is_refused_before_it_is_read(pages: Pages) -> None:
     """Memory is not the sender's to fill."""
     assert pages.browser().post("/login", data={"name": "x" * 70_000}).status_code == 413
+
+
+@pytest.mark.parametrize(("length", "status"), [("9" * 5000, 413), ("²".encode("latin-1"), 411), ("-1", 411)])
+def test_a_length_that_is_no_number_or_a_long_one_is_refused(pages: Pages, length: str | bytes, status: int) -> None:
+    """Nothing of it is converted."""
+    name = "content-length" if isinstance(length, str) else b"content-length"
+    headers = {name: length}
+    assert pages.browser().post("/login", content=b"x", headers=headers).status_code == status

@@ -109,7 +109,9 @@ def test_a_key_that_is_deleted_from_the_form_is_taken_out_of_the_file(pages: Pag
         ({"port": "x"}, "[peers #2].port: must be a whole number (got &#34;x&#34;)"),
         ({"ae_title": "PACS"}, "[peers #2].ae_title: is also that of peer #1"),
         ({"more": "hots = 1"}, "[peers #2].hots: is not a setting; did you mean host?"),
+        ({"port": "9" * 5000}, "[peers #2].port: must be a whole number (got &#34;999"),
         ({"more": "results = ["}, "further keys: is not written as in node.toml"),
+        ({"more": "query_port = 0x" + "f" * 3900}, "a line: it holds a number that is too long"),
         ({"new_name": "<script>"}, "[peers #2].name: must be letters"),
     ],
 )

@@ -149,3 +149,13 @@ def test_who_is_not_logged_in_sees_no_text_of_the_data_set(tmp_path: Path) -> No
         known = post(pages.logged_in("vera"), "/rules/try", study="1.2.3", text=text).text
     assert "series_description asks for *chest*" in stranger and "ZQSERIES" not in stranger
     assert "series_description asks for *chest*, and it is ZQSERIES" in known
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 5000])
+def test_rules_with_a_number_of_any_length_are_told_so(tmp_path: Path, number: str) -> None:
+    """Tried or saved."""
+    with pages_in(tmp_path) as pages:
+        pages_with_file(pages, login=False)
+        text = f'[[rule]]\nname = "x"\npriority = {number}\n'
+        for where in ("/rules/try", "/rules/save"):
+            assert "holds a number that is too long" in post(pages.browser(), where, text=text).text
