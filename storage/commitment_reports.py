@@ -11,6 +11,7 @@ from storage.database import AnyRow
 from storage.life import move, standing_by_id
 from storage.lifecycle import Event, State
 from storage.models import Delivery, Progress, ResultObject
+from storage.newest_result import is_of_newest_result
 
 FAILURE_REASONS = {
     0x0110: "processing failure",
@@ -26,6 +27,7 @@ _ASK_AGAIN = frozenset({0x0131, 0x0213})
 """These are about the question: sending the object again would not help."""
 _MAY_STILL_BE_COMMITTED = (Keeping.PENDING, Keeping.UNCONFIRMED)
 _SENDS_AGAIN = frozenset({State.SENDING, State.DELIVERED, State.DELIVERY_FAILED})
+_NO_LONGER_SENT = "it is no longer the result of the study"
 
 
 def reason_in_words(failure_reason: int) -> str:
@@ -42,6 +44,8 @@ def note_report(
     at: datetime,
 ) -> ReportOutcome:
     """Write down a report; what the destination does not keep is sent again, or failed.
+
+    Where it is of a result that no longer stands, that is noted and moves neither the delivery nor the study.
 
     Args:
         connection: In a transaction.
@@ -97,15 +101,18 @@ def _note_object(
     words = reason_in_words(reason)
     if reason in _ASK_AGAIN:
         _change(connection, row, words=words)
-    elif row.resends < maximum_resends and _sends_again(connection, row.study_id):
+    elif not _stands(connection, row):
+        _change(connection, row, state=Keeping.FAILED, settled_at=at, words=f"{words}; {_NO_LONGER_SENT}")
+    elif row.resends < maximum_resends:
         _send_again(connection, row, words, at=at)
     else:
         _fail(connection, row, words, at=at)
 
 
-def _sends_again(connection: Connection, study_id: int) -> bool:
-    """Whether the result still stands: a study that is received or run again gets another one."""
-    return standing_by_id(connection, study_id).state in _SENDS_AGAIN
+def _stands(connection: Connection, row: AnyRow) -> bool:
+    """Whether the result still stands: a study that was received or run again has another one, or gets it."""
+    study = standing_by_id(connection, row.study_id)
+    return study.state in _SENDS_AGAIN and is_of_newest_result(connection, row.delivery_id)
 
 
 def _send_again(connection: Connection, row: AnyRow, words: str, *, at: datetime) -> None:
@@ -123,10 +130,7 @@ def _fail(connection: Connection, row: AnyRow, words: str, *, at: datetime) -> N
     status = f"taken, but not kept by the destination: {words}"
     failed = {"state": Progress.FAILED, "settled_at": at, "last_status": status}
     connection.execute(update(Delivery).where(Delivery.id == row.delivery_id).values(**failed))
-    study = standing_by_id(connection, row.study_id)
-    if study.state not in _SENDS_AGAIN:
-        return
-    study = move(connection, study, Event.NOT_KEPT, why=status, at=at)
+    study = move(connection, standing_by_id(connection, row.study_id), Event.NOT_KEPT, why=status, at=at)
     if study.state is State.SENDING:
         move(connection, study, Event.DELIVERY_GAVE_UP, why=status, at=at)
 

@@ -131,11 +131,18 @@ def give_up_waiting(connection: Connection, destination: str, *, planned_before:
 
 
 def counts_of(connection: Connection, destination: str) -> CommitmentCounts:
-    """How many objects of the destination are not committed."""
+    """How many objects of the destination are not committed; what is lost of superseded results does not count."""
+    is_asked_for = CommitmentObject.state.in_((Keeping.PENDING, Keeping.UNCONFIRMED))
+    is_wanted_there = Delivery.state.in_((Progress.WAITING, Progress.FAILED))
     rows = connection.execute(
         select(CommitmentObject.state, func.count().label("objects"))
         .join(Commitment, Commitment.id == CommitmentObject.commitment_id)
-        .where(CommitmentObject.state != Keeping.COMMITTED, Commitment.destination == destination)
+        .join(Delivery, Delivery.id == CommitmentObject.delivery_id)
+        .where(
+            CommitmentObject.state != Keeping.COMMITTED,
+            Commitment.destination == destination,
+            or_(is_asked_for, is_wanted_there),
+        )
         .group_by(CommitmentObject.state)
     )
     counts = {row.state: row.objects for row in rows}

@@ -15,6 +15,7 @@ from storage.errors import NothingToSendError
 from storage.life import Standing, move, standing_by_id, standing_of
 from storage.lifecycle import Event, State
 from storage.models import Delivery, Progress, Result, ResultObject, Study
+from storage.newest_result import is_of_newest_result, newest_result_id, progress_of
 from storage.records import Claim, Destination, DueDelivery, ResultFile
 
 _Plans: TypeAlias = dict[str, dict[int, Planned]]
@@ -158,7 +159,9 @@ def resend(
         NothingToSendError: There is no result, or nobody to send it to.
     """
     study = standing_of(connection, study_instance_uid)
-    result_id = _newest_result_id(connection, study)
+    result_id = newest_result_id(connection, study.study_id)
+    if result_id is None:
+        raise NothingToSendError
     moved = move(connection, study, Event.RESENT, why="an operator asked to send the result again", at=at)
     of_result = select(ResultObject.id).where(ResultObject.result_id == result_id)
     rows = connection.execute(select(Delivery).where(Delivery.result_file_id.in_(of_result))).all()
@@ -168,7 +171,7 @@ def resend(
         plan = plans[row.destination].pop(row.result_file_id, None) if row.destination in plans else _plan_of(row)
         _start_again(connection, row, plan, at=at)
     _insert_deliveries(connection, study, plans, at=at)
-    if Progress.WAITING not in _progress_of(connection, study.study_id):
+    if Progress.WAITING not in progress_of(connection, study.study_id):
         raise NothingToSendError
     return moved.state
 
@@ -321,8 +324,10 @@ def _follow(connection: Connection, delivery_id: int, *, why: str, at: datetime)
     if study.state not in SENT_BY_NOW:
         return
     if study.state is State.PROCESSED:
+        if not is_of_newest_result(connection, delivery_id):
+            return
         study = move(connection, study, Event.SENDING_STARTED, why="the first object was sent", at=at)
-    progress = _progress_of(connection, study_id)
+    progress = progress_of(connection, study_id)
     if Progress.FAILED in progress:
         move(connection, study, Event.DELIVERY_GAVE_UP, why=why, at=at)
     elif Progress.WAITING not in progress:
@@ -331,16 +336,3 @@ def _follow(connection: Connection, delivery_id: int, *, why: str, at: datetime)
 
 def _study_id_of(connection: Connection, delivery_id: int) -> int:
     return connection.execute(select(Delivery.study_id).where(Delivery.id == delivery_id)).scalar_one()
-
-
-def _progress_of(connection: Connection, study_id: int) -> set[Progress]:
-    rows = connection.execute(select(Delivery.state).where(Delivery.study_id == study_id).distinct())
-    return set(rows.scalars())
-
-
-def _newest_result_id(connection: Connection, study: Standing) -> int:
-    newest = select(Result.id).where(Result.study_id == study.study_id).order_by(Result.revision.desc()).limit(1)
-    result_id = connection.execute(newest).scalar_one_or_none()
-    if result_id is None:
-        raise NothingToSendError
-    return result_id
