@@ -14,7 +14,8 @@ from storage.commitment_records import CommitmentState
 from storage.database import AnyRow, reading, writing
 from storage.errors import DiskError
 from storage.failpoints import reach
-from storage.fetch_models import PriorFetch
+from storage.fetch_models import FoundPrior, PriorFetch
+from storage.fetch_records import FoundState
 from storage.lifecycle import State
 from storage.link_models import StudyAssignment
 from storage.models import Base, Delivery, Instance, Notice, Origin, Patient, Progress, Result, Series, Study
@@ -44,6 +45,11 @@ _IS_UNCOMMITTED = exists().where(
 _IS_FETCHING = exists().where(
     PriorFetch.study_id == Study.id, or_(PriorFetch.settled_at.is_(None), PriorFetch.rerun_due.is_(True))
 )
+_IS_FETCHED_STILL = exists().where(
+    FoundPrior.study_instance_uid == Study.study_instance_uid,
+    PriorFetch.id == FoundPrior.fetch_id,
+    or_(FoundPrior.state == FoundState.FETCHING, PriorFetch.settled_at.is_(None)),
+)
 _ASSIGNED_KEY = (
     select(func.max(StudyAssignment.patient_key))
     .where(StudyAssignment.study_id == Study.id, StudyAssignment.undone_at.is_(None))
@@ -62,10 +68,12 @@ _CANDIDATES = select(
     _IS_UNSENT.label("is_unsent"),
     _IS_UNCOMMITTED.label("is_uncommitted"),
     _IS_FETCHING.label("is_fetching"),
-).where(Study.state.in_(_ENDED), Study.origin != Origin.FETCHING, ~is_to_be_noted())
+    _IS_FETCHED_STILL.label("is_fetched_still"),
+).where(Study.state.in_(_ENDED), ~is_to_be_noted())
 _UNSENT = "not everything that was made of it was taken by its destinations"
 _UNCOMMITTED = "a destination did not say yet whether it keeps the results"
 _FETCHING = "earlier studies are still fetched for it"
+_FETCHED_STILL = "a search for earlier studies that found it is not over"
 _NEEDED = "another study of the same person is on its way and may be compared with it"
 
 
@@ -77,7 +85,7 @@ class OldStudy:
     study_instance_uid: str
     state: State
     was_fetched: bool
-    """Whether it is an earlier study that the node got from a PACS itself."""
+    """Whether it is an earlier study that the node got from a PACS itself, whole or in part."""
     last_at: datetime
     """When the last thing happened to it: an instance, a step, the end of a delivery."""
     size_bytes: int
@@ -166,13 +174,14 @@ def _old_study(row: AnyRow, waiting: frozenset[int]) -> OldStudy:
         (row.is_unsent, _UNSENT),
         (row.is_uncommitted, _UNCOMMITTED),
         (row.is_fetching, _FETCHING),
+        (row.is_fetched_still, _FETCHED_STILL),
         (not waiting.isdisjoint({row.patient_key, row.assigned_key}), _NEEDED),
     )
     return OldStudy(
         study_id=row.id,
         study_instance_uid=row.study_instance_uid,
         state=row.state,
-        was_fetched=row.origin is Origin.FETCHED,
+        was_fetched=row.origin is not Origin.RECEIVED,
         last_at=row.last_at,
         size_bytes=int(row.size_bytes),
         kept_because=next((words for holds, words in reasons if holds), ""),
