@@ -17,6 +17,7 @@ from dicom_node.duties import Duty, WantedDuty
 from dicom_node.evidence import SeriesCount
 from dicom_node.outbox import Outbox, back_off_from
 from dicom_node.peer_names import peer_named
+from dicom_node.removed_peers import RemovedPeersSweep
 from dicom_node.retention import Retention
 from dicom_node.retrieve.association import StopSwitch
 from dicom_node.retrieve.auditing import RetrieveAudit
@@ -30,6 +31,7 @@ _ASK_INTERVAL_S = 0.5
 _PEER_INTERVAL_S = 1.0
 _SHIP_INTERVAL_S = 2.0
 _ALERT_INTERVAL_S = 30.0
+_REMOVED_PEERS_INTERVAL_S = 60.0
 
 
 class WorkerDuties:
@@ -45,6 +47,7 @@ class WorkerDuties:
         self._sweep = CompletenessSweep(settings, index, counts=self._counts, clock=clock)
         self._engine = open_engine(settings.database_url)
         self._watch = AlertWatch(settings, self._engine, clock=clock)
+        self._removed_peers = RemovedPeersSweep(settings, self._engine, clock=clock)
         self._store = FetchStore(settings.data_dir, index)
 
     def follow(self, settings: Settings) -> None:
@@ -52,6 +55,7 @@ class WorkerDuties:
         self._settings = settings
         self._sweep.follow(settings)
         self._watch.follow(settings)
+        self._removed_peers.follow(settings)
 
     def wanted(self) -> dict[str, WantedDuty]:
         """Every duty that the settings ask for, by name."""
@@ -84,6 +88,7 @@ class WorkerDuties:
             yield f"outbox {peer.name}", _for(peer, self._sending, settings.outbox)
         for peer in settings.committers:
             yield f"commitment {peer.name}", _for(peer, self._committing, settings.outbox)
+        yield "removed peers", _made(Duty(run=self._removed_peers.look, interval_s=_REMOVED_PEERS_INTERVAL_S))
         for peer in settings.archives if settings.priors.maximum_count else ():
             yield f"fetch {peer.name}", _for(peer, self._fetching, settings.priors, settings.listen, settings.storage)
 

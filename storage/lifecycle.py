@@ -66,7 +66,10 @@ class Event(_Sentenced):
     LEASE_LOST = "lease_lost", "The attempt ended without an outcome: its worker died, hung or was stopped."
     SENDING_STARTED = "sending_started", "The first object of the result is being sent."
     ALL_DELIVERED = "all_delivered", "The last outstanding object was confirmed."
-    DELIVERY_GAVE_UP = "delivery_gave_up", "An object was refused for good, or for longer than the node tries."
+    DELIVERY_GAVE_UP = (
+        "delivery_gave_up",
+        "An object was refused for good or for longer than the node tries, or who it was for is gone.",
+    )
     NOT_KEPT = "not_kept", "A destination said that it does not keep an object that it had taken."
     RESENT = "resent", "An operator asked for the newest result to be sent again."
     RETRIED = "retried", "An operator asked for the study to be run again."
@@ -121,6 +124,7 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.PROCESSED, Event.CONFLICT_FOUND): State.PROCESSED,
     (State.PROCESSED, Event.PATIENT_CONTRADICTED): State.HELD,
     (State.PROCESSED, Event.SENDING_STARTED): State.SENDING,
+    (State.PROCESSED, Event.DELIVERY_GAVE_UP): State.DELIVERY_FAILED,
     (State.PROCESSED, Event.RESENT): State.SENDING,
     (State.PROCESSED, Event.RETRIED): State.WAITING_FOR_PRIORS,
     (State.PROCESSED, Event.DISCARDED): State.SKIPPED,

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 
-from config.settings import Settings
+from config.settings import PriorsSettings, Settings
 from dicom_node.clock import Clock
 from dicom_node.errors import NodeError
 from dicom_node.outbox import BackOff
@@ -41,6 +41,11 @@ class _End:
     may_help_to_retry: bool = False
 
 
+def horizon_s(priors: PriorsSettings) -> float:
+    """How long after it was planned a search is begun, or tried again."""
+    return max(_LATE_LIMIT_S if priors.rerun_when_late else 0.0, priors.maximum_wait_s)
+
+
 class Fetcher:
     """Asks one PACS, over one association at a time; what it knows is in the index, so a restart goes on."""
 
@@ -57,8 +62,7 @@ class Fetcher:
         self._index = index
         self._clock = clock
         self._is_interrupted = True
-        horizon_s = _LATE_LIMIT_S if settings.priors.rerun_when_late else 0.0
-        self._horizon_s = max(horizon_s, settings.priors.maximum_wait_s)
+        self._horizon_s = horizon_s(settings.priors)
         self._back_off = BackOff(first_s=_FIRST_RETRY_S, maximum_s=_MAXIMUM_RETRY_S, give_up_after_s=self._horizon_s)
         self._random = random.Random()  # spreads retries, hides nothing
 

@@ -25,7 +25,7 @@ class FetchWatch:
         self._index = index
 
     def tidy(self) -> None:
-        """Put away what came of earlier studies after their retrieval had ended, also from a PACS that is asked no more."""
+        """Put away what came of earlier studies after their retrieval had ended, also where no PACS is asked any more."""
         self._index.fetches.end_strays(quiet_s=self._quiet_s)
 
     def look(self, study_instance_uid: str) -> tuple[PriorFetchView, ...]:
