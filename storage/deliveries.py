@@ -153,7 +153,8 @@ def resend(
 ) -> State:
     """Send the newest result again from the best on, also to destinations that did not exist when it was made.
 
-    A named destination gets what it wants now; what it no longer wants is superseded where it is not delivered.
+    A named destination gets what it wants now; what it no longer wants, and what was for others, is superseded where it
+    is not delivered.
 
     Raises:
         NothingToSendError: There is no result, or nobody to send it to.
@@ -166,9 +167,9 @@ def resend(
     of_result = select(ResultObject.id).where(ResultObject.result_id == result_id)
     rows = connection.execute(select(Delivery).where(Delivery.result_file_id.in_(of_result))).all()
     plans = _plans(connection, result_id, destinations)
-    outages.end(connection, {*plans, *(row.destination for row in rows)})
+    outages.end(connection, plans.keys())
     for row in rows:
-        plan = plans[row.destination].pop(row.result_file_id, None) if row.destination in plans else _plan_of(row)
+        plan = plans.get(row.destination, {}).pop(row.result_file_id, None)
         _start_again(connection, row, plan, at=at)
     _insert_deliveries(connection, study, plans, at=at)
     if Progress.WAITING not in progress_of(connection, study.study_id):
@@ -242,11 +243,6 @@ def _from_the_start(plan: Planned, *, at: datetime) -> dict[str, Any]:
         "next_try_at": at,
         "settled_at": None,
     }
-
-
-def _plan_of(row: AnyRow) -> Planned:
-    """The plan that a delivery was made by."""
-    return Planned(result_file_id=row.result_file_id, role=row.role, rank=row.rank, may_be_declined=row.may_be_declined)
 
 
 def _start_again(connection: Connection, row: AnyRow, plan: Planned | None, *, at: datetime) -> None:

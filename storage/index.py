@@ -300,8 +300,8 @@ class Index:
         with reading(self._engine) as connection:
             return negotiated.answers_of(connection, destination)
 
-    def resend(self, study_instance_uid: str, *, destinations: Sequence[Destination] = ()) -> State:
-        """Send the newest result again: to everyone it was meant for, and to the named destinations.
+    def resend(self, study_instance_uid: str, *, destinations: Sequence[Destination]) -> State:
+        """Send the newest result again, to the named destinations; what others were sent stays known.
 
         It begins with the best again: a destination may have learnt to take it.
 

@@ -108,7 +108,7 @@ def retry(context: typer.Context, uid: _Uid) -> None:
 def resend(context: typer.Context, uid: _Uid) -> None:
     """Send the newest result again.
 
-    To every peer that received it, and to every one that receives results now.
+    To every peer that receives results of the study now, whether it had them or not.
     """
     from dicom_node.destinations import destination_of
     from dicom_node.rules_decision import destinations_of_study

@@ -9,7 +9,7 @@ from pydicom.uid import ComprehensiveSRStorage
 from builders.clock import FakeClock
 from builders.committing_archive import CommittingArchive, committing_archive, report_content
 from builders.delivered import BACK_OFF, DAY_S, STUDY, index_with_result
-from builders.index import build_index, state_of, view_of
+from builders.index import build_index, state_of, to, view_of
 from dicom_node.commitment.datasets import report_from
 from dicom_node.commitment.scu import CommitmentRules, CommitmentScu
 from dicom_node.outbox import BackOff, Outbox
@@ -148,7 +148,7 @@ def test_an_object_that_is_lost_each_time_fails_with_the_reason(tmp_path: Path, 
     assert keeping(index) == [Keeping.FAILED]
     assert state_of(index) is State.DELIVERY_FAILED
     assert "no such object instance" in view_of(index).deliveries[0].last_status
-    index.resend(STUDY)
+    index.resend(STUDY, destinations=to("pacs"))
     deliver(index, archive, clock)
     assert scu(index, archive, clock).ask_due()
     reported(index, archive.transaction_uids[-1], uids)

@@ -8,7 +8,7 @@ from pydicom.uid import ComprehensiveSRStorage
 
 from builders.clock import FakeClock
 from builders.delivered import BACK_OFF, add_result, index_with_result
-from builders.index import build_index, state_of, view_of
+from builders.index import build_index, state_of, to, view_of
 from builders.troubled_pacs import TroubledPacs, troubled_pacs
 from dicom_node.outbox import Outbox
 from storage.index import Index
@@ -72,7 +72,7 @@ def test_a_restart_does_not_shorten_the_pause_and_a_resend_does(tmp_path: Path, 
     outbox_of(index, pacs, clock).send_due()
     assert pacs.requests == before
     pacs.reject(False)
-    index.resend("1.2.3")
+    index.resend("1.2.3", destinations=to("pacs"))
     outbox_of(index, pacs, clock).send_due()
     assert [uid for uid, _ in pacs.received] == uids
 

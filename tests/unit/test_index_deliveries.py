@@ -91,7 +91,7 @@ def test_a_resend_sends_everything_again(index: Index) -> None:
     """After the PACS administrator has mended the PACS, or lost what was there."""
     index.delivery_gave_up(due(index).delivery_id, "0xA900 refused")
     index.delivery_succeeded(due(index, "ARCHIVE").delivery_id, "0x0000 success")
-    assert index.resend("1.2.3") is State.SENDING
+    assert index.resend("1.2.3", destinations=to("PACS", "ARCHIVE")) is State.SENDING
     for destination in ("PACS", "ARCHIVE"):
         assert due(index, destination).tries == 0
         index.delivery_succeeded(due(index, destination).delivery_id, "0x0000 success")
@@ -104,18 +104,38 @@ def test_a_resend_reaches_a_destination_that_is_new(tmp_path: Path, clock: FakeC
     index.finish_succeeded(claimed_study(index), result_files(), destinations=[], why="fine")
     assert state_of(index) is State.PROCESSED
     with pytest.raises(NothingToSendError):
-        index.resend("1.2.3")
+        index.resend("1.2.3", destinations=())
     assert state_of(index) is State.PROCESSED
     index.resend("1.2.3", destinations=to("PACS"))
     index.delivery_succeeded(due(index).delivery_id, "0x0000 success")
     assert state_of(index) is State.DELIVERED
 
 
+def test_a_resend_leaves_a_destination_alone_that_receives_nothing_any_more(index: Index, clock: FakeClock) -> None:
+    """The PACS was replaced: what it had stays known, what it did not take is sent to it no more."""
+    index.delivery_succeeded(due(index).delivery_id, "0x0000 success")
+    index.outages.note("ARCHIVE", "down", next_try_at=clock.now() + timedelta(days=1))
+    assert index.resend("1.2.3", destinations=to("NEW")) is State.SENDING
+    assert progress_of(index) == ["delivered", "superseded", "waiting"]
+    assert index.outages.of("ARCHIVE") is not None
+    index.delivery_succeeded(due(index, "NEW").delivery_id, "0x0000 success")
+    assert (state_of(index), progress_of(index)) == (State.DELIVERED, ["delivered", "superseded", "delivered"])
+
+
+def test_nothing_is_sent_again_to_those_who_receive_nothing_any_more(index: Index) -> None:
+    """The study stays as it was: nobody else is there."""
+    for destination in ("PACS", "ARCHIVE"):
+        index.delivery_succeeded(due(index, destination).delivery_id, "0x0000 success")
+    with pytest.raises(NothingToSendError):
+        index.resend("1.2.3", destinations=())
+    assert (state_of(index), progress_of(index)) == (State.DELIVERED, ["delivered", "delivered"])
+
+
 def test_nothing_is_sent_again_of_a_study_that_runs(index: Index) -> None:
     """Its new result follows by itself."""
     index.apply("1.2.3", Event.RETRIED, why="operator")
     with pytest.raises(IllegalTransitionError):
-        index.resend("1.2.3")
+        index.resend("1.2.3", destinations=to("PACS"))
 
 
 def test_a_study_without_a_result_has_nothing_to_send(tmp_path: Path, clock: FakeClock) -> None:
@@ -123,7 +143,7 @@ def test_a_study_without_a_result_has_nothing_to_send(tmp_path: Path, clock: Fak
     index = build_index(tmp_path, clock)
     index.record_received([received()])
     with pytest.raises(NothingToSendError):
-        index.resend("1.2.3")
+        index.resend("1.2.3", destinations=to("PACS"))
 
 
 def test_a_late_instance_stops_what_was_not_sent_yet(index: Index) -> None:

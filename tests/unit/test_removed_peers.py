@@ -145,6 +145,9 @@ def test_a_result_that_nobody_has_is_shown_as_not_delivered(site: Site, was_trie
     )
     site.look(OTHER)
     assert state_of(site.index) is State.DELIVERY_FAILED
+    site.index.resend(CURRENT, destinations=to("OTHER"))
+    site.deliver("OTHER")
+    assert (state_of(site.index), site.progress()) == (State.DELIVERED, {"PACS": "superseded", "OTHER": "delivered"})
 
 
 def test_a_result_that_another_has_is_delivered(site: Site) -> None:
