@@ -90,7 +90,7 @@ class IllegalBatchStepError(StorageError):
 
 
 class NothingToSendError(StorageError):
-    """There is nothing to send: the study has no result yet, or no peer of the configuration receives results."""
+    """Nothing to send: there is no result, or nobody gets any of it; see `receives_results` and the rules of the site."""
 
 
 class IdentityError(StorageError):

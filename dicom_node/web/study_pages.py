@@ -20,7 +20,7 @@ from dicom_node.web.slices import WINDOWS_HU, Slice
 from dicom_node.web.trend import trend_of
 from dicom_node.web.words import STANDING_WORDS, STATE_WORDS, operator_in_words, shown_patient, shown_text, steps_of
 from pipeline.errors import PipelineError
-from storage.errors import IllegalTransitionError
+from storage.errors import IllegalTransitionError, NothingToSendError
 from storage.lifecycle import TRANSITIONS, Event, State
 from storage.records import StudyView
 from storage.study_lists import STANDING_OF, StudyQuery, place_from_text
@@ -98,7 +98,7 @@ def _page(request: Request, visitor: Visitor, uid: str, *, problem: str = "") ->
         findings=findings,
         trend=trend_of(site, view, findings) if findings else None,
         fetches=fetches_in_lines(view.prior_fetches),
-        may={name: (view.state, event) in TRANSITIONS for name, event in _DEEDS.items()},
+        may={name: _may(site, view, name) for name in _DEEDS},
     )
 
 
@@ -116,10 +116,9 @@ def change_study(
         return _page(request, visitor, uid, problem="Not discarded: say why the study is discarded.")
     try:
         _do(site, uid, deed, why=operator_in_words(visitor, reason))
-    except IllegalTransitionError as error:
+    except (IllegalTransitionError, NothingToSendError) as error:
         record(request, visitor, Deed.STUDY_CHANGED, study=study_from(view, uid), words=deed, is_success=False)
-        now = STATE_WORDS[State(error.state)]
-        return _page(request, visitor, uid, problem=f"Not done: the study went on meanwhile, it is now {now}.")
+        return _page(request, visitor, uid, problem=_why_not(error))
     record(request, visitor, Deed.STUDY_CHANGED, study=study_from(view, uid), words=deed)
     return RedirectResponse(f"/studies/{uid}", status_code=303)
 
@@ -162,6 +161,22 @@ def _study(site: Site, uid: str) -> StudyView:
     if view is None:
         raise HTTPException(404, "The node has no study with this UID.")
     return view
+
+
+def _may(site: Site, view: StudyView, deed: str) -> bool:
+    """Whether a deed is offered; it may be refused all the same."""
+    if (view.state, _DEEDS[deed]) not in TRANSITIONS:
+        return False
+    if deed != "resend":
+        return True
+    return view.result is not None and bool(destinations_of_study(site.settings, site.index, view.study_instance_uid))
+
+
+def _why_not(error: IllegalTransitionError | NothingToSendError) -> str:
+    """Why a deed was not done, and what helps."""
+    if isinstance(error, IllegalTransitionError):
+        return f"Not done: the study went on meanwhile, it is now {STATE_WORDS[State(error.state)]}."
+    return f"Not done. {error}"
 
 
 def _do(site: Site, uid: str, deed: str, *, why: str) -> None:

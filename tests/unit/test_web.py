@@ -189,6 +189,30 @@ def test_a_viewer_looks_and_an_administrator_acts(guarded: Pages) -> None:
     assert "it is now not analysed" in refusal_of(ann, "/studies/1.2.3/complete")
 
 
+@pytest.mark.parametrize("results", ["nobody receives any", "of a kind that was not made"])
+def test_send_again_with_nothing_to_send_says_so_on_the_page(pages: Pages, results: str) -> None:
+    """What helps is said, the attempt is in the audit trail; where nobody is to get results it is not offered."""
+    settings = pages.site.file.settings
+    (pacs,) = settings.peers
+    made = pacs.model_copy(update={"results": ("key_objects",)})
+    pages.site.file.settings = settings.model_copy(
+        update={"peers": () if results == "nobody receives any" else (made,)}
+    )
+    browser, path = pages.logged_in("ann"), f"/studies/{STUDY_UID}"
+    assert (f"{path}/resend" in browser.get(path).text) == (results != "nobody receives any")
+    assert "see `receives_results`" in refusal_of(browser, f"{path}/resend")
+    assert state_of(pages.index, STUDY_UID) is State.PROCESSED
+    changed = [event for event in pages.events if event.deed is Deed.STUDY_CHANGED]
+    assert [(event.words, event.is_success) for event in changed] == [("resend", False)]
+
+
+def test_send_again_is_offered_where_somebody_receives_results(pages: Pages) -> None:
+    """And of a study that has a result."""
+    browser, path = pages.logged_in("ann"), f"/studies/{STUDY_UID}"
+    assert f"{path}/resend" in browser.get(path).text
+    assert post(browser, f"{path}/resend") == 303
+
+
 def test_a_form_of_another_site_changes_nothing(guarded: Pages) -> None:
     """Without the token of the page, with a wrong one, or as the browser says itself."""
     ann = guarded.logged_in("ann")
