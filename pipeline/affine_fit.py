@@ -24,6 +24,9 @@ TISSUE_HU = (-1000, 0)
 SCALE_LIMITS = (0.7, 1.4)
 """Of one lung box to another: breathing scales the height by about a fifth."""
 
+START_STEP_MM = 10.0
+"""Between heights at which a part of the lungs is tried against the whole: grey values bring it from there to its place."""
+
 _ITERATIONS = 60
 
 
@@ -35,6 +38,8 @@ class Chest:
     """float32 HU, clipped to `TISSUE_HU`."""
     lungs: SimpleITK.Image
     """uint8 on the same grid, 1 in both lungs."""
+    imaged: SimpleITK.Image
+    """uint8 on the same grid, 1 where the study shows something."""
     low_mm: Float64Array
     """x, y, z in LPS: the lowest corner of the box around the lungs."""
     high_mm: Float64Array
@@ -54,18 +59,21 @@ def chest_of(volume: LpsVolume, lung_mask: UInt8Array) -> Chest:
         image_from_array(lung_mask, volume.grid), tissue, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor
     )
     low_mm, high_mm = _lung_box(lung_mask > 0, volume)
-    return Chest(tissue=tissue, lungs=lungs > 0, low_mm=low_mm, high_mm=high_mm)
+    return Chest(tissue=tissue, lungs=lungs > 0, imaged=tissue == tissue, low_mm=low_mm, high_mm=high_mm)
 
 
 def lung_overlap(fixed: Chest, moving: Chest, transform: SimpleITK.Transform) -> float:
-    """Dice of the lungs after the transform, 0..1."""
-    moved = SimpleITK.Resample(moving.lungs, fixed.lungs, transform, SimpleITK.sitkNearestNeighbor)
-    return dice(SimpleITK.GetArrayViewFromImage(fixed.lungs) > 0, SimpleITK.GetArrayViewFromImage(moved) > 0)
+    """Dice of the lungs after the transform, 0..1, of the part that both studies show."""
+    moved, imaged = (
+        SimpleITK.GetArrayFromImage(SimpleITK.Resample(one, fixed.lungs, transform, SimpleITK.sitkNearestNeighbor)) > 0
+        for one in (moving.lungs, moving.imaged)
+    )
+    return dice((SimpleITK.GetArrayViewFromImage(fixed.lungs) > 0) & imaged, moved)
 
 
 def fitted_affine(fixed: Chest, moving: Chest) -> SimpleITK.AffineTransform:
     """From points of the fixed chest to the same places of the moving one, by lung boxes and grey values."""
-    starts = (box_transform(fixed, moving), _centre_transform(fixed, moving))
+    starts = (box_transform(fixed, moving), *_shifts(fixed, moving))
     start = max(starts, key=lambda transform: lung_overlap(fixed, moving, transform))
     fitted = _fitted(fixed, moving, start)
     lost = lung_overlap(fixed, moving, start) - lung_overlap(fixed, moving, fitted)
@@ -75,7 +83,8 @@ def fitted_affine(fixed: Chest, moving: Chest) -> SimpleITK.AffineTransform:
 def box_transform(fixed: Chest, moving: Chest) -> SimpleITK.AffineTransform:
     """Scale and shift per axis that lays one lung box on the other."""
     scale = (moving.high_mm - moving.low_mm) / np.maximum(fixed.high_mm - fixed.low_mm, 1.0)
-    return _scale_about(np.clip(scale, *SCALE_LIMITS), fixed, moving)
+    middle_mm = (fixed.low_mm + fixed.high_mm) / 2
+    return _affine(np.clip(scale, *SCALE_LIMITS), middle_mm, (moving.low_mm + moving.high_mm) / 2 - middle_mm)
 
 
 def affine_matrix(affine: SimpleITK.AffineTransform) -> Float64Array:
@@ -92,15 +101,21 @@ def _lung_box(lungs: BoolArray, volume: LpsVolume) -> tuple[Float64Array, Float6
     return points.min(axis=0), points.max(axis=0)
 
 
-def _centre_transform(fixed: Chest, moving: Chest) -> SimpleITK.AffineTransform:
-    """Shift only, for studies of which one shows a part of the lungs: its box says nothing about size."""
-    return _scale_about(np.ones(3), fixed, moving)
+def _shifts(fixed: Chest, moving: Chest) -> list[SimpleITK.AffineTransform]:
+    """Shift only, for studies of which one shows a part of the lungs: its box says nothing about size.
 
-
-def _scale_about(scale: Float64Array, fixed: Chest, moving: Chest) -> SimpleITK.AffineTransform:
-    """Scales about the middle of the fixed lungs, which lands on the middle of the moving ones."""
+    The middles of the boxes on each other, then heights from the lower ends on each other to the upper ends.
+    """
     middle_mm = (fixed.low_mm + fixed.high_mm) / 2
     shift_mm = (moving.low_mm + moving.high_mm) / 2 - middle_mm
+    ends_mm = (moving.low_mm - fixed.low_mm)[2], (moving.high_mm - fixed.high_mm)[2]
+    count = 2 + int(abs(ends_mm[1] - ends_mm[0]) / START_STEP_MM)
+    heights_mm = (shift_mm[2], *np.linspace(*ends_mm, count))
+    return [_affine(np.ones(3), middle_mm, np.array([*shift_mm[:2], height])) for height in heights_mm]
+
+
+def _affine(scale: Float64Array, middle_mm: Float64Array, shift_mm: Float64Array) -> SimpleITK.AffineTransform:
+    """Scales about a place, then shifts."""
     transform = SimpleITK.AffineTransform(3)
     transform.SetCenter(middle_mm.tolist())
     transform.SetMatrix(np.diag(scale).ravel().tolist())

@@ -46,7 +46,7 @@ class Deformation:
     jacobian: SimpleITK.Image
     """float32: volume after per volume before, at each place in and around the fixed lungs."""
     lung_factor: float
-    """The same of the lungs as a whole."""
+    """The same of the lungs as a whole, as far as both studies show them."""
 
 
 def fitted_deformation(fixed: Chest, moving: Chest, affine: SimpleITK.AffineTransform) -> Deformation | None:
@@ -57,7 +57,10 @@ def fitted_deformation(fixed: Chest, moving: Chest, affine: SimpleITK.AffineTran
         moving: The earlier one.
         affine: From points of the fixed chest to points of the moving one.
     """
-    near = _around_lungs(fixed)
+    around = _around_lungs(fixed)
+    imaged = SimpleITK.Resample(moving.imaged, around.lungs, affine, SimpleITK.sitkNearestNeighbor)
+    # Lungs that the earlier study does not show pull at nothing.
+    near = replace(around, lungs=around.lungs & imaged)
     moved = replace(
         near,
         tissue=SimpleITK.Resample(moving.tissue, near.tissue, affine, SimpleITK.sitkLinear, 0.0),
@@ -93,6 +96,7 @@ def _around_lungs(chest: Chest) -> Chest:
         chest,
         tissue=SimpleITK.RegionOfInterest(chest.tissue, *part),
         lungs=SimpleITK.RegionOfInterest(chest.lungs, *part),
+        imaged=SimpleITK.RegionOfInterest(chest.imaged, *part),
     )
 
 

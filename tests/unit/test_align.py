@@ -6,7 +6,7 @@ import pytest
 from builders.ct_series import LEFT_LUNG_CENTRE, RIGHT_LUNG_CENTRE, chest_hu
 from builders.fake_engine import ShapeSegmenter
 from pipeline.align import AlignedPrior, align_prior
-from pipeline.orient import LpsVolume
+from pipeline.orient import LpsVolume, sub_grid
 from pipeline.study import Float64Array, Grid, UInt8Array
 from pipeline.warp import dice, warp_labels
 
@@ -68,17 +68,51 @@ def test_alignment_is_reproducible(moved: AlignedPrior) -> None:
     assert np.array_equal(again.volume_hu, moved.volume_hu)
 
 
+def cut(volume: LpsVolume, slices: slice) -> LpsVolume:
+    """A series of these slices only."""
+    box = (slices, slice(0, volume.grid.shape[1]), slice(0, volume.grid.shape[2]))
+    grid = sub_grid(volume.grid, box)
+    return LpsVolume(volume_hu=volume.volume_hu[box], grid=grid, source_grid=grid)
+
+
+def errors_mm(found: AlignedPrior, current: LpsVolume) -> Float64Array:
+    """Of places of the lungs that both studies show, their way in the patient being `SHIFT_MM`."""
+    inside = np.argwhere((lungs_of(current) > 0) & found.valid)[::20]
+    points = inside @ current.grid.affine_lps_from_kji[:3, :3].T + current.grid.affine_lps_from_kji[:3, 3]
+    moved = np.array([found.prior_from_current.TransformPoint(point) for point in points.tolist()])
+    return np.linalg.norm(moved - points - SHIFT_MM, axis=1)
+
+
 def test_places_the_earlier_study_does_not_show_are_not_valid() -> None:
     """A study of the upper half says nothing about the lower half."""
     whole = build_chest(build_grid())
-    affine = whole.grid.affine_lps_from_kji.copy()
-    affine[:3, 3] = (affine @ [15, 0, 0, 1])[:3]
-    grid = Grid(shape=(35, 68, 68), affine_lps_from_kji=affine)
-    upper = LpsVolume(volume_hu=whole.volume_hu[15:], grid=grid, source_grid=grid)
-    result = aligned(upper, whole)
+    result = aligned(cut(whole, slice(15, 50)), whole)
     assert result.valid[40].all()
     assert not result.valid[3].any()
     assert 0.5 < result.shared_share < 1.0
+
+
+SHOWN = {"base cut off": slice(26, 50), "apex cut off": slice(0, 31), "middle": slice(20, 38)}
+"""Of 50 slices; the lungs reach from slice 8 to 45."""
+
+
+@pytest.mark.parametrize("slices", SHOWN.values(), ids=SHOWN)
+def test_a_study_that_is_cut_is_laid_where_it_belongs(slices: slice) -> None:
+    """Not stretched over all of the lungs: what it shows keeps its size, whichever of the two is cut."""
+    moved, still = build_chest(build_grid(), shift=SHIFT_MM), build_chest(build_grid())
+    for prior, current in ((cut(moved, slices), still), (moved, cut(still, slices))):
+        found = aligned(prior, current)
+        shown = np.count_nonzero(lungs_of(prior)) / np.count_nonzero(lungs_of(moved))
+        truly_shared = shown if current is still else 1.0
+        assert errors_mm(found, current).max() < 2.5
+        assert found.shared_share == pytest.approx(truly_shared, abs=0.03)
+        assert found.volume_change.factor == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_study_of_less_than_half_of_the_lungs_is_refused() -> None:
+    """However well it could be stretched onto them."""
+    whole = build_chest(build_grid())
+    assert "shows only" in aligned(cut(whole, slice(29, 50)), whole).refusal
 
 
 def test_lungs_that_do_not_match_are_refused() -> None:
