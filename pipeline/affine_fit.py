@@ -52,7 +52,8 @@ def chest_of(volume: LpsVolume, lung_mask: UInt8Array) -> Chest:
         volume: In patient order.
         lung_mask: The same shape, not empty.
     """
-    factors = [max(1, int(WORK_MM / step)) for step in reversed(volume.spacing_mm)]
+    sides = zip(reversed(volume.spacing_mm), reversed(volume.grid.shape), strict=True)
+    factors = [min(size, max(1, int(WORK_MM / step))) for step, size in sides]
     clipped = SimpleITK.Clamp(image_from_array(volume.volume_hu, volume.grid), SimpleITK.sitkInt16, *TISSUE_HU)
     tissue = SimpleITK.Cast(SimpleITK.BinShrink(clipped, factors), SimpleITK.sitkFloat32)
     lungs = SimpleITK.Resample(

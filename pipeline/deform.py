@@ -127,7 +127,8 @@ def _demons(fixed: SimpleITK.Image, moving: SimpleITK.Image) -> SimpleITK.Image:
     field = SimpleITK.Image(fixed.GetSize(), SimpleITK.sitkVectorFloat64)
     field.CopyInformation(fixed)
     for factor, iterations in LEVELS:
-        level_fixed, level_moving = (SimpleITK.BinShrink(image, [factor] * 3) for image in (fixed, moving))
+        factors = [min(factor, size) for size in fixed.GetSize()]
+        level_fixed, level_moving = (SimpleITK.BinShrink(image, factors) for image in (fixed, moving))
         start = SimpleITK.Resample(field, level_fixed, SimpleITK.Transform(), SimpleITK.sitkLinear)
         demons = SimpleITK.FastSymmetricForcesDemonsRegistrationFilter()
         demons.SetNumberOfThreads(1)

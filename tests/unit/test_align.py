@@ -5,7 +5,7 @@ import pytest
 
 from builders.ct_series import LEFT_LUNG_CENTRE, RIGHT_LUNG_CENTRE, chest_hu
 from builders.fake_engine import ShapeSegmenter
-from pipeline.align import AlignedPrior, align_prior
+from pipeline.align import AlignedPrior, Alignment, align_prior
 from pipeline.orient import LpsVolume, sub_grid
 from pipeline.study import Float64Array, Grid, UInt8Array
 from pipeline.warp import dice, warp_labels
@@ -107,6 +107,17 @@ def test_a_study_that_is_cut_is_laid_where_it_belongs(slices: slice) -> None:
         assert errors_mm(found, current).max() < 2.5
         assert found.shared_share == pytest.approx(truly_shared, abs=0.03)
         assert found.volume_change.factor == pytest.approx(1.0, abs=0.03)
+
+
+@pytest.mark.parametrize("alignment", list(Alignment))
+def test_a_series_thinner_than_the_working_grid_is_answered(alignment: Alignment) -> None:
+    """Ten slices of 0.3 mm: as an earlier study refused, as the current one compared with what shows its place."""
+    affine = build_grid().affine_lps_from_kji.copy()
+    affine[:3, 0], affine[2, 3] = (0.0, 0.0, 0.3), -1.35
+    whole, thin = build_chest(build_grid()), build_chest(Grid(shape=(10, 68, 68), affine_lps_from_kji=affine))
+    for prior, current, refused in ((thin, whole, True), (whole, thin, False)):
+        found = align_prior(prior, lungs_of(prior), current, lungs_of(current), alignment=alignment)
+        assert ("shows only" in found.refusal) is refused
 
 
 def test_a_study_of_less_than_half_of_the_lungs_is_refused() -> None:
