@@ -1,7 +1,8 @@
 """In which precision the networks run on a device."""
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from enum import StrEnum
 
 import torch
@@ -47,9 +48,46 @@ def computes_in_bfloat16(device: torch.device) -> bool:
     return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "sve_bf16"))
 
 
+class _Repeatable:
+    """cuDNN's flags, set by the first who enters and put back by the last who leaves.
+
+    They are one for all threads: were each thread to put back what it found, the first of two that overlap would leave
+    the other one to any algorithm, and the last would leave the flags set for ever.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._flags = ExitStack()
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Within it the flags are set."""
+        with self._lock:
+            if self._inside == 0:
+                exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+                self._flags.enter_context(exact)
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._inside -= 1
+                if self._inside == 0:
+                    self._flags.close()
+
+
+_REPEATABLE = _Repeatable()
+
+
+def repeatable_convolutions() -> AbstractContextManager[None]:
+    """Within it convolutions run on a GPU each time by the same algorithm, for as many threads as are in it."""
+    return _REPEATABLE.entered()
+
+
 @contextmanager
 def running_in(dtype: torch.dtype, device: torch.device) -> Iterator[None]:
     """Convolutions run in this type and, on a GPU, each time by the same algorithm."""
-    exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-    with exact, torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16):
+    autocast = torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype is torch.bfloat16)
+    with repeatable_convolutions(), autocast:
         yield

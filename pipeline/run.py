@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 
 from pipeline.align import Alignment
 from pipeline.burden import Burden, found_burden, known_burden
@@ -27,6 +26,7 @@ from pipeline.lung_checks import check_is_chest
 from pipeline.model_pack import ModelPack
 from pipeline.orient import lps_from_source, source_from_lps
 from pipeline.plug_points import Detection, StudyOnGrid
+from pipeline.precision import repeatable_convolutions
 from pipeline.report import Measured, build_findings
 from pipeline.slice_scores import slice_scores
 from pipeline.study import Grid, StudyFiles
@@ -63,7 +63,7 @@ def analyse(
     """
     on_progress("Loading the networks", 0.0)
     engine = build_engine(pack, choose_device(device))
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+    with repeatable_convolutions():
         return analyse_with(engine, current, priors, alignment=alignment, on_progress=on_progress)
 
 

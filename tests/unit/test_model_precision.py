@@ -1,5 +1,6 @@
 """bfloat16 is used where it changes nothing; the same input gives the same answer every time."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from pipeline.lesions import lesion_maps, slices_with_lung
 from pipeline.model_pack import DecisionFlips, ModelPack, load_model_pack
 from pipeline.patient_score import patient_score
 from pipeline.plug_points import Detection, StudyOnGrid
-from pipeline.precision import Precision, choose_precision, computes_in_bfloat16
+from pipeline.precision import Precision, choose_precision, computes_in_bfloat16, running_in
 from pipeline.training.golden_case import render_golden_case
 
 CPU = torch.device("cpu")
@@ -122,3 +123,29 @@ def test_a_written_pack_says_what_bfloat16_does_to_it(tmp_path: Path) -> None:
     assert flips is not None
     assert flips.lesion_voxels > 20_000
     assert flips.slices > 20
+
+
+def test_a_thread_that_leaves_does_not_take_the_flags_from_one_that_stays() -> None:
+    """cuDNN's flags are one for the process: the first sets them, the last puts them back."""
+    before = flags()
+    ready, left = threading.Event(), threading.Event()
+
+    def leave_first() -> None:
+        with running_in(torch.float32, CPU):
+            assert ready.wait(30)
+        left.set()
+
+    first = threading.Thread(target=leave_first)
+    first.start()
+    with running_in(torch.float32, CPU):
+        ready.set()
+        assert left.wait(30)
+        assert flags() == (True, False, False)
+    first.join()
+    assert flags() == before
+
+
+def flags() -> tuple[bool, bool, bool]:
+    """Deterministic, any algorithm, TF32."""
+    cudnn = torch.backends.cudnn
+    return cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32
