@@ -2,6 +2,7 @@
 they are given stays as it is.
 """
 
+import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -30,18 +31,20 @@ class CheckedSegmenter:
         """`title` says in errors which plug-in is at fault."""
         self._plug_in = plug_in
         self._title = f"the lung segmenter {title}"
+        self._turn = threading.Lock()
 
     def segment(self, volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
-        """See `LungSegmenter.segment`.
+        """See `LungSegmenter.segment`; studies that are read at the same time wait for their turn.
 
         Raises:
             PlugInError: The plug-in failed, or returned something else than a mask.
         """
         shown = _read_only(volume_hu)
-        found = _asked(self._title, lambda: self._plug_in.segment(shown, spacing_mm), [shown])
-        _blame(self._title, _mask_problems(found, volume_hu.shape))
-        # A copy: the plug-in may answer for every study in one array of its own.
-        mask: UInt8Array = np.array(found, dtype=np.uint8, order="C")
+        with self._turn:
+            found = _asked(self._title, lambda: self._plug_in.segment(shown, spacing_mm), [shown])
+            _blame(self._title, _mask_problems(found, volume_hu.shape))
+            # A copy: the plug-in may answer for every study in one array of its own.
+            mask: UInt8Array = np.array(found, dtype=np.uint8, order="C")
         return mask
 
 

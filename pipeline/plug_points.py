@@ -8,7 +8,10 @@ from pipeline.study import BoolArray, Float32Array, Grid, Int16Array, UInt8Array
 
 
 class LungSegmenter(Protocol):
-    """Finds the lungs."""
+    """Finds the lungs.
+
+    A plug-in is asked for one study at a time. The node's own is asked for several at once.
+    """
 
     def segment(self, volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
         """Right and left lung with what lies in them, without trachea and main bronchi.

@@ -1,6 +1,8 @@
 """Lung segmenters and lesion detectors of other packages: found by name, held to their contract, named in results."""
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from pipeline.model_pack import ModelPack, load_model_pack
 from pipeline.plug_ins import PlugPoint, find_plug_in, load_lesion_detector, load_lung_segmenter
 from pipeline.plug_points import Detection, SliceFinding, StudyDetection, StudyOnGrid
 from pipeline.run import analyse_with
-from pipeline.study import Grid, StudyFiles
+from pipeline.study import Grid, Int16Array, StudyFiles, UInt8Array
 
 CPU = torch.device("cpu")
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "plugins.md"
@@ -183,6 +185,35 @@ def test_a_mask_of_other_whole_numbers_becomes_bytes() -> None:
     mask = CheckedSegmenter(Answering(np.full(SHAPE, 2)), "acme").segment(np.zeros(SHAPE, np.int16), (1.0, 1.0, 1.0))
     assert mask.dtype == np.uint8
     assert mask.min() == 2
+
+
+class OneBuffer:
+    """Answers with the largest value of a volume, always in the same array; for 1 only when 2 had time to be asked."""
+
+    def __init__(self) -> None:
+        self.buffer = np.zeros(SHAPE, np.uint8)
+        self.first_inside, self.second_inside = threading.Event(), threading.Event()
+
+    def segment(self, volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
+        """See `LungSegmenter.segment`."""
+        self.buffer[:] = volume_hu.max()
+        if volume_hu.max() == 2:
+            self.second_inside.set()
+        else:
+            self.first_inside.set()
+            self.second_inside.wait(0.5)
+        return self.buffer
+
+
+def test_a_plug_in_is_asked_for_one_study_at_a_time() -> None:
+    """One that works in an array of its own gives no study the lungs of another."""
+    plug_in = OneBuffer()
+    segmenter = CheckedSegmenter(plug_in, "acme")
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(segmenter.segment, np.ones(SHAPE, np.int16), (1.0, 1.0, 1.0))
+        assert plug_in.first_inside.wait(30)
+        second = pool.submit(segmenter.segment, np.full(SHAPE, 2, np.int16), (1.0, 1.0, 1.0))
+        assert [first.result().max(), second.result().max()] == [1, 2]
 
 
 def test_a_plug_in_may_refuse_a_study() -> None:
