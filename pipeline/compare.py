@@ -21,13 +21,17 @@ CHANGED_ML = 0.2
 """Small lesions change by a quarter between two readings of one scan, so they must change by this much too."""
 
 MATCH_MM = 5.0
-"""Two lesions this near after alignment are one: it leaves 2 mm of error, and inner parts of the lung move by more."""
+"""Two lesions this near after alignment are one: it leaves 2 to 3 mm on average, 4 to 5 mm at one
+place in twenty."""
 
 MATCH_STEP_MM = 2.0
 """Nearness is looked up on a grid of about this step."""
 
 IMAGED_SHARE = 0.5
-"""A lesion is compared when the other study shows this much of it."""
+"""A lesion is new, or gone, when the other study shows this much of its place."""
+
+WHOLE_SHARE = 0.9
+"""Volumes are compared when the other study shows this much of the lesion: what is cut off looks like a change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +96,8 @@ def compare_lesions(
 
     A lesion that meets several earlier ones has their volumes as its prior volume and the tracking UID of the one it
     meets most. An earlier lesion that meets several current ones lends each the share of its volume that it meets
-    there, and its tracking UID to the one it meets most.
+    there, and its tracking UID to the one it meets most. Where either study cuts a lesion off, it keeps its tracking
+    UID and is not compared: what is not imaged has no volume.
     """
     contacts = _contacts(found, prior, spacing_mm)
     prior_volumes = np.array([0.0, *(lesion.volume_ml for lesion in prior.lesions)])
@@ -100,8 +105,9 @@ def compare_lesions(
     lent_ml = (contacts / met) @ prior_volumes
     heirs = _heirs(contacts)
     imaged = _imaged_share(found, prior.valid)
+    lent_ml[(imaged < WHOLE_SHARE) | _reaches_beyond(found, prior, contacts)] = np.nan
     lesions = tuple(
-        _with_history(lesion, lent_ml[lesion.number], heirs.get(lesion.number), prior=prior, origin=origin)
+        _with_history(lesion, float(lent_ml[lesion.number]), heirs.get(lesion.number), prior=prior, origin=origin)
         if contacts[lesion.number].any()
         else _first_seen(lesion, origin, Change.NEW if imaged[lesion.number] >= IMAGED_SHARE else Change.NOT_COMPARED)
         for lesion in found.lesions
@@ -143,6 +149,8 @@ def _first_seen(lesion: MeasuredLesion, origin: str, change: Change) -> Compared
 def _with_history(
     lesion: MeasuredLesion, prior_ml: float, heir_of: int | None, *, prior: PriorLesions, origin: str
 ) -> ComparedLesion:
+    """A lesion that was there before; `prior_ml` is no number where it cannot be compared."""
+    is_known = not np.isnan(prior_ml)
     if heir_of is None:
         uid = derived_tracking_uid(origin, lesion)
         name = tracking_id(uid)
@@ -152,8 +160,8 @@ def _with_history(
         lesion=lesion,
         tracking_uid=uid,
         tracking_id=name,
-        change=volume_change(lesion.volume_ml, float(prior_ml)),
-        prior_volume_ml=float(prior_ml),
+        change=volume_change(lesion.volume_ml, prior_ml) if is_known else Change.NOT_COMPARED,
+        prior_volume_ml=prior_ml if is_known else None,
     )
 
 
@@ -196,6 +204,38 @@ def _imaged_share(found: FoundLesions, valid: BoolArray) -> Float64Array:
     whole = np.bincount(found.labels[lesion], minlength=length)
     imaged = np.bincount(found.labels[lesion & valid], minlength=length)
     return imaged / np.maximum(whole, 1)
+
+
+def _reaches_beyond(found: FoundLesions, prior: PriorLesions, contacts: Float64Array) -> BoolArray:
+    """By number: the current study ends within the lesion, or within an earlier one that it meets."""
+    labels = (found.labels, prior.labels)
+    current, earlier = (_cut_off(one, length) for one, length in zip(labels, contacts.shape, strict=True))
+    reaches: BoolArray = current | ((contacts > 0) & earlier).any(axis=1)
+    return reaches
+
+
+def _cut_off(labels: UInt16Array, length: int) -> BoolArray:
+    """By number: whether the images end within the lesion."""
+    cut = np.zeros(length, np.bool_)
+    for number, box in zip(range(1, length), ndimage.find_objects(labels), strict=False):
+        cut[number] = box is not None and _is_cut_off(labels[box] == number, box, labels.shape)
+    return cut
+
+
+def _is_cut_off(lesion: BoolArray, box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
+    """Whether it reaches an end of the images with a section that is no smaller than its mean one along that axis.
+
+    Of a ball, a tenth of the volume lies beyond such a section. The last section but one counts too: at the end itself
+    less of a lesion is found.
+    """
+    sections = [
+        np.count_nonzero(lesion.take(index, axis=axis)) * lesion.shape[axis]
+        for axis, (part, size) in enumerate(zip(box, shape, strict=True))
+        for indices, is_end in (((0, 1), part.start == 0), ((-1, -2), part.stop == size))
+        for index in indices[: lesion.shape[axis]]
+        if is_end
+    ]
+    return bool(max(sections, default=0) >= np.count_nonzero(lesion))
 
 
 def _gone(prior: PriorLesions, contacts: Float64Array, voxel_ml: float) -> tuple[GoneLesion, ...]:

@@ -23,6 +23,7 @@ class Change(StrEnum):
     SHRUNK = "shrunk"
     GONE = "gone"
     NOT_COMPARED = "not_compared"
+    """No earlier study shows its place, or one of the two studies cuts the lesion off."""
 
 
 class Stage(StrEnum):
@@ -69,7 +70,7 @@ class Lesion:
     """k of the source slice with the largest area."""
     change: Change
     prior_volume_ml: float | None
-    """Of the same lesion in the newest earlier study that was compared; None when there is none."""
+    """Of the same lesion in the newest earlier study; None where it was not seen there, or is not compared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

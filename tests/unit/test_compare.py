@@ -110,6 +110,35 @@ def test_what_the_current_study_does_not_show_is_not_gone() -> None:
     assert compared(build_current(BALL), prior).gone == ()
 
 
+@pytest.mark.parametrize(
+    ("current", "earlier", "valid"),
+    [
+        (np.s_[0:4, 8:16, 8:16], np.s_[0:8, 8:16, 8:16], np.s_[:]),
+        (np.s_[0:8, 8:16, 8:16], np.s_[0:4, 8:16, 8:16], np.s_[:]),
+        (np.s_[2:6, 8:16, 8:16], np.s_[0:4, 8:16, 8:16], np.s_[:]),
+        (np.s_[8:16, 8:16, 8:16], np.s_[12:16, 8:16, 8:16], np.s_[12:]),
+    ],
+    ids=["the current study ends in it", "grown", "an earlier one was cut there", "the earlier study begins in it"],
+)
+def test_a_lesion_that_is_cut_off_keeps_its_name_and_is_not_compared(
+    current: Place, earlier: Place, valid: Place
+) -> None:
+    """What lies beyond the images has no volume, so nothing shrank or grew."""
+    result = compared(build_current(current), build_prior(earlier, valid=valid))
+    (lesion,) = result.lesions
+    assert (lesion.tracking_uid, lesion.change, lesion.prior_volume_ml) == ("2.25.1", Change.NOT_COMPARED, None)
+    assert result.gone == ()
+
+
+def test_a_lesion_that_barely_touches_the_end_of_the_images_is_compared() -> None:
+    """The section there is small against the rest, and so is what may lie beyond."""
+    place, tip = np.s_[2:10, 8:16, 8:16], np.s_[0:2, 10:13, 10:13]
+    current, prior = build_current(place, tip), build_prior(place)
+    prior.labels[tip] = 1
+    (lesion,) = compared(current, prior).lesions
+    assert lesion.change is Change.STABLE
+
+
 def test_merged_lesions_add_up() -> None:
     """One lesion where two were: compared with both, named after the one it shares more with."""
     current = build_current(BOTH)

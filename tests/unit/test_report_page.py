@@ -11,7 +11,7 @@ from builders.analysis import ALL_LAYOUTS, Layout, StudyPlan, build_analysis, us
 from builders.report_page import page_of, places_of, text_of, with_many_lesions
 from builders.result_plans import WITH_PRIORS
 from dicom_node.results.page.script import drawn_form, person_names
-from pipeline.findings import Analysis
+from pipeline.findings import Analysis, Change
 
 A4_POINTS = (595.28, 841.89)
 KNOWN_PRIOR = replace(used_prior(), lesion_count=2, lesion_volume_ml=40.0, involvement_percent=2.2)
@@ -40,6 +40,18 @@ def test_head_names_patient_and_study(text: str) -> None:
     """As the images do."""
     for expected in ("Muster, Jana", "T-1", "1960-01-01", "female", "2024-03-05", "ACC1", "CT chest"):
         assert expected in text
+
+
+def test_lesions_that_are_not_compared_are_no_absence_of_change(follow_up: Analysis) -> None:
+    """Where none could be compared, the line under the answer says so, and their rows give no difference."""
+    lesions = tuple(
+        replace(lesion, change=Change.NOT_COMPARED, prior_volume_ml=None) for lesion in follow_up.findings.lesions
+    )
+    findings = replace(follow_up.findings, lesions=lesions, gone_lesions=())
+    said = text_of(page_of(replace(follow_up, findings=findings)))
+    assert f"{len(lesions)} could not be compared with 20" in said
+    assert "No change" not in said
+    assert said.count("not compared") >= len(lesions)
 
 
 def test_answer_stands_in_one_sentence(text: str) -> None:

@@ -160,6 +160,20 @@ def test_earlier_studies_say_how_much_was_diseased(tmp_path: Path, earlier: Stud
         assert prior.involvement_percent == pytest.approx(said.involvement_percent, rel=0.1)
 
 
+@pytest.mark.parametrize("is_reported", [True, False])
+def test_a_lesion_that_one_study_cuts_off_neither_grew_nor_shrank(tmp_path: Path, *, is_reported: bool) -> None:
+    """Whichever of the two studies ends in it, and whether the earlier one has a result of its own or not."""
+    now, before = (build_files(tmp_path, uid, ago, {LOW_LEFT: 20.0}) for uid, ago in (("1.2.3", 0), ("1.2.9", 10)))
+    for cut_now, cut_before in ((18, 0), (0, 18)):
+        current = replace(now, paths=tuple(sorted(now.paths)[cut_now:]))
+        prior = replace(before, paths=tuple(sorted(before.paths)[cut_before:]))
+        known = known_lesions(analyse_files(prior)) if is_reported else None
+        analysis = analyse_files(current, PriorStudy(files=prior, known=known))
+        assert changes(analysis) == {"left low": Change.NOT_COMPARED}
+        assert analysis.findings.gone_lesions == ()
+        assert analysis.findings.stage is not Stage.ABSORPTION
+
+
 def test_a_volume_without_lungs_is_not_a_chest(tmp_path: Path) -> None:
     """A body without air in it is refused, not reported as healthy."""
 

@@ -142,6 +142,8 @@ def _since(findings: Findings, zone: tzinfo | None) -> str:
     if findings.gone_lesions:
         parts.append(f"{len(findings.gone_lesions)} no longer seen")
     ago = f", {interval(prior)} ago" if prior.interval_days is not None else ""
-    since = f"{', '.join(parts) or 'No change'} since {day(prior.acquired_at, zone)}{ago}"
     apart = counts[Change.NOT_COMPARED]
+    if apart and not parts:
+        return f"{apart} could not be compared with {day(prior.acquired_at, zone)}{ago}"
+    since = f"{', '.join(parts) or 'No change'} since {day(prior.acquired_at, zone)}{ago}"
     return f"{since}; {apart} could not be compared" if apart else since
