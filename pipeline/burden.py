@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.compare import PriorLesions
+from pipeline.compare import WHOLE_SHARE, PriorLesions
 from pipeline.findings import KnownLesions, LungFigures, Side
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, UInt8Array, UInt16Array
 
@@ -51,13 +51,16 @@ def known_burden(known: KnownLesions) -> Burden:
     )
 
 
-def found_burden(prior: PriorLesions, lung_volume_ml: float) -> Burden:
-    """Of an earlier study whose lesions were found in this run.
+def found_burden(prior: PriorLesions, lung_volume_ml: float, *, shown_share: float) -> Burden | None:
+    """Of an earlier study whose lesions were found in this run; None where they were looked for in a part of it only.
 
     Args:
         prior: Its lesions, with their volumes in that study.
         lung_volume_ml: Of both its lungs, in that study.
+        shown_share: Of these lungs, on the grid of the current study: no lesion is found beyond.
     """
+    if shown_share < WHOLE_SHARE:
+        return None
     lesion_ml = sum(lesion.volume_ml for lesion in prior.lesions)
     return Burden(
         lesion_count=len(prior.lesions),

@@ -45,6 +45,8 @@ class UsablePrior:
     aligned: AlignedPrior
     lung_volume_ml: float
     """Of both lungs, as it was acquired."""
+    shown_share: float
+    """Of these lungs, how much lies on the grid of the current study."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -193,12 +195,17 @@ def _ready(
     aligned = align_prior(lps, lung_mask, current.lps, current.lung_mask, alignment=alignment)
     if aligned.refusal or acquired_at is None:
         return aligned.refusal
+    lung_volume_ml = int(np.count_nonzero(lung_mask)) * lps.grid.voxel_volume_ml
+    shown_ml = (
+        int(np.count_nonzero(aligned.lung_mask)) * current.lps.grid.voxel_volume_ml * aligned.volume_change.factor
+    )
     return UsablePrior(
         study=prior,
         acquired_at=acquired_at,
         series_instance_uid=choice.series_instance_uid,
         aligned=aligned,
-        lung_volume_ml=int(np.count_nonzero(lung_mask)) * lps.grid.voxel_volume_ml,
+        lung_volume_ml=lung_volume_ml,
+        shown_share=shown_ml / lung_volume_ml,
     )
 
 

@@ -105,7 +105,8 @@ class UsedPrior:
     lung_overlap_dice: float
     """After alignment."""
     lesion_count: int | None = None
-    """As its own result reported it, else as this run found it; None when neither is known. So are the next two."""
+    """As its own result reported it, else as this run found it; None when neither is known, or the current study shows
+    less than nine tenths of its lungs, where alone this run looked. So are the next two."""
     lesion_volume_ml: float | None = None
     """Inside the lungs."""
     involvement_percent: float | None = None

@@ -35,8 +35,8 @@ class Measured:
     slice_scores: tuple[float, ...]
     """Of all source slices, see `pipeline.slice_scores`."""
     earlier: EarlierStudies
-    burdens: tuple[Burden, ...]
-    """Of the usable earlier studies, in their order."""
+    burdens: tuple[Burden | None, ...]
+    """Of the usable earlier studies, in their order; None where it is not known."""
 
 
 def build_findings(measured: Measured, engine: Engine) -> Findings:
@@ -118,7 +118,7 @@ def _box_lps_mm(box: tuple[slice, ...], grid: Grid) -> tuple[float, float, float
     return (x0, y0, z0, x1, y1, z1)
 
 
-def _used(prior: UsablePrior, burden: Burden, current: StudyFiles) -> UsedPrior:
+def _used(prior: UsablePrior, burden: Burden | None, current: StudyFiles) -> UsedPrior:
     interval = (current.acquired_at - prior.acquired_at).total_seconds() if current.acquired_at else None
     return UsedPrior(
         study_instance_uid=prior.study.files.study_instance_uid,
@@ -126,7 +126,7 @@ def _used(prior: UsablePrior, burden: Burden, current: StudyFiles) -> UsedPrior:
         acquired_at=prior.acquired_at,
         interval_days=None if interval is None else interval / SECONDS_PER_DAY,
         lung_overlap_dice=prior.aligned.lung_dice,
-        lesion_count=burden.lesion_count,
-        lesion_volume_ml=burden.lesion_volume_ml,
-        involvement_percent=burden.involvement_percent,
+        lesion_count=burden.lesion_count if burden else None,
+        lesion_volume_ml=burden.lesion_volume_ml if burden else None,
+        involvement_percent=burden.involvement_percent if burden else None,
     )

@@ -126,7 +126,7 @@ def _found(engine: Engine, detection: Detection, study: CurrentStudy) -> FoundLe
 
 def _compared(
     engine: Engine, detection: Detection, study: CurrentStudy, earlier: EarlierStudies, *, found: FoundLesions
-) -> tuple[Comparison, tuple[Burden, ...]]:
+) -> tuple[Comparison, tuple[Burden | None, ...]]:
     """The lesions against those of the newest earlier study, and the burden of every earlier one.
 
     Both are as the earlier study's own run reported them, or as this run finds them.
@@ -144,19 +144,21 @@ def _compared(
     return comparison, (burden, *older)
 
 
-def _newest_prior(engine: Engine, detection: Detection, newest: UsablePrior, grid: Grid) -> tuple[PriorLesions, Burden]:
+def _newest_prior(
+    engine: Engine, detection: Detection, newest: UsablePrior, grid: Grid
+) -> tuple[PriorLesions, Burden | None]:
     known = newest.study.known
     if known is not None:
         return known_prior_lesions(known, newest.aligned, grid), known_burden(known)
     prior = _found_in_prior(engine, detection, newest, place=0, grid=grid)
-    return prior, found_burden(prior, newest.lung_volume_ml)
+    return prior, found_burden(prior, newest.lung_volume_ml, shown_share=newest.shown_share)
 
 
-def _burden(engine: Engine, detection: Detection, prior: UsablePrior, *, place: int, grid: Grid) -> Burden:
+def _burden(engine: Engine, detection: Detection, prior: UsablePrior, *, place: int, grid: Grid) -> Burden | None:
     if prior.study.known is not None:
         return known_burden(prior.study.known)
     found = _found_in_prior(engine, detection, prior, place=place, grid=grid)
-    return found_burden(found, prior.lung_volume_ml)
+    return found_burden(found, prior.lung_volume_ml, shown_share=prior.shown_share)
 
 
 def _found_in_prior(
@@ -177,7 +179,7 @@ def _analysis(
     study: CurrentStudy,
     earlier: EarlierStudies,
     *,
-    result: tuple[FoundLesions, Comparison, tuple[Burden, ...]],
+    result: tuple[FoundLesions, Comparison, tuple[Burden | None, ...]],
 ) -> Analysis:
     """Everything on the grid of acquisition, with the findings."""
     found, comparison, burdens = result

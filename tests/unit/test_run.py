@@ -160,6 +160,19 @@ def test_earlier_studies_say_how_much_was_diseased(tmp_path: Path, earlier: Stud
         assert prior.involvement_percent == pytest.approx(said.involvement_percent, rel=0.1)
 
 
+def test_a_study_that_ends_in_the_lungs_does_not_tell_how_diseased_an_earlier_one_was(
+    tmp_path: Path, earlier: StudyFiles
+) -> None:
+    """Lesions are found on its images only, so of a study without a result of its own nothing is said."""
+    now = build_files(tmp_path, "1.2.3", 0, {HIGH_RIGHT: 14.0})
+    upper = replace(now, paths=tuple(sorted(now.paths)[18:]))
+    (prior,) = analyse_files(upper, PriorStudy(files=earlier)).findings.priors_used
+    assert (prior.lesion_count, prior.lesion_volume_ml, prior.involvement_percent) == (None, None, None)
+    reported = analyse_files(earlier)
+    (prior,) = analyse_files(upper, PriorStudy(files=earlier, known=known_lesions(reported))).findings.priors_used
+    assert prior.involvement_percent == pytest.approx(reported.findings.involvement_percent)
+
+
 @pytest.mark.parametrize("is_reported", [True, False])
 def test_a_lesion_that_one_study_cuts_off_neither_grew_nor_shrank(tmp_path: Path, *, is_reported: bool) -> None:
     """Whichever of the two studies ends in it, and whether the earlier one has a result of its own or not."""
