@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK
 
 from pipeline.orient import LpsVolume, image_from_array
+from pipeline.padding import imaged_part
 from pipeline.study import BoolArray, Float64Array, UInt8Array
 from pipeline.warp import dice
 
@@ -57,11 +58,14 @@ def chest_of(volume: LpsVolume, lung_mask: UInt8Array) -> Chest:
     factors = [min(size, max(1, int(WORK_MM / step))) for step, size in sides]
     clipped = SimpleITK.Clamp(image_from_array(volume.volume_hu, volume.grid), SimpleITK.sitkInt16, *TISSUE_HU)
     tissue = SimpleITK.Cast(SimpleITK.BinShrink(clipped, factors), SimpleITK.sitkFloat32)
-    lungs = SimpleITK.Resample(
-        image_from_array(lung_mask, volume.grid), tissue, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor
+    lungs, imaged = (
+        SimpleITK.Resample(
+            image_from_array(mask, volume.grid), tissue, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor
+        )
+        for mask in (lung_mask, imaged_part(volume).astype(np.uint8))
     )
     low_mm, high_mm = _lung_box(lung_mask > 0, volume)
-    return Chest(tissue=tissue, lungs=lungs > 0, imaged=tissue == tissue, low_mm=low_mm, high_mm=high_mm)
+    return Chest(tissue=tissue, lungs=lungs > 0, imaged=imaged, low_mm=low_mm, high_mm=high_mm)
 
 
 def lung_overlap(fixed: Chest, moving: Chest, transform: SimpleITK.Transform) -> float:
@@ -135,7 +139,8 @@ def _fitted(fixed: Chest, moving: Chest, start: SimpleITK.AffineTransform) -> Si
     method.SetMetricAsMeanSquares()
     method.SetMetricSamplingStrategy(method.NONE)
     radius = [max(1, round(MARGIN_MM / step)) for step in fixed.lungs.GetSpacing()]
-    method.SetMetricFixedMask(SimpleITK.BinaryDilate(fixed.lungs, radius))
+    method.SetMetricFixedMask(SimpleITK.BinaryDilate(fixed.lungs, radius) & fixed.imaged)
+    method.SetMetricMovingMask(moving.imaged)
     method.SetInterpolator(SimpleITK.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(
         learningRate=2.0, minStep=1e-3, numberOfIterations=_ITERATIONS, gradientMagnitudeTolerance=1e-6

@@ -10,6 +10,7 @@ from scipy import ndimage
 from pipeline.affine_fit import affine_matrix, chest_of, fitted_affine
 from pipeline.deform import Deformation, after, fitted_deformation
 from pipeline.orient import LpsVolume, grid_of_image
+from pipeline.padding import padding_marked
 from pipeline.study import BoolArray, Float64Array, Grid, Int16Array, UInt8Array, UInt16Array
 from pipeline.warp import dice, warp_labels, warp_volume
 
@@ -108,7 +109,7 @@ def align_prior(
     affine = fitted_affine(fixed, moving)
     deformation = fitted_deformation(fixed, moving, affine) if alignment is Alignment.DEFORMABLE else None
     transform = after(affine, deformation.transform) if deformation else affine
-    volume_hu, valid = warp_volume(prior.volume_hu, prior.grid, current.grid, transform)
+    volume_hu, valid = warp_volume(padding_marked(prior), prior.grid, current.grid, transform)
     lungs: UInt8Array = warp_labels(prior_lungs, prior.grid, current.grid, transform)
     current_inside = (current_lungs > 0) & valid
     return AlignedPrior(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.orient import LpsVolume
-from pipeline.study import SeriesChoice, StudyFiles, UInt8Array, Volume
+from pipeline.study import BoolArray, SeriesChoice, StudyFiles, UInt8Array, Volume
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -18,3 +18,5 @@ class CurrentStudy:
     """The same in patient order."""
     lung_mask: UInt8Array
     """(z, y, x), the shape of `lps`."""
+    imaged: BoolArray
+    """Where it shows something, the shape of `lps`; see `pipeline.padding`."""

@@ -18,6 +18,7 @@ from pipeline.findings import DroppedPrior, KnownLesions, PriorStudy
 from pipeline.lesions import FoundLesions
 from pipeline.lung_checks import check_is_chest
 from pipeline.orient import LpsVolume, lps_from_source, lps_mask_from_source
+from pipeline.padding import imaged_part
 from pipeline.plug_points import LungSegmenter
 from pipeline.study import Grid, StudyFiles, UInt8Array
 from pipeline.volume import read_volume
@@ -188,7 +189,7 @@ def _ready(
         files = prior.files
         choice = choose_series(files.paths, rules=files.rules, corrects_tilt=files.corrects_tilt)
         lps = lps_from_source(read_volume(choice))
-        lung_mask = _lungs(lps, prior.known, segmenter)
+        lung_mask = _lungs(lps, prior.known, segmenter) * imaged_part(lps)
         check_is_chest(lps.volume_hu, lung_mask, lps.spacing_mm)
     except PipelineError as exc:
         return exc.reason

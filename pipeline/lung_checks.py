@@ -3,7 +3,8 @@
 import numpy as np
 
 from pipeline.errors import NotAChestError
-from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Int16Array, UInt8Array
+from pipeline.orient import LpsVolume, slice_axis
+from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Int16Array, UInt8Array
 
 SMALLEST_LUNGS_ML = 800.0
 LARGEST_LUNGS_ML = 11_000.0
@@ -16,7 +17,7 @@ WHOLLY_DENSE_HU = -20.0
 """Denser than this on average is no lung: of two white lungs some bronchi hold air still."""
 
 CUT_AREA_CM2 = 10.0
-"""Lung on the first or last slice from which the lungs count as cut off; an apex or a costal angle is smaller."""
+"""Lung that touches what was not imaged, from which the lungs count as cut off; an apex or a costal angle is smaller."""
 
 MISSING_SIDE_SHARE = 0.1
 """A lung that is a smaller part of both is as good as none."""
@@ -51,25 +52,31 @@ def check_is_chest(volume_hu: Int16Array, lung_mask: UInt8Array, spacing_mm: tup
 
 
 _ENDS = (
-    ("bottom", 0, 0),
-    ("top", 0, -1),
-    ("front", 1, 0),
-    ("back", 1, -1),
-    ("right side", 2, 0),
-    ("left side", 2, -1),
+    ("bottom", 0, -1),
+    ("top", 0, 1),
+    ("front", 1, -1),
+    ("back", 1, 1),
+    ("right side", 2, -1),
+    ("left side", 2, 1),
 )
-"""Faces of a volume in patient order: what the patient has there, axis, index."""
+"""What the patient has in each direction of patient order: words, axis, step along it."""
 
 
-def coverage_notes(lung_mask: UInt8Array, spacing_mm: tuple[float, float, float]) -> tuple[str, ...]:
+def coverage_notes(lung_mask: UInt8Array, volume: LpsVolume, imaged: BoolArray) -> tuple[str, ...]:
     """Plain sentences on lungs that the series does not show as a whole; empty when it does.
 
     Args:
-        lung_mask: (z, y, x) in patient order.
-        spacing_mm: Along z, y, x.
+        lung_mask: (z, y, x) in patient order, of what was imaged.
+        volume: What they were found in.
+        imaged: Where it shows something, the same shape.
     """
     notes: list[str] = []
-    cut = [place for place, axis, index in _ENDS if _cut_area_cm2(lung_mask, spacing_mm, axis, index) > CUT_AREA_CM2]
+    lungs = lung_mask > 0
+    cut = [
+        place
+        for place, axis, step in _ENDS
+        if _cut_area_cm2(lungs, imaged, volume, axis=axis, step=step) > CUT_AREA_CM2
+    ]
     if cut:
         notes.append(
             f"The lungs end outside the images at the {' and the '.join(cut)}: what lies there was not analysed, volumes "
@@ -88,7 +95,18 @@ def coverage_notes(lung_mask: UInt8Array, spacing_mm: tuple[float, float, float]
     return tuple(notes)
 
 
-def _cut_area_cm2(lung_mask: UInt8Array, spacing_mm: tuple[float, float, float], axis: int, index: int) -> float:
-    """Lung on one face of the volume."""
-    face_mm = [mm for place, mm in enumerate(spacing_mm) if place != axis]
-    return float(np.count_nonzero(lung_mask.take(index, axis=axis))) * face_mm[0] * face_mm[1] / 100.0
+def _cut_area_cm2(lungs: BoolArray, imaged: BoolArray, volume: LpsVolume, *, axis: int, step: int) -> float:
+    """Lung whose neighbour in one direction was not imaged.
+
+    Across the slices that is a neighbour in a slice that shows nothing at all: slices that lean reach beyond one another.
+    """
+    others = tuple(place for place in range(3) if place != axis)
+    is_across = axis == slice_axis(volume)
+    beside = np.roll(np.any(imaged, axis=others, keepdims=True) if is_across else imaged, -step, axis=axis)
+    beside[_at(axis, -1 if step > 0 else 0)] = False
+    return float(np.count_nonzero(lungs & ~beside)) * float(np.prod([volume.spacing_mm[one] for one in others])) / 100.0
+
+
+def _at(axis: int, index: int) -> tuple[slice | int, ...]:
+    """One face of a volume."""
+    return tuple(index if place == axis else slice(None) for place in range(3))

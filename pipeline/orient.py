@@ -84,6 +84,13 @@ def _moved(array: NDArray[VoxelType], axes: list[int], turned: tuple[int, ...]) 
     return np.ascontiguousarray(np.transpose(flipped, axes))
 
 
+def slice_axis(volume: LpsVolume) -> int:
+    """Which of z, y, x runs through the slices as they were acquired: 0, z, for axial ones."""
+    shear = shear_of(volume.source_grid)
+    axes, _ = _placement(shear.grid if shear else volume.source_grid)
+    return axes.index(0)
+
+
 def orientation_code(grid: Grid) -> str:
     """Three letters for where i, j and k grow to, nearest axis of the patient, for instance `LPS` or `RAS`."""
     image = image_from_array(np.zeros((1, 1, 1), np.uint8), grid)

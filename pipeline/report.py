@@ -47,7 +47,7 @@ def build_findings(measured: Measured, engine: Engine) -> Findings:
     headers = study.volume.slice_headers
     lesions = _lesions(measured, lungs)
     notes = (
-        *coverage_notes(study.lung_mask, study.lps.spacing_mm),
+        *coverage_notes(study.lung_mask, study.lps, study.imaged),
         *fluid_notes(lesions, measured.lesion_labels, study.volume.volume_hu, study.volume.grid.spacing_mm),
     )
     return Findings(

@@ -1,6 +1,7 @@
 """One study from files to findings: the stages, in order."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,6 +26,7 @@ from pipeline.lesions import FoundLesions, find_lesions, lesion_maps, lesion_sco
 from pipeline.lung_checks import check_is_chest
 from pipeline.model_pack import ModelPack
 from pipeline.orient import lps_from_source, source_from_lps
+from pipeline.padding import imaged_part
 from pipeline.plug_points import Detection, StudyOnGrid
 from pipeline.precision import repeatable_convolutions
 from pipeline.report import Measured, build_findings
@@ -82,9 +84,10 @@ def analyse_with(
     volume = read_volume(choice)
     lps = lps_from_source(volume)
     on_progress("Finding the lungs", 0.1)
-    lung_mask = engine.segmenter.segment(lps.volume_hu, lps.spacing_mm)
+    imaged = imaged_part(lps)
+    lung_mask = engine.segmenter.segment(lps.volume_hu, lps.spacing_mm) * imaged
     check_is_chest(lps.volume_hu, lung_mask, lps.spacing_mm)
-    study = CurrentStudy(files=current, choice=choice, volume=volume, lps=lps, lung_mask=lung_mask)
+    study = CurrentStudy(files=current, choice=choice, volume=volume, lps=lps, lung_mask=lung_mask, imaged=imaged)
     earlier = prepare_earlier(
         study,
         priors,
@@ -136,6 +139,7 @@ def _compared(
         return without_prior(found, origin), ()
     grid = study.lps.grid
     prior, burden = _newest_prior(engine, detection, earlier.usable[0], grid)
+    prior = replace(prior, labels=np.where(study.imaged, prior.labels, np.uint16(0)))
     comparison = compare_lesions(found, prior, origin, spacing_mm=grid.spacing_mm, voxel_ml=grid.voxel_volume_ml)
     older = tuple(
         _burden(engine, detection, older, place=place, grid=grid)

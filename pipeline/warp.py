@@ -7,12 +7,8 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from pipeline.orient import image_from_array
-from pipeline.study import BoolArray, Grid, Int16Array
-
-AIR_HU = -1024
-
-_NOT_IMAGED_HU = int(np.iinfo(np.int16).min)
-"""No study holds this: `read_volume` and `LpsVolume` begin at -1024."""
+from pipeline.padding import NOT_IMAGED_HU
+from pipeline.study import AIR_HU, BoolArray, Grid, Int16Array
 
 
 def warp_volume(
@@ -21,17 +17,18 @@ def warp_volume(
     """A volume on another grid, linear, with where it shows something; air elsewhere.
 
     Args:
-        volume_hu: On `volume_grid`.
+        volume_hu: On `volume_grid`; `NOT_IMAGED_HU` where nothing was imaged.
         volume_grid: Of the earlier study.
         target: Grid of the result.
         transform: From points of the target to points of `volume_grid`.
     """
     image = image_from_array(volume_hu, volume_grid)
     warped = SimpleITK.Resample(
-        image, reference_image(target), transform, SimpleITK.sitkLinear, float(_NOT_IMAGED_HU), SimpleITK.sitkInt16
+        image, reference_image(target), transform, SimpleITK.sitkLinear, float(NOT_IMAGED_HU), SimpleITK.sitkInt16
     )
     array: Int16Array = SimpleITK.GetArrayFromImage(warped)
-    valid = array != _NOT_IMAGED_HU
+    # Of what was imaged nothing is less than air; a little of what was not brings a value far below.
+    valid = array >= AIR_HU
     np.maximum(array, np.int16(AIR_HU), out=array)
     return array, valid
 

@@ -13,6 +13,7 @@ from pipeline.engine import build_engine
 from pipeline.lung_checks import check_is_chest, coverage_notes
 from pipeline.model_pack import load_model_pack
 from pipeline.orient import LpsVolume, lps_from_source
+from pipeline.padding import imaged_part
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, UInt8Array
 from pipeline.volume import read_volume
 from pipeline.warp import dice
@@ -32,7 +33,7 @@ def test_the_lung_mask_agrees_with_the_reference_by_097() -> None:
     folder = shared_data("acil-cip")
     reference = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(folder / "wholeLung-64.nrrd"))) > 0
     chest, lungs = read_chest(folder / "ct-64Dicom")
-    assert coverage_notes(lungs, chest.spacing_mm) == ()
+    assert coverage_notes(lungs, chest, imaged_part(chest)) == ()
     assert dice(lungs > 0, reference) >= 0.97
 
 
@@ -51,6 +52,5 @@ def test_right_and_left_lung_of_a_whole_chest_are_told_apart(patient: str) -> No
 def test_a_block_of_a_chest_is_read_and_said_to_be_cut_off(patient: str) -> None:
     """A few centimetres of lung are no reason to refuse, and no whole lungs."""
     chest, lungs = read_chest(shared_data("lidc-small") / "small" / patient)
-    assert any(
-        "end outside the images at the bottom and the top" in note for note in coverage_notes(lungs, chest.spacing_mm)
-    )
+    notes = coverage_notes(lungs, chest, imaged_part(chest))
+    assert any("end outside the images at the bottom and the top:" in note for note in notes)

@@ -9,13 +9,15 @@ import pytest
 from pydicom import dcmread
 
 from builders.analysis import build_context
-from builders.ct_series import LESION_CENTRE, CtSeries, chest_hu, ct_images, write_images
-from builders.fake_engine import shape_engine
+from builders.ct_series import LESION_CENTRE, LUNG_HU, CtSeries, chest_hu, ct_images, write_images
+from builders.fake_engine import ShapeSegmenter, shape_engine
 from dicom_node.results.write import write_result_set
 from pipeline.choose import choose_series
 from pipeline.errors import WrongVolumeError
 from pipeline.findings import Analysis
+from pipeline.lung_checks import coverage_notes
 from pipeline.orient import lps_from_source, lps_mask_from_source, source_from_lps
+from pipeline.padding import imaged_part
 from pipeline.run import analyse_with
 from pipeline.shear import shear_of
 from pipeline.study import Float64Array, Grid, StudyFiles
@@ -25,10 +27,11 @@ from pipeline.volume import read_volume
 SERIES = CtSeries(shape=(44, 80, 84), spacing_mm=(5.0, 4.0, 4.0))
 
 
-def tilted(folder: Path, degrees: float) -> list[Path]:
+def tilted(folder: Path, degrees: float, *, rows: int = SERIES.shape[1]) -> list[Path]:
     """Slices that lean, stacked along the patient: each is drawn where it lies."""
     turn = np.radians(degrees)
-    leaning = replace(SERIES, orientation=(1.0, 0.0, 0.0, 0.0, np.cos(turn), np.sin(turn)))
+    shape = (SERIES.shape[0], rows, SERIES.shape[2])
+    leaning = replace(SERIES, shape=shape, orientation=(1.0, 0.0, 0.0, 0.0, np.cos(turn), np.sin(turn)))
     step = np.array([0.0, 0.0, SERIES.spacing_mm[0] / np.cos(turn)])
     return _write(folder, leaning, step)
 
@@ -117,6 +120,28 @@ def test_nothing_of_the_image_is_lost_beside_the_straight_box(tmp_path: Path) ->
     imaged, straight = (float((one.astype(np.int64) + 1024).sum()) for one in (volume.volume_hu, lps.volume_hu))
     assert straight == pytest.approx(imaged, rel=0.001)
     assert lps.volume_hu.min() >= -1024
+
+
+@pytest.mark.parametrize("degrees", [0.0, 15.0])
+@pytest.mark.parametrize(("rows", "words"), [(80, ""), (28, "the front and the back")])
+def test_lungs_cut_by_the_edges_of_a_tilted_series_are_said_to_be(
+    tmp_path: Path, degrees: float, rows: int, words: str
+) -> None:
+    """As those of an upright one, at the same sides; whole ones are not."""
+    chest = lps_from_source(read_volume(choose_series(tilted(tmp_path, degrees, rows=rows), corrects_tilt=True)))
+    lungs = (abs(chest.volume_hu - LUNG_HU) <= 20) * ShapeSegmenter().segment(chest.volume_hu, chest.spacing_mm)
+    notes = coverage_notes(lungs, chest, imaged_part(chest))
+    assert [note.partition(": what")[0] for note in notes] == [f"The lungs end outside the images at {words}"] * bool(
+        words
+    )
+
+
+def test_what_lies_beside_straightened_slices_was_not_imaged(tmp_path: Path) -> None:
+    """The box has room for all slices, so each leaves some of it empty."""
+    volume = read_volume(choose_series(tilted(tmp_path, 15.0), corrects_tilt=True))
+    shown = lps_mask_from_source(np.ones(volume.grid.shape, np.uint8), lps_from_source(volume)) > 0
+    assert np.mean(imaged_part(lps_from_source(volume)) != shown) < 0.02
+    assert shown.mean() < 0.9
 
 
 def test_results_of_a_tilted_series_lie_on_its_images(tmp_path: Path) -> None:

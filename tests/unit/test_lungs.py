@@ -10,7 +10,9 @@ from pipeline.lung_checks import check_is_chest, coverage_notes
 from pipeline.lung_mask import refined_lungs
 from pipeline.lungs import NetworkLungSegmenter
 from pipeline.lungs_net import lung_net_labels
-from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, UInt8Array
+from pipeline.orient import LpsVolume
+from pipeline.padding import imaged_part
+from pipeline.study import AIR_HU, LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, Grid, Int16Array, UInt8Array
 
 SHAPE = (60, 100, 140)
 SPACING_MM = (4.0, 3.0, 3.0)
@@ -34,6 +36,23 @@ def build_lungs() -> UInt8Array:
 def density(lungs: UInt8Array) -> Float32Array:
     """HU of lungs in a body."""
     return np.where(lungs > 0, -850.0, 40.0).astype(np.float32)
+
+
+def notes_on(lungs: UInt8Array, volume_hu: Int16Array | None = None) -> tuple[str, ...]:
+    """On the coverage of lungs of a body that fills the images, or of this volume."""
+    affine = np.zeros((4, 4))
+    affine[2, 0], affine[1, 1], affine[0, 2], affine[3, 3] = *SPACING_MM, 1.0
+    grid = Grid(shape=(lungs.shape[0], lungs.shape[1], lungs.shape[2]), affine_lps_from_kji=affine)
+    hu = density(lungs).astype(np.int16) if volume_hu is None else volume_hu
+    volume = LpsVolume(volume_hu=hu, grid=grid, source_grid=grid)
+    return coverage_notes(lungs, volume, imaged_part(volume))
+
+
+def circle(radius_mm: float) -> BoolArray:
+    """Around the middle of a slice."""
+    rows, columns = np.indices(SHAPE[1:])
+    inside: BoolArray = np.hypot((rows - 50) * SPACING_MM[1], (columns - 70) * SPACING_MM[2]) <= radius_mm
+    return inside
 
 
 def refined(raw: UInt8Array) -> UInt8Array:
@@ -171,7 +190,7 @@ def test_a_chest_passes() -> None:
     """Two lungs of two litres."""
     lungs = build_lungs()
     check_is_chest(density(lungs).astype(np.int16), lungs, SPACING_MM)
-    assert coverage_notes(lungs, SPACING_MM) == ()
+    assert notes_on(lungs) == ()
 
 
 @pytest.mark.parametrize(
@@ -203,15 +222,43 @@ def test_what_cannot_be_lungs_is_not_a_chest(lungs: UInt8Array, hu: int, reason:
 )
 def test_lungs_that_leave_the_images_are_said_with_the_side(part: tuple[slice, ...], words: str) -> None:
     """Also at the sides, where a small field of view cuts them."""
-    notes = coverage_notes(build_lungs()[part], SPACING_MM)
+    notes = notes_on(build_lungs()[part])
     assert any(f"end outside the images at {words}" in note for note in notes)
+
+
+def test_lungs_that_reach_into_padding_are_said_with_the_side() -> None:
+    """Those of a circle, which is round, at its oblique parts too; the images themselves are large enough."""
+    narrow = np.indices(SHAPE)[2] < 110
+    lungs = np.where(narrow, build_lungs(), 0).astype(np.uint8)
+    (note,) = notes_on(lungs, np.where(narrow, density(lungs), AIR_HU).astype(np.int16))
+    assert "end outside the images at the left side:" in note
+    lungs = np.where(circle(150.0), build_lungs(), 0).astype(np.uint8)
+    (note,) = notes_on(lungs, np.where(circle(150.0), density(lungs), AIR_HU).astype(np.int16))
+    assert "end outside the images at the front and the back and the right side and the left side:" in note
+
+
+@pytest.mark.parametrize("air_hu", [AIR_HU, -1000])
+def test_a_body_in_air_of_one_value_is_shown_as_a_whole(air_hu: int) -> None:
+    """Some scanners write all air around the body as one value, as they write padding."""
+    lungs = build_lungs()
+    volume_hu = np.where(circle(185.0), density(lungs), air_hu).astype(np.int16)
+    assert notes_on(lungs, volume_hu) == ()
+
+
+def test_lungs_that_end_at_a_slice_of_padding_are_cut() -> None:
+    """The slice that follows shows nothing."""
+    lungs = build_lungs()
+    volume_hu = density(lungs).astype(np.int16)
+    lungs[35:], volume_hu[35:] = 0, AIR_HU
+    (note,) = notes_on(lungs, volume_hu)
+    assert "end outside the images at the top:" in note
 
 
 def test_cut_lungs_and_a_missing_lung_are_said() -> None:
     """Each in its own sentence."""
     lungs = build_lungs()
     lungs[lungs == LEFT_LUNG] = 0
-    notes = coverage_notes(lungs[30:], SPACING_MM)
+    notes = notes_on(lungs[30:])
     assert any("end outside the images at the bottom:" in note for note in notes)
     assert any("left lung" in note for note in notes)
 
@@ -227,5 +274,5 @@ def test_a_lung_of_which_half_was_found_is_said() -> None:
     lungs = build_lungs()
     left = np.flatnonzero((lungs == LEFT_LUNG).any(axis=(1, 2)))
     lungs[: int(np.quantile(left, 0.65))][lungs[: int(np.quantile(left, 0.65))] == LEFT_LUNG] = 0
-    notes = coverage_notes(lungs, SPACING_MM)
+    notes = notes_on(lungs)
     assert any("left lung that was found is less than half as large" in note for note in notes)

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 
 from builders.ct_series import AIR_HU, BODY_HU, LESION_HU, LUNG_HU, CtSeries, chest_hu, ct_images, write_images
-from builders.fake_engine import shape_engine
+from builders.fake_engine import ShapeSegmenter, shape_engine
 from pipeline.align import Alignment
 from pipeline.errors import NotAChestError
 from pipeline.findings import Analysis, Change, KnownLesions, PriorStudy, Stage
 from pipeline.run import analyse_with
-from pipeline.study import Float64Array, Int16Array, StudyFiles
+from pipeline.study import Float64Array, Int16Array, StudyFiles, UInt8Array
 
 NOW = datetime(2024, 5, 20, tzinfo=UTC)
 SHIFT_MM = np.array([10.0, -5.0, 15.0])
@@ -185,6 +186,56 @@ def test_a_lesion_that_one_study_cuts_off_neither_grew_nor_shrank(tmp_path: Path
         assert changes(analysis) == {"left low": Change.NOT_COMPARED}
         assert analysis.findings.gone_lesions == ()
         assert analysis.findings.stage is not Stage.ABSORPTION
+
+
+def with_circle(files: StudyFiles, radius_mm: float) -> StudyFiles:
+    """The same study, reconstructed in a circle; what lies around it is padding."""
+    rows, columns = np.indices((72, 72)) - 35.5
+    outside = np.hypot(rows, columns) * 5.0 > radius_mm
+    for path in files.paths:
+        image = dcmread(path)
+        pixels = image.pixel_array.copy()
+        pixels[outside] = 63536
+        image.PixelData = pixels.tobytes()
+        image.save_as(path)
+    return files
+
+
+OUTER_LEFT = (112.0, 5.0, 7.0)
+
+
+def test_a_lesion_beyond_the_circle_of_the_earlier_study_is_not_compared(tmp_path: Path) -> None:
+    """It is not new: what lies there was not imaged."""
+    now = build_files(tmp_path, "1.2.3", 0, {OUTER_LEFT: 9.0})
+    before = with_circle(build_files(tmp_path, "1.2.9", 14, {}), 103.0)
+    findings = analyse_files(now, PriorStudy(files=before)).findings
+    assert [lesion.change for lesion in findings.lesions] == [Change.NOT_COMPARED]
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_an_earlier_lesion_beyond_the_circle_of_this_study_is_not_gone(tmp_path: Path, is_known: bool) -> None:
+    """It was not looked for, and the findings say at which sides the lungs are cut."""
+    now = with_circle(build_files(tmp_path, "1.2.3", 0, {}), 103.0)
+    before = build_files(tmp_path, "1.2.9", 14, {OUTER_LEFT: 9.0})
+    known = known_lesions(analyse_files(before)) if is_known else None
+    findings = analyse_files(now, PriorStudy(files=before, known=known)).findings
+    assert findings.gone_lesions == ()
+    assert any("end outside the images at" in note and "left side" in note for note in findings.qualifications)
+
+
+def test_padding_that_a_segmenter_takes_for_lung_is_not_measured(tmp_path: Path) -> None:
+    """Networks go on beyond the circle; lungs are of what was imaged."""
+
+    class Generous(ShapeSegmenter):
+        def segment(self, volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
+            lungs = super().segment(volume_hu, spacing_mm)
+            lungs[(lungs == 0) & (volume_hu <= -1020)] = 1
+            return lungs
+
+    files = with_circle(build_files(tmp_path, "1.2.3", 0, {}), 103.0)
+    expected = analyse_files(files).findings.lungs
+    engine = replace(shape_engine(), segmenter=Generous())
+    assert analyse_with(engine, files, [], on_progress=lambda *_: None).findings.lungs == expected
 
 
 def test_a_volume_without_lungs_is_not_a_chest(tmp_path: Path) -> None:
