@@ -31,6 +31,8 @@ class Engine:
     thresholds: Thresholds
     patient_score: PatientScoreWeights
     algorithm: Algorithm
+    thickest_slice_spacing_mm: float = float("inf")
+    """Beyond it the findings are qualified; of a plug-in it is not known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,7 @@ def build_engine(pack: ModelPack, device: torch.device, parts: EngineParts | Non
         thresholds=pack.thresholds,
         patient_score=pack.patient_score,
         algorithm=identify(pack, lungs, lesions),
+        thickest_slice_spacing_mm=float("inf") if lesions else pack.contract.thickest_slice_spacing_mm,
     )
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.study import BoolArray, Float32Array
-from pipeline.window import hu_windowed
+from pipeline.window import WINDOW_CENTRE_HU, WINDOW_WIDTH_HU, hu_windowed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +20,13 @@ class InputContract:
     slice_spacing_mm: float = 2.5
     """Thinner slices are averaged in slabs up to about this spacing; thicker ones stay as they are."""
     thickest_slice_spacing_mm: float = 10.0
-    """Trained up to 8 mm; beyond this the network has nothing to say."""
+    """Wider spacing than it was trained for: the findings say so."""
     margin_mm: float = 10.0
     """Around the box of both lungs."""
     size_multiple: int = 32
     """Rows and columns are padded with air up to a multiple of this."""
-    window_centre_hu: float = -500.0
-    window_width_hu: float = 1600.0
+    window_centre_hu: float = WINDOW_CENTRE_HU
+    window_width_hu: float = WINDOW_WIDTH_HU
     channels: tuple[str, ...] = ("slice below", "slice", "slice above", "lung mask")
 
 

@@ -3,10 +3,11 @@
 import json
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from pipeline.errors import ModelPackError
+from pipeline.window import WINDOW_CENTRE_HU, WINDOW_WIDTH_HU
 
 READ_FORMATS = (1, 2)
 """1 knows neither calibration nor operating points nor a golden case."""
@@ -21,6 +22,22 @@ Channels = Annotated[int, Field(ge=8, le=4096, multiple_of=8)]
 """The group norms hold eight channels each."""
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Text = Annotated[str, Field(min_length=1)]
+
+LESION_LABELS = ((1, "ground_glass"), (2, "consolidation"))
+"""Value and name of every class of the lesion mask; the heads of Space-Time-Net have no others."""
+
+
+def _only(value_hu: float) -> AfterValidator:
+    """Of the window there is one, `pipeline.window`: a pack that was trained with another sees wrong greys here."""
+
+    def check(found: float) -> float:
+        if found != value_hu:
+            reason = f"must be {value_hu:g}, the only one this version has"
+            raise ValueError(reason)
+        return found
+
+    return AfterValidator(check)
+
 
 # Error types of pydantic (docs.pydantic.dev, "Validation Errors") in plain words.
 _WORDS = {
@@ -78,9 +95,9 @@ class InputPart(_Part):
     thickest_slice_spacing_mm: Positive
     margin_mm: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
     size_multiple: Annotated[int, Field(ge=32, multiple_of=32)]
-    window_centre_hu: Finite
-    window_width_hu: Positive
-    channels: tuple[Text, Text, Text, Text]
+    window_centre_hu: Annotated[Finite, _only(WINDOW_CENTRE_HU)]
+    window_width_hu: Annotated[Positive, _only(WINDOW_WIDTH_HU)]
+    channels: tuple[Literal["slice below"], Literal["slice"], Literal["slice above"], Literal["lung mask"]]
 
 
 class ThresholdsPart(_Part):
@@ -148,6 +165,15 @@ class LabelPart(_Part):
     name: Text
 
 
+def _check_labels(labels: tuple[LabelPart, ...]) -> tuple[LabelPart, ...]:
+    """The classes of the mask head, in any order."""
+    if sorted((label.value, label.name) for label in labels) != sorted(LESION_LABELS):
+        known = " and ".join(f"{value} {name}" for value, name in LESION_LABELS)
+        reason = f"must be {known}, the only ones this version has"
+        raise ValueError(reason)
+    return labels
+
+
 class TrainingDataPart(_Part):
     """Something the weights were trained on."""
 
@@ -172,7 +198,7 @@ class PackDocument(_Part):
     calibration: CalibrationPart | None = None
     operating_points: OperatingPointsPart | None = None
     bfloat16: DecisionFlipsPart | None = None
-    labels: tuple[LabelPart, ...]
+    labels: Annotated[tuple[LabelPart, ...], AfterValidator(_check_labels)]
     training_data: tuple[TrainingDataPart, ...]
     files: dict[str, Sha256]
 

@@ -47,6 +47,7 @@ def build_findings(measured: Measured, engine: Engine) -> Findings:
     headers = study.volume.slice_headers
     lesions = _lesions(measured, lungs)
     notes = (
+        *_spacing_notes(study.lps.spacing_mm[0], engine.thickest_slice_spacing_mm),
         *coverage_notes(study.lung_mask, study.lps, study.imaged),
         *fluid_notes(lesions, measured.lesion_labels, study.volume.volume_hu, study.volume.grid.spacing_mm),
     )
@@ -75,6 +76,16 @@ def build_findings(measured: Measured, engine: Engine) -> Findings:
         qualifications=(*study.volume.qualifications, *notes),
         algorithm=engine.algorithm,
         slice_scores=measured.slice_scores,
+    )
+
+
+def _spacing_notes(spacing_mm: float, thickest_mm: float) -> tuple[str, ...]:
+    """Of a study beyond what the model pack is for, if it is one."""
+    if round(spacing_mm, 2) <= thickest_mm:
+        return ()
+    return (
+        f"The slices are {spacing_mm:.1f} mm apart, and the model pack is for up to {thickest_mm:g} mm: lesions can be missed, "
+        "scores are less sure.",
     )
 
 

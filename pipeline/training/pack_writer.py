@@ -22,14 +22,13 @@ from pipeline.model_pack import (
     LUNG_WEIGHTS,
     SPACE_TIME_WEIGHTS,
     Calibration,
-    Label,
     PatientOperatingPoints,
     Thresholds,
     TrainingData,
     file_sha256,
     load_model_pack,
 )
-from pipeline.pack_schema import WRITTEN_FORMAT
+from pipeline.pack_schema import LESION_LABELS, WRITTEN_FORMAT
 from pipeline.patient_score import PatientScoreWeights
 from pipeline.space_time import SpaceTimeNet
 from pipeline.training.golden_case import render_golden_case, write_golden
@@ -40,11 +39,6 @@ Net = TypeVar("Net", bound=nn.Module)
 
 LARGEST_PACK_BYTES = 40_000_000
 """What a checkout and a wheel can carry."""
-
-LABELS = (
-    Label(value=1, name="ground_glass"),
-    Label(value=2, name="consolidation"),
-)
 
 INTENDED_USE = "Research and demonstration. Trained on synthetic lesions only; not for diagnostic use."
 
@@ -163,7 +157,7 @@ def _content(description: PackDescription, lung_net: LungNet, space_time_net: Sp
         "patient_score": _without_temperature(description.patient_score),
         "calibration": asdict(description.calibration),
         "operating_points": asdict(description.operating_points) if description.operating_points else None,
-        "labels": [asdict(label) for label in LABELS],
+        "labels": [{"value": value, "name": name} for value, name in LESION_LABELS],
         "training_data": [asdict(data) for data in description.training_data],
     }
 

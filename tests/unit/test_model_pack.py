@@ -10,6 +10,7 @@ import torch
 
 from builders.networks import TINY
 from builders.packs import tiny_description, tiny_pack
+from pipeline.engine import build_engine
 from pipeline.errors import ModelPackError
 from pipeline.lungs_net import LungNet
 from pipeline.model_input import InputContract
@@ -95,6 +96,36 @@ def test_every_mistake_of_a_description_is_named_at_once(pack: Path) -> None:
     assert "name must be text (got 7)" in refusal.value.reason
     assert "lungs.widths.1 must be a multiple of 8 (got 9)" in refusal.value.reason
     assert "space_time.wider_view is not known to this version" in refusal.value.reason
+
+
+@pytest.mark.parametrize(
+    ("wanted", "problem"),
+    [
+        (
+            {"window_centre_hu": 40.0},
+            r"input\.window_centre_hu must be -500, the only one this version has \(got 40\.0\)",
+        ),
+        ({"window_width_hu": 400.0}, r"input\.window_width_hu must be 1600"),
+        (
+            {"channels": ["lung mask", "slice above", "slice", "slice below"]},
+            r"input\.channels\.0 must be 'slice below'",
+        ),
+    ],
+)
+def test_a_contract_that_is_not_kept_here_is_refused(pack: Path, wanted: dict[str, object], problem: str) -> None:
+    """Networks that learned from another window or other channels would see something else than they learned."""
+    contract = json.loads((pack / "stnet.json").read_text())["input"]
+    change_description(pack, input=contract | wanted)
+    with pytest.raises(ModelPackError, match=problem):
+        load_model_pack(pack)
+
+
+def test_labels_that_the_mask_does_not_have_are_refused(pack: Path) -> None:
+    """Else a result would name them the wrong way round."""
+    swapped = [{"value": 2, "name": "ground_glass"}, {"value": 1, "name": "consolidation"}]
+    change_description(pack, labels=swapped)
+    with pytest.raises(ModelPackError, match="labels must be 1 ground_glass and 2 consolidation"):
+        load_model_pack(pack)
 
 
 @pytest.mark.parametrize("value", ["NaN", "1e999", '"0.5"', "-0.1"])
@@ -202,6 +233,13 @@ def test_a_file_outside_the_pack_is_refused(pack: Path) -> None:
     change_description(pack, files={**files, "../../etc/passwd": "0" * 64})
     with pytest.raises(ModelPackError, match=r"lacks its file \.\./"):
         load_model_pack(pack)
+
+
+def test_the_engine_knows_how_far_apart_slices_may_lie(pack: Path) -> None:
+    """Of the pack's own lesion network."""
+    contract = json.loads((pack / "stnet.json").read_text())["input"]
+    change_description(pack, input=contract | {"thickest_slice_spacing_mm": 4.0})
+    assert build_engine(load_model_pack(pack), torch.device("cpu")).thickest_slice_spacing_mm == 4.0
 
 
 def test_the_bundled_pack_is_small_and_says_that_it_is_synthetic() -> None:

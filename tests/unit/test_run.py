@@ -258,6 +258,17 @@ def test_lungs_that_are_cut_off_are_said_to_be(tmp_path: Path) -> None:
     assert any("end outside the images at the bottom" in note for note in notes)
 
 
+@pytest.mark.parametrize(("thickest_mm", "is_said"), [(5.0, False), (3.0, True)])
+def test_slices_further_apart_than_the_model_pack_is_for_are_said(
+    tmp_path: Path, thickest_mm: float, is_said: bool
+) -> None:
+    """The study is analysed; the findings say what that is worth."""
+    engine = replace(shape_engine(), thickest_slice_spacing_mm=thickest_mm)
+    files = build_files(tmp_path, "1.2.3", 0, {})
+    notes = analyse_with(engine, files, [], on_progress=lambda *_: None).findings.qualifications
+    assert any("5.0 mm apart, and the model pack is for up to 3 mm" in note for note in notes) == is_said
+
+
 def test_a_large_lesion_as_dense_as_fluid_is_qualified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By its name, in the findings; a small one and one of another density are not. Lesions here are all of one density."""
     files = build_files(tmp_path, "1.2.3", 0, {LOW_LEFT: 30.0, HIGH_RIGHT: 10.0})
