@@ -13,7 +13,7 @@ def choose_device(name: str) -> torch.device:
     """The device called `name`; "auto" is CUDA where there is one, else the CPU.
 
     Raises:
-        NoSuchDeviceError: CUDA was asked for and there is none, or the name means nothing to torch.
+        NoSuchDeviceError: CUDA was asked for and there is none, or no GPU of this number, or the name means nothing to torch.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -23,7 +23,15 @@ def choose_device(name: str) -> torch.device:
         raise NoSuchDeviceError from exc
     if device.type == "cuda" and not torch.cuda.is_available():
         raise NoSuchDeviceError
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise NoSuchDeviceError(_too_few(device))
     return device
+
+
+def _too_few(device: torch.device) -> str:
+    last = torch.cuda.device_count() - 1
+    numbers = "cuda:0 is the only one" if last == 0 else f"they are cuda:0 to cuda:{last}"
+    return f'there is no GPU {device}: {numbers}; set `[pipeline].device` to one of them, "auto" or "cpu"'
 
 
 def limit_threads(count: int) -> None:
