@@ -81,6 +81,9 @@ _FRAME_TAGS = [*_TAGS, SHARED, PER_FRAME]
 _LARGEST_SLOPE = 100.0
 """HU between neighbouring stored values; CT has 1, rarely 2 or less than 1, and coarser steps tell no tissues apart."""
 
+_FARTHEST_MM = 1e6
+"""No scanner measures a kilometre; products of numbers without a limit are no numbers."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageHeader:
@@ -248,6 +251,8 @@ def _geometry(dataset: Dataset, path: Path, frame_number: int | None) -> SliceHe
     rows, columns = _integer(dataset, "Rows"), _integer(dataset, "Columns")
     if not (spacing and orientation and position and rows and columns) or min(spacing) <= 0:
         return None
+    if max(map(abs, (*spacing, *orientation, *position))) > _FARTHEST_MM:
+        return None
     return SliceHeader(
         path=path,
         sop_instance_uid=_text(dataset, "SOPInstanceUID"),
@@ -323,7 +328,8 @@ def _numbers(dataset: Dataset, name: str, count: int) -> tuple[float, ...]:
     texts = _texts(dataset, name)
     if len(texts) != count or not all(re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", text) for text in texts):
         return ()
-    return tuple(float(text) for text in texts)
+    values = tuple(float(text) for text in texts)
+    return values if all(map(math.isfinite, values)) else ()
 
 
 def _integer(dataset: Dataset, name: str) -> int | None:

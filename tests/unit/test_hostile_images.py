@@ -2,9 +2,11 @@
 
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydicom.config import disable_value_validation
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import encapsulate
 from pydicom.sequence import Sequence
@@ -75,6 +77,29 @@ def read(folder: Path, change: Callable[[FileDataset], object]) -> str:
     except PipelineError as error:
         return error.reason
     return ""
+
+
+@pytest.mark.parametrize("count", [1, 12])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ImagePositionPatient", ["0", "0", "1e999"]),
+        ("ImagePositionPatient", ["0", "1e308", "1e308"]),
+        ("ImageOrientationPatient", ["1e200", "0", "0", "0", "1e200", "0"]),
+        ("PixelSpacing", ["1e999", "1"]),
+        ("SliceThickness", "1e999"),
+    ],
+)
+def test_numbers_beyond_all_measure_cost_their_own_series_only(
+    tmp_path: Path, name: str, value: object, count: int
+) -> None:
+    """A good series beside it is read."""
+    images = ct_images(replace(SERIES, shape=(12, 32, 32), uid="1.2.3.2"))
+    with disable_value_validation():
+        for image in images[:count]:
+            setattr(image, name, value)
+        paths = write_images(tmp_path, images, prefix="endless") + write_images(tmp_path, ct_images(SERIES))
+    assert choose_series(paths).series_instance_uid == SERIES.uid
 
 
 def test_the_series_is_read_when_nothing_lies(tmp_path: Path) -> None:
