@@ -16,6 +16,7 @@ from pipeline.findings import Findings, Lesion, LungFigures, Side, UsedPrior
 from pipeline.fluid import fluid_notes
 from pipeline.lung_checks import coverage_notes
 from pipeline.patient_score import patient_score
+from pipeline.stack import rounded_mm
 from pipeline.stage import stage_of
 from pipeline.study import Float32Array, Grid, StudyFiles, UInt8Array, UInt16Array
 
@@ -81,7 +82,7 @@ def build_findings(measured: Measured, engine: Engine) -> Findings:
 
 def _spacing_notes(spacing_mm: float, thickest_mm: float) -> tuple[str, ...]:
     """Of a study beyond what the model pack is for, if it is one."""
-    if round(spacing_mm, 2) <= thickest_mm:
+    if rounded_mm(spacing_mm) <= thickest_mm:
         return ()
     return (
         f"The slices are {spacing_mm:.1f} mm apart, and the model pack is for up to {thickest_mm:g} mm: lesions can be missed, "

@@ -14,7 +14,7 @@ from pipeline.kernels import KernelUse, kernel_use
 from pipeline.places import one_slice_per_place
 from pipeline.read import ImageHeader
 from pipeline.series_rules import RuleVerdict, SeriesRule, apply_rules
-from pipeline.stack import Stack, slice_normal, stack_faults, tilt_degrees
+from pipeline.stack import Stack, rounded_mm, slice_normal, stack_faults, tilt_degrees
 from pipeline.study import SliceHeader
 from pipeline.syntaxes import is_readable, syntax_name
 
@@ -106,7 +106,7 @@ class JudgedSeries:
     @property
     def coarseness_mm(self) -> float:
         """How little it sees along the slices: their thickness, or their distance where that is larger."""
-        return max(self.slice_thickness_mm or 0.0, self.spacing_mm)
+        return rounded_mm(max(self.slice_thickness_mm or 0.0, self.spacing_mm))
 
     @property
     def extent_mm(self) -> float:
@@ -254,7 +254,7 @@ def _content_objections(images: Sequence[ImageHeader]) -> list[str]:
 
 def _faults(stack: Stack | None, thickness_mm: float, *, corrects_tilt: bool) -> tuple[str, ...]:
     found = list(stack_faults(stack, corrects_tilt=corrects_tilt)) if stack is not None else []
-    if thickness_mm > THICKEST_MM:
+    if rounded_mm(thickness_mm) > THICKEST_MM:
         found.append(f"its slices are {thickness_mm:.1f} mm thick, more than {THICKEST_MM:.0f} mm")
     if stack is not None and sum(one.rows * one.columns for one in stack.slices) > MOST_VOXELS:
         found.append(f"its {len(stack.slices)} slices of {stack.slices[0].rows} rows are more than any chest CT has")
@@ -287,10 +287,10 @@ def _tilt_notes(stack: Stack | None) -> tuple[str, ...]:
 
 def _thickness_notes(spacing_mm: float, thickness_mm: float) -> tuple[str, ...]:
     notes: list[str] = []
-    if max(thickness_mm, spacing_mm) > THICK_MM:
-        coarse_mm = max(thickness_mm, spacing_mm)
+    coarse_mm = rounded_mm(max(thickness_mm, spacing_mm))
+    if coarse_mm > THICK_MM:
         notes.append(f"Thick slices ({coarse_mm:.1f} mm): small lesions can be missed, volumes are less exact.")
-    if spacing_mm > GAP_NOTE_FACTOR * thickness_mm:
+    if rounded_mm(spacing_mm) > rounded_mm(GAP_NOTE_FACTOR * thickness_mm):
         notes.append(
             f"Slices of {thickness_mm:.1f} mm lie {spacing_mm:.1f} mm apart: what lies between was not imaged."
         )

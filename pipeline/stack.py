@@ -59,6 +59,11 @@ class Stack:
         return float(np.median(np.diff(self.heights_mm))) if len(self.slices) > 1 else 0.0
 
 
+def rounded_mm(length_mm: float) -> float:
+    """To 0.01 mm, before it is held against a limit: positions of oblique slices make 5 mm a little more or less."""
+    return round(length_mm, 2)
+
+
 def slice_normal(header: SliceHeader) -> Float64Array:
     """Unit vector in LPS, row x column direction; zero when the directions make no plane."""
     row, column = np.array(header.image_orientation[:3]), np.array(header.image_orientation[3:])
@@ -193,7 +198,7 @@ def _spacing_fault(stack: Stack) -> str:
         return f"{missing} {noun} missing (up to {gaps.max():.1f} mm between neighbours, else {usual:.1f} mm)"
     if np.abs(distances - usual).max() > max(UNEVEN_MM, UNEVEN_SHARE * usual):
         return f"its slices are unevenly spaced ({distances.min():.2f} to {distances.max():.2f} mm)"
-    if usual > WIDEST_SPACING_MM:
+    if rounded_mm(usual) > WIDEST_SPACING_MM:
         return f"its slices are {usual:.1f} mm apart, more than {WIDEST_SPACING_MM:.0f} mm"
     return ""
 

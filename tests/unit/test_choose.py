@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydicom.dataset import FileDataset
 from pydicom.uid import SecondaryCaptureImageStorage
@@ -131,6 +132,31 @@ def test_thick_slices_are_read_with_a_qualification(tmp_path: Path) -> None:
     """Between five and ten millimetres the findings say that small lesions can be missed."""
     choice = choose_series(build_study(tmp_path, ct_images(CtSeries(spacing_mm=(8.0, 5.0, 5.0)))))
     assert any("Thick slices (8.0 mm)" in note for note in choice.qualifications)
+
+
+def oblique(spacing_mm: float) -> list[FileDataset]:
+    """Slices turned a little, whose distance is made of rounded positions."""
+    turn = np.radians(7.0)
+    orientation = (1.0, 0.0, 0.0, 0.0, np.cos(turn), np.sin(turn))
+    images = ct_images(CtSeries(orientation=orientation, shape=(20, 32, 32), spacing_mm=(spacing_mm, 8.0, 8.0)))
+    normal = np.array([0.0, -np.sin(turn), np.cos(turn)])
+    for k, image in enumerate(images):
+        image.ImagePositionPatient = [round(float(part), 6) for part in normal * k * (spacing_mm + 1e-6)]
+    return images
+
+
+@pytest.mark.parametrize("spacing_mm", [5.0, 10.0])
+def test_a_distance_at_the_limit_is_not_beyond_it(tmp_path: Path, spacing_mm: float) -> None:
+    """What is said to be 5.0 mm is no thick slice, and what is 10.0 mm apart is read."""
+    choice = choose_series(write_images(tmp_path, oblique(spacing_mm)))
+    assert any("Thick slices" in note for note in choice.qualifications) == (spacing_mm > 5.0)
+
+
+def test_slices_of_5_mm_are_near_enough_whichever_way_they_are_turned(tmp_path: Path) -> None:
+    """Beside thinner ones, the kernel decides."""
+    lung = oblique(5.0)
+    soft = ct_images(CtSeries(uid="1.2.3.2", number=2, shape=(34, 32, 32), spacing_mm=(3.0, 8.0, 8.0), kernel="SOFT"))
+    assert choose_series(build_study(tmp_path, lung, soft)).series_instance_uid == "1.2.3.1"
 
 
 def test_positions_rounded_by_the_scanner_are_even(tmp_path: Path) -> None:
