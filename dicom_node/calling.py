@@ -1,11 +1,12 @@
 """Opens associations with peers, with TLS or without, and closes them whatever the peer does."""
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from socket import socket
+from socket import gaierror, socket
 
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom._globals import DEFAULT_MAX_LENGTH
 from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
@@ -14,8 +15,9 @@ from pynetdicom.presentation import PresentationContext
 
 from config.settings import Peer
 from dicom_node.checkpoint import guard_answers
+from dicom_node.connecting import CallingAe, failure_in_words
 from dicom_node.errors import NodeError
-from dicom_node.tls.calling import tls_arguments, tls_problem
+from dicom_node.tls.calling import TlsArguments, tls_arguments, tls_problem
 from dicom_node.tls.errors import CertificateError
 
 CONNECT_TIMEOUT_S = 10.0
@@ -53,19 +55,8 @@ class Line:
     association: Association
     sockets: Sequence[socket]
     """Of the association."""
-    tls_problem: str
-    """Why there is none, as far as TLS is the reason; else empty."""
-
-    @property
-    def failure(self) -> str:
-        """Why there is no association, as an administrator can act on it."""
-        if self.tls_problem:
-            return self.tls_problem
-        if self.association.is_rejected:
-            return "rejected the association: check both AE titles and whether it knows this node"
-        if self.association.is_aborted:
-            return "aborted the association, or nobody answers at its address and port"
-        return "nobody answers at its address and port"
+    failure: str
+    """Why there is no association, as an administrator can act on it; empty where there is one."""
 
 
 @contextmanager
@@ -73,39 +64,89 @@ def called(peer: Peer, call: Call) -> Iterator[Line]:
     """Call a peer; whether there is an association now is for the caller to see. It is released at the end.
 
     Raises:
-        PeerUnreachableError: A certificate of its settings cannot be used.
+        PeerUnreachableError: A certificate of its settings cannot be used, or nothing is known of its host.
     """
-    ae = AE(ae_title=call.own_aet)
+    ae = CallingAe(ae_title=call.own_aet)
     ae.connection_timeout = ae.acse_timeout = call.connect_timeout_s
     ae.dimse_timeout = ae.network_timeout = call.answer_timeout_s
-    sockets: list[socket] = []
+    opening = _Opening(peer=peer, call=call, ae=ae)
+    association = opening.associate()
     try:
-        tls = tls_arguments(peer)
-    except CertificateError as error:
-        reason = f"{peer.name}: {error.reason}"
-        raise PeerUnreachableError(reason) from error
-
-    def handle_open(event: evt.Event) -> None:
-        opened = event.assoc.dul.socket
-        if opened and opened.socket:
-            # pynetdicom 3.0.4 forgets a socket that the peer closed first without closing it.
-            sockets.append(opened.socket)
-        guard_answers(event.assoc)
-
-    association = ae.associate(
-        peer.host,
-        call.port or peer.port,
-        list(call.contexts),
-        ae_title=call.called_aet or peer.ae_title,
-        max_pdu=call.maximum_pdu_bytes,
-        ext_neg=list(call.roles),
-        tls_args=tls,
-        evt_handlers=[(evt.EVT_CONN_OPEN, handle_open), *call.handlers],
-    )
-    try:
-        yield Line(association=association, sockets=sockets, tls_problem=tls_problem(tls))
+        yield Line(association=association, sockets=opening.sockets, failure=opening.failure(association))
     finally:
         if association.is_established:
             association.release()
-        for connection in sockets:
+        for connection in opening.sockets:
             connection.close()
+
+
+class _Opening:
+    """An association that is being opened."""
+
+    def __init__(self, *, peer: Peer, call: Call, ae: CallingAe) -> None:
+        self._peer = peer
+        self._call = call
+        self._ae = ae
+        self._tls: TlsArguments = None
+        self._port = call.port or peer.port
+        self._connected_s: float | None = None
+        self.sockets: list[socket] = []
+
+    def associate(self) -> Association:
+        """Ask for it."""
+        peer, call = self._peer, self._call
+        try:
+            self._tls = tls_arguments(peer)
+        except CertificateError as error:
+            reason = f"{peer.name}: {error.reason}"
+            raise PeerUnreachableError(reason) from error
+        try:
+            return self._ae.associate(
+                peer.host,
+                self._port,
+                list(call.contexts),
+                ae_title=call.called_aet or peer.ae_title,
+                max_pdu=call.maximum_pdu_bytes,
+                ext_neg=list(call.roles),
+                tls_args=self._tls,
+                evt_handlers=[(evt.EVT_CONN_OPEN, self._handle_open), *call.handlers],
+            )
+        except gaierror as error:
+            reason = f"{peer.name}: {self._unconnected(error)}"
+            raise PeerUnreachableError(reason) from error
+
+    def failure(self, association: Association) -> str:
+        """Why there is none."""
+        if association.is_established:
+            return ""
+        if problem := tls_problem(self._tls):
+            return problem
+        where, timeout_s = f"{self._peer.host}:{self._port}", self._call.connect_timeout_s
+        if self._connected_s is None:
+            return self._unconnected(self._ae.failure or OSError())
+        if association.is_rejected:
+            return f"{where} rejected the association{_reason(association)}: check both AE titles and whether it knows this node"
+        if time.monotonic() - self._connected_s >= timeout_s:
+            tls = "without TLS" if self._tls is None else "with TLS"
+            return f"{where} takes connections and answers no DICOM within {timeout_s:g} s: is it the port for DICOM {tls}?"
+        return (
+            f"{where} ended the association: does it know our AE title {self._call.own_aet}, is it the port for DICOM?"
+        )
+
+    def _unconnected(self, failure: OSError) -> str:
+        return failure_in_words(failure, host=self._peer.host, port=self._port, within_s=self._call.connect_timeout_s)
+
+    def _handle_open(self, event: evt.Event) -> None:
+        opened = event.assoc.dul.socket
+        if opened and opened.socket:
+            # pynetdicom 3.0.4 forgets a socket that the peer closed first without closing it.
+            self.sockets.append(opened.socket)
+        self._connected_s = time.monotonic()
+        guard_answers(event.assoc)
+
+
+def _reason(association: Association) -> str:
+    """Why the peer rejected, as it says (PS3.8 9.3.4), in brackets; empty where it says nothing."""
+    answer = association.acceptor.primitive
+    said = answer.reason_str if answer else ""
+    return f" ({said})" if said.endswith("not recognised") or said.endswith(("congestion", "exceeded")) else ""

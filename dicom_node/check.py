@@ -20,6 +20,7 @@ from dicom_node.commitment.association import commitment_association
 from dicom_node.destinations import choices_of, classes_of
 from dicom_node.errors import NodeError
 from dicom_node.pack_store import PackStoreError, chosen_pack
+from dicom_node.peer_names import without_name
 from dicom_node.peers import accepted_classes, echo
 from dicom_node.retrieve.probe import probe
 from dicom_node.tls.survey import survey_certificates
@@ -230,9 +231,8 @@ def check_peer(peer: Peer, settings: Settings) -> Iterator[CheckResult]:
     try:
         echo(peer, own_aet=settings.node.ae_title)
     except PeerUnreachableError as error:
-        yield (
-            _failed(subject, str(error)) if peer.receives_results else _warning(subject, f"{error}; it may still send")
-        )
+        words = without_name(error.reason, peer.name)
+        yield _failed(subject, words) if peer.receives_results else _warning(subject, f"{words}; it may still send")
         return
     yield _passed(subject, f"{peer.ae_title} at {peer.host}:{peer.port} answers C-ECHO")
     if peer.receives_results:
@@ -249,7 +249,7 @@ def check_result_classes(peer: Peer, settings: Settings) -> CheckResult:
     try:
         answers = accepted_classes(peer, own_aet=settings.node.ae_title, sop_class_uids=classes_of(peer))
     except PeerUnreachableError as error:
-        return _failed(subject, str(error))
+        return _failed(subject, without_name(error.reason, peer.name))
     choices = choices_of(peer, {answer.sop_class_uid for answer in answers if answer.transfer_syntax_uids})
     words = "; ".join(choice.words for choice in choices)
     if not all(choice.is_filled for choice in choices):
@@ -266,7 +266,7 @@ def check_commitment(peer: Peer, settings: Settings) -> CheckResult:
         with commitment_association(peer, own_aet=settings.node.ae_title):
             pass
     except NodeError as error:
-        return _failed(subject, error.reason)
+        return _failed(subject, without_name(error.reason, peer.name))
     listen = settings.listen
     port = f"port {listen.port}" if listen.plain else f"TLS port {listen.tls.port}"
     own = f"{settings.node.ae_title} at {port} of this machine"
@@ -279,7 +279,7 @@ def check_query_retrieve(peer: Peer, settings: Settings) -> CheckResult:
     try:
         words = probe(peer, own_aet=settings.node.ae_title, limit_s=settings.priors.fetch_query_timeout_s)
     except NodeError as error:
-        return _failed(subject, error.reason)
+        return _failed(subject, without_name(error.reason, peer.name))
     may_come_in = peer.may_send or settings.listen.accept_unknown_callers
     if peer.query_retrieve == "move" and not may_come_in:
         return _failed(subject, f"{words}; set may_send = true: with C-MOVE the peer sends to this node")

@@ -12,6 +12,7 @@ from dicom_node.audit.trail import NoTrail
 from dicom_node.calling import ANSWER_TIMEOUT_S, PeerUnreachableError
 from dicom_node.clock import Clock
 from dicom_node.destinations import classes_of
+from dicom_node.peer_names import without_name
 from dicom_node.peers import (
     AcceptedClass,
     StoreAnswer,
@@ -133,8 +134,9 @@ class Outbox:
                 finally:
                     self.audit.end()
         except PeerUnreachableError as error:
-            self._give_up_old(due, str(error))
-            return [], str(error)
+            words = without_name(error.reason, self._peer.name)
+            self._give_up_old(due, words)
+            return [], words
 
     def _due(self) -> tuple[DueDelivery, ...]:
         """What is due now, as much as one association takes."""
@@ -158,12 +160,12 @@ class Outbox:
         """Send in order, then over the same association what goes in the place of what was declined."""
         offered = {answer.sop_class_uid for answer in connection.answers}
         verdicts: list[Verdict] = []
-        words = f"{self._peer.name}: ended the association before it was sent anything"
+        words = "it ended the association before it was sent anything"
         while due:
             sent = []
             for delivery, answer in self._answers(due, connection):
                 sent.append(answer.verdict)
-                words = f"{self._peer.name}: {answer.words}"
+                words = answer.words
                 self._note(delivery, answer)
                 self.audit.note(delivery, was_taken=answer.verdict is Verdict.ACCEPTED)
                 reach("send.after_commit")

@@ -20,3 +20,8 @@ def peer_named(settings: Settings, name: str) -> Peer:
     known = ", ".join(peer.name for peer in settings.peers) or "none"
     reason = f"the configuration has no peer {name}; it has: {known}"
     raise UnknownPeerError(reason)
+
+
+def without_name(words: str, name: str) -> str:
+    """Words about a peer, without its name before them where that is said already."""
+    return words.removeprefix(f"{name}: ")

@@ -2,6 +2,7 @@
 
 import ssl
 from contextlib import suppress
+from typing import Any
 
 from dicom_node.tls.certificates import Certificate, certificate_from_der
 from dicom_node.tls.failures import failure_in_words
@@ -35,10 +36,23 @@ class ClientContext(ssl.SSLContext):
     """Given, the certificate of the peer must be one of these, and nothing else counts."""
     problem: str = ""
     """In words; empty while nothing went wrong."""
+    unconnected: OSError | None = None
+    """Why there was no connection to shake hands on."""
 
 
 class ClientSocket(TlsSocket):
     """The connection of a ClientContext."""
+
+    def connect(self, addr: Any) -> None:
+        """Connect and shake hands."""
+        try:
+            super().connect(addr)
+        except OSError as exc:
+            if isinstance(self.context, ClientContext) and not self.context.problem:
+                self.context.unconnected = exc
+            with suppress(OSError):
+                self.close()
+            raise
 
     def do_handshake(self, block: bool = False) -> None:
         """Shake hands; nothing is sent to a peer that is not the one that was pinned."""

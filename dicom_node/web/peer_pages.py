@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from config.settings import Peer
 from dicom_node.calling import PeerUnreachableError
-from dicom_node.peer_names import UnknownPeerError, peer_named
+from dicom_node.peer_names import UnknownPeerError, peer_named, without_name
 from dicom_node.peers import echo
 from dicom_node.web.audit_hook import Deed
 from dicom_node.web.door import Changing, Looking, Visitor, record
@@ -45,7 +45,7 @@ def echo_peer(request: Request, visitor: Changing, name: str) -> HTMLResponse:
     try:
         echo(peer, own_aet=site_of(request).settings.node.ae_title)
     except PeerUnreachableError as error:
-        tried = Tried(peer=name, is_success=False, title="C-ECHO failed", words=error.reason)
+        tried = Tried(peer=name, is_success=False, title="C-ECHO failed", words=without_name(error.reason, name))
     else:
         words = f"{peer.ae_title} at {peer.host}:{peer.port} answers."
         tried = Tried(peer=name, is_success=True, title="C-ECHO succeeded", words=words)

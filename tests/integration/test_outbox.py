@@ -63,8 +63,6 @@ def test_a_refusal_for_good_is_shown_and_not_repeated(tmp_path: Path) -> None:
     assert "0xA900" in view.deliveries[0].last_status
 
 
-# pynetdicom 3.0.4 leaves the socket of a refused connection to the garbage collector (transport.py, connect).
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_peer_that_is_down_for_hours_gets_the_result_once_it_is_up(tmp_path: Path) -> None:
     """An outage is no failure."""
     clock = FakeClock()
@@ -74,6 +72,9 @@ def test_a_peer_that_is_down_for_hours_gets_the_result_once_it_is_up(tmp_path: P
     for _ in range(4):
         outbox.send_due()
         clock.advance(3600)
+    outage = index.outages.of("pacs")
+    assert outage
+    assert outage.words.startswith(f"127.0.0.1:{down.port} refused the connection")
     assert state_of(index) in {State.PROCESSED, State.SENDING}
     assert len(send_with(lambda n: 0x0000, index, clock)) == 1
     assert state_of(index) is State.DELIVERED

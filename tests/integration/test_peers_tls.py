@@ -129,7 +129,7 @@ def test_peer_without_tls_is_told_from_one_that_is_not_there(site: Site) -> None
         assert "TLS" in complaint(server.server_address[1], tls_ca=site.authority.certificate)
     finally:
         server.shutdown()
-    assert "nobody answers" in complaint(free_port(), tls_ca=site.authority.certificate)
+    assert "refused the connection" in complaint(free_port(), tls_ca=site.authority.certificate)
 
 
 def test_file_that_is_not_there_is_named(site: Site, tmp_path: Path) -> None:

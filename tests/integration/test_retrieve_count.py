@@ -91,8 +91,6 @@ def test_a_failure_and_nonsense_are_told() -> None:
         asked(lambda _: [match("SERIES", StudyInstanceUID=STUDY, Modality="CT")])
 
 
-# pynetdicom 3.0.4 leaves the socket of a refused connection to the garbage collector (transport.py, connect).
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_peer_that_is_not_there_is_told() -> None:
     """The worker tries again later."""
     with pytest.raises(PeerUnreachableError, match="pacs"):

@@ -158,8 +158,6 @@ def test_segmentations_may_be_refused_where_the_capture_is_wanted_anyway() -> No
     assert result.outcome is Outcome.WARNING
 
 
-# pynetdicom 3.0.4 leaves the socket of a connection that was refused to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_silent_destination_fails_and_a_silent_sender_only_warns() -> None:
     """A scanner that listens on no port can still send."""
     absent = Peer(name="gone", ae_title="GONE", host="127.0.0.1", port=free_port(), receives_results=True)
@@ -168,6 +166,14 @@ def test_a_silent_destination_fails_and_a_silent_sender_only_warns() -> None:
     outcomes = [result.outcome for peer in (absent, sender) for result in check_peer(peer, Settings())]
 
     assert outcomes == [Outcome.FAILED, Outcome.WARNING]
+
+
+def test_a_peer_that_is_not_there_is_named_once_with_its_address() -> None:
+    """The subject names it; the words say where nobody listens."""
+    peer = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=free_port(), receives_results=True)
+    (found,) = check_peer(peer, Settings())
+    assert found.subject == "peer pacs"
+    assert found.detail.startswith(f"127.0.0.1:{peer.port} refused the connection")
 
 
 @contextmanager

@@ -20,9 +20,6 @@ from storage.commitment_ledger import CommitmentLedger
 from storage.commitment_records import InquiryOutcome, Reference
 from storage.database import open_engine, reading
 
-# pynetdicom 3.0.4 leaves the socket of a refused connection to the garbage collector (transport.py, connect).
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 GONE, OTHER_TITLE = "GONE", "GONE_SC"
 REFERENCES = [Reference(sop_class_uid=CTImageStorage, sop_instance_uid="1.2.3.4")]
 
