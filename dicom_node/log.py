@@ -24,6 +24,8 @@ _CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0
 }
 # Libraries whose messages quote values of data sets (pydicom: "Invalid value for VR DA: ...").
 _TALKATIVE = ("pydicom", "pynetdicom", "highdicom", "pylibjpeg", "libjpeg", "openjpeg", "py.warnings")
+# Where pynetdicom reports that an association of ours was not opened: who called says which peer, and why.
+_TOLD_BY_CALLER = {("transport", "connect"), ("acse", "_negotiate_as_requestor")}
 # Libraries that report every routine step.
 _CHATTY = ("alembic", "apscheduler")
 
@@ -59,7 +61,9 @@ class _LocationOnly(logging.Handler):
     """Passes on that a library said something, and where, without what it said."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Log kind and place of the record in its stead."""
+        """Log kind and place of the record in its stead, unless it is told in words elsewhere."""
+        if (record.module, record.funcName) in _TOLD_BY_CALLER:
+            return
         kind = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else "message"
         logger.log(record.levelno, "%s: %s at %s:%d", record.name, kind, record.module, record.lineno)
 

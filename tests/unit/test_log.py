@@ -9,8 +9,11 @@ from collections.abc import Iterator
 import pytest
 from pydicom.dataset import Dataset
 
-from config.settings import LogSettings
+from builders.ports import free_port
+from config.settings import LogSettings, Peer
+from dicom_node.calling import PeerUnreachableError
 from dicom_node.log import failure_in_short, setup_logging
+from dicom_node.peers import echo
 
 CANARY = "19700101x"
 QUOTING = ("pydicom", "pynetdicom", "highdicom", "pylibjpeg", "libjpeg", "openjpeg", "py.warnings")
@@ -133,3 +136,12 @@ def test_failure_in_short_names_the_frames() -> None:
     except ValueError as error:
         short = failure_in_short(type(error), error.__traceback__)
     assert short.startswith("ValueError < test_log.py:")
+
+
+def test_a_peer_that_is_not_there_is_no_message_of_a_library(log: Written) -> None:
+    """Whoever called says which peer and why; pynetdicom's own lines would only name their place."""
+    setup_logging(LogSettings())
+    peer = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=free_port())
+    with pytest.raises(PeerUnreachableError):
+        echo(peer, own_aet="NODE")
+    assert not log.text()
