@@ -32,7 +32,7 @@ from dicom_node.rules_decision import decision_for, destinations_of_study
 from dicom_node.series_choice import rules_for_study
 from dicom_node.superseding import Superseded, superseded
 from dicom_node.unread import without_ct_images
-from storage.disk import disk_errors
+from storage.disk import FILE_MODE, disk_errors, make_folder
 from storage.errors import DiskError, DiskFailedError, DiskFullError, DiskReadOnlyError, IndexStateError
 from storage.failpoints import reach
 from storage.files import ResultStore
@@ -123,7 +123,7 @@ class Dispatcher:
         folder = job_folder(self._settings.node.data_dir, claim.attempt_id)
         try:
             with disk_errors():
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
                 self._finish(claim, folder, self._run(claim, folder, stop))
         except _REFUSALS as error:
             self._index.release(claim, why=str(error))
@@ -192,8 +192,10 @@ class Dispatcher:
             return
         logs = self._settings.node.data_dir / "failed-attempts"
         try:
-            logs.mkdir(exist_ok=True)
-            shutil.copyfile(log, logs / f"{claim.attempt_id}.log")
+            make_folder(logs)
+            kept = logs / f"{claim.attempt_id}.log"
+            shutil.copyfile(log, kept)
+            kept.chmod(FILE_MODE)
         except OSError as error:
             logger.warning("the log of attempt %d cannot be kept: %s", claim.attempt_id, error.strerror)
 

@@ -1,6 +1,7 @@
 """Attempts taken, run and kept, with a real index and real child processes."""
 
 import errno
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event
@@ -159,6 +160,20 @@ def test_a_crashing_study_is_tried_again_then_given_up_with_its_log(tmp_path: Pa
     assert state_of(index) is State.PIPELINE_FAILED
     assert len(list((tmp_path / "failed-attempts").iterdir())) == 2
     assert not crashing.run_next(Event())
+
+
+def test_the_folders_of_attempts_are_closed_to_others_whatever_the_umask(tmp_path: Path) -> None:
+    """So are the logs that are kept of them."""
+    index = build_index(tmp_path, FakeClock())
+    ready_study(index)
+    before = os.umask(0)
+    try:
+        dispatcher(tmp_path, index, CRASH).run_next(Event())
+    finally:
+        os.umask(before)
+    (log,) = (tmp_path / "failed-attempts").iterdir()
+    modes = [path.stat().st_mode & 0o777 for path in (tmp_path / "jobs", log.parent, log)]
+    assert modes == [0o750, 0o750, 0o640]
 
 
 def test_a_stopping_worker_puts_the_study_back_into_the_queue(tmp_path: Path) -> None:
