@@ -78,6 +78,7 @@ def _destination(destination: "DestinationStatus") -> list[str]:
 
 def _process(process: "ProcessStatus") -> str:
     """One process for people."""
-    standing = "alive" if process.is_alive else f"silent for {process.silent_s:.0f} s: is it running?"
+    age = f"last sign of life {process.silent_s:.0f} s ago"
+    standing = age if process.is_alive else f"{age}: is it running?"
     beat = process.heartbeat
     return f"{beat.words}: {standing}, process {beat.pid} {beat.info}".rstrip()

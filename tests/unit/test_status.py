@@ -1,10 +1,14 @@
 """What `status` says."""
 
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from builders.cli import run
 from builders.clock import FakeClock
 from builders.index import SEG, build_index, claimed_study, received, result_files, to
 from config.settings import NodeSettings, Peer, Settings
+from dicom_node.clock import SystemClock
 from dicom_node.status import SILENT_AFTER_S, node_status
 from storage.lifecycle import State
 from storage.records import ClassAnswer
@@ -37,6 +41,21 @@ def test_a_process_that_fell_silent_is_not_alive(tmp_path: Path) -> None:
     listen, work = node_status(_settings(tmp_path), index, clock=clock).processes
 
     assert (listen.is_alive, work.is_alive) == (False, True)
+
+
+def test_the_age_of_a_sign_of_life_is_told_and_no_process_is_called_alive(tmp_path: Path) -> None:
+    """A process that was stopped a moment ago left a fresh sign too; fresh ones are told from old ones."""
+    build_index(tmp_path, SystemClock()).beat("listen", "")
+    aged = build_index(tmp_path, FakeClock(datetime.now(UTC) - timedelta(seconds=SILENT_AFTER_S + 10)))
+    aged.beat("work", "")
+    file = tmp_path / "node.toml"
+    file.write_text(f'[node]\ndata_dir = "{tmp_path}"\n')
+
+    lines = run(file, "status").stdout.splitlines()
+
+    listen, work = (next(line for line in lines if line.startswith(name)) for name in ("listen:", "work:"))
+    assert re.fullmatch(r"listen: last sign of life \d s ago, process \d+", listen)
+    assert re.fullmatch(r"work: last sign of life 4\d s ago: is it running\?, process \d+", work)
 
 
 def test_what_is_due_is_counted_per_destination(tmp_path: Path) -> None:
