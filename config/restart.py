@@ -38,8 +38,16 @@ def settings_in_force(process: Process, started_with: Settings, now: Settings) -
     for place in places_at_next_start(process, started_with):
         table, _, key = place.partition(".")
         old, new = getattr(started_with, table), kept.get(table, getattr(now, table))
-        kept[table] = new.model_copy(update={key: getattr(old, key)}) if key else old
+        kept[table] = _with_key_of(old, new, key) if key else old
     return now.model_copy(update=kept)
+
+
+def _with_key_of(old: BaseModel, new: BaseModel, key: str) -> BaseModel:
+    """The new table with a key of the old one, and with whether that was written there."""
+    made = new.model_copy(update={key: getattr(old, key)})
+    if key not in old.model_fields_set:
+        made.model_fields_set.discard(key)
+    return made
 
 
 def keys_at_next_start(process: Process, started_with: Settings, now: Settings) -> tuple[str, ...]:

@@ -45,6 +45,7 @@ class ShownSetting:
     value: str
     default: str
     is_default: bool
+    """Whether the file does not say it."""
 
 
 @router.get("/")
@@ -80,7 +81,10 @@ def show_settings(request: Request, visitor: Looking) -> HTMLResponse:
     """Every setting, its default, and whether the file says it."""
     site = site_of(request)
     record(request, visitor, Deed.SETTINGS_SEEN)
-    tables = {name: tuple(_rows(site.settings, name)) for name in Settings.model_fields if name not in _BLOCKS}
+    shown = [(name, table) for name, table in site.settings if name not in _BLOCKS]
+    tables = {
+        heading: rows for name, table in shown for heading, rows in _tables(name, table, getattr(Settings(), name))
+    }
     return render(
         request, visitor, "settings.html", tables=tables, file_path=site.file.path, problems=site.file.problems
     )
@@ -103,7 +107,9 @@ def _processes(status: NodeStatus) -> Iterator[Component]:
             words = f"changed since its start: {', '.join(process.heartbeat.needs_restart)}"
             yield Component(name=title, colour="busy", state="needs a restart", detail=words)
         elif process.is_alive:
-            yield Component(name=title, colour="good", state="running", detail=process.heartbeat.info)
+            seen_s = f"last sign of life {process.silent_s:.0f} s ago"
+            words = "; ".join(filter(None, (process.heartbeat.info, seen_s)))
+            yield Component(name=title, colour="good", state="running", detail=words)
         else:
             words = f"no sign of life for {process.silent_s:.0f} s: is it running?"
             yield Component(name=title, colour="bad", state="silent", detail=words)
@@ -158,20 +164,19 @@ def _weights(site: Site) -> Component:
     return Component(name="Weights", colour="good", state="installed", detail=f"{pack.name}; {device}")
 
 
-def _rows(settings: Settings, table: str) -> Iterator[ShownSetting]:
-    """Each key of a table; those of a table inside it with its name before them."""
-    yield from _fields(getattr(settings, table), getattr(Settings(), table), prefix="")
-
-
-def _fields(now: BaseModel, default: BaseModel, *, prefix: str) -> Iterator[ShownSetting]:
-    for name in type(now).model_fields:
-        value, usual = getattr(now, name), getattr(default, name)
+def _tables(name: str, now: BaseModel, default: BaseModel) -> Iterator[tuple[str, tuple[ShownSetting, ...]]]:
+    """The keys of a table, then those of each table inside it, under the names that the file gives them."""
+    values = [(key, value, getattr(default, key)) for key, value in now]
+    rows = [_row(now, key, usual) for key, value, usual in values if not isinstance(value, BaseModel)]
+    yield name, tuple(rows)
+    for key, value, usual in values:
         if isinstance(value, BaseModel):
-            yield from _fields(value, usual, prefix=f"{prefix}{name}.")
-        else:
-            yield ShownSetting(
-                key=prefix + name, value=_shown(name, value), default=_shown(name, usual), is_default=value == usual
-            )
+            yield from _tables(f"{name}.{key}", value, usual)
+
+
+def _row(now: BaseModel, key: str, usual: object) -> ShownSetting:
+    value = _shown(key, getattr(now, key))
+    return ShownSetting(key=key, value=value, default=_shown(key, usual), is_default=key not in now.model_fields_set)
 
 
 def _shown(name: str, value: object) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -11,6 +12,8 @@ from starlette.testclient import TestClient
 from builders.analysis import STUDY_UID
 from builders.index import received, state_of
 from builders.site import PASSWORD, Pages, add_finished_study, form_token, log_in, pages_in
+from config import load_settings
+from dicom_node.settings_file import SettingsFile
 from dicom_node.web.audit_hook import Deed
 from dicom_node.web.words import where
 from storage.errors import IndexBusyError
@@ -259,3 +262,29 @@ def test_a_length_that_is_no_number_or_a_long_one_is_refused(pages: Pages, lengt
     name = "content-length" if isinstance(length, str) else b"content-length"
     headers = {name: length}
     assert pages.browser().post("/login", content=b"x", headers=headers).status_code == status
+
+
+def test_settings_say_of_each_key_whether_the_file_has_it(tmp_path: Path) -> None:
+    """Also of one that is written with its default; a key that waits for the next start is told by the old file."""
+    file = tmp_path / "node.toml"
+    text = f'[node]\ndata_dir = "{tmp_path}"\n[web]\nlogin = false\n[listen]\nport = 11112\n[listen.tls]\nport = 2762\n'
+    file.write_text(text)
+    with pages_in(tmp_path) as pages:
+        pages.site = replace(pages.site, file=SettingsFile(file, load_settings(file)))
+        browser = pages.browser()
+        before = sources_shown(browser.get("/settings").text)
+        file.write_text(text + "[storage]\nfree_floor_bytes = 1000000000\n")
+        after = sources_shown(browser.get("/settings").text)
+    assert {key: before[key] for key in ("[listen].port", "[listen.tls].port")} == dict.fromkeys(
+        ("[listen].port", "[listen.tls].port"), "file"
+    )
+    assert before["[listen].host"] == before["[storage].free_floor_bytes"] == "default"
+    assert after["[storage].free_floor_bytes"] == "file"
+    assert after["[storage].database_url"] == "default"
+
+
+def sources_shown(page: str) -> dict[str, str]:
+    """Where each value on the page comes from."""
+    shown = re.compile(r'<section aria-labelledby="table-[^"]*"><h2 [^>]*>(\[[^<]*\])</h2>(.*?)</section>', re.DOTALL)
+    row = re.compile(r"<tr><td[^>]*>([^<]*)</td>.*?<span[^>]*>(file|default)</span></td></tr>")
+    return {f"{table}.{key}": source for table, rows in shown.findall(page) for key, source in row.findall(rows)}
