@@ -74,6 +74,9 @@ def plan(
         studies = tuple(_planned(decision) for decision in decisions if kept or decision.is_deleted)
         print_json(RetentionPlan(deleted_studies=len(deleted), deleted_bytes=size_bytes, last=last, studies=studies))
         return
+    if not settings_of(context).retention.is_on:
+        console().print("no rule of [retention] is set: every study is kept", markup=False)
+        return
     table = table_of("study", "state", "last", "size", "", "why")
     for decision in decisions:
         if kept or decision.is_deleted:

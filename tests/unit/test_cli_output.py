@@ -1,11 +1,13 @@
 """What commands say."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from builders.cli import run
 from builders.clock import FakeClock
 from builders.index import build_index, database_url, received
 from config.errors import ConfigError, Problem
@@ -142,3 +144,13 @@ def test_a_phase_that_failed_is_not_told_as_done(capsys: pytest.CaptureFixture[s
         raise _BeingTestedError
 
     assert "Finding the lungs:" not in capsys.readouterr().err
+
+
+def test_a_plan_without_rules_says_that_every_study_is_kept(tmp_path: Path) -> None:
+    """Nothing was looked at, so no number of studies is told."""
+    build_index(tmp_path, FakeClock()).record_received([received()])
+    file = tmp_path / "node.toml"
+    file.write_text(f'[node]\ndata_dir = "{tmp_path}"\n')
+    said = "no rule of [retention] is set: every study is kept\n"
+    assert run(file, "retention", "plan").stdout == run(file, "retention", "plan", "--kept").stdout == said
+    assert json.loads(run(file, "retention", "plan", "--kept", "--json").stdout)["studies"] == []
