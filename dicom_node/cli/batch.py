@@ -189,7 +189,10 @@ def _archive(context: typer.Context, name: str) -> "Peer":
 
     peer = peer_named(settings_of(context), name)
     if peer.query_retrieve == "none":
-        reason = f"{name}: the node asks it for nothing: `dicom-node ae change {name} query_retrieve=move` (or get)"
+        reason = (
+            f"{name} has no query_retrieve, so the node may not query it; set it: "
+            f"`dicom-node ae change {name} query_retrieve=move`, or get where that is what it offers"
+        )
         raise BatchPlanError(reason)
     return peer
 

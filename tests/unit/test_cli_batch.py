@@ -101,3 +101,12 @@ def test_a_dry_run_says_what_is_expected_beside_what_is_free(file: Path, tmp_pat
         assert "size of what is to fetch: about 1000 B; " in done.stdout
         assert "are free in the data folder" in done.stdout
         assert (seen["expected_bytes"], seen["free_bytes"] > 0) == (1000, True)
+
+
+def test_a_pacs_that_may_not_be_queried_is_told_with_the_command_that_allows_it(file: Path) -> None:
+    """In the words of the configuration."""
+    file.write_text(file.read_text().replace('query_retrieve = "move"', ""))
+    told = str(run(file, "batch", "start", "pacs", "since=2019-01-01", "until=2019-02-01", exit_code=1).exception)
+    assert told.startswith(
+        "pacs has no query_retrieve, so the node may not query it; set it: `dicom-node ae change pacs "
+    )
