@@ -6,10 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
+from config.errors import ConfigError, Problem
 from config.load import DEFAULT_PATH, configuration_file, settings_from_text
 from config.names import port_from
 from dicom_node.cli.configuring import print_lines
 from dicom_node.cli.context import configuration_path
+
+_ANY_ADDRESS = ("127.0.0.1", 11112)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +42,7 @@ def init(**answers: Any) -> None:
     if path.exists():
         problem = f"{path} is there already: `dicom-node ae add` and an editor change it"
         raise typer.BadParameter(problem, param_hint="--config")
-    text = _text(given)
-    settings_from_text(text, name=str(path))
+    text = _checked_text(given, name=str(path))
     replace_text(path, text)
     print_lines([f"{path} written; next: dicom-node check, then start the node", _to_type(given)])
     if given.pages:
@@ -51,12 +53,34 @@ def init(**answers: Any) -> None:
 init.__signature__ = inspect.signature(InitAnswers)  # type: ignore[attr-defined]
 
 
+def _checked_text(given: InitAnswers, *, name: str) -> str:
+    """The configuration.
+
+    Raises:
+        ConfigError: With every problem of the answers.
+    """
+    text = _text(given)
+    answers = {"--listen": given.listen, "--pacs-address": given.pacs_address}
+    problems = [
+        Problem(key=option, problem="write HOST:PORT", value=answer)
+        for option, answer in answers.items()
+        if _split(answer) is None
+    ]
+    try:
+        settings_from_text(text, name=name)
+    except ConfigError as error:
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return text
+
+
 def _text(given: InitAnswers) -> str:
-    """The configuration."""
+    """The configuration; in the place of an address that is none stands one without a problem."""
     from dicom_node.configuring.blocks import block_from
 
-    host, port = _split(given.listen, "--listen")
-    pacs_host, pacs_port = _split(given.pacs_address, "--pacs-address")
+    host, port = _split(given.listen) or _ANY_ADDRESS
+    pacs_host, pacs_port = _split(given.pacs_address) or _ANY_ADDRESS
     peer = {"name": "pacs", "ae_title": given.pacs, "host": pacs_host, "port": pacs_port}
     tables = [
         "# Every key is explained in docs/configuration.md; what is not written keeps its default.\n",
@@ -69,17 +93,15 @@ def _text(given: InitAnswers) -> str:
 
 
 def _to_type(given: InitAnswers) -> str:
-    _, port = _split(given.listen, "--listen")
+    port = given.listen.rpartition(":")[2]
     return f"type into the PACS: AE title {given.ae_title}, port {port}, the address of this machine"
 
 
-def _split(address: str, option: str) -> tuple[str, int]:
+def _split(address: str) -> tuple[str, int] | None:
+    """Host and port; None where it is not written so."""
     host, _, text = address.rpartition(":")
     port = port_from(text)
-    if host and port is not None:
-        return host.removeprefix("[").removesuffix("]"), port
-    problem = f"{address}: write HOST:PORT" if address else "write HOST:PORT"
-    raise typer.BadParameter(problem, param_hint=option)
+    return (host.removeprefix("[").removesuffix("]"), port) if host and port is not None else None
 
 
 def _table(name: str, values: dict[str, str | int]) -> str:

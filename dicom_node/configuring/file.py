@@ -74,6 +74,9 @@ def _take_over(descriptor: int, path: Path) -> None:
 def _said_in_our_words(path: Path) -> Iterator[None]:
     try:
         yield
+    except FileNotFoundError as error:
+        reason = f"the folder {path.parent} does not exist: make it first; nothing was written"
+        raise NotWritableError(reason) from error
     except OSError as error:
         reason = (
             f"{path} cannot be written by {operator_name()} ({error.strerror}): nothing was changed; repeat it as the owner "

@@ -112,3 +112,31 @@ def test_init_writes_a_configuration_that_works(tmp_path: Path) -> None:
     assert [peer.host for peer in made.senders] == [peer.host for peer in made.destinations] == ["pacs.example.org"]
     assert made.web.enabled and made.web.login and "account add" in done.stdout
     assert not load_settings(path).web.enabled
+
+
+def test_init_reports_every_mistake_of_the_answers(tmp_path: Path) -> None:
+    """An address that is none hides no other."""
+    answers = ["--ae-title", "MUCH_TOO_LONG_A_TITLE", "--data-dir", "x", "--listen", "here", "--pacs-address", "pacs"]
+    told = str(run(tmp_path / "new.toml", "init", *answers, "--pacs", "P", "--no-pages", exit_code=2).exception)
+    places = [line.partition(":")[0] for line in told.splitlines()]
+    assert places == ["--listen", "--pacs-address", "[node].ae_title", "[node].data_dir"]
+    assert "--pacs-address: write HOST:PORT (got pacs)" in told
+
+
+def test_init_into_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
+    """No other user could write it either."""
+    answers = [
+        "--ae-title",
+        "A",
+        "--data-dir",
+        "/x",
+        "--listen",
+        "h:1",
+        "--pacs",
+        "P",
+        "--pacs-address",
+        "h:1",
+        "--no-pages",
+    ]
+    told = str(run(tmp_path / "gone" / "new.toml", "init", *answers, exit_code=1).exception)
+    assert told == f"the folder {tmp_path / 'gone'} does not exist: make it first; nothing was written"
