@@ -103,7 +103,8 @@ def _refusal(status: HTTPStatus) -> Callable[[Request, Exception], Response]:
 
 def _http_refusal(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code) if isinstance(error, StarletteHTTPException) else HTTPStatus.BAD_REQUEST
-    words = str(error.detail) if isinstance(error, HTTPException) else ""
+    no_page = "There is no such page." if status is HTTPStatus.NOT_FOUND else ""
+    words = str(error.detail) if isinstance(error, HTTPException) else no_page
     return _error_page(request, status, words)
 
 

@@ -288,3 +288,9 @@ def sources_shown(page: str) -> dict[str, str]:
     shown = re.compile(r'<section aria-labelledby="table-[^"]*"><h2 [^>]*>(\[[^<]*\])</h2>(.*?)</section>', re.DOTALL)
     row = re.compile(r"<tr><td[^>]*>([^<]*)</td>.*?<span[^>]*>(file|default)</span></td></tr>")
     return {f"{table}.{key}": source for table, rows in shown.findall(page) for key, source in row.findall(rows)}
+
+
+def test_an_address_without_a_page_says_so(pages: Pages) -> None:
+    """In a sentence, not by the number alone."""
+    answer = pages.browser().get("/nowhere")
+    assert (answer.status_code, "There is no such page." in answer.text) == (404, True)
