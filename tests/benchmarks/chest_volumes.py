@@ -8,7 +8,8 @@ involvement in per cent, patient score, and the highest score of a slice. The la
 
 Two public sources on PyPI hold whole chests that are free of COVID-19: `data/lung1_image.nrrd` and `lung2_image.nrrd` in the
 source distribution of pyradiomics 3.0.1 (each with a tumour), `tests/reference_files/aorta_report/example_ct.nii.gz` in that of
-TotalSegmentator 2.18.0. The bundled lung network has seen lung1 and that one; lung2 neither network has.
+TotalSegmentator 2.18.0. The bundled lung network has seen all three, of lung2 only what is above and
+below its tumour; Space-Time-Net none of them.
 """
 
 import argparse
