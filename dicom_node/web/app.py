@@ -103,8 +103,9 @@ def _refusal(status: HTTPStatus) -> Callable[[Request, Exception], Response]:
 
 def _http_refusal(request: Request, error: Exception) -> Response:
     status = HTTPStatus(error.status_code) if isinstance(error, StarletteHTTPException) else HTTPStatus.BAD_REQUEST
-    no_page = "There is no such page." if status is HTTPStatus.NOT_FOUND else ""
-    words = str(error.detail) if isinstance(error, HTTPException) else no_page
+    words = str(error.detail) if isinstance(error, HTTPException) else ""
+    if status is HTTPStatus.NOT_FOUND and words in {"", status.phrase}:
+        words = "There is no such page."
     return _error_page(request, status, words)
 
 

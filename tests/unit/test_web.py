@@ -283,14 +283,17 @@ def test_settings_say_of_each_key_whether_the_file_has_it(tmp_path: Path) -> Non
     assert after["[storage].database_url"] == "default"
 
 
+@pytest.mark.parametrize("path", ["/nothing", "/studies/1.2.3/slices/1/lung"])
+def test_a_page_that_is_not_there_is_told_in_a_sentence(tmp_path: Path, path: str) -> None:
+    """Its title alone says nothing to somebody who does not know HTTP."""
+    with pages_in(tmp_path) as pages:
+        answer = pages.browser().get(path)
+    assert answer.status_code == 404
+    assert "There is no such page." in answer.text
+
+
 def sources_shown(page: str) -> dict[str, str]:
     """Where each value on the page comes from."""
     shown = re.compile(r'<section aria-labelledby="table-[^"]*"><h2 [^>]*>(\[[^<]*\])</h2>(.*?)</section>', re.DOTALL)
     row = re.compile(r"<tr><td[^>]*>([^<]*)</td>.*?<span[^>]*>(file|default)</span></td></tr>")
     return {f"{table}.{key}": source for table, rows in shown.findall(page) for key, source in row.findall(rows)}
-
-
-def test_an_address_without_a_page_says_so(pages: Pages) -> None:
-    """In a sentence, not by the number alone."""
-    answer = pages.browser().get("/nowhere")
-    assert (answer.status_code, "There is no such page." in answer.text) == (404, True)
