@@ -1,5 +1,6 @@
 """Logging in and out."""
 
+from dataclasses import replace
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -66,8 +67,7 @@ def _logged_in(request: Request, name: str, then: str) -> Response:
     answer = RedirectResponse(then, status_code=303)
     put_cookie(site, answer, token)
     # By the cookie of the request nobody is logged in yet.
-    visitor = visitor_of(request)
-    record(request, visitor, Deed.LOGGED_IN, words=f"account {name}")
+    record(request, replace(visitor_of(request), name=name), Deed.LOGGED_IN)
     return answer
 
 

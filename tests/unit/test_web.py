@@ -138,6 +138,15 @@ def test_a_wrong_password_lets_nobody_in_and_makes_guessers_wait(guarded: Pages)
     assert [event.deed for event in guarded.events].count(Deed.LOGIN_REFUSED) == 7
 
 
+def test_a_login_is_told_with_the_account(guarded: Pages) -> None:
+    """Of one that was refused the name is left out: people type passwords there."""
+    browser = guarded.browser()
+    log_in(browser, "my-password", "")
+    log_in(browser, "ann", PASSWORD)
+    told = [(event.deed, event.by) for event in guarded.events]
+    assert told == [(Deed.LOGIN_REFUSED, ""), (Deed.LOGGED_IN, "ann")]
+
+
 def test_an_unknown_account_is_refused_like_a_wrong_password(guarded: Pages) -> None:
     """The page does not tell who has an account."""
     unknown, wrong = (log_in(guarded.browser(), name, "wrong") for name in ("nobody", "ann"))
