@@ -251,13 +251,19 @@ def _destinations(view: StudyView) -> list[str]:
 
 
 def _deliveries(view: StudyView) -> list[str]:
-    """Each object that goes to a destination."""
-    rows = [
-        f"  {delivery.kind} to {delivery.destination}: {delivery.state}, {delivery.tries} tries {delivery.last_status}"
-        f"{_kept(delivery)}"
-        for delivery in view.deliveries
-    ]
+    """Each object that goes to a destination, or stands by for one that declines another."""
+    rows = [f"  {_delivery(delivery)}{_kept(delivery)}" for delivery in view.deliveries]
     return ["deliveries", *rows] if rows else []
+
+
+def _delivery(delivery: DeliveryView) -> str:
+    from dicom_node.destinations import class_name
+
+    what = f"{class_name(delivery.sop_class_uid)} to {delivery.destination}"
+    if delivery.state == "held":
+        return f"{what}: stands by"
+    tries = f"{delivery.tries} {'try' if delivery.tries == 1 else 'tries'}"
+    return f"{what}: {delivery.state}, {tries}" + (f", {delivery.last_status}" if delivery.last_status else "")
 
 
 def _kept(delivery: DeliveryView) -> str:

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from builders.cli import run
 from builders.clock import FakeClock
-from builders.index import build_index, database_url, received
+from builders.index import build_index, choosy, claimed_study, database_url, received, whole_result
 from config.errors import ConfigError, Problem
 from dicom_node.cli.app import app
 from dicom_node.cli.failures import exit_code_of, tell
@@ -108,6 +108,19 @@ def test_a_study_is_found_by_the_uid_that_the_list_shows(tmp_path: Path) -> None
     found = CliRunner().invoke(app, ["--config", str(tmp_path / "node.toml"), "study", "show", shown])
     assert found.exit_code == 0
     assert LONG_UID in found.output
+
+
+def test_a_study_says_of_what_is_sent_which_class_it_is(tmp_path: Path) -> None:
+    """What stands by for a destination that declines the other is not being tried."""
+    index = build_index(tmp_path, FakeClock())
+    index.finish_succeeded(claimed_study(index), whole_result(), destinations=choosy("pacs"), why="1 lesion")
+    (tmp_path / "node.toml").write_text(
+        f'[node]\ndata_dir = "{tmp_path}"\n[storage]\ndatabase_url = "{database_url(tmp_path)}"\n'
+    )
+    shown = CliRunner().invoke(app, ["--config", str(tmp_path / "node.toml"), "study", "show", "1.2.3"]).output
+    lines = shown.splitlines()
+    assert "  Comprehensive 3D SR to pacs: waiting, 0 tries" in lines
+    assert "  Enhanced SR to pacs: stands by" in lines
 
 
 def test_a_test_message_that_reaches_nobody_has_failed(tmp_path: Path) -> None:
