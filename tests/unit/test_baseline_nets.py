@@ -13,7 +13,7 @@ from pipeline.space_time import SpaceTimeConfig
 
 CONFIG = SpaceTimeConfig(widths=(16, 24, 32, 48))
 
-STEPS = {BaselineKind.FASTER_RCNN: 40, BaselineKind.SSD: 40, BaselineKind.YOLO_V3: 45}
+STEPS = {BaselineKind.FASTER_RCNN: 60, BaselineKind.SSD: 60, BaselineKind.YOLO_V3: 60}
 
 
 @pytest.fixture(autouse=True)
