@@ -15,6 +15,7 @@ from pynetdicom.presentation import PresentationContext
 
 from config.settings import Peer
 from dicom_node.calling import CONNECT_TIMEOUT_S, Call, Line, PeerUnreachableError, called
+from dicom_node.errors import NodeError
 from dicom_node.retrieve.auditing import RetrieveAudit
 from dicom_node.retrieve.errors import ArchiveFailedError, ArchiveRefusesError, ArchiveSilentError
 
@@ -96,13 +97,15 @@ class Conversation:
             ArchiveFailedError: The PACS ended the association or broke the protocol.
         """
         for status, identifier in responses:
-            if self.is_over:
-                reason = f"{self.peer.name}: no end of its answer after {self.limit_s:g} s"
-                raise ArchiveSilentError(reason)
-            if "Status" not in status:
-                reason = f"{self.peer.name}: ended the association, or sent what is no answer"
-                raise ArchiveFailedError(reason)
+            if self.is_over or "Status" not in status:
+                raise self.ended()
             yield status, identifier
+
+    def ended(self) -> NodeError:
+        """Why no further answer can come."""
+        if self.is_over:
+            return ArchiveSilentError(f"{self.peer.name}: no end of its answer after {self.limit_s:g} s")
+        return ArchiveFailedError(f"{self.peer.name}: ended the association, or sent what is no answer")
 
 
 @contextmanager
@@ -120,6 +123,8 @@ def conversation(
     Raises:
         PeerUnreachableError: No association.
         ArchiveRefusesError: The PACS accepts none of what is offered.
+        ArchiveSilentError: The limit passed before it was asked.
+        ArchiveFailedError: The PACS ended the association before it was asked.
     """
     call = Call(
         own_aet=own_aet,
@@ -143,6 +148,11 @@ def conversation(
             timer.start()
             switch.watch(talk)
             yield talk
+        except RuntimeError as exc:
+            # pynetdicom asks nothing over an association that has ended meanwhile.
+            if talk.association.is_established:
+                raise
+            raise talk.ended() from exc
         finally:
             timer.cancel()
             switch.watch(None)
