@@ -1,13 +1,13 @@
 """In which precision the networks run on a device."""
 
-import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from enum import StrEnum
 
 import torch
 
 from pipeline.model_pack import DecisionFlips
+from pipeline.shared_change import SharedChange
 
 
 class Precision(StrEnum):
@@ -48,36 +48,11 @@ def computes_in_bfloat16(device: torch.device) -> bool:
     return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16", "sve_bf16"))
 
 
-class _Repeatable:
-    """cuDNN's flags, set by the first who enters and put back by the last who leaves.
-
-    They are one for all threads: were each thread to put back what it found, the first of two that overlap would leave
-    the other one to any algorithm, and the last would leave the flags set for ever.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._inside = 0
-        self._flags = ExitStack()
-
-    @contextmanager
-    def entered(self) -> Iterator[None]:
-        """Within it the flags are set."""
-        with self._lock:
-            if self._inside == 0:
-                exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-                self._flags.enter_context(exact)
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._inside -= 1
-                if self._inside == 0:
-                    self._flags.close()
+def _exact() -> AbstractContextManager[None]:
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
 
 
-_REPEATABLE = _Repeatable()
+_REPEATABLE = SharedChange(_exact)
 
 
 def repeatable_convolutions() -> AbstractContextManager[None]:
