@@ -3,7 +3,6 @@
 They are looked for in the raw document, so that a mistake elsewhere hides none.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,7 @@ from pydantic import ValidationError
 
 from config.errors import Problem
 from config.rules import RuleSettings
+from config.toml_text import toml_text
 
 _SHOWN_CHARACTERS = 80
 # The password in the authority of a URL (RFC 3986 3.2.1).
@@ -32,7 +32,7 @@ def problems_between(document: Mapping[str, Any]) -> list[Problem]:
 
 def shown(value: object) -> str:
     """The value as TOML would write it, short and without a password."""
-    text = json.dumps(value, default=str)
+    text = toml_text(value)
     text = _PASSWORD.sub(r"\1:***@", text)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
 

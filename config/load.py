@@ -174,7 +174,8 @@ def _problem_from_error(error: ErrorDetails) -> Problem:
         words = _GRAMMAR.get(str(location[-1]), words)
     if error["type"] == "tuple_type" and location[-1] in _BLOCKS:
         words = f"must be written as [[{'.'.join(str(part) for part in location if not isinstance(part, int))}]] blocks"
-    got = "" if error["type"] == "missing" or isinstance(value, BaseModel | Mapping) else shown(value)
+    untold = error["type"] == "missing" or value is None or isinstance(value, BaseModel | Mapping)
+    got = "" if untold else shown(value)
     return Problem(key=_key(location), problem=words, value=got)
 
 

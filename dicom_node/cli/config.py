@@ -9,6 +9,7 @@ import typer
 from config.load import configuration_file, document_from_text, read_text
 from config.secrets import shown_value
 from config.settings import Settings
+from config.toml_text import toml_text
 from dicom_node.cli.configuring import configuration_of, print_lines, report
 from dicom_node.cli.context import configuration_path, settings_of
 from dicom_node.cli.output import print_json
@@ -69,7 +70,7 @@ def show(
     if json:
         print_json(ConfigReport(file=str(path or ""), settings=values))
         return
-    print_lines(f"{one.key} = {one.value}" + (f"  ({one.source})" if sources else "") for one in values)
+    print_lines(f"{one.key} = {toml_text(one.value)}" + (f"  ({one.source})" if sources else "") for one in values)
 
 
 @app.command()

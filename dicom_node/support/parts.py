@@ -17,6 +17,7 @@ from pysqlite3.dbapi2 import sqlite_version
 from config.errors import ConfigError
 from config.secrets import shown_value
 from config.settings import Settings
+from config.toml_text import toml_text
 from dicom_node.check import run_checks
 from dicom_node.clock import SystemClock
 from dicom_node.cluster.driver_log import driver_logs
@@ -97,7 +98,7 @@ def _settings_lines(prefix: str, values: dict[str, object]) -> Iterator[str]:
             for number, one in enumerate(value, 1):
                 yield from _settings_lines(f"{name} #{number}", one)
         else:
-            yield f"{name} = {json.dumps(shown_value(key, value))}"
+            yield f"{name} = {toml_text(shown_value(key, value))}"
 
 
 def _versions() -> str:

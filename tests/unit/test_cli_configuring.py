@@ -62,8 +62,8 @@ def test_what_is_shown_has_its_source_and_no_secret(file: Path) -> None:
     """Neither the effective settings nor a difference names the password."""
     run(file, "ae", "add", "pacs", "PACS", "10.0.0.5:104")
     shown = run(file, "config", "show", "--sources").stdout
-    assert "[node].ae_title = DICOMNODE  (default)" in shown
-    assert "[peers #1].host = 10.0.0.5  (file)" in shown
+    assert '[node].ae_title = "DICOMNODE"  (default)' in shown
+    assert '[peers #1].host = "10.0.0.5"  (file)' in shown
     assert "[listen.tls].port = 2762  (default)" in shown
     difference = run(file, "config", "diff", "1").stdout
     assert '+ae_title = "PACS"' in difference

@@ -45,7 +45,7 @@ MISTAKES = [
     ("[listen]\nmaximum_pdu_bytes = 100", "[listen].maximum_pdu_bytes: must be at least 4096 (got 100)"),
     ("[listen]\nnetwork_timeout_s = 0", "[listen].network_timeout_s: must be greater than 0 (got 0)"),
     ("[listen]\nnetwork_timeout_s = '60s'", '[listen].network_timeout_s: must be a number (got "60s")'),
-    ("[listen]\nnetwork_timeout_s = nan", "[listen].network_timeout_s: must be a finite number (got NaN)"),
+    ("[listen]\nnetwork_timeout_s = nan", "[listen].network_timeout_s: must be a finite number (got nan)"),
     (
         "[listen.tls]\nenabled = true",
         "[listen.tls]: certificate must be set where enabled is true: without one there is no TLS",
