@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from config.rules import WEEKDAYS, MatchSettings, RuleSettings, hours_from
+from pipeline.image_kind import ImageKind, image_kind
 from pipeline.read import read_headers
 from storage.rule_records import RuledSeries, RuledStudy
 
@@ -18,7 +19,8 @@ class ImageFacts:
     kernel: str = ""
     """First value of Convolution Kernel (0018,1210); empty where it says none."""
     slice_thickness_mm: float | None = None
-    """Slice Thickness (0018,0050); None where it says none, or cannot be read."""
+    """Slice Thickness (0018,0050); None where it says none, cannot be read, or is a scout: what that says of a thickness,
+    often that of a thin slice, is of no slice."""
 
 
 ImageReader = Callable[[Path], ImageFacts]
@@ -96,7 +98,9 @@ def _image_facts(path: Path) -> ImageFacts:
     images = read_headers([path]).images
     if not images:
         return ImageFacts()
-    return ImageFacts(kernel=images[0].kernel, slice_thickness_mm=images[0].slice_thickness_mm)
+    image = images[0]
+    is_scout = image_kind(image) is ImageKind.SCOUT
+    return ImageFacts(kernel=image.kernel, slice_thickness_mm=None if is_scout else image.slice_thickness_mm)
 
 
 def _study_misfits(match: MatchSettings, study: RuledStudy, at: datetime) -> Iterator[Misfit]:

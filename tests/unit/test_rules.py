@@ -212,7 +212,7 @@ def test_a_rule_for_everything_says_so() -> None:
 
 
 def test_the_stored_image_says_kernel_and_slice_thickness(tmp_path: Path) -> None:
-    """By its file; one that is gone or damaged says nothing, and stops nobody."""
+    """By its file; one that is gone or damaged says nothing, and stops nobody. A scout has no slices."""
     image = Dataset()
     image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, "1.2.3.1.1"
     image.StudyInstanceUID, image.SeriesInstanceUID, image.Modality = "1.2.3", "1.2.3.1", "CT"
@@ -221,6 +221,9 @@ def test_the_stored_image_says_kernel_and_slice_thickness(tmp_path: Path) -> Non
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     image.save_as(tmp_path / "1.dcm", enforce_file_format=True)
     (tmp_path / "2.dcm").write_bytes((tmp_path / "1.dcm").read_bytes()[:200])
+    image.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    image.save_as(tmp_path / "3.dcm", enforce_file_format=True)
     read = image_reader(tmp_path)
+    assert read(Path("3.dcm")) == ImageFacts(kernel="Br64d")
     assert read(Path("1.dcm")) == ImageFacts(kernel="Br64d", slice_thickness_mm=1.5)
     assert read(Path("2.dcm")) == read(Path("gone.dcm")) == ImageFacts()
