@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import takewhile
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, select
@@ -81,15 +82,19 @@ def _study_row(connection: Connection, study_instance_uid: str) -> AnyRow:
 
 
 def _is_asked_for(connection: Connection, study_id: int) -> bool:
-    """Whether what last set the study going was an operator, who wanted a skipped one analysed."""
-    starts = (Event.COMPLETED, Event.COMPLETED_BY_OPERATOR, Event.RETRIED)
-    row = connection.execute(
+    """Whether an operator wanted it analysed when it was skipped; that holds, however often it runs, until images come."""
+    completions = (Event.COMPLETED, Event.COMPLETED_BY_OPERATOR)
+    rows = connection.execute(
         select(History.event, History.from_state)
-        .where(History.study_id == study_id, History.event.in_(starts), History.to_state == State.WAITING_FOR_PRIORS)
+        .where(
+            History.study_id == study_id,
+            History.event.in_((*completions, Event.RETRIED)),
+            History.to_state == State.WAITING_FOR_PRIORS,
+        )
         .order_by(History.id.desc())
-        .limit(1)
-    ).one_or_none()
-    return row is not None and row.event is Event.RETRIED and row.from_state is State.SKIPPED
+    )
+    since_completion = takewhile(lambda row: row.event is Event.RETRIED, rows)
+    return any(row.from_state is State.SKIPPED for row in since_completion)
 
 
 def _series_of(connection: Connection, study_id: int) -> tuple[RuledSeries, ...]:

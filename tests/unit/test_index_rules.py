@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from builders.clock import FakeClock
-from builders.index import build_index, claim, database_url, received, state_of, view_of
+from builders.index import build_index, claim, database_url, received, result_files, state_of, to, view_of
 from storage.database import open_engine, reading
 from storage.errors import IllegalTransitionError, UnknownStudyError
 from storage.index import Index
@@ -92,6 +92,45 @@ def test_only_an_operator_who_retries_a_skipped_study_asks_for_it(tmp_path: Path
     assert index.rules.facts_of("1.2.3").is_asked_for
     index.record_received([received("1.2.3", 2)])
     index.apply("1.2.3", Event.COMPLETED, why="quiet")
+    assert not index.rules.facts_of("1.2.3").is_asked_for
+
+
+def end_of_attempt(index: Index, *, state: State) -> None:
+    """The study that waits for earlier ones is analysed, and stands there then."""
+    index.apply("1.2.3", Event.PRIORS_SETTLED, why="none")
+    if state is State.PIPELINE_FAILED:
+        index.finish_failed(claim(index), "out of GPU memory", retryable=False, maximum_attempts=3)
+        return
+    index.finish_succeeded(claim(index), result_files(), destinations=to("PACS"), why="fine")
+    if state is State.DELIVERED:
+        (due,) = index.due_deliveries(destination="PACS", limit=9)
+        index.delivery_succeeded(due.delivery_id, "0x0000")
+
+
+@pytest.mark.parametrize("state", [State.PIPELINE_FAILED, State.PROCESSED, State.DELIVERED])
+def test_what_an_operator_asked_for_stays_asked_for_when_it_is_run_again(tmp_path: Path, state: State) -> None:
+    """However its first run ended, and however often it is run again; a late image makes it a study as any other."""
+    index = build_index(tmp_path, FakeClock())
+    complete(index, "1.2.3")
+    index.rules.decide("1.2.3", SKIP)
+    for _ in range(3):
+        index.apply("1.2.3", Event.RETRIED, why="operator")
+        assert index.rules.facts_of("1.2.3").is_asked_for
+        index.rules.decide("1.2.3", URGENT)
+        end_of_attempt(index, state=state)
+        assert state_of(index) is state
+    index.record_received([received("1.2.3", 2)])
+    index.apply("1.2.3", Event.COMPLETED, why="quiet")
+    assert not index.rules.facts_of("1.2.3").is_asked_for
+
+
+def test_who_runs_a_study_again_that_ran_by_rule_leaves_it_to_the_rules(tmp_path: Path) -> None:
+    """Nobody wanted it against them; they may have been edited since, and decide anew."""
+    index = build_index(tmp_path, FakeClock())
+    complete(index, "1.2.3")
+    index.rules.decide("1.2.3", URGENT)
+    end_of_attempt(index, state=State.PROCESSED)
+    index.apply("1.2.3", Event.RETRIED, why="operator")
     assert not index.rules.facts_of("1.2.3").is_asked_for
 
 
