@@ -127,6 +127,7 @@ def _alone_on_folder(settings: Settings, ends: Event) -> Iterator[None]:
                 locked.enter_context(lock_data_dir(settings.data_dir, "work"))
             except DataFolderInUseError as error:
                 logger.warning("waiting for the work that was active before: %s", error.detail)
+                notify_watchdog()
                 ends.wait(_LOOK_INTERVAL_S)
             else:
                 yield

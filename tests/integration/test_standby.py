@@ -23,6 +23,7 @@ from storage.active import ActiveLock, workers_of
 from storage.database import open_engine
 from storage.index import Index
 from storage.lifecycle import State
+from storage.locks import lock_data_dir
 from storage.models import Attempt, Outcome
 from storage.wake import Topic, WakeUps
 
@@ -81,6 +82,30 @@ def test_a_work_is_shown_as_its_machine_is_called_in_the_configuration(
     (name,) = seen
     assert name.startswith(f"dicom-node work {shown}")
     assert name.endswith(f":{os.getpid()}")
+
+
+def test_who_waits_for_the_data_folder_says_that_it_lives(
+    tmp_path: Path, lock: ActiveLock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that took the session over, and whose folder another one still holds: systemd would end it after 90 s."""
+    settings = Settings(
+        node=NodeSettings(data_dir=tmp_path), storage=StorageSettings(database_url=server_url(tmp_path))
+    )
+    stop = Event()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, lock_data_dir(tmp_path, "work"):
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        waiting = Thread(
+            target=run_alone, args=(settings, Event.wait), kwargs={"stop": stop, "on_standing_by": stop.set}
+        )
+        waiting.start()
+        try:
+            assert {manager.recv(1000) for _ in range(3)} == {b"WATCHDOG=1"}
+            assert not lock.take()
+        finally:
+            stop.set()
+            waiting.join()
 
 
 def test_a_ready_study_wakes(tmp_path: Path) -> None:
