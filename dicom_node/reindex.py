@@ -1,5 +1,6 @@
 """Makes the index anew from the received files, or adds to it those that it does not know."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields, replace
@@ -15,12 +16,13 @@ from dicom_node.file_header import read_file_header
 from dicom_node.listen.errors import NotUnderstoodError
 from dicom_node.listen.header import Header
 from dicom_node.machines import require_own_folder
+from dicom_node.reindex_keeping import Kept, keep_from_running
 from storage.database import open_engine
 from storage.disk import disk_errors, sha256_of
 from storage.errors import NoIndexFileError, StorageError
 from storage.files import ResultStore
+from storage.former_index import FormerIndex, read_former_index
 from storage.index import Index
-from storage.lifecycle import Event, State
 from storage.locks import lock_out_writers
 from storage.lost_index import index_file, is_damaged, is_missing, knows_study, put_in_place
 from storage.migrations import migrate
@@ -30,11 +32,6 @@ from storage.removals import bring_back, paths_to_be_removed, remove
 from storage.verifying import unindexed_files
 
 _BATCH = 64
-
-HAD_A_RESULT = (
-    "the index was made anew and this study had a result before, so it is not analysed again; "
-    "`dicom-node study retry UID` does"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +48,10 @@ class ReindexReport:
     """Files that are damaged, or no instance of a study, by their path below the data folder; they stay."""
     not_run_again: int
     """Studies that had a result: they are kept, compared with, and analysed again only when asked."""
+    not_run_as_before: int
+    """Studies without one that were fetched, skipped, or of a batch that sends nothing, as the old index says."""
+    not_run_unknown: int
+    """Studies without one whose last image came more than a day ago, and of which no index says what was to become of them."""
     removed: int
     """Files and folders that retention had begun to delete: they are gone now, and not taken in again."""
 
@@ -82,7 +83,8 @@ def reindex(settings: Settings, *, clock: Clock, anew: bool = False) -> ReindexR
         is_lost = is_missing(database) or is_damaged(url)
         if anew or is_lost:
             removed = finish_removals(data_dir, remove=remove, are_rows_gone=_asked_of("" if is_lost else url))
-            return _made_anew(database, data_dir, clock, removed=removed)
+            former = FormerIndex() if is_missing(database) else read_former_index(url, is_sound=not is_lost)
+            return replace(_made_anew(database, data_dir, clock, former=former), removed=removed)
         with _opened(url, clock) as index:
             filing = _Filing(data_dir, clock)
             filing.add(index, _unindexed(url, data_dir))
@@ -103,8 +105,8 @@ def _added_on_server(settings: Settings, clock: Clock, *, anew: bool) -> Reindex
         unknown = set(_unindexed(url, data_dir))
         by_age = (str(path.relative_to(data_dir)) for path in _by_age(data_dir))
         filing.add(index, (path for path in by_age if path in unknown))
-        not_run_again = _keep_from_running(index, ResultStore(data_dir)) if is_empty else 0
-    return replace(filing.report(rebuilt=is_empty, not_run_again=not_run_again), removed=removed)
+        kept = filing.keep_from_running(index, FormerIndex()) if is_empty else Counter[Kept]()
+    return replace(filing.report(rebuilt=is_empty, kept=kept), removed=removed)
 
 
 def _asked_of(url: str) -> Asked:
@@ -124,7 +126,7 @@ def _asked_of(url: str) -> Asked:
     return are_rows_gone
 
 
-def _made_anew(database: Path, data_dir: Path, clock: Clock, *, removed: int) -> ReindexReport:
+def _made_anew(database: Path, data_dir: Path, clock: Clock, *, former: FormerIndex) -> ReindexReport:
     """A new index beside the old one, put into its place when it is complete."""
     new = database.with_name(f"{database.name}.new")
     for suffix in ("", "-wal", "-shm"):
@@ -133,10 +135,10 @@ def _made_anew(database: Path, data_dir: Path, clock: Clock, *, removed: int) ->
     filing = _Filing(data_dir, clock)
     with _opened(f"sqlite:///{new}", clock) as index:
         filing.add(index, (str(path.relative_to(data_dir)) for path in _by_age(data_dir)))
-        not_run_again = _keep_from_running(index, ResultStore(data_dir))
+        kept = filing.keep_from_running(index, former)
     old = put_in_place(new, database, at=clock.now())
     new.with_name(f"{new.name}.migrate.lock").unlink(missing_ok=True)
-    return replace(filing.report(rebuilt=True, old_index=old, not_run_again=not_run_again), removed=removed)
+    return filing.report(rebuilt=True, old_index=old, kept=kept)
 
 
 @contextmanager
@@ -161,16 +163,6 @@ def _by_age(data_dir: Path) -> list[Path]:
     return sorted(data_dir.glob("objects/*/*.dcm"), key=lambda path: (path.stat().st_mtime_ns, path.name))
 
 
-def _keep_from_running(index: Index, results: ResultStore) -> int:
-    """Let studies that had a result wait for an operator: their PACS has it."""
-    count = 0
-    for study in index.studies_in(State.RECEIVING):
-        if results.folder_of(study.study_instance_uid).is_dir():
-            index.apply(study.study_instance_uid, Event.DISCARDED, why=HAD_A_RESULT)
-            count += 1
-    return count
-
-
 class _Filing:
     """Puts files into an index."""
 
@@ -187,14 +179,23 @@ class _Filing:
         while batch := list(islice(readable, _BATCH)):
             self._added += len(index.record_received(batch))
 
-    def report(self, *, rebuilt: bool, old_index: Path | None = None, not_run_again: int = 0) -> ReindexReport:
+    def keep_from_running(self, index: Index, former: FormerIndex) -> Counter[Kept]:
+        """Let studies that were not to be analysed wait for an operator."""
+        return keep_from_running(index, former, ResultStore(self._data_dir), now=self._clock.now())
+
+    def report(
+        self, *, rebuilt: bool, old_index: Path | None = None, kept: Counter[Kept] | None = None
+    ) -> ReindexReport:
         """What was done."""
+        kept = kept or Counter()
         return ReindexReport(
             rebuilt=rebuilt,
             old_index=old_index,
             added=self._added,
             unreadable=tuple(self._unreadable),
-            not_run_again=not_run_again,
+            not_run_again=kept[Kept.HAD_A_RESULT],
+            not_run_as_before=kept[Kept.STAYS_AS_IT_WAS],
+            not_run_unknown=kept[Kept.NOT_KNOWN],
             removed=0,
         )
 

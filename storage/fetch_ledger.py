@@ -79,6 +79,15 @@ class FetchLedger:
         with writing(self._engine) as connection:
             fetch_steps.end_retrieval(connection, fetch_id, found, at=self._now(), rerun_when_late=rerun_when_late)
 
+    def keep_as_fetched(self, study_instance_uid: str, *, is_whole: bool) -> bool:
+        """Say that a study, taken in anew from its files, is one that was fetched, whole or in part, to be compared with.
+
+        Returns:
+            False where the index has no such study.
+        """
+        with writing(self._engine) as connection:
+            return fetch_steps.keep_as_fetched(connection, study_instance_uid, is_whole=is_whole, at=self._now())
+
     def postpone(self, fetch_id: int, words: str, *, next_try_at: datetime) -> None:
         """The try failed; another follows."""
         values = {"state": FetchState.WAITING, "words": words, "next_try_at": next_try_at}

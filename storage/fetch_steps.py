@@ -78,6 +78,20 @@ def end_retrieval(
         connection.execute(update(PriorFetch).where(PriorFetch.id == fetch_id).values(rerun_due=True))
 
 
+def keep_as_fetched(connection: Connection, study_instance_uid: str, *, is_whole: bool, at: datetime) -> bool:
+    """Make a study one to compare with; False where the index has none that was received."""
+    mine = (Study.study_instance_uid == study_instance_uid, Study.origin == Origin.RECEIVED)
+    row = connection.execute(select(Study.id, Study.state).where(*mine)).one_or_none()
+    if row is None:
+        return False
+    origin = Origin.FETCHED if is_whole else Origin.FETCHING
+    connection.execute(update(Study).where(Study.id == row.id).values(origin=origin))
+    if row.state is State.RECEIVING:
+        why = FETCHED_WHY if is_whole else _IN_PART_WHY
+        move(connection, standing_by_id(connection, row.id), Event.FETCH_ENDED, why=why, at=at)
+    return True
+
+
 def strays(connection: Connection, *, quiet_s: float, at: datetime) -> Sequence[AnyRow]:
     """Fetched studies for which images came after their retrieval had ended, and no more come."""
     under_way = exists().where(

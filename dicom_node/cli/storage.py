@@ -47,8 +47,8 @@ def reindex(
     """Make a lost or damaged index anew from the files.
 
     The node must be stopped, its pages too. A sound index only learns of files that it does not know. Nothing is
-    deleted: the old index is kept beside the new one. An index on a database server is never made anew: it learns of
-    files.
+    deleted: the old index is kept beside the new one. What had a result, was fetched or skipped is not analysed by
+    itself. An index on a database server is never made anew: it learns of files.
     """
     from dicom_node.clock import SystemClock
     from dicom_node.reindex import reindex as reindex_storage
@@ -126,4 +126,14 @@ def _reindexed(report: "ReindexReport") -> list[str]:
         lines.append(f"files of deleted studies that were still there, removed: {report.removed}")
     if report.not_run_again:
         lines.append(f"studies with a result, not analysed again by themselves: {report.not_run_again}")
+    if report.not_run_as_before:
+        lines.append(
+            f"fetched, skipped, or of a batch that sends nothing, not analysed either: {report.not_run_as_before}"
+        )
+    if report.not_run_unknown:
+        lines.append(
+            "without a result, last image older than a day, and no index says whether they were to be analysed: "
+            f"{report.not_run_unknown}; not analysed by themselves"
+        )
+        lines.append("to see them: dicom-node study list --state skipped; to analyse one: dicom-node study retry UID")
     return [*lines, f"the index was made anew from {counted(report.added, 'file')}; start the node"]
