@@ -15,6 +15,7 @@ from pipeline.acceptance import AcceptedPack, accept_pack
 from pipeline.errors import ModelPackError
 from pipeline.model_pack import DESCRIPTION_FILE, ModelPack, load_model_pack
 from pipeline.pack_schema import checked_description
+from storage.disk import give_to_owner
 
 LARGEST_UNPACKED_BYTES = 500_000_000
 """An archive that unpacks to more is no model pack."""
@@ -34,7 +35,7 @@ def install_pack(source: Path, store: PackStore, device: torch.device) -> Accept
     Raises:
         ModelPackError: The pack is refused; nothing has changed.
     """
-    store.folder.mkdir(parents=True, exist_ok=True)
+    store.make_folder()
     with tempfile.TemporaryDirectory(dir=store.folder, prefix=".install-") as scratch:
         part = Path(scratch) / "pack"
         part.mkdir()
@@ -109,4 +110,6 @@ def _move(part: Path, place: Path) -> None:
     if place.exists():
         shutil.rmtree(place)
     part.rename(place)
+    for path in (place, *sorted(place.rglob("*"))):
+        give_to_owner(path)
     sync_folder(place.parent)

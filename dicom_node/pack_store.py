@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from config.settings import Settings
 from dicom_node.errors import NodeError
+from storage.disk import give_to_owner
 
 _FOLDER = "models"
 _RECORD = "current.json"
@@ -61,6 +62,11 @@ class PackStore:
         """All installed packs by name."""
         return tuple(sorted(path.parent for path in self.folder.glob("[!.]*/stnet.json")))
 
+    def make_folder(self) -> None:
+        """For packs; nothing where it is there."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        give_to_owner(self.folder)
+
     def use(self, name: str) -> None:
         """Make an installed pack the current one."""
         history = self._history()
@@ -95,11 +101,12 @@ class PackStore:
 
     def _write(self, history: tuple[str, ...]) -> None:
         """Whole or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.make_folder()
         with tempfile.NamedTemporaryFile(dir=self.folder, delete=False) as part:
             part.write(TypeAdapter(_Record).dump_json(_Record(history=history), indent=1))
             part.flush()
             os.fchmod(part.fileno(), 0o644)
+            give_to_owner(Path(part.name))
             os.fsync(part.fileno())
         Path(part.name).replace(self.folder / _RECORD)
         sync_folder(self.folder)

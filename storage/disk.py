@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -53,6 +53,36 @@ def disk_errors() -> _DiskErrors:
     return _DISK_ERRORS
 
 
+def give_to_owner(path: Path) -> None:
+    """Give what root made to whom the folder belongs that it lies in: the service must be able to go on with it.
+
+    A command that an administrator gives as root writes into the folder of the service user. What belongs to somebody
+    else already stays theirs, and so does what root may not give (in a container without CAP_CHOWN).
+    """
+    if os.geteuid() != 0:
+        return
+    made, above = path.lstat(), path.parent.stat()
+    if made.st_uid == 0 and (made.st_uid, made.st_gid) != (above.st_uid, above.st_gid):
+        with suppress(PermissionError):
+            # Never that to which somebody made the path a link meanwhile.
+            os.chown(path, above.st_uid, above.st_gid, follow_symlinks=False)
+
+
+def open_file(path: Path, flags: int) -> int:
+    """Descriptor of a file; where it is missing it is made under our mode, whatever the umask, for the folder's owner.
+
+    Args:
+        path: Of the file.
+        flags: Of open(2); O_CREAT and O_CLOEXEC come to them.
+    """
+    is_new = not path.exists()
+    descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    if is_new:
+        os.fchmod(descriptor, FILE_MODE)
+    give_to_owner(path)
+    return descriptor
+
+
 def sync_folder(folder: Path | str) -> None:
     """Put the names in a folder on disk (fsync(2): a file's own sync does not do it)."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
@@ -63,17 +93,21 @@ def sync_folder(folder: Path | str) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Put a file that somebody else wrote on disk, under our mode."""
+    """Put a file that somebody else wrote on disk, under our mode, for the folder's owner."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         os.fchmod(descriptor, FILE_MODE)
+        give_to_owner(path)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it under our mode, whatever the umask; each is on disk when this returns."""
+    """Make a folder and those above it under our mode, whatever the umask; each is on disk when this returns.
+
+    One that root makes belongs to whom the folder above belongs to.
+    """
     if folder.is_dir():
         return
     make_folder(folder.parent)
@@ -82,6 +116,7 @@ def make_folder(folder: Path) -> None:
     except FileExistsError:
         return
     folder.chmod(FOLDER_MODE)
+    give_to_owner(folder)
     sync_folder(folder.parent)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from storage.disk import FILE_MODE, disk_errors, make_folder
+from storage.disk import disk_errors, make_folder, open_file
 from storage.errors import DataFolderInUseError
 
 WRITERS = ("listen", "work", "retention", "web")
@@ -90,7 +90,7 @@ def lock_for_machine(data_dir: Path, role: str, machine: str) -> Iterator[tuple[
 def _locked(data_dir: Path, name: str, *, how: int = fcntl.LOCK_EX) -> Iterator[int]:
     with disk_errors():
         make_folder(data_dir)
-        descriptor = os.open(data_dir / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        descriptor = open_file(data_dir / f"{name}.lock", os.O_RDWR)
     try:
         _lock_or_refuse(descriptor, name, how)
         yield descriptor

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Connection, Engine, insert, select
 
 from storage.database import AnyRow, reading, writing
-from storage.disk import FILE_MODE, disk_errors, make_folder, sync_folder
+from storage.disk import disk_errors, make_folder, open_file, sync_folder
 from storage.errors import SharedFolderError
 from storage.models import Instance
 from storage.mounts import network_file_system_of, why_not_shareable
@@ -100,7 +100,7 @@ def _marked(data_dir: Path) -> str:
     with disk_errors():
         make_folder(data_dir)
         part = data_dir / f"{MARK}.new"
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+        descriptor = open_file(part, os.O_WRONLY | os.O_TRUNC)
         with os.fdopen(descriptor, "w", encoding="ascii") as stream:
             stream.write(f"{token}\n")
             stream.flush()

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.disk import sync_folder
+from storage.disk import give_to_owner, sync_folder
 
 FILE_MODE = 0o600
 """Only the user of the service: the trail names patients."""
@@ -188,7 +188,7 @@ def make_private_folder(folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
     folder.chmod(FOLDER_MODE)
-    _give_away(folder)
+    give_to_owner(folder)
 
 
 def _open_private(path: Path, flags: int) -> int:
@@ -197,15 +197,8 @@ def _open_private(path: Path, flags: int) -> int:
     descriptor = os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
     if is_new:
         os.fchmod(descriptor, FILE_MODE)
-        _give_away(path)
+        give_to_owner(path)
     return descriptor
-
-
-def _give_away(path: Path) -> None:
-    """What root makes on the command line, the service must be able to go on with."""
-    if os.geteuid() == 0:
-        above = path.parent.stat()
-        os.chown(path, above.st_uid, above.st_gid)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dicom_node.configuring.errors import NotWritableError
 from dicom_node.operators import operator_name
-from storage.disk import FILE_MODE, sync_folder
+from storage.disk import FILE_MODE, open_file, sync_folder
 
 
 def sha256_of_text(text: str) -> str:
@@ -26,7 +26,7 @@ def locked(path: Path) -> Iterator[None]:
         NotWritableError: This user may not write beside the file.
     """
     with _said_in_our_words(path):
-        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+        descriptor = open_file(path.with_name(f".{path.name}.lock"), os.O_RDWR)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

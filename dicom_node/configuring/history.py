@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dicom_node.configuring.errors import UnknownVersionError
 from dicom_node.configuring.file import sha256_of_text
-from storage.disk import FILE_MODE, disk_errors, make_folder, sync_folder
+from storage.disk import disk_errors, make_folder, open_file, sync_folder
 
 KEPT_VERSIONS = 100
 """Older ones are forgotten."""
@@ -45,7 +45,6 @@ class ConfigHistory:
             data_dir: Of the node.
             machine: Whose file it is, where several share the folder.
         """
-        self._data_dir = data_dir
         self._folder = data_dir / (f"{_FOLDER}-{Path(machine).name}" if machine else _FOLDER)
 
     def versions(self, *, current_text: str = "") -> tuple[ConfigVersion, ...]:
@@ -80,7 +79,7 @@ class ConfigHistory:
         number = known[0].number + 1 if known else 1
         version = ConfigVersion(number=number, at=at, by=by, what=what, sha256=digest)
         with disk_errors():
-            self._make_folder()
+            make_folder(self._folder)
             self._write(self._path(number, "toml"), text.encode())
             record = {**asdict(version), "at": at.isoformat()}
             del record["is_current"]
@@ -103,25 +102,11 @@ class ConfigHistory:
     def _path(self, number: int, kind: str) -> Path:
         return self._folder / f"{number:06d}.{kind}"
 
-    def _make_folder(self) -> None:
-        is_new = not self._folder.exists()
-        make_folder(self._folder)
-        if is_new:
-            _give_to_owner_of(self._data_dir, self._folder)
-
     def _write(self, path: Path, content: bytes) -> None:
         part = path.with_suffix(".part")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+        descriptor = open_file(part, os.O_WRONLY | os.O_TRUNC)
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        _give_to_owner_of(self._data_dir, part)
         part.replace(path)
-
-
-def _give_to_owner_of(folder: Path, path: Path) -> None:
-    """What root makes in the data folder, the service must be able to go on with."""
-    if os.geteuid() == 0:
-        seen = folder.stat()
-        os.chown(path, seen.st_uid, seen.st_gid)

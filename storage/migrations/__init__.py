@@ -10,7 +10,7 @@ from sqlalchemy import Connection, inspect, text
 
 from storage.address import is_sqlite, parse_address
 from storage.database import open_engine, writing
-from storage.disk import FILE_MODE, disk_errors, make_folder
+from storage.disk import disk_errors, make_folder, open_file
 
 
 def migrate(url: str) -> None:
@@ -59,21 +59,12 @@ def _one_at_a_time(url: str) -> Iterator[None]:
     database = Path(parsed.database)
     with disk_errors():
         make_folder(database.parent)
-        lock = _open_as_ours(database.with_name(f"{database.name}.migrate.lock"))
+        lock = open_file(database.with_name(f"{database.name}.migrate.lock"), os.O_RDWR)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with disk_errors():
-            # SQLite gives the mode of this file to the WAL beside it.
-            os.close(_open_as_ours(database))
+            # SQLite gives the mode of this file to the WAL beside it, and as root the owner.
+            os.close(open_file(database, os.O_RDWR))
         yield
     finally:
         os.close(lock)
-
-
-def _open_as_ours(path: Path) -> int:
-    """Descriptor of a file that is made under our mode, whatever the umask, where it is missing."""
-    is_new = not path.exists()
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    if is_new:
-        os.fchmod(descriptor, FILE_MODE)
-    return descriptor

@@ -120,6 +120,16 @@ def test_installed_files_can_be_read_by_the_user_of_the_service(packs: tuple[Pat
     assert all(path.stat().st_mode & 0o044 == 0o044 & ~umask for path in files)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away: run the tests as root")
+def test_a_pack_that_root_installs_belongs_to_the_service(packs: tuple[Path, Path], store: PackStore) -> None:
+    """As the data folder does: its user installs the next one."""
+    store.folder.parent.mkdir()
+    os.chown(store.folder.parent, 12345, 12345)
+    install_pack(packs[0], store, CPU)
+    owners = {path.stat().st_uid for path in (store.folder, *store.folder.rglob("*"))}
+    assert owners == {12345}
+
+
 def test_a_damaged_pack_leaves_everything_as_it_was(packs: tuple[Path, Path], store: PackStore, tmp_path: Path) -> None:
     """The pack in use stays in use, nothing half-copied stays behind."""
     current = install_pack(packs[0], store, CPU).pack.folder
