@@ -46,7 +46,11 @@ class SeriesAnswer:
 
 
 def study_answer_from(identifier: Dataset) -> StudyAnswer:
-    """The study of one response; whatever cannot be read is empty."""
+    """The study of one response; what is not as DICOM has it is empty.
+
+    Raises:
+        ArithmeticError, LookupError, TypeError, ValueError: pydicom cannot read it; `conversation` says so of the PACS.
+    """
     day = date_from_da(_text(identifier, "StudyDate"))
     study_date = f"{day:%Y%m%d}" if day else ""
     return StudyAnswer(
@@ -66,7 +70,11 @@ def study_answer_from(identifier: Dataset) -> StudyAnswer:
 
 
 def series_answer_from(identifier: Dataset) -> SeriesAnswer:
-    """The series of one response; whatever cannot be read is empty."""
+    """The series of one response; what is not as DICOM has it is empty.
+
+    Raises:
+        ArithmeticError, LookupError, TypeError, ValueError: pydicom cannot read it; `conversation` says so of the PACS.
+    """
     count = _text(identifier, "NumberOfSeriesRelatedInstances")
     return SeriesAnswer(
         series_instance_uid=_uid(identifier, "SeriesInstanceUID"),

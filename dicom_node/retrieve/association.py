@@ -8,6 +8,7 @@ from ssl import SSLSocket
 from threading import Lock, Timer
 
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
@@ -24,6 +25,8 @@ _MAXIMUM_PDU_BYTES = 131_072
 """As the listener offers it: what comes by C-GET comes in as few pieces."""
 _A_ABORT = bytes.fromhex("07 00 00000004 0000 00 00")
 """PS3.8 table 9-26: by the service user."""
+_UNREADABLE = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What pydicom raises where a value is none of its VR: it reads a value when it is asked for it."""
 
 Answer = tuple[Dataset, Dataset | None]
 """Status and identifier of one response, as pynetdicom gives them."""
@@ -33,6 +36,8 @@ Answer = tuple[Dataset, Dataset | None]
 class Offer:
     """What an association is opened for."""
 
+    model: UID
+    """Information model of what is asked over it (PS3.4 C.3); the rest of the contexts is for what comes of it."""
     contexts: Sequence[PresentationContext]
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = ()
     handlers: Sequence[EventHandlerType] = ()
@@ -107,6 +112,12 @@ class Conversation:
             return ArchiveSilentError(f"{self.peer.name}: no end of its answer after {self.limit_s:g} s")
         return ArchiveFailedError(f"{self.peer.name}: ended the association, or sent what is no answer")
 
+    def unreadable(self, error: Exception) -> NodeError:
+        """That the answer could not be read; what is in it is not said, it may be of a patient."""
+        if self.is_over:
+            return self.ended()
+        return ArchiveFailedError(f"{self.peer.name}: its answer could not be read [{type(error).__name__}]")
+
 
 @contextmanager
 def conversation(
@@ -122,9 +133,9 @@ def conversation(
 
     Raises:
         PeerUnreachableError: No association.
-        ArchiveRefusesError: The PACS accepts none of what is offered.
+        ArchiveRefusesError: The PACS does not accept the model.
         ArchiveSilentError: The limit passed before it was asked.
-        ArchiveFailedError: The PACS ended the association before it was asked.
+        ArchiveFailedError: The PACS ended the association before it was asked, or its answer could not be read.
     """
     call = Call(
         own_aet=own_aet,
@@ -144,7 +155,7 @@ def conversation(
         timer = Timer(limit_s, talk.cut)
         timer.daemon = True
         try:
-            _require_established(line, peer)
+            _require_offered(line, peer, offer.model)
             timer.start()
             switch.watch(talk)
             yield talk
@@ -153,15 +164,25 @@ def conversation(
             if talk.association.is_established:
                 raise
             raise talk.ended() from exc
+        except _UNREADABLE as exc:
+            raise talk.unreadable(exc) from exc
         finally:
             timer.cancel()
             switch.watch(None)
 
 
-def _require_established(line: Line, peer: Peer) -> None:
-    if line.association.is_established:
+def _require_offered(line: Line, peer: Peer, model: UID) -> None:
+    """That the association stands and the model is accepted: a PACS may accept the contexts of the images alone."""
+    association = line.association
+    if association.is_established and model in {context.abstract_syntax for context in association.accepted_contexts}:
         return
-    if line.association.rejected_contexts:
+    if association.is_established:
+        reason = (
+            f"{peer.name}: does not offer this node the retrieval that query_retrieve names: allow it there, or name the "
+            "other one, move or get"
+        )
+        raise ArchiveRefusesError(reason)
+    if association.rejected_contexts:
         reason = f"{peer.name}: does not offer this node query/retrieve: allow it there, or do not name it in query_retrieve and count_peer"
         raise ArchiveRefusesError(reason)
     reason = f"{peer.name}: {line.failure}"

@@ -19,7 +19,7 @@ MAXIMUM_ANSWERS = 200
 """A patient with more CT studies or a study with more series is a PACS that matches nothing and lists everything."""
 
 FIND_MODEL = UID(StudyRootQueryRetrieveInformationModelFind)
-FIND_OFFER = Offer(contexts=[build_context(FIND_MODEL)])
+FIND_OFFER = Offer(model=FIND_MODEL, contexts=[build_context(FIND_MODEL)])
 
 _PENDING = frozenset({0xFF00, 0xFF01})
 """PS3.4 table C.4-1."""

@@ -67,6 +67,7 @@ def storage_contexts() -> list[PresentationContext]:
 
 
 GET_OFFER = Offer(
+    model=GET_MODEL,
     contexts=[build_context(GET_MODEL), *storage_contexts()],
     roles=[build_role(uid, scp_role=True) for uid in _CT_CLASSES],
 )

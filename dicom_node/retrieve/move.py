@@ -13,7 +13,7 @@ from dicom_node.retrieve.association import Offer, StopSwitch, conversation
 from dicom_node.retrieve.transfer import SubOperations, end_of_transfer, series_identifier
 
 MOVE_MODEL = UID(StudyRootQueryRetrieveInformationModelMove)
-MOVE_OFFER = Offer(contexts=[build_context(MOVE_MODEL)])
+MOVE_OFFER = Offer(model=MOVE_MODEL, contexts=[build_context(MOVE_MODEL)])
 
 
 class MoveRetriever:

@@ -4,10 +4,10 @@ from pydicom.dataset import Dataset
 
 from config.settings import Peer
 from dicom_node.retrieve.association import Offer, StopSwitch, conversation
-from dicom_node.retrieve.errors import ArchiveFailedError, ArchiveRefusesError
+from dicom_node.retrieve.errors import ArchiveFailedError
 from dicom_node.retrieve.find import FIND_MODEL, FIND_OFFER
-from dicom_node.retrieve.get import GET_MODEL, GET_OFFER
-from dicom_node.retrieve.move import MOVE_MODEL, MOVE_OFFER
+from dicom_node.retrieve.get import GET_OFFER
+from dicom_node.retrieve.move import MOVE_OFFER
 
 _PENDING = frozenset({0xFF00, 0xFF01})
 _NO_PATIENT = "DICOMNODE^CHECK^NOBODY"
@@ -28,21 +28,19 @@ def probe(peer: Peer, *, own_aet: str, limit_s: float) -> str:
                 reason = f"{peer.name}: C-FIND failed with status 0x{status.Status:04X}"
                 raise ArchiveFailedError(reason)
     if peer.query_retrieve == "move":
-        _require(peer, MOVE_OFFER, str(MOVE_MODEL), own_aet=own_aet, limit_s=limit_s)
+        _require(peer, MOVE_OFFER, own_aet=own_aet, limit_s=limit_s)
         return (
             f"answers C-FIND, offers C-MOVE; whether it knows {own_aet} as a destination shows with the first study: "
             "configure our AE title, address and port there"
         )
-    _require(peer, GET_OFFER, str(GET_MODEL), own_aet=own_aet, limit_s=limit_s)
+    _require(peer, GET_OFFER, own_aet=own_aet, limit_s=limit_s)
     return "answers C-FIND, offers C-GET"
 
 
-def _require(peer: Peer, offer: Offer, model: str, *, own_aet: str, limit_s: float) -> None:
-    with conversation(peer, offer, own_aet=own_aet, limit_s=limit_s, switch=StopSwitch()) as talk:
-        accepted = {str(context.abstract_syntax) for context in talk.association.accepted_contexts}
-    if model not in accepted:
-        reason = f"{peer.name}: does not offer this node the retrieval that query_retrieve names"
-        raise ArchiveRefusesError(reason)
+def _require(peer: Peer, offer: Offer, *, own_aet: str, limit_s: float) -> None:
+    """Open an association for it and close it again."""
+    with conversation(peer, offer, own_aet=own_aet, limit_s=limit_s, switch=StopSwitch()):
+        pass
 
 
 def _query() -> Dataset:

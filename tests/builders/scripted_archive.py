@@ -34,6 +34,8 @@ class Script:
     destination: tuple[str, int] | None = None
     """Where C-MOVE sends; None: the destination is unknown."""
     find_status: int = 0x0000
+    gives: bool = True
+    """Whether it offers C-MOVE and C-GET; else it answers queries and takes CT images, no more."""
     before_find: Callable[[], object] = lambda: None
     before_images: Callable[[], object] = lambda: None
     hang: Flag = field(default_factory=Flag)
@@ -48,8 +50,9 @@ def scripted_archive(script: Script, *, query_retrieve: str = "move", port: int 
     ae = AE(ae_title="ARCHIVE")
     ae.add_supported_context(Verification)
     ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
-    ae.add_supported_context(StudyRootQueryRetrieveInformationModelMove)
-    ae.add_supported_context(StudyRootQueryRetrieveInformationModelGet)
+    if script.gives:
+        ae.add_supported_context(StudyRootQueryRetrieveInformationModelMove)
+        ae.add_supported_context(StudyRootQueryRetrieveInformationModelGet)
     ae.add_supported_context(CTImageStorage, scu_role=True, scp_role=True)
     ae.add_requested_context(CTImageStorage)
     ae.network_timeout = ae.dimse_timeout = 60
