@@ -10,8 +10,8 @@ from typing import NamedTuple
 from dicom_node.listen.elements import Found, encoding_of, find_elements, is_deflated
 from dicom_node.listen.errors import DamagedDataSetError, NotUnderstoodError, UnreasonableDataSetError
 from dicom_node.listen.geometry import axial_position_mm
-from dicom_node.listen.instants import date_from_da, first_instant, instant_from_dt, zone_from_offset
-from dicom_node.listen.text import code_from, name_from, terms_from, text_from, uid_from
+from dicom_node.listen.instants import day_from_da, first_instant, instant_from_dt, zone_from_offset
+from dicom_node.listen.text import code_from, name_from, sex_from_cs, terms_from, text_from, uid_from
 from storage.records import PatientKey
 
 HEAD_BYTES = 2 * 1024 * 1024
@@ -103,7 +103,6 @@ _REMEMBERED, _REMEMBERED_BYTES = 128, 2048
 _OUR_NAME = "dicom-node"
 """Manufacturer and model of what we make (PS3.3 C.7.5.1); our phantoms have another model name."""
 
-_SEXES = frozenset({"M", "F", "O"})
 # PS3.5 6.2: an IS is a number of 32 bits.
 _IS_RANGE = range(-(2**31), 2**31)
 
@@ -245,8 +244,8 @@ def _shared_from(encoded: tuple[bytes, ...]) -> _Shared:
         series_instance_uid=uid(_SERIES_INSTANCE_UID, "Series Instance UID"),
         patient=PatientKey(patient_id=text(_PATIENT_ID), issuer=text(_ISSUER_OF_PATIENT_ID)),
         patient_name=name_from(values[_PATIENT_NAME], terms),
-        birth_date=_birth_date(values),
-        sex=_sex(values),
+        birth_date=day_from_da(_code(values, _PATIENT_BIRTH_DATE)),
+        sex=sex_from_cs(_code(values, _PATIENT_SEX)),
         accession_number=text(_ACCESSION_NUMBER),
         study_description=text(_STUDY_DESCRIPTION),
         series_description=text(_SERIES_DESCRIPTION),
@@ -261,17 +260,6 @@ _remembered = lru_cache(maxsize=_REMEMBERED)(_shared_from)
 
 def _code(values: dict[int, bytes], tag: int) -> str:
     return code_from(values.get(tag, b""))
-
-
-def _birth_date(values: dict[int, bytes]) -> str:
-    """YYYYMMDD or empty."""
-    day = date_from_da(_code(values, _PATIENT_BIRTH_DATE))
-    return f"{day:%Y%m%d}".rjust(8, "0") if day else ""
-
-
-def _sex(values: dict[int, bytes]) -> str:
-    sex = _code(values, _PATIENT_SEX).upper()
-    return sex if sex in _SEXES else ""
 
 
 def _instance_number(values: dict[int, bytes]) -> int | None:

@@ -26,6 +26,12 @@ def date_from_da(text: str) -> date | None:
         return None
 
 
+def day_from_da(text: str) -> str:
+    """The date as YYYYMMDD; empty where there is none that the calendar knows."""
+    day = date_from_da(text)
+    return f"{day:%Y%m%d}".rjust(8, "0") if day else ""
+
+
 def time_from_tm(text: str) -> time | None:
     """The time of day, to the microsecond; a leap second counts as the one before it. None where there is none."""
     match = _TM.fullmatch(text.strip(" \0"))

@@ -8,6 +8,7 @@ from dicom_node.uids import is_uid
 
 _PADDING = " \0"
 _MAXIMUM_CHARACTERS = 1024
+_SEXES = frozenset({"M", "F", "O"})
 # What no text of one line may hold, and PostgreSQL cannot (NUL).
 _CONTROLS = dict.fromkeys((*range(0x20), 0x7F))
 
@@ -47,6 +48,12 @@ def name_from(value: bytes, terms: Sequence[str]) -> str:
 def code_from(value: bytes) -> str:
     """A value of the default repertoire: code strings, dates, times, numbers."""
     return _clean(value.decode("ascii", "replace"))
+
+
+def sex_from_cs(text: str) -> str:
+    """M, F or O (PS3.3 C.7.1.1, Patient's Sex); empty where it says anything else, as `U` for unknown."""
+    sex = text.strip(_PADDING).upper()
+    return sex if sex in _SEXES else ""
 
 
 def _clean(text: str) -> str:

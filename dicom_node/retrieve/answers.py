@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from pydicom.dataset import Dataset
 
-from dicom_node.listen.instants import date_from_da, first_instant
+from dicom_node.listen.instants import day_from_da, first_instant
+from dicom_node.listen.text import sex_from_cs
 from storage.records import Demographics, PatientKey
 
 _UID = re.compile(r"[0-9.]{1,64}", re.ASCII)
@@ -51,15 +52,14 @@ def study_answer_from(identifier: Dataset) -> StudyAnswer:
     Raises:
         ArithmeticError, LookupError, TypeError, ValueError: pydicom cannot read it; `conversation` says so of the PACS.
     """
-    day = date_from_da(_text(identifier, "StudyDate"))
-    study_date = f"{day:%Y%m%d}" if day else ""
+    study_date = day_from_da(_text(identifier, "StudyDate"))
     return StudyAnswer(
         study_instance_uid=_uid(identifier, "StudyInstanceUID"),
         patient=PatientKey(patient_id=_text(identifier, "PatientID"), issuer=_text(identifier, "IssuerOfPatientID")),
         demographics=Demographics(
             patient_name=_text(identifier, "PatientName"),
-            birth_date=_text(identifier, "PatientBirthDate"),
-            sex=_text(identifier, "PatientSex"),
+            birth_date=day_from_da(_text(identifier, "PatientBirthDate")),
+            sex=sex_from_cs(_text(identifier, "PatientSex")),
         ),
         study_date=study_date,
         acquired_at=first_instant([(study_date, _text(identifier, "StudyTime"))], zone=UTC),

@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from pydicom.config import IGNORE
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian
 
+from builders.instances import ct_instance, encoded
 from config.chest_words import CHEST_WORDS
+from dicom_node.listen.header import read_header
 from dicom_node.retrieve.answers import SeriesAnswer, StudyAnswer, study_answer_from
 from dicom_node.retrieve.choose import MAXIMUM_SERIES, choose_series, refusal_of
 from dicom_node.retrieve.judge import missing_series, verdict_on
@@ -221,6 +224,26 @@ def test_what_came_is_counted(told: SubOperations, here: int, state: FoundState)
     held = HeldStudy(patient=JANE, was_fetched=True, is_whole=False, images_by_series={"1.9": here})
     wanted = Wanted(study=study(), series=(series(),))
     assert verdict_on(wanted, told, held, patient=JANE).state is state
+
+
+@pytest.mark.parametrize(
+    ("sex", "birth_date", "read"),
+    [
+        ("F", "19500102", ("F", "19500102")),
+        ("f ", "1950.01.02", ("F", "19500102")),
+        ("U", "00000000", ("", "")),
+        ("FEMALE", "19500100", ("", "")),
+    ],
+)
+def test_sex_and_birth_date_are_read_as_those_of_images(sex: str, birth_date: str, read: tuple[str, str]) -> None:
+    """A PACS that answers as its images say contradicts nobody."""
+    image = ct_instance(PatientID="4711", IssuerOfPatientID="CITY", PatientName="Doe^Jane", StudyDate="20250101")
+    image.add(DataElement(0x00100030, "DA", birth_date, validation_mode=IGNORE))
+    image.add(DataElement(0x00100040, "CS", sex, validation_mode=IGNORE))
+    header, answer = read_header(encoded(image), ExplicitVRLittleEndian), study_answer_from(image)
+    assert (header.sex, header.birth_date) == read
+    assert (answer.demographics.sex, answer.demographics.birth_date) == read
+    assert refusal_of(answer, TASK) == ""
 
 
 @pytest.mark.parametrize("uid", ["../../etc/passwd", "1" * 65, "1.2.x", "", "1.2\n3"])
