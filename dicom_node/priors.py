@@ -62,7 +62,7 @@ def select_priors(
     linked: list[PriorCandidate] = []
     refused: list[RefusedPrior] = []
     for candidate in candidates:
-        reason = "" if candidate.is_confirmed else contradiction(current, candidate.demographics)
+        reason = why_not_linked(current, candidate)
         if reason:
             refused.append(RefusedPrior(study_instance_uid=candidate.study_instance_uid, reason=reason))
         else:
@@ -71,10 +71,14 @@ def select_priors(
     return PriorSelection(linked=chosen, refused=tuple(refused))
 
 
+def why_not_linked(current: Demographics, candidate: PriorCandidate) -> str:
+    """Why an earlier study of the index is not compared with; empty where it may be."""
+    return "" if candidate.is_confirmed else contradiction(current, candidate.demographics)
+
+
 def candidates_in_words(current: Demographics, candidates: Sequence[PriorCandidate]) -> str:
     """How many earlier studies the index has, and why some of them are not linked; without patient data."""
-    reasons = [contradiction(current, one.demographics) for one in candidates if not one.is_confirmed]
-    refused = [reason for reason in reasons if reason]
+    refused = [reason for one in candidates if (reason := why_not_linked(current, one))]
     found = f"{len(candidates)} earlier CT studies in the index"
     return f"{found}, {len(refused)} of them not linked: {'; '.join(dict.fromkeys(refused))}" if refused else found
 

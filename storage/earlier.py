@@ -17,6 +17,7 @@ from storage.patient_links import (
     person_of,
     said_in,
 )
+from storage.patient_records import Waiver
 from storage.records import PriorCandidate
 from storage.waived import Waived, is_waived, waived_by_assignments, waived_by_merges
 
@@ -90,6 +91,24 @@ def prior_candidates(
         rows = connection.execute(_EARLIER, values)
     waived = _waived_of(connection, person, assigned)
     return tuple(_candidate(row, current, person=person, assigned=assigned, waived=waived) for row in rows)
+
+
+def waivers_for_absent(connection: Connection, study_instance_uid: str) -> tuple[Waiver, ...]:
+    """What is waived between a study and any earlier one that comes under the patient ID and issuer of its images.
+
+    What was waived for one other study alone is not among it.
+
+    Raises:
+        UnknownStudyError: The index has no such study.
+    """
+    current = _study_row(connection, study_instance_uid)
+    person = person_of(connection, current.assigned_key or current.patient_key)
+    if current.patient_key not in person.keys:
+        # It was assigned to somebody else: what comes under the ID in its images is not of that person.
+        return ()
+    waived = _waived_of(connection, person, assigned_to(connection, person.keys))
+    is_across_merge = current.patient_key not in person.unconfirmed_keys
+    return tuple(waived.between({current.id}, is_across_merge=is_across_merge))
 
 
 def _study_row(connection: Connection, study_instance_uid: str) -> AnyRow:

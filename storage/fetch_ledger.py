@@ -1,12 +1,14 @@
 """One object for everything that the node knows about searches for earlier studies at a PACS."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Engine, select, update
 
 from storage import fetch_steps, fetches
 from storage.database import reading, writing
+from storage.earlier import waivers_for_absent
 from storage.errors import UnknownStudyError
 from storage.fetch_models import FoundPrior, PriorFetch
 from storage.fetch_records import FetchState, FoundPriorView, FoundState, PriorFetchView
@@ -50,10 +52,11 @@ class FetchLedger:
                 return None
         with writing(self._engine) as connection:
             task = fetches.next_due(connection, peer=peer, at=self._now())
-            if task:
-                values = {"state": FetchState.RUNNING, "tries": task.tries}
-                connection.execute(update(PriorFetch).where(PriorFetch.id == task.fetch_id).values(**values))
-            return task
+            if task is None:
+                return None
+            values = {"state": FetchState.RUNNING, "tries": task.tries}
+            connection.execute(update(PriorFetch).where(PriorFetch.id == task.fetch_id).values(**values))
+            return replace(task, waivers=waivers_for_absent(connection, task.study_instance_uid))
 
     def release_running(self, peer: str) -> None:
         """Let searches at a PACS that a worker began and did not end be begun again."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from storage.patient_records import Waiver
 from storage.records import Demographics, PatientKey
 
 
@@ -19,6 +20,8 @@ class FetchTask:
     planned_at: datetime
     tries: int
     """Counting this one."""
+    waivers: tuple[Waiver, ...] = ()
+    """What may contradict between this study and an earlier one of the same patient ID and issuer that is not here yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from datetime import timedelta
 from dicom_node.priors import LEAST_GAP, contradiction
 from dicom_node.retrieve.answers import SeriesAnswer, StudyAnswer
 from storage.fetch_tasks import FetchTask
+from storage.waived import is_waived
 
 MAXIMUM_SERIES = 4
 """Of a study: the thin series in two kernels, and as many of another region or phase."""
@@ -33,7 +34,9 @@ def refusal_of(answer: StudyAnswer, task: FetchTask) -> str:
         return "the PACS answered with a study of another patient ID"
     if answer.patient.issuer and answer.patient.issuer != task.patient.issuer:
         return "same patient ID, but of another issuer: not linked; correct the patient in the PACS"
-    return contradiction(task.demographics, answer.demographics) or _untimely(answer, task)
+    is_one_person = is_waived(task.demographics, answer.demographics, task.waivers)
+    contradicts = "" if is_one_person else contradiction(task.demographics, answer.demographics)
+    return contradicts or _untimely(answer, task)
 
 
 def unsuitable_study(answer: StudyAnswer) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from dicom_node.priors import choose_priors, contradiction
+from dicom_node.priors import choose_priors, why_not_linked
 from dicom_node.retrieve.answers import SeriesAnswer, StudyAnswer
 from dicom_node.retrieve.choose import choose_series, refusal_of, too_old, unsuitable_study
 from storage.fetch_records import FoundPriorView, FoundState
@@ -79,7 +79,7 @@ class Surveyor:
         self._task = task
         self._limits = limits
         self._held = held
-        self._candidates = candidates
+        self._linkable = [one for one in candidates if not why_not_linked(task.demographics, one)]
         self._ask_series = ask_series
         self._others: list[FoundPriorView] = []
 
@@ -101,11 +101,14 @@ class Surveyor:
 
     def _is_possible(self, answer: StudyAnswer) -> bool:
         """Whether a study may be fetched; what speaks against it is told."""
-        refusal = refusal_of(answer, self._task)
+        uid = answer.study_instance_uid
+        # Of what is here the index decides: something may be waived between this study and the current one alone.
+        is_linkable = uid in {one.study_instance_uid for one in self._linkable}
+        refusal = "" if is_linkable else refusal_of(answer, self._task)
         unsuitable = unsuitable_study(answer) or too_old(
             answer, self._task, maximum_age_days=self._limits.maximum_age_days
         )
-        held = self._held(answer.study_instance_uid)
+        held = self._held(uid)
         if refusal:
             self._tell(answer, FoundState.REFUSED, refusal)
         elif unsuitable:
@@ -139,11 +142,10 @@ class Surveyor:
         return [Wanted(study=answer, series=series[uid]) for uid, answer in uids.items() if answer and series.get(uid)]
 
     def _in_index(self) -> list[_Earlier]:
-        """Studies of the index that will be linked."""
+        """Studies of the index that may be compared with."""
         return [
             _Earlier(study_instance_uid=one.study_instance_uid, acquired_at=one.acquired_at, answer=None)
-            for one in self._candidates
-            if not contradiction(self._task.demographics, one.demographics)
+            for one in self._linkable
         ]
 
     def _best(self, pool: Sequence[_Earlier]) -> tuple[_Earlier, ...]:

@@ -1,0 +1,169 @@
+"""What an administrator waives holds for studies that a PACS has, as for those that are here."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from builders.clock import FakeClock
+from builders.index import JANE, NOON, build_index, database_url, received
+from config.chest_words import CHEST_WORDS
+from dicom_node.retrieve.answers import SeriesAnswer, StudyAnswer
+from dicom_node.retrieve.survey import Limits, Survey, Surveyor
+from storage.database import open_engine
+from storage.fetch_records import FoundState
+from storage.index import Index
+from storage.lifecycle import Event
+from storage.patient_index import PatientIndex
+from storage.records import Demographics, PatientKey, ReceivedInstance
+
+pytestmark = pytest.mark.usefixtures("each_engine")
+
+OTHER_JANE = PatientKey(patient_id="99", issuer="OLD")
+MAIDEN = Demographics(patient_name="Doe^Jane", birth_date="19500102", sex="F")
+MARRIED = replace(MAIDEN, patient_name="Roe^Jane")
+MISTYPED = replace(MAIDEN, birth_date="19500201")
+LIMITS = Limits(maximum_count=2, maximum_age_days=730, chest=re.compile("|".join(CHEST_WORDS), re.IGNORECASE))
+
+
+def study(uid: str, who: Demographics, *, days_ago: float, patient: PatientKey = JANE) -> ReceivedInstance:
+    """The only instance of a study."""
+    said = {"patient_name": who.patient_name, "birth_date": who.birth_date, "sex": who.sex}
+    return received(uid, patient=patient, acquired_at=NOON - timedelta(days=days_ago), **said)
+
+
+def answer(uid: str, who: Demographics, *, days_ago: float) -> StudyAnswer:
+    """A study of Jane's ID that the PACS has."""
+    at = NOON - timedelta(days=days_ago)
+    return StudyAnswer(
+        study_instance_uid=uid,
+        patient=JANE,
+        demographics=who,
+        study_date=f"{at:%Y%m%d}",
+        acquired_at=at,
+        description="CT Thorax",
+        modalities=("CT",),
+        accession_number="",
+    )
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Index:
+    """Jane's study from before her marriage, and one from after it."""
+    index = build_index(tmp_path, FakeClock())
+    index.record_received([study("1.1", MAIDEN, days_ago=400), study("1.2", MARRIED, days_ago=100)])
+    return index
+
+
+@pytest.fixture
+def patients(index: Index, tmp_path: Path) -> PatientIndex:
+    """What administrators say, as the operator admin."""
+    return PatientIndex(open_engine(database_url(tmp_path)), now=FakeClock().now, by="admin")
+
+
+def surveyed(index: Index, uid: str, answers: Sequence[StudyAnswer]) -> Survey:
+    """What becomes of the answers of a PACS, which has one chest series of each study."""
+    index.apply(uid, Event.COMPLETED, why="quiet")
+    index.fetches.plan(uid, peers=["pacs"])
+    task = index.fetches.take_due("pacs")
+    assert task is not None
+    surveyor = Surveyor(
+        task,
+        LIMITS,
+        held=index.fetches.held,
+        candidates=index.prior_candidates(uid, maximum_age_days=730),
+        ask_series=lambda of: [
+            SeriesAnswer(
+                series_instance_uid=f"{of}.1",
+                modality="CT",
+                description="",
+                protocol="",
+                body_part="CHEST",
+                instance_count=100,
+            )
+        ],
+    )
+    return surveyor.decide(answers)
+
+
+def wanted(survey: Survey) -> list[str]:
+    """What is fetched."""
+    return [one.study.study_instance_uid for one in survey.wanted]
+
+
+def others(survey: Survey) -> dict[str, FoundState]:
+    """What became of those that are not."""
+    return {one.study_instance_uid: one.state for one in survey.others}
+
+
+def test_a_study_under_the_maiden_name_is_fetched_where_the_new_name_was_waived(
+    index: Index, patients: PatientIndex
+) -> None:
+    """With that birth date and sex; a third name, or the old one with another birth date, is refused as ever."""
+    patients.assign("1.2", JANE, although_contradicting=True)
+    index.record_received([study("1.5", MARRIED, days_ago=0)])
+    found = surveyed(
+        index,
+        "1.5",
+        [
+            answer("7.1", MAIDEN, days_ago=30),
+            answer("7.2", replace(MAIDEN, patient_name="Poe^Jane"), days_ago=20),
+            answer("7.3", MISTYPED, days_ago=10),
+        ],
+    )
+    assert wanted(found) == ["7.1"]
+    assert others(found) == {"7.2": FoundState.REFUSED, "7.3": FoundState.REFUSED}
+    index.record_received([study("7.1", MAIDEN, days_ago=30)])
+    (linked, *_) = index.prior_candidates("1.5", maximum_age_days=730)
+    assert (linked.study_instance_uid, linked.is_confirmed) == ("7.1", True)
+
+
+def test_nothing_is_fetched_under_a_name_that_nobody_waived(index: Index, patients: PatientIndex) -> None:
+    """Nor where it was taken back."""
+    patients.assign("1.2", JANE, although_contradicting=True)
+    patients.unassign("1.2")
+    index.record_received([study("1.5", MARRIED, days_ago=0)])
+    found = surveyed(index, "1.5", [answer("7.1", MAIDEN, days_ago=30)])
+    assert (wanted(found), others(found)) == ([], {"7.1": FoundState.REFUSED})
+
+
+def test_a_birth_date_is_waived_for_the_assigned_study_alone(index: Index, patients: PatientIndex) -> None:
+    """The PACS is asked for the studies of the same ID with the right one; those with the wrong one wait for their word."""
+    index.record_received([study("1.3", MISTYPED, days_ago=0)])
+    patients.assign("1.3", JANE, although_contradicting=True)
+    found = surveyed(index, "1.3", [answer("7.1", MAIDEN, days_ago=30)])
+    assert wanted(found) == ["7.1"]
+    index.record_received([study("1.4", MAIDEN, days_ago=0)])
+    found = surveyed(index, "1.4", [answer("7.3", MISTYPED, days_ago=10)])
+    assert others(found) == {"7.3": FoundState.REFUSED}
+
+
+def test_what_was_waived_across_a_merge_reaches_no_study_of_the_same_id(index: Index, patients: PatientIndex) -> None:
+    """A birth date that differs between two IDs says nothing of two studies of one."""
+    index.record_received([study("1.3", MISTYPED, days_ago=50, patient=OTHER_JANE)])
+    patients.merge(OTHER_JANE, JANE, although_contradicting=True)
+    index.record_received([study("1.4", MAIDEN, days_ago=0)])
+    found = surveyed(index, "1.4", [answer("7.3", MISTYPED, days_ago=10)])
+    assert others(found) == {"7.3": FoundState.REFUSED}
+
+
+def test_a_study_that_is_linked_by_what_was_waived_takes_its_place(index: Index, patients: PatientIndex) -> None:
+    """It will be compared with: no other is fetched in its stead, and the PACS's own copy of it is not refused."""
+    patients.assign("1.2", JANE, although_contradicting=True)
+    index.record_received([study("1.6", MAIDEN, days_ago=20), study("1.5", MARRIED, days_ago=0)])
+    answers = [answer("1.6", MAIDEN, days_ago=20), answer("7.1", MARRIED, days_ago=50)]
+    found = surveyed(index, "1.5", answers)
+    assert wanted(found) == []
+    assert others(found) == {"1.6": FoundState.HELD, "7.1": FoundState.NOT_NEEDED}
+
+
+def test_what_is_here_and_linked_is_not_refused_at_the_pacs(index: Index, patients: PatientIndex) -> None:
+    """Its birth date was waived for it alone; another one with that date is refused."""
+    index.record_received([study("1.3", MISTYPED, days_ago=50)])
+    patients.assign("1.3", JANE, although_contradicting=True)
+    index.record_received([study("1.5", MAIDEN, days_ago=0)])
+    answers = [answer("1.3", MISTYPED, days_ago=50), answer("7.3", MISTYPED, days_ago=10)]
+    assert others(surveyed(index, "1.5", answers)) == {"1.3": FoundState.HELD, "7.3": FoundState.REFUSED}
