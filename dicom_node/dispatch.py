@@ -25,7 +25,7 @@ from dicom_node.job_records import (
 )
 from dicom_node.journal import STUDY
 from dicom_node.pack_store import PackStoreError, chosen_pack
-from dicom_node.priors import select_priors
+from dicom_node.priors import chest_words, select_priors
 from dicom_node.result_plan import result_plan
 from dicom_node.retrieve.waiting import not_fetched, unfinished
 from dicom_node.rules_decision import decision_for, destinations_of_study
@@ -37,7 +37,8 @@ from storage.errors import DiskError, DiskFailedError, DiskFullError, DiskReadOn
 from storage.failpoints import reach
 from storage.files import ResultStore
 from storage.index import Index
-from storage.records import Claim, PriorCandidate
+from storage.prior_records import PriorCandidate
+from storage.records import Claim
 
 logger = logging.getLogger(__name__)
 
@@ -207,6 +208,7 @@ class Dispatcher:
             self._index.prior_candidates(uid, maximum_age_days=self._settings.priors.maximum_age_days),
             acquired_at=self._acquired_at(uid),
             maximum_count=self._settings.priors.maximum_count,
+            chest=chest_words(self._settings.priors),
         )
         settings, earlier = self._settings, self._superseded(uid)
         searches = self._index.fetches.of_study(uid)

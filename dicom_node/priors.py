@@ -1,13 +1,16 @@
 """Which earlier studies belong to a study, which are refused."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import TypeVar
 
+from config.settings import PriorsSettings
 from storage.identity import Attribute, contradicting_demographics, in_words
-from storage.records import Demographics, PriorCandidate
+from storage.prior_records import PriorCandidate
+from storage.records import Demographics
 
 Earlier = TypeVar("Earlier")
 
@@ -24,10 +27,12 @@ MARRIED = (
     "`dicom-node patient assign STUDY_UID PATIENT_ID --although-contradicting`"
 )
 
+_ELSEWHERE = "each of its series names another part of the body, and none of them the chest"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusedPrior:
-    """An earlier study under the same patient ID that is not linked."""
+    """An earlier study of the same patient that is not linked."""
 
     study_instance_uid: str
     reason: str
@@ -47,22 +52,25 @@ def select_priors(
     *,
     acquired_at: datetime | None,
     maximum_count: int,
+    chest: re.Pattern[str],
 ) -> PriorSelection:
-    """Choose earlier studies that are surely of the same patient.
+    """Choose earlier studies that are surely of the same patient, and not surely of another region.
 
     The candidates already share patient ID and issuer; what contradicts in birth date, sex or name is refused, never
-    guessed away, unless an administrator saw that very contradiction and said that it is one person.
+    guessed away, unless an administrator saw that very contradiction and said that it is one person. What is refused takes
+    no place of another study.
 
     Args:
         current: Of the study to be analysed.
         candidates: Newest first.
         acquired_at: When the study to be analysed was acquired.
         maximum_count: At most so many are linked.
+        chest: Of `chest_words`.
     """
     linked: list[PriorCandidate] = []
     refused: list[RefusedPrior] = []
     for candidate in candidates:
-        reason = why_not_linked(current, candidate)
+        reason = why_not_linked(current, candidate, chest=chest)
         if reason:
             refused.append(RefusedPrior(study_instance_uid=candidate.study_instance_uid, reason=reason))
         else:
@@ -71,14 +79,35 @@ def select_priors(
     return PriorSelection(linked=chosen, refused=tuple(refused))
 
 
-def why_not_linked(current: Demographics, candidate: PriorCandidate) -> str:
-    """Why an earlier study of the index is not compared with; empty where it may be."""
-    return "" if candidate.is_confirmed else contradiction(current, candidate.demographics)
+def chest_words(priors: PriorsSettings) -> re.Pattern[str]:
+    """What the name of a chest CT shows, in the settings of a node."""
+    return re.compile("|".join(priors.fetch_chest_words), re.IGNORECASE)
 
 
-def candidates_in_words(current: Demographics, candidates: Sequence[PriorCandidate]) -> str:
+def why_not_linked(current: Demographics, candidate: PriorCandidate, *, chest: re.Pattern[str]) -> str:
+    """Why an earlier study of the index is not compared with; empty where it may be. Without patient data."""
+    contradicts = "" if candidate.is_confirmed else contradiction(current, candidate.demographics)
+    return contradicts or _why_no_chest(candidate, chest)
+
+
+def _why_no_chest(candidate: PriorCandidate, chest: re.Pattern[str]) -> str:
+    """Why it is known that there is no chest CT in a study; empty where it may have one.
+
+    A study that a rule excluded, that was discarded or that nobody analysed may be as good as any.
+    """
+    if candidate.refusal:
+        first_sentence = candidate.refusal.partition(". ")[0].removesuffix(".")
+        return f"its own analysis refused it ({first_sentence}): not linked; `dicom-node study retry UID` analyses it again"
+    said = [candidate.description, *(f"{one.body_part} {one.description}" for one in candidate.series)]
+    is_elsewhere = bool(candidate.series) and all(one.body_part for one in candidate.series)
+    if is_elsewhere and not any(chest.search(words) for words in said):
+        return f"{_ELSEWHERE}: not linked; `dicom-node study retry UID` analyses it all the same"
+    return ""
+
+
+def candidates_in_words(current: Demographics, candidates: Sequence[PriorCandidate], *, chest: re.Pattern[str]) -> str:
     """How many earlier studies the index has, and why some of them are not linked; without patient data."""
-    refused = [reason for one in candidates if (reason := why_not_linked(current, one))]
+    refused = [reason for one in candidates if (reason := why_not_linked(current, one, chest=chest))]
     found = f"{len(candidates)} earlier CT studies in the index"
     return f"{found}, {len(refused)} of them not linked: {'; '.join(dict.fromkeys(refused))}" if refused else found
 

@@ -6,7 +6,7 @@ from config.settings import Settings
 from dicom_node.clock import Clock
 from dicom_node.completeness import CompletenessCheck
 from dicom_node.counts import PeerCounts
-from dicom_node.priors import candidates_in_words
+from dicom_node.priors import candidates_in_words, chest_words
 from dicom_node.retrieve.waiting import FetchWatch, searches_in_words
 from dicom_node.rules_decision import decision_for
 from storage.errors import IllegalTransitionError
@@ -80,7 +80,8 @@ class CompletenessSweep:
         has_waited = now_s - since_s >= self._maximum_wait_s
         if not has_waited and (under_way or self._fetches.waits(searches, now=self._clock.now())):
             return ""
-        why = candidates_in_words(self._index.demographics_of(study_instance_uid), candidates)
+        current = self._index.demographics_of(study_instance_uid)
+        why = candidates_in_words(current, candidates, chest=chest_words(self._settings.priors))
         if under_way:
             why = f"{len(under_way)} earlier studies still under way after {self._maximum_wait_s:g} s"
         return "; ".join(part for part in (why, searches_in_words(searches)) if part)

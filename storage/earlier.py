@@ -1,13 +1,17 @@
 """Earlier studies of the person that a study is of."""
 
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 
-from sqlalchemy import Connection, and_, bindparam, select
+from sqlalchemy import Connection, and_, bindparam, exists, select
 
 from storage.database import AnyRow
 from storage.errors import UnknownStudyError
 from storage.link_models import StudyAssignment
-from storage.models import Origin, Patient, Study
+from storage.models import Attempt, Instance, Origin, Outcome, Patient, Result, Series, Study, Use
+from storage.parents import CT
 from storage.patient_links import (
     Assigned,
     Person,
@@ -18,7 +22,8 @@ from storage.patient_links import (
     said_in,
 )
 from storage.patient_records import Waiver
-from storage.records import PriorCandidate
+from storage.prior_records import PriorCandidate, SeriesWords
+from storage.rule_models import Decision
 from storage.waived import Waived, is_waived, waived_by_assignments, waived_by_merges
 
 _CURRENT = (
@@ -39,6 +44,23 @@ _CURRENT = (
 )
 """The statements are made once: to make them takes longer than to ask them."""
 
+_RULED_OUT = exists().where(Decision.study_id == Study.id, Decision.holds.is_(True), Decision.runs.is_(False))
+"""A worker that asks the rules first ends the attempt as refused: of its images that says nothing."""
+
+_REFUSAL = (
+    select(Attempt.reason)
+    .where(
+        Attempt.study_id == Study.id,
+        Attempt.revision == Study.revision,
+        Attempt.outcome == Outcome.REFUSED,
+        ~_RULED_OUT,
+    )
+    .order_by(Attempt.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+"""A study that was refused is run again under a new revision alone."""
+
 _EARLIER_OF_ANYBODY = (
     select(
         Study.id,
@@ -50,6 +72,10 @@ _EARLIER_OF_ANYBODY = (
         Study.sex,
         Study.state,
         Study.instance_count,
+        Study.description,
+        Study.origin,
+        _REFUSAL.label("refusal"),
+        exists().where(Result.study_id == Study.id).label("has_result"),
     )
     .where(
         Study.ct_acquired_at < bindparam("before"),
@@ -61,6 +87,16 @@ _EARLIER_OF_ANYBODY = (
 )
 _EARLIER = _EARLIER_OF_ANYBODY.where(belongs_to_patients())
 _EARLIER_OR_ASSIGNED = _EARLIER_OF_ANYBODY.where(belongs_or_was_assigned())
+
+_CT_SERIES = (
+    select(Series.study_id, Series.body_part, Series.description)
+    .where(
+        Series.study_id.in_(bindparam("study_ids", expanding=True)),
+        Series.modality == CT,
+        exists().where(Instance.series_id == Series.id, Instance.use == Use.USED),
+    )
+    .order_by(Series.id)
+)
 
 
 def prior_candidates(
@@ -86,11 +122,13 @@ def prior_candidates(
         "before": current.ct_acquired_at,
     }
     if assigned:
-        rows = connection.execute(_EARLIER_OR_ASSIGNED, values | {"assigned": list(assigned)})
+        rows = connection.execute(_EARLIER_OR_ASSIGNED, values | {"assigned": list(assigned)}).all()
     else:
-        rows = connection.execute(_EARLIER, values)
+        rows = connection.execute(_EARLIER, values).all()
     waived = _waived_of(connection, person, assigned)
-    return tuple(_candidate(row, current, person=person, assigned=assigned, waived=waived) for row in rows)
+    candidates = [_candidate(row, current, person=person, assigned=assigned, waived=waived) for row in rows]
+    words = _words_of(connection, [row.id for row in rows if _is_known_by_words_alone(row)])
+    return tuple(replace(one, series=words.get(row.id, ())) for one, row in zip(candidates, rows, strict=True))
 
 
 def waivers_for_absent(connection: Connection, study_instance_uid: str) -> tuple[Waiver, ...]:
@@ -143,4 +181,19 @@ def _candidate(
         state=row.state,
         instance_count=row.instance_count,
         is_confirmed=is_waived(said_in(current), demographics, waivers),
+        refusal=row.refusal or "",
+        description=row.description,
     )
+
+
+def _is_known_by_words_alone(row: AnyRow) -> bool:
+    """Whether neither an analysis nor a search that fetched it says which region a study shows."""
+    return not row.refusal and not row.has_result and row.origin is Origin.RECEIVED
+
+
+def _words_of(connection: Connection, study_ids: Collection[int]) -> dict[int, tuple[SeriesWords, ...]]:
+    """What the CT series of studies say, by primary key of the study; nothing is asked where there is none."""
+    said: dict[int, list[SeriesWords]] = defaultdict(list)
+    for row in connection.execute(_CT_SERIES, {"study_ids": list(study_ids)}) if study_ids else ():
+        said[row.study_id].append(SeriesWords(body_part=row.body_part, description=row.description))
+    return {study_id: tuple(words) for study_id, words in said.items()}

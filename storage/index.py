@@ -19,6 +19,7 @@ from storage.fetch_ledger import FetchLedger
 from storage.lifecycle import COMES_ALONE, Event, State
 from storage.models import Outcome
 from storage.outages import OutageLedger
+from storage.prior_records import PriorCandidate
 from storage.records import (
     Claim,
     ClassAnswer,
@@ -26,7 +27,6 @@ from storage.records import (
     Destination,
     DueDelivery,
     Heartbeat,
-    PriorCandidate,
     ReceivedInstance,
     Recorded,
     ResultFile,

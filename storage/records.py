@@ -94,19 +94,6 @@ class Demographics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PriorCandidate:
-    """An earlier CT study under the same patient ID and issuer, or merged or assigned by an administrator."""
-
-    study_instance_uid: str
-    acquired_at: datetime
-    demographics: Demographics
-    state: State
-    instance_count: int
-    is_confirmed: bool = False
-    """An administrator saw what contradicts between this and the current study, and said that it is one person."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredInstance:
     """Where an instance of a study lies, with the hash that it must still have."""
 

@@ -2,7 +2,6 @@
 
 import logging
 import random
-import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
@@ -11,6 +10,7 @@ from config.settings import PriorsSettings, Settings
 from dicom_node.clock import Clock
 from dicom_node.errors import NodeError
 from dicom_node.outbox import BackOff
+from dicom_node.priors import chest_words
 from dicom_node.retrieve.archive import Archive
 from dicom_node.retrieve.errors import ArchiveSilentError
 from dicom_node.retrieve.find import find_series, find_studies
@@ -57,7 +57,7 @@ class Fetcher:
         self._limits = Limits(
             maximum_count=settings.priors.maximum_count,
             maximum_age_days=settings.priors.maximum_age_days,
-            chest=re.compile("|".join(settings.priors.fetch_chest_words), re.IGNORECASE),
+            chest=chest_words(settings.priors),
         )
         self._index = index
         self._clock = clock

@@ -10,7 +10,7 @@ from dicom_node.retrieve.answers import SeriesAnswer, StudyAnswer
 from dicom_node.retrieve.choose import choose_series, refusal_of, too_old, unsuitable_study
 from storage.fetch_records import FoundPriorView, FoundState
 from storage.fetch_tasks import FetchTask, HeldStudy
-from storage.records import PriorCandidate
+from storage.prior_records import PriorCandidate
 
 MAXIMUM_LOOKED_AT = 24
 """Studies whose series a PACS is asked for, for one search."""
@@ -79,7 +79,7 @@ class Surveyor:
         self._task = task
         self._limits = limits
         self._held = held
-        self._linkable = [one for one in candidates if not why_not_linked(task.demographics, one)]
+        self._linkable = [one for one in candidates if not why_not_linked(task.demographics, one, chest=limits.chest)]
         self._ask_series = ask_series
         self._others: list[FoundPriorView] = []
 

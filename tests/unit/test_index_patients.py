@@ -8,7 +8,8 @@ from sqlalchemy import text
 
 from builders.clock import FakeClock
 from builders.index import JANE, NOON, build_index, database_url, received
-from dicom_node.priors import select_priors
+from config.settings import PriorsSettings
+from dicom_node.priors import chest_words, select_priors
 from storage.database import open_engine, reading
 from storage.errors import (
     AlreadyMergedError,
@@ -20,7 +21,8 @@ from storage.errors import (
 )
 from storage.index import Index
 from storage.patient_index import PatientIndex
-from storage.records import PatientKey, PriorCandidate
+from storage.prior_records import PriorCandidate
+from storage.records import PatientKey
 
 pytestmark = pytest.mark.usefixtures("each_engine")
 
@@ -87,7 +89,8 @@ def test_a_merge_although_contradicting_overrules_names_and_a_plain_one_does_not
         patients.merge(JANE, OLDEST_JANE, although_contradicting=although_contradicting)
         candidates.append(tuple(priors(index).values()))
     jane = index.demographics_of("1.1")
-    chosen = [select_priors(jane, one, acquired_at=NOON, maximum_count=3) for one in candidates]
+    chest = chest_words(PriorsSettings())
+    chosen = [select_priors(jane, one, acquired_at=NOON, maximum_count=3, chest=chest) for one in candidates]
     assert [(len(one.linked), len(one.refused)) for one in chosen] == [(0, 1), (1, 0)]
 
 

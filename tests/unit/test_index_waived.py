@@ -9,7 +9,8 @@ from sqlalchemy import delete
 
 from builders.clock import FakeClock
 from builders.index import JANE, NOON, build_index, database_url, received
-from dicom_node.priors import PriorSelection, select_priors
+from config.settings import PriorsSettings
+from dicom_node.priors import PriorSelection, chest_words, select_priors
 from storage.database import open_engine, writing
 from storage.errors import AlreadyMergedError
 from storage.index import Index
@@ -56,7 +57,9 @@ def patients(index: Index, tmp_path: Path) -> PatientIndex:
 def selected(index: Index, uid: str) -> PriorSelection:
     """What a study is compared with."""
     candidates = index.prior_candidates(uid, maximum_age_days=730)
-    return select_priors(index.demographics_of(uid), candidates, acquired_at=NOON, maximum_count=9)
+    return select_priors(
+        index.demographics_of(uid), candidates, acquired_at=NOON, maximum_count=9, chest=chest_words(PriorsSettings())
+    )
 
 
 def linked(index: Index, uid: str) -> list[str]:

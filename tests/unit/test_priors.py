@@ -5,10 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dicom_node.priors import candidates_in_words, choose_priors, contradiction, select_priors
+from config.settings import PriorsSettings
+from dicom_node.priors import candidates_in_words, chest_words, choose_priors, contradiction, select_priors
 from storage.lifecycle import State
-from storage.records import Demographics, PriorCandidate
+from storage.prior_records import PriorCandidate
+from storage.records import Demographics
 
+CHEST = chest_words(PriorsSettings())
 DAY_10 = datetime(2026, 1, 10, tzinfo=UTC)
 
 
@@ -55,7 +58,7 @@ def test_spelling_and_absent_values_do_not_contradict(other: Demographics) -> No
 def test_a_contradicting_study_is_refused_and_others_are_linked() -> None:
     """Refused ones take no place among those linked."""
     candidates = [candidate(9, person(sex="M")), candidate(8, person()), candidate(7, person()), candidate(6, person())]
-    selection = select_priors(person(), candidates, acquired_at=DAY_10, maximum_count=2)
+    selection = select_priors(person(), candidates, acquired_at=DAY_10, maximum_count=2, chest=CHEST)
     assert [prior.study_instance_uid for prior in selection.linked] == ["1.2.8", "1.2.6"]
     assert [prior.study_instance_uid for prior in selection.refused] == ["1.2.9"]
 
@@ -63,7 +66,7 @@ def test_a_contradicting_study_is_refused_and_others_are_linked() -> None:
 def test_what_an_administrator_confirmed_of_a_study_is_linked() -> None:
     """A married name is no other person where somebody said so."""
     married = replace(candidate(8, person(name="Roe^Jane")), is_confirmed=True)
-    selection = select_priors(person(), [married], acquired_at=DAY_10, maximum_count=2)
+    selection = select_priors(person(), [married], acquired_at=DAY_10, maximum_count=2, chest=CHEST)
     assert (selection.linked, selection.refused) == ((married,), ())
 
 
@@ -76,12 +79,12 @@ def test_a_name_alone_that_differs_says_how_a_new_name_is_told() -> None:
 def test_what_is_not_linked_is_counted_with_the_reason_and_without_a_name() -> None:
     """For the history of the study; one reason is told once."""
     candidates = [candidate(9, person(sex="M")), candidate(8, person()), candidate(7, person(sex="M"))]
-    words = candidates_in_words(person(), candidates)
+    words = candidates_in_words(person(), candidates, chest=CHEST)
     assert words.startswith(
         "3 earlier CT studies in the index, 2 of them not linked: same patient ID, but the sex differs"
     )
     assert words.count("sex") == 1
-    assert candidates_in_words(person(), candidates[1:2]) == "1 earlier CT studies in the index"
+    assert candidates_in_words(person(), candidates[1:2], chest=CHEST) == "1 earlier CT studies in the index"
 
 
 def chosen_days(*days_ago: float, maximum_count: int = 3) -> list[float]:

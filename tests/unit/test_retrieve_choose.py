@@ -24,7 +24,8 @@ from dicom_node.retrieve.transfer import SubOperations
 from storage.fetch_records import FoundState
 from storage.fetch_tasks import FetchTask, HeldStudy
 from storage.lifecycle import State
-from storage.records import Demographics, PatientKey, PriorCandidate
+from storage.prior_records import PriorCandidate
+from storage.records import Demographics, PatientKey
 
 CHEST = re.compile("|".join(CHEST_WORDS), re.IGNORECASE)
 JANE = PatientKey(patient_id="4711", issuer="CITY")
