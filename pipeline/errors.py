@@ -6,6 +6,7 @@ PipelineError
 │   ├── WrongVolumeError
 │   └── NotAChestError
 ├── UnreadableStudyError         the study ends as `pipeline_failed`
+├── PatientScoreError            the same
 ├── ModelPackError
 └── PlugInError
 """
@@ -40,6 +41,10 @@ class NotAChestError(StudyRefusedError):
 
 class UnreadableStudyError(PipelineError):
     """The images of the study could not be read; send them again."""
+
+
+class PatientScoreError(PipelineError):
+    """The detector's answers make no patient score: its weights may be damaged; try the pack out, `dicom-node model check`."""
 
 
 class ModelPackError(PipelineError):

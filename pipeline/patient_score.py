@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pipeline.errors import PatientScoreError
+
 TOP_SLICES = 3
 """The most suspicious slices that count."""
 
@@ -31,6 +33,9 @@ def patient_score(slice_logits: Tensor, involvement_percent: float, weights: Pat
         slice_logits: (Z,), of the slices that show lung.
         involvement_percent: Lesion volume by lung volume.
         weights: From the model pack.
+
+    Raises:
+        PatientScoreError: No slice shows lung, or a slice logit is no number.
     """
     slices, involvement = patient_features(slice_logits, involvement_percent)
     logit = weights.bias + weights.slice_weight * slices + weights.involvement_weight * involvement
@@ -39,6 +44,15 @@ def patient_score(slice_logits: Tensor, involvement_percent: float, weights: Pat
 
 
 def patient_features(slice_logits: Tensor, involvement_percent: float) -> tuple[float, float]:
-    """What the score is made of; training fits its weights on the same."""
-    top = torch.topk(slice_logits.float(), min(TOP_SLICES, slice_logits.numel())).values
-    return float(top.mean()), math.log(0.01 + involvement_percent)
+    """What the score is made of; training fits its weights on the same.
+
+    Raises:
+        PatientScoreError: No slice shows lung, or a slice logit is no number: nan counts as the highest, so none hides.
+    """
+    if not slice_logits.numel():
+        reason = "No slice shows lung, so there is no patient score. Look at the lung mask."
+        raise PatientScoreError(reason)
+    top = float(torch.topk(slice_logits.float(), min(TOP_SLICES, slice_logits.numel())).values.mean())
+    if math.isnan(top):
+        raise PatientScoreError
+    return top, math.log(0.01 + involvement_percent)

@@ -44,10 +44,7 @@ def answers_of(
         views: What the stage rests on.
         choices: Of the checkpoint.
     """
-    used = [
-        [held[view] for view in views(len(patient.truth.studies))]
-        for patient, held in zip(patients, readings, strict=True)
-    ]
+    used = [_used(patient, held, views) for patient, held in zip(patients, readings, strict=True)]
     newest = [group[0] for group in used]
     truths = [patient.truth.studies[-1] for patient in patients]
     candidates = [candidates_of(reading, choices.link_floor) for reading in newest]
@@ -67,3 +64,9 @@ def answers_of(
         involvement_percent=np.array([involvement_percent(reading, choices) for reading in newest]),
         true_involvement_percent=np.array([truth.involvement_percent for truth in truths]),
     )
+
+
+def _used(patient: Patient, held: dict[View, KeptReading], views: Views) -> list[KeptReading]:
+    """What a stage rests on, that of the newest study first; an earlier study of which nothing is known has no say."""
+    studies = patient.truth.studies
+    return [held[view] for view in views(len(studies)) if studies[-1 - view.studies_back].is_known]

@@ -35,11 +35,13 @@ class Choices:
 
 
 def choose(samples: Sequence[tuple[KeptReading, StudyTruth]]) -> Choices:
-    """Choices from readings of validation studies, each beside its truth.
+    """Choices from readings of validation studies, each beside its truth; studies of which nothing is known have no say.
 
     Raises:
         EvaluationError: They do not show both disease and health.
+        PatientScoreError: A reading says of a slice what is no number.
     """
+    samples = [(reading, truth) for reading, truth in samples if truth.is_known]
     sampled_claims = {floor: study_claims(samples, floor) for floor in LINK_FLOORS}
     floor = max(LINK_FLOORS, key=lambda each: _or_zero(average_precision(sampled_claims[each])))
     score = best_score(sampled_claims[floor])
@@ -83,7 +85,11 @@ def involvement_percent(reading: KeptReading, choices: Choices) -> float:
 
 
 def study_score(reading: KeptReading, choices: Choices) -> float:
-    """How much a study looks diseased, 0..1."""
+    """How much a study looks diseased, 0..1.
+
+    Raises:
+        PatientScoreError: Nothing of its lungs is known, or the reading says of a slice what is no number.
+    """
     involvement = involvement_percent(reading, choices)
     return patient_score(torch.from_numpy(reading.slice_logits), involvement, choices.patient_score)
 

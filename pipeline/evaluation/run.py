@@ -74,11 +74,13 @@ def _patient_sets(config: EvaluationConfig, workers: Workers, cache: Path) -> Pa
         name: prepare_patients(name, wanted, workers, cache)
         for name, wanted in (("validation", config.validation), ("test", config.test))
     }
+    for name, patients in prepared.items():
+        if {True, False} - {patient.truth.diseased for patient in patients}:
+            reason = (
+                f"the {name} set needs patients with and without lesions in their newest study; render or import more"
+            )
+            raise EvaluationError(reason)
     known = [patient for patient in prepared["test"] if patient.truth.diseased is not None]
-    ill = [patient for patient in known if patient.truth.diseased]
-    if not ill or len(ill) == len(known):
-        reason = "the test set needs patients with and without lesions; render or import more"
-        raise EvaluationError(reason)
     return PatientSets(
         validation=prepared["validation"],
         test=known,

@@ -38,6 +38,8 @@ class StudyTruth:
     lesions: tuple[TrueLesion, ...]
     lesion_ml: float
     involvement_percent: float
+    is_known: bool
+    """Something of its lungs is; of any other study every answer could be right."""
 
     @property
     def diseased(self) -> bool:
@@ -57,7 +59,8 @@ class CaseTruth:
     name: str
     studies: tuple[StudyTruth, ...]
     diseased: bool | None
-    """By the newest study; None where that is free of lesions but the patient had some: neither answer would be wrong."""
+    """By the newest study; None where neither answer would be wrong: nothing is known of it, or it is free of lesions but
+    the patient had some."""
 
 
 def case_truth(case: Case) -> CaseTruth:
@@ -65,7 +68,8 @@ def case_truth(case: Case) -> CaseTruth:
     voxel_ml = case.slice_spacing_mm * case.pixel_mm**2 / 1000.0
     studies = tuple(study_truth(study, voxel_ml) for study in case.studies)
     once = case.diseased or any(study.lesion_ml > 0.0 for study in studies)
-    diseased = True if studies[-1].diseased else (None if once else False)
+    healthy = studies[-1].is_known and not once
+    diseased = True if studies[-1].diseased else (False if healthy else None)
     return CaseTruth(name=case.name, studies=studies, diseased=diseased)
 
 
@@ -78,11 +82,12 @@ def study_truth(study: CaseStudy, voxel_ml: float) -> StudyTruth:
         for number, place in enumerate(ndimage.find_objects(numbers), start=1)
         if place
     ]
-    voxels = int(np.count_nonzero(numbers))
+    voxels, known_voxels = int(np.count_nonzero(numbers)), int(known.sum())
     return StudyTruth(
         lesions=tuple(lesions),
         lesion_ml=voxels * voxel_ml,
-        involvement_percent=100.0 * voxels / max(1, int(known.sum())),
+        involvement_percent=100.0 * voxels / max(1, known_voxels),
+        is_known=known_voxels > 0,
     )
 
 
