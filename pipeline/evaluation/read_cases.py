@@ -25,7 +25,7 @@ class Patient:
     """"phantom", "real" or "site"."""
     truth: CaseTruth
     fingerprint: str
-    """Changes with the truth, so that a case rendered anew is read anew."""
+    """Changes with the images and the truth, so that a case made anew is read anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,8 @@ def load_patient(folder: Path) -> Patient:
     case = load_case(folder)
     check = zlib.crc32((folder / DESCRIPTION).read_bytes())
     for study in case.studies:
-        check = zlib.crc32(study.truth.tobytes(), check)
+        for array in (study.volume_hu, study.truth):
+            check = zlib.crc32(array.tobytes(), check)
     return Patient(folder=folder, source=case.source, truth=case_truth(case), fingerprint=f"{check:08x}")
 
 

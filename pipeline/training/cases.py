@@ -45,11 +45,14 @@ class Case:
     """Of the disease, where it is known."""
     look_alikes: tuple[str, ...] = ()
     """Kinds of what is there and is no lesion, where they are known."""
+    rendering: int = 0
+    """Number of the rendering that a phantom came from, see `pipeline.training.phantom_cases`; 0 where it is not known."""
 
 
 def save_case(folder: Path, case: Case) -> None:
     """A folder that `load_case` reads; it counts as complete once its description is there."""
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / DESCRIPTION).unlink(missing_ok=True)
     for number, study in enumerate(case.studies):
         np.save(folder / f"{number}-hu.npy", study.volume_hu)
         np.save(folder / f"{number}-truth.npy", study.truth)
@@ -64,6 +67,7 @@ def save_case(folder: Path, case: Case) -> None:
         "days": [study.day for study in case.studies],
         "course": case.course,
         "look_alikes": list(case.look_alikes),
+        "rendering": case.rendering,
     }
     (folder / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
 
@@ -83,6 +87,15 @@ def load_case(folder: Path) -> Case:
         for number, day in enumerate(days)
     )
     return Case(**description, look_alikes=look_alikes, studies=studies)
+
+
+def rendering_of(folder: Path) -> int | None:
+    """`Case.rendering` of the case in a folder; None where there is no whole case."""
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return int(description.get("rendering", 0))
 
 
 def _slice_labels_name(number: int) -> str:

@@ -14,11 +14,11 @@ from pipeline.model_input import InputContract
 from pipeline.phantom import Course, LookAlike, PhantomPatient, PhantomStudy, build_patient, render_study
 from pipeline.phantom.look_alikes import draw_kinds
 from pipeline.study import Int16Array, UInt8Array
-from pipeline.training.cases import DESCRIPTION, Case, CaseStudy, lung_window, save_case
+from pipeline.training.cases import Case, CaseStudy, lung_window, rendering_of, save_case
 from pipeline.training.phantom_scans import draw_posture, draw_scan, misplaced, model_spacing
 
 RENDERING = 2
-"""Raise it when the same seed makes another case, or other slices of it."""
+"""Raise it when the same seed makes another case, or other slices of it: what lies in folders is then rendered anew."""
 
 COURSES = (Course.HEALTHY, Course.EARLY, Course.ADVANCED, Course.SEVERE, Course.ABSORPTION)
 COURSE_SHARES = (0.30, 0.24, 0.26, 0.08, 0.12)
@@ -59,9 +59,14 @@ class _Plan:
     slice_spacing_mm: float
 
 
+def is_rendered(folder: Path) -> bool:
+    """Whether a folder holds a whole phantom as this program draws it; one of another `RENDERING` is not taken for it."""
+    return rendering_of(folder) == RENDERING
+
+
 def render_phantom_case(seed: int, folder: Path, contract: InputContract) -> None:
     """Renders one patient into `folder` (the case) and `folder/lungs.npz` (whole slices), unless it is there."""
-    if (folder / DESCRIPTION).is_file():
+    if is_rendered(folder):
         return
     rng = np.random.default_rng([seed, 77])
     course = COURSES[rng.choice(len(COURSES), p=COURSE_SHARES)]
@@ -81,7 +86,7 @@ def render_test_case(seed: int, folder: Path, contract: InputContract, *, status
 
     Two studies, of every fifth patient three; a diseased patient has at least LEAST_DISEASE_ML of lesion in the newest.
     """
-    if (folder / DESCRIPTION).is_file():
+    if is_rendered(folder):
         return
     rng = np.random.default_rng([seed, 78])
     for _ in range(_TRIES):
@@ -164,6 +169,7 @@ def _case(plan: _Plan, studies: list[PhantomStudy], contract: InputContract) -> 
         studies=tuple(_case_study(study, window) for study in studies),
         course=patient.course.value,
         look_alikes=tuple(sorted(kind.value for kind in patient.look_alike_kinds)),
+        rendering=RENDERING,
     )
 
 

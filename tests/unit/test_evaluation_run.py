@@ -15,6 +15,7 @@ from dicom_node.cli.app import app
 from pipeline.baselines.build import BaselineKind, build_baseline
 from pipeline.evaluation.config import ModelKind, load_evaluation_config
 from pipeline.evaluation.errors import EvaluationConfigError, EvaluationError
+from pipeline.evaluation.read_cases import load_patient
 from pipeline.evaluation.run import evaluate, write_results
 from pipeline.space_time import SpaceTimeConfig, SpaceTimeNet
 from pipeline.training.cases import Case, save_case
@@ -115,6 +116,17 @@ def test_a_stopped_evaluation_goes_on_from_its_readings(site: Path, tmp_path: Pa
     evaluate(config, out=tmp_path, only=["YOLOv3"], on_progress=nobody_listens)
     assert readings[0].is_file()
     assert {path: path.stat().st_mtime_ns for path in readings[1:]} == before
+
+
+def test_a_patient_whose_images_were_corrected_is_read_anew(tmp_path: Path) -> None:
+    """With the same truth: a corrected CT, or a phantom drawn otherwise."""
+    case = small_case(1, studies=2)
+    save_case(tmp_path / "case", case)
+    before = load_patient(tmp_path / "case").fingerprint
+    assert load_patient(tmp_path / "case").fingerprint == before
+    newest = replace(case.studies[-1], volume_hu=case.studies[-1].volume_hu + np.int16(250))
+    save_case(tmp_path / "case", replace(case, studies=(case.studies[0], newest)))
+    assert load_patient(tmp_path / "case").fingerprint != before
 
 
 def test_only_the_best_checkpoint_reads_everybody(site: Path, tmp_path: Path) -> None:

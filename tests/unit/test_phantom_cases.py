@@ -14,9 +14,11 @@ from pipeline.phantom import Course, LookAlike, Scan
 from pipeline.training.cases import DESCRIPTION, Case, CaseStudy, load_case, save_case
 from pipeline.training.phantom_cases import (
     LEAST_DISEASE_ML,
+    RENDERING,
     TEST_SPACINGS_MM,
     Status,
     draw_days,
+    is_rendered,
     render_phantom_case,
     render_test_case,
 )
@@ -25,6 +27,15 @@ from pipeline.training.phantom_scans import draw_posture, draw_scan, misplaced, 
 CONTRACT = InputContract()
 COARSE = InputContract(pixel_mm=8.0)
 """A patient is rendered in a moment on pixels of no real model."""
+
+EMPTY_CASE = Case(
+    name="empty",
+    source="phantom",
+    diseased=False,
+    slice_spacing_mm=5.0,
+    pixel_mm=1.5,
+    studies=(CaseStudy(day=1.0, volume_hu=np.zeros((1, 2, 2), np.int16), truth=np.zeros((3, 1, 2, 2), np.uint8)),),
+)
 
 
 @cache
@@ -106,11 +117,31 @@ def test_the_same_seed_gives_the_same_case(tmp_path: Path) -> None:
         assert np.array_equal(one.volume_hu, other.volume_hu)
 
 
+@pytest.mark.parametrize(("rendering", "stays"), [(None, False), (RENDERING - 1, False), (RENDERING, True)])
+def test_only_a_phantom_of_this_rendering_stays(tmp_path: Path, rendering: int | None, stays: bool) -> None:
+    """One that does not say which it came from does not."""
+    save_case(tmp_path, replace(EMPTY_CASE, rendering=rendering or 0))
+    if rendering is None:
+        description = json.loads((tmp_path / DESCRIPTION).read_text(encoding="utf-8"))
+        del description["rendering"]
+        (tmp_path / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
+    assert is_rendered(tmp_path) is stays
+
+
+def test_a_phantom_of_another_rendering_is_rendered_anew(tmp_path: Path) -> None:
+    """In its place; after that it stays."""
+    save_case(tmp_path, replace(EMPTY_CASE, rendering=RENDERING - 1))
+    render_test_case(2_000_003, tmp_path, COARSE, status=Status.FREE)
+    rendered = load_case(tmp_path)
+    assert (rendered.name, rendered.rendering) == ("phantom-2000003", RENDERING)
+    save_case(tmp_path, replace(EMPTY_CASE, rendering=RENDERING))
+    render_test_case(2_000_003, tmp_path, COARSE, status=Status.FREE)
+    assert load_case(tmp_path).name == "empty"
+
+
 def test_a_case_from_before_there_were_courses_loads(tmp_path: Path) -> None:
     """Without course and look-alikes in its description."""
-    study = CaseStudy(day=1.0, volume_hu=np.zeros((1, 2, 2), np.int16), truth=np.zeros((3, 1, 2, 2), np.uint8))
-    case = Case(name="old", source="phantom", diseased=False, slice_spacing_mm=5.0, pixel_mm=1.5, studies=(study,))
-    save_case(tmp_path, case)
+    save_case(tmp_path, EMPTY_CASE)
     description = json.loads((tmp_path / DESCRIPTION).read_text(encoding="utf-8"))
     del description["course"], description["look_alikes"]
     (tmp_path / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
