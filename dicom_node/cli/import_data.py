@@ -113,6 +113,8 @@ def _show(report: "ImportReport", store: Path) -> None:
     counts = [f"{report.count(outcome)} {outcome.value}" for outcome in Outcome if report.count(outcome)]
     noun = "study" if len(report.outcomes) == 1 else "studies"
     out.print(f"{len(report.outcomes)} {noun} in {store}: {', '.join(counts) or 'none'}", soft_wrap=True, markup=False)
+    for note in report.notes:
+        out.print(note, soft_wrap=True, markup=False)
     if report.left_out:
         names = ", ".join(report.left_out)
         out.print(f"structures left out: {names} (say --map NAME=STRUCTURE to use one)", soft_wrap=True, markup=False)

@@ -2,7 +2,8 @@
 
 import csv
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,34 +15,88 @@ from pipeline.importers.structures import Structure, structure_from_word
 
 _ID = "{id}"
 _LUNGS = {1: Structure.RIGHT_LUNG, 2: Structure.LEFT_LUNG}
+_DEFAULTS = ImportOptions()
+_FEW = 5
+"""Ids that a note names."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What lies in a folder and its table, by id."""
+
+    images: Mapping[str, Path]
+    masks: Mapping[str, Path]
+    lungs: Mapping[str, Path]
+    rows: Mapping[str, Mapping[str, str]]
+
+    def of_no_patient(self, rule: str) -> set[str]:
+        """Ids of images whose patient neither the table nor a regular expression names."""
+        named = {name for name in self.images if self.rows.get(name, {}).get("patient")}
+        return {name for name in self.images if name not in named and not _compiled(rule).search(name)}
 
 
 def find(source: Path, options: ImportOptions) -> FoundStudies:
-    """Every image that fits the rule, with the masks of the same id."""
-    images = _by_id(source, options.images)
+    """Every image that fits the rule, with the masks of the same id, and notes of what has no counterpart.
+
+    Raises:
+        NothingToImportError: No image fits its rule.
+        ImportOptionError: A rule that the user gave, or the table, fits no image at all.
+    """
     masks, lungs = _by_id(source, options.masks), _by_id(source, options.lungs)
     taken = {*masks.values(), *lungs.values()}
-    rows = _table(options.table)
-    studies = tuple(
-        _study(source, name, (path, masks.get(name), lungs.get(name)), row=rows.get(name, {}), options=options)
-        for name, path in sorted(images.items())
-        if path not in taken
-    )
-    if not studies:
+    images = {name: path for name, path in _by_id(source, options.images).items() if path not in taken}
+    if not images:
         reason = f"{source} holds no image that is called {options.images}; say `--set images=...`."
         raise NothingToImportError(reason)
-    return FoundStudies(studies=studies)
+    found = _Found(images=images, masks=masks, lungs=lungs, rows=_table(options.table))
+    _check_fits(found, options)
+    studies = tuple(_study(source, name, found, options=options) for name in sorted(images))
+    return FoundStudies(studies=studies, notes=tuple(_notes(found, options)))
 
 
-def _study(
-    source: Path,
-    name: str,
-    paths: tuple[Path, Path | None, Path | None],
-    *,
-    row: Mapping[str, str],
-    options: ImportOptions,
-) -> SourceStudy:
-    image, mask, lungs = paths
+def _check_fits(found: _Found, options: ImportOptions) -> None:
+    """Nothing where each rule that the user gave, and the table, fits an image."""
+    if options.table and not found.rows.keys() & found.images.keys():
+        reason = (
+            f"No row of {options.table} names an image: ids in it: {_few(found.rows.keys())}, of {options.images}: "
+            f"{_few(found.images.keys())}. "
+            "Write ids as the files are called; a spreadsheet takes leading zeros from a column that is not text."
+        )
+        raise ImportOptionError(reason)
+    for key, files in (("masks", found.masks), ("lungs", found.lungs)):
+        rule = getattr(options, key)
+        if rule != getattr(_DEFAULTS, key) and not files.keys() & found.images.keys():
+            reason = f"No image has a file that is called {rule}; say `--set {key}=...` as the files are called."
+            raise ImportOptionError(reason)
+    if found.of_no_patient(options.patient) == found.images.keys():
+        reason = f"`patient={options.patient}` fits no id, for example not {min(found.images)}."
+        raise ImportOptionError(reason)
+
+
+def _notes(found: _Found, options: ImportOptions) -> Iterator[str]:
+    """What has no counterpart."""
+    images, masks = found.images.keys(), found.masks.keys()
+    rows = found.rows.keys() if options.table else images
+    without = {
+        f"images without a mask {options.masks}": images - masks,
+        f"masks without an image {options.images}, not imported": masks - images,
+        "images without a row in the table, whose patient the id alone names": images - rows,
+        "rows of the table without an image, not used": rows - images,
+        f"images that patient={options.patient} does not fit, each a patient of its own": found.of_no_patient(
+            options.patient
+        ),
+    }
+    yield from (f"{what}: {_few(ids)}" for what, ids in without.items() if ids)
+
+
+def _few(ids: Set[str]) -> str:
+    """How many there are, and the first of them."""
+    first = ", ".join(sorted(ids)[:_FEW])
+    return f"{len(ids)} ({first}{', ...' if len(ids) > _FEW else ''})"
+
+
+def _study(source: Path, name: str, found: _Found, *, options: ImportOptions) -> SourceStudy:
+    image, mask, lungs, row = found.images[name], found.masks.get(name), found.lungs.get(name), found.rows.get(name, {})
     files = NiftiStudy(
         patient=row.get("patient") or _patient(name, options.patient),
         study=name,
@@ -107,7 +162,9 @@ def _table(path: Path | None) -> dict[str, dict[str, str]]:
     if rows and "id" not in rows[0]:
         reason = f"{path} has no column `id`."
         raise ImportOptionError(reason)
-    return {row["id"]: {key: (value or "").strip() for key, value in row.items() if key} for row in rows}
+    return {
+        (row["id"] or "").strip(): {key: (value or "").strip() for key, value in row.items() if key} for row in rows
+    }
 
 
 def _label(word: str) -> StudyLabel:

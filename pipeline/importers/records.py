@@ -131,6 +131,8 @@ class FoundStudies:
 
     studies: tuple[SourceStudy, ...]
     refused: tuple[Refusal, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the user should look at, each a phrase: what has no counterpart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,8 @@ class ImportReport:
     refused: tuple[Refusal, ...]
     left_out: tuple[str, ...]
     """Names of structures that mean nothing to this software."""
+    notes: tuple[str, ...] = ()
+    """What the user should look at."""
 
     def count(self, outcome: Outcome) -> int:
         """Studies of one outcome."""
@@ -87,6 +89,7 @@ def import_data(
         outcomes=tuple(outcomes),
         refused=tuple(refused),
         left_out=tuple(sorted(left_out)),
+        notes=found.notes,
     )
 
 

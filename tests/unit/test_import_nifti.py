@@ -121,10 +121,74 @@ def test_a_table_says_patient_day_and_label(tmp_path: Path) -> None:
     assert not (folder_of(tmp_path / "store", second) / "lesion.nii.gz").exists()
 
 
+def write_course(folder: Path, *, ids: Sequence[str], masks: str) -> Path:
+    """Two scans of each patient, masks beside them; the table, whose ids need not be the files'."""
+    rows = ["id,patient,day"]
+    for number, name in enumerate(ids):
+        write_nifti(folder / "in" / f"{number:03}.nii.gz", chest_hu)
+        write_nifti(folder / "in" / "seg" / masks.format(id=f"{number:03}"), lesion_at)
+        rows.append(f"{name},P{number // 2},{number}")
+    (folder / "table.csv").write_text("\n".join(rows) + "\n")
+    return folder / "table.csv"
+
+
+@pytest.mark.parametrize(
+    ("ids", "masks", "reason"),
+    [
+        (
+            ["0", "1"],
+            "{id}_seg.nii.gz",
+            r"No row of .*table.csv names an image: ids in it: 2 \(0, 1\), .*2 \(000, 001\)",
+        ),
+        (["000.nii.gz", "001.nii.gz"], "{id}_seg.nii.gz", "Write ids as the files are called"),
+        (["000", "001"], "{id}-seg.nii.gz", r"No image has a file that is called seg/\{id\}_seg.nii.gz"),
+    ],
+    ids=["zeros that a spreadsheet took", "ids with endings", "masks called otherwise"],
+)
+def test_a_table_or_a_rule_that_fits_nothing_stops_the_import(
+    tmp_path: Path, ids: Sequence[str], masks: str, reason: str
+) -> None:
+    """Each scan became a patient of its own, in training and in test; or every study came without its mask."""
+    table = write_course(tmp_path, ids=ids, masks=masks)
+    options = ImportOptions(table=table, masks="seg/{id}_seg.nii.gz")
+    with pytest.raises(ImportOptionError, match=reason):
+        imported("nifti-dir", tmp_path / "in", tmp_path / "store", options=options)
+    assert not (tmp_path / "store").exists()
+
+
+def test_what_has_no_counterpart_is_said(tmp_path: Path) -> None:
+    """An image without mask or row, a row and a mask without image; a table and rules that fit all say nothing."""
+    table = write_course(tmp_path, ids=["000", "1", "002"], masks="{id}_seg.nii.gz")
+    options = ImportOptions(table=table, masks="seg/{id}_seg.nii.gz", patient=r"(0+[02])")
+    (tmp_path / "in" / "seg" / "002_seg.nii.gz").rename(tmp_path / "in" / "seg" / "2_seg.nii.gz")
+    assert imported("nifti-dir", tmp_path / "in", tmp_path / "store", options=options).notes == (
+        "images without a mask seg/{id}_seg.nii.gz: 1 (002)",
+        "masks without an image {id}.nii.gz, not imported: 1 (2)",
+        "images without a row in the table, whose patient the id alone names: 1 (001)",
+        "rows of the table without an image, not used: 1 (1)",
+    )
+    table = write_course(tmp_path / "whole", ids=["000", "001"], masks="{id}_seg.nii.gz")
+    options = ImportOptions(table=table, masks="seg/{id}_seg.nii.gz")
+    assert imported("nifti-dir", tmp_path / "whole" / "in", tmp_path / "store", options=options).notes == ()
+
+
+def test_an_id_that_the_rule_for_patients_does_not_fit_is_said(tmp_path: Path) -> None:
+    """It is a patient of its own."""
+    for name in ("P1_a", "P1_b", "Q1"):
+        write_nifti(tmp_path / "in" / f"{name}.nii.gz", chest_hu)
+        write_nifti(tmp_path / "in" / f"{name}_mask.nii.gz", nothing_at)
+    report = imported("nifti-dir", tmp_path / "in", tmp_path / "store", options=ImportOptions(patient=r"(P\d+)_.*"))
+    assert report.notes == (r"images that patient=(P\d+)_.* does not fit, each a patient of its own: 1 (Q1)",)
+    assert len({row["patient"] for row in rows_of(tmp_path / "store")}) == 2
+
+
 @pytest.mark.parametrize(
     "options",
     [
         ImportOptions(images="x.nii.gz"),
+        ImportOptions(masks="seg/{id}.nii.gz"),
+        ImportOptions(lungs="lungs/{id}.nii.gz"),
+        ImportOptions(patient=r"(P\d+)"),
         ImportOptions(patient="("),
         ImportOptions(patient="P"),
         ImportOptions(structures={"one": "lesion"}),

@@ -158,6 +158,7 @@ def test_the_command_says_what_it_did_and_what_it_left_out(tmp_path: Path) -> No
     result = CliRunner().invoke(app, [*command, "--map", "1=ground-glass", "--set", "name=ours"])
     assert result.exit_code == 0
     assert "2 studies in" in result.output
+    assert "images without a mask {id}_mask.nii.gz: 1 (b)\n" in result.output
     assert "1 not imported:\n  b.nii.gz: b.nii.gz is damaged or no NIfTI file." in result.output
     assert "forbids commercial use" in result.output
     assert {row["source"] for row in rows_of(tmp_path / "store")} == {"ours"}
