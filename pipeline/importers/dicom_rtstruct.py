@@ -44,8 +44,15 @@ CLOSED = frozenset({"CLOSED_PLANAR", "CLOSEDPLANAR_XOR"})
 OFF_SLICE = 0.3
 """Slices that a contour may lie beside the nearest one: planning systems round positions."""
 
+OFF_EDGE = 1.5
+"""Pixels that a contour may reach beyond the centre of the outermost one of its slice."""
+
 _NO_CT = "The CT that it was drawn on is not here."
 _OFF = "A contour lies between the slices of its CT, or is not parallel to them."
+_OUTSIDE = (
+    "A contour of the region `{name}` lies outside of its CT: not all slices of the series are here, or it was drawn on another "
+    "one. Export the whole series."
+)
 _MEANS_NOTHING = "None of its regions is a lung or a lesion by name; say `--map NAME=lesion`."
 
 
@@ -108,9 +115,10 @@ def region_mask(region: Region, ct: DicomCt) -> BoolArray:
     """Voxels (k, j, i) of the acquisition within the contours.
 
     Raises:
-        StudyNotImportedError: A contour lies on no slice.
+        StudyNotImportedError: A contour lies on no slice, or beside it.
     """
     grid = ct.source.grid
+    last_j, last_i = grid.shape[1] - 1, grid.shape[2] - 1
     kji_from_lps = np.linalg.inv(grid.affine_lps_from_kji)
     by_slice: dict[int, list[Float64Array]] = defaultdict(list)
     for contour in region.contours:
@@ -118,11 +126,13 @@ def region_mask(region: Region, ct: DicomCt) -> BoolArray:
         k = round(float(kji[:, 0].mean()))
         if np.abs(kji[:, 0] - k).max() > OFF_SLICE:
             raise StudyNotImportedError(_OFF)
+        beyond = max(-kji[:, 1:].min(), kji[:, 1].max() - last_j, kji[:, 2].max() - last_i)
+        if not 0 <= k < grid.shape[0] or beyond > OFF_EDGE:
+            raise StudyNotImportedError(_OUTSIDE.format(name=region.name))
         by_slice[k].append(kji[:, [2, 1]])
     mask = np.zeros(grid.shape, np.bool_)
     for k, polygons in by_slice.items():
-        if 0 <= k < len(mask):
-            mask[k] = nested_mask(polygons, grid.shape[1:])
+        mask[k] = nested_mask(polygons, grid.shape[1:])
     return mask
 
 

@@ -22,7 +22,7 @@ from pipeline.importers.segments import (
     Segment,
     read_segmentation,
     referenced_series,
-    segment_masks,
+    segment_mask,
 )
 from pipeline.importers.structures import Structure, structure_coded
 from pipeline.importers.truth import SAYS_LESION, TruthCanvas
@@ -75,12 +75,14 @@ def _read_study(options: ImportOptions, images: Sequence[DicomFile], paths: Sequ
     was_corrected = any(_shows_lesion(segment, options) and segment.made_by != AUTOMATIC for segment in segments)
     canvas = TruthCanvas(ct.lps.grid.shape)
     makers: set[str] = set()
-    for segmentation in segmentations:
-        for segment, mask in segment_masks(segmentation, ct.lps.grid):
-            shows_lesion = _shows_lesion(segment, options)
-            if not (shows_lesion and was_corrected and segment.made_by == AUTOMATIC):
-                canvas.paint(_structure(segment, options), mask)
-                makers |= {segment.made_by} if shows_lesion else set()
+    for segmentation, segment in ((one, segment) for one in segmentations for segment in one.segments):
+        shows_lesion, structure = _shows_lesion(segment, options), _structure(segment, options)
+        if structure is Structure.NOTHING or (shows_lesion and was_corrected and segment.made_by == AUTOMATIC):
+            continue
+        mask = segment_mask(segmentation, segment, ct.lps.grid)
+        if mask is not None:
+            canvas.paint(structure, mask)
+            makers |= {segment.made_by} if shows_lesion else set()
     truth = canvas.truth(ct.lps.volume_hu, ct.lps.spacing_mm)
     if truth.lesion is None and truth.lung_mask is None:
         raise StudyNotImportedError(_MEANS_NOTHING)

@@ -1,6 +1,5 @@
 """Segments of a DICOM segmentation, whoever wrote it, on the grid of a CT (PS3.3 A.51, C.8.20)."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,14 @@ SEGMENTATION_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008
 SAME_PLACE_MM = 0.01
 LARGEST_TURN = 1e-3
 """Of direction cosines between the frames of one segmentation."""
+
+ROUNDING = 0.01
+"""Voxels of the CT that places in headers may be wrong by."""
+
+_OUTSIDE = (
+    "The segment `{name}` lies outside of its CT, or reaches beyond it: not all slices of the series are here, or it was drawn on "
+    "another one. Export the whole series."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +89,18 @@ def read_segmentation(path: Path) -> Segmentation:
             raise StudyNotImportedError(reason) from exc
 
 
-def segment_masks(segmentation: Segmentation, grid: Grid) -> Iterator[tuple[Segment, BoolArray]]:
-    """Each segment that has pixels, with its mask on the grid, which may differ from its own: nearest voxel."""
-    for segment in segmentation.segments:
-        stack = _stack(segmentation, segment.number, grid)
-        if stack is not None:
-            yield segment, _on_grid(*stack, grid)
+def segment_mask(segmentation: Segmentation, segment: Segment, grid: Grid) -> BoolArray | None:
+    """The mask of a segment on the grid of its CT, which may differ from its own: nearest voxel; None without pixels.
+
+    Raises:
+        StudyNotImportedError: It shows something more than a voxel outside of the grid.
+    """
+    stack = _stack(segmentation, segment.number, grid)
+    if stack is None:
+        return None
+    if _reaches_beyond(*stack, grid):
+        raise StudyNotImportedError(_OUTSIDE.format(name=segment.name))
+    return _on_grid(*stack, grid)
 
 
 def _segmentation(dataset: Dataset) -> Segmentation:
@@ -198,6 +211,19 @@ def _step_mm(segmentation: Segmentation, heights: Float64Array, grid: Grid) -> f
         return segmentation.between_slices_mm
     steps = np.diff(np.unique(np.round(heights / SAME_PLACE_MM))) * SAME_PLACE_MM
     return min([float(step) for step in steps] + [grid.spacing_mm[0]])
+
+
+def _reaches_beyond(volume: BoolArray, own: Grid, grid: Grid) -> bool:
+    """Whether something lies farther than a voxel, of the larger of both grids, from the outermost voxels of a grid."""
+    there = np.linalg.inv(grid.affine_lps_from_kji) @ own.affine_lps_from_kji
+    spare = (np.maximum(1.0, np.abs(there[:3, :3]).sum(axis=1)) + ROUNDING)[:, None]
+    last = np.array(grid.shape)[:, None] - 1
+    for k in np.flatnonzero(volume.any(axis=(1, 2))):
+        j, i = np.nonzero(volume[k])
+        places = there[:3] @ np.stack([np.full(len(j), k), j, i, np.ones(len(j))])
+        if (places < -spare).any() or (places > last + spare).any():
+            return True
+    return False
 
 
 def _on_grid(volume: BoolArray, own: Grid, grid: Grid) -> BoolArray:

@@ -29,7 +29,7 @@ from builders.site_segments import (
 from builders.site_store import axes_of, imported, only_study, rows_of, value_at, values_of
 from pipeline.importers.errors import NothingToImportError
 from pipeline.importers.records import ImportOptions
-from pipeline.importers.segments import read_segmentation, segment_masks
+from pipeline.importers.segments import read_segmentation, segment_mask
 from pipeline.orient import grid_of_image
 
 OTHER_SIDE = LESION_CENTRE * [-1, 1, 1]
@@ -126,7 +126,8 @@ def test_dcmqi_segmentations_are_read_as_dcmqi_reads_them(segmentation: str, ref
     """Against the NRRD that dcmqi made of the same segmentation."""
     folder = shared_data("reference-objects") / "dcmqi" / "segmentations"
     image = SimpleITK.ReadImage(str(folder / reference))
-    masks = [mask for _, mask in segment_masks(read_segmentation(folder / segmentation), grid_of_image(image))]
+    found = read_segmentation(folder / segmentation)
+    masks = [segment_mask(found, segment, grid_of_image(image)) for segment in found.segments]
     expected = SimpleITK.GetArrayFromImage(image) > 0
     assert expected.any()
     np.testing.assert_array_equal(np.any(masks, axis=0), expected)
