@@ -11,10 +11,11 @@ from typing import TypeVar
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.dataset import FileDataset
+from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
 from pipeline.choose import choose_series
+from pipeline.frames import MULTI_FRAME_CT, PER_FRAME, SHARED, frame_headers, is_multi_frame_ct
 from pipeline.importers.images import check_is_hu
 from pipeline.importers.records import ImportedStudy, SourceStudy
 from pipeline.orient import LpsVolume, lps_from_source, lps_mask_from_source
@@ -25,6 +26,7 @@ from pipeline.volume import read_volume
 
 _TAGS = [
     "AcquisitionDate",
+    "AcquisitionDateTime",
     "ConvolutionKernel",
     "ImagePositionPatient",
     "InstitutionName",
@@ -40,7 +42,9 @@ _TAGS = [
     "StudyInstanceUID",
 ]
 
-_DATES = ("AcquisitionDate", "SeriesDate", "StudyDate")
+_FRAME_TAGS = [*_TAGS, SHARED, PER_FRAME]
+
+_DATES = ("AcquisitionDate", "AcquisitionDateTime", "SeriesDate", "StudyDate")
 """The first that is there: studies are imported into archives long after they were acquired."""
 
 _VoxelType = TypeVar("_VoxelType", bound=np.generic)
@@ -48,7 +52,7 @@ _VoxelType = TypeVar("_VoxelType", bound=np.generic)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DicomFile:
-    """What an import needs of one file before it reads it; missing text is empty."""
+    """What an import needs of one file before it reads it, for many frames that of the first; missing text is empty."""
 
     path: Path
     patient_id: str
@@ -69,6 +73,11 @@ class DicomFile:
     def is_ct_image(self) -> bool:
         """Whether it is one CT slice."""
         return self.sop_class_uid == CTImageStorage
+
+    @property
+    def is_ct(self) -> bool:
+        """Whether it is CT that the pipeline reads, one slice or many frames."""
+        return self.is_ct_image or self.sop_class_uid in MULTI_FRAME_CT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -147,13 +156,16 @@ def slice_of_instance(ct: DicomCt, files: Sequence[DicomFile]) -> dict[str, int]
 
 def _read(path: Path) -> DicomFile | None:
     try:
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        dataset: Dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_TAGS)
+        if is_multi_frame_ct(dataset):
+            dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_FRAME_TAGS)
+            dataset = next(frame_headers(dataset), dataset)
         return _file(path, dataset)
     except FOREIGN_READ_ERRORS:
         return None
 
 
-def _file(path: Path, dataset: FileDataset) -> DicomFile | None:
+def _file(path: Path, dataset: Dataset) -> DicomFile | None:
     if not dataset.get("SOPInstanceUID"):
         return None
     kernel = dataset.get("ConvolutionKernel") or ""
@@ -175,9 +187,10 @@ def _file(path: Path, dataset: FileDataset) -> DicomFile | None:
 
 
 def _date(value: object) -> date | None:
-    """A value of VR DA (PS3.5 6.2)."""
+    """The day of a value of VR DA or DT: YYYYMMDD, then the time (PS3.5 6.2)."""
+    text = str(value or "")
     try:
-        return date.fromisoformat(str(value or ""))
+        return date.fromisoformat(text[:8] if text[:8].isdecimal() else text)
     except ValueError:
         return None
 

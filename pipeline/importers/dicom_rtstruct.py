@@ -22,6 +22,7 @@ from pipeline.importers.dicom_files import (
 )
 from pipeline.importers.dicom_seg import SOURCE
 from pipeline.importers.errors import NothingToImportError, StudyNotImportedError
+from pipeline.importers.frame_references import NamedFrames, check_drawn_on, named_frames
 from pipeline.importers.licences import OWN
 from pipeline.importers.polygons import nested_mask
 from pipeline.importers.records import (
@@ -63,6 +64,8 @@ class Region:
     name: str
     contours: tuple[Float64Array, ...]
     """(n, 3), LPS in mm, closed."""
+    source_frames: NamedFrames = frozenset()
+    """Of a multi-frame CT, which they were drawn on."""
 
 
 def find(source: Path, options: ImportOptions) -> FoundStudies:
@@ -72,7 +75,7 @@ def find(source: Path, options: ImportOptions) -> FoundStudies:
     if not sets:
         reason = f"{source} holds no RT Structure Set."
         raise NothingToImportError(reason)
-    series = grouped([file for file in files if file.is_ct_image], lambda file: file.series_uid)
+    series = grouped([file for file in files if file.is_ct], lambda file: file.series_uid)
     drawn_on: dict[str, list[DicomFile]] = defaultdict(list)
     refused = []
     for file in sets:
@@ -145,6 +148,7 @@ def _read_study(options: ImportOptions, images: Sequence[DicomFile], paths: Sequ
         if structure is Structure.NOTHING:
             left_out.add(region.name)
         else:
+            check_drawn_on(ct, region.source_frames)
             canvas.paint(structure, ct.in_patient_order(region_mask(region, ct).astype(np.uint8)) > 0)
     truth = canvas.truth(ct.lps.volume_hu, ct.lps.spacing_mm)
     if truth.lesion is None and truth.lung_mask is None:
@@ -164,6 +168,7 @@ def _region(item: Dataset, names: Mapping[int, str]) -> Region:
     return Region(
         name=names[int(item.ReferencedROINumber)],
         contours=tuple(np.array(one.ContourData, dtype=np.float64).reshape(-1, 3) for one in closed),
+        source_frames=named_frames(image for one in closed for image in one.get("ContourImageSequence") or []),
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.importers.dicom_files import DicomFile, dicom_files, grouped, read_dicom_ct, studies_drawn_on, study_of_ct
 from pipeline.importers.errors import NothingToImportError, StudyNotImportedError
+from pipeline.importers.frame_references import check_drawn_on
 from pipeline.importers.licences import OWN
 from pipeline.importers.records import (
     FoundStudies,
@@ -42,7 +43,7 @@ def find(source: Path, options: ImportOptions) -> FoundStudies:
     if not segmentations:
         reason = f"{source} holds no DICOM segmentation (SEG)."
         raise NothingToImportError(reason)
-    images = [file for file in files if file.is_ct_image]
+    images = [file for file in files if file.is_ct]
     drawn_on, refused = _by_series(segmentations, images, source)
     series = grouped(images, lambda file: file.series_uid)
     studies = studies_drawn_on(source, series, drawn_on, partial(_read_study, options))
@@ -79,6 +80,7 @@ def _read_study(options: ImportOptions, images: Sequence[DicomFile], paths: Sequ
         shows_lesion, structure = _shows_lesion(segment, options), _structure(segment, options)
         if structure is Structure.NOTHING or (shows_lesion and was_corrected and segment.made_by == AUTOMATIC):
             continue
+        check_drawn_on(ct, segmentation.source_frames)
         mask = segment_mask(segmentation, segment, ct.lps.grid)
         if mask is not None:
             canvas.paint(structure, mask)

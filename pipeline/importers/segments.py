@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from pipeline.importers.errors import StudyNotImportedError
+from pipeline.importers.frame_references import NamedFrames, named_frames
 from pipeline.read import FOREIGN_READ_ERRORS
 from pipeline.study import BoolArray, Float64Array, Grid
 from pipeline.tolerance import tolerant_pydicom
@@ -51,6 +52,8 @@ class Segmentation:
 
     segments: tuple[Segment, ...]
     referenced_series: frozenset[str]
+    source_frames: NamedFrames
+    """Of a multi-frame CT, which it was drawn on."""
     frames: NDArray[Any]
     """(frame, row, column)."""
     places: Float64Array
@@ -118,6 +121,7 @@ def _segmentation(dataset: Dataset) -> Segmentation:
     return Segmentation(
         segments=tuple(_segment(item) for item in dataset.SegmentSequence),
         referenced_series=_referenced_series(dataset),
+        source_frames=named_frames(source for group in (shared, *per_frame) for source in _sources(group)),
         frames=dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns),
         places=np.array(
             [_group(frame, shared, "PlanePositionSequence").ImagePositionPatient for frame in per_frame], float
@@ -166,6 +170,12 @@ def _group(frame: Dataset, shared: Dataset, name: str) -> Dataset:
 
 def _referenced_series(dataset: Dataset) -> frozenset[str]:
     return frozenset(str(item.SeriesInstanceUID) for item in dataset.get("ReferencedSeriesSequence") or [])
+
+
+def _sources(group: Dataset) -> list[Dataset]:
+    """Images that a frame was derived from (PS3.3 C.7.6.16.2.6)."""
+    derivations = group.get("DerivationImageSequence") or []
+    return [source for derivation in derivations for source in derivation.get("SourceImageSequence") or []]
 
 
 def _positive(value: object) -> float | None:

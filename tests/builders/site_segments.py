@@ -19,8 +19,8 @@ LIVER = Code("10200004", "SCT", "Liver")
 
 
 def drawn_on(images: Sequence[Dataset], drawing: Drawing) -> NDArray[np.bool_]:
-    """(k, j, i): what a reader would have painted on each image."""
-    return np.stack([drawing(_points(image)) > 0 for image in images])
+    """(k, j, i): what a reader would have painted on each image, or on each frame of one."""
+    return np.stack([drawing(_points(one)) > 0 for image in images for one in _slices(image)])
 
 
 def highdicom_seg(
@@ -162,6 +162,22 @@ def _file(path: Path, sop_class: str, image: FileDataset, modality: str) -> File
     dataset.PatientID, dataset.StudyInstanceUID = image.PatientID, image.StudyInstanceUID
     dataset.SeriesInstanceUID, dataset.Modality = generate_uid(), modality
     return dataset
+
+
+def _slices(image: Dataset) -> list[Dataset]:
+    """Where an image, or each frame of it, lies."""
+    if "PerFrameFunctionalGroupsSequence" not in image:
+        return [image]
+    orientation = image.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0].ImageOrientationPatient
+    return [
+        _item(
+            ImagePositionPatient=frame.PlanePositionSequence[0].ImagePositionPatient,
+            ImageOrientationPatient=orientation,
+            Rows=image.Rows,
+            Columns=image.Columns,
+        )
+        for frame in image.PerFrameFunctionalGroupsSequence
+    ]
 
 
 def _points(image: Dataset) -> NDArray[np.float64]:
