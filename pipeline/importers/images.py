@@ -104,13 +104,22 @@ def _oriented(path: Path) -> SimpleITK.Image:
     try:
         image = SimpleITK.ReadImage(str(path))
     except RuntimeError as exc:
-        reason = f"{path.name} is damaged or no NIfTI file."
-        raise StudyNotImportedError(reason) from exc
+        raise StudyNotImportedError(_unreadable_reason(path, exc)) from exc
     if image.GetDimension() != 3 or image.GetNumberOfComponentsPerPixel() != 1:
         reason = f"{path.name} is no volume of one value per voxel."
         raise StudyNotImportedError(reason)
     oriented: SimpleITK.Image = SimpleITK.DICOMOrient(image, PATIENT_ORDER)
     return oriented
+
+
+def _unreadable_reason(path: Path, error: RuntimeError) -> str:
+    """Why ITK does not read a file; it says "only supports orthonormal direction cosines" of a sheared one."""
+    if "orthonormal" not in str(error):
+        return f"{path.name} is damaged or no NIfTI file."
+    return (
+        f"The axes of {path.name} are not perpendicular to one another (sform in its header). Resample the image and its masks "
+        "onto a grid whose axes are."
+    )
 
 
 def _lies_on(first: Grid, second: Grid) -> bool:

@@ -1,6 +1,7 @@
 """NIfTI sets, made in their layouts, read back from the store by a stranger."""
 
 import json
+import struct
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from builders.site_data import (
     LPS,
     OBLIQUE,
     RAS,
+    SPACING_MM,
     left_is_one_at,
     lesion_at,
     nothing_at,
@@ -289,6 +291,28 @@ def test_a_folder_of_another_layout_is_refused(tmp_path: Path, name: str) -> Non
     (tmp_path / "in").mkdir()
     with pytest.raises(NothingToImportError, match="holds no"):
         imported(name, tmp_path / "in", tmp_path / "store")
+
+
+def write_sheared(path: Path, shear: float) -> None:
+    """A chest whose header gives an sform alone, with the rows leaning: bytes 252 to 312 of NIfTI-1."""
+    write_nifti(path, chest_hu)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<hh", content, 252, 0, 1)
+    across = list(struct.unpack_from("<4f", content, 280))
+    across[1] += shear * SPACING_MM
+    struct.pack_into("<4f", content, 280, *across)
+    path.write_bytes(content)
+
+
+def test_a_sheared_volume_is_refused_for_what_it_is(tmp_path: Path) -> None:
+    """It is not damaged; what rounding of a header gives is no shear."""
+    for name, shear in (("rounded", 1e-5), ("sheared", 1e-2)):
+        write_sheared(tmp_path / "in" / f"{name}.nii", shear)
+    options = ImportOptions(images="{id}.nii")
+    (refusal,) = imported("nifti-dir", tmp_path / "in", tmp_path / "store", options=options).refused
+    assert refusal.where == "sheared.nii"
+    assert "axes of sheared.nii are not perpendicular" in refusal.reason
+    assert "Resample the image" in refusal.reason
 
 
 def test_damaged_and_small_volumes_are_refused_and_stop_nothing(tmp_path: Path) -> None:
