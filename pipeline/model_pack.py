@@ -99,9 +99,9 @@ class OperatingPoint:
     sensitivity: float
     specificity: float
     diseased: int
-    """Studies that the sensitivity was measured on."""
+    """Studies that the sensitivity was measured on, each once, also where it was read in several ways."""
     healthy: int
-    """Studies that the specificity was measured on."""
+    """Studies that the specificity was measured on, likewise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,8 @@ least 0.5 ml of lesion. Thresholds were chosen on the same cases, so the figures
 ## The patient score
 
 A logistic function of the most suspicious slices and the involvement. Its temperature is {temperature:.2f}, fitted on
-held-out folds of the same phantoms: the score is a probability among such phantoms, not among people.
+held-out folds of the same phantoms: the score is a probability among such phantoms, not among people. The shares below are
+of all readings of these phantoms, alone and with earlier studies.
 
 | Operating point | Score from | Sensitivity | Specificity |
 |---|---|---|---|

@@ -48,7 +48,10 @@ class OperatingPoints:
 
 
 def choose_operating_points(readings: Sequence[Sequence[CaseFigures]]) -> OperatingPoints:
-    """Thresholds from all readings of the validation cases together; each reading is one number of earlier studies."""
+    """Thresholds from all readings of the validation cases together; each reading is one number of earlier studies.
+
+    A case is a study of a patient, told by its name, however often it was read.
+    """
     everything = [figures for reading in readings for figures in reading]
     merits = [_mask_merit(everything, index) for index in range(len(PROBABILITIES))]
     mask_index = int(np.nanargmax(merits)) if not np.isnan(merits).all() else len(merits) // 2
@@ -56,6 +59,7 @@ def choose_operating_points(readings: Sequence[Sequence[CaseFigures]]) -> Operat
     patient = choose_patient_points(
         np.array([figures.features[mask_index] for figures in everything]),
         np.array([figures.lesions > 0 for figures in everything]),
+        np.unique([figures.name for figures in everything], return_inverse=True)[1],
     )
     thresholds = Thresholds(
         lesion_probability=PROBABILITIES[mask_index],

@@ -12,7 +12,7 @@ from pipeline.patient_score import PatientScoreWeights, patient_features
 from pipeline.study import Float64Array
 
 FOLDS = 5
-"""The temperature is fitted on logits of cases that the weights were not fitted on."""
+"""The temperature is fitted on logits of patients that the weights were not fitted on."""
 
 SHRINKAGE = 0.01
 """Of the squared weights in the loss of the logistic regression."""
@@ -32,14 +32,19 @@ class PatientPoints:
     """(n,), each from weights that were fitted on the other folds."""
 
 
-def choose_patient_points(features: Float64Array, diseased: NDArray[np.bool_]) -> PatientPoints:
-    """Weights from all cases; temperature and operating points from scores of cases held out in turn.
+def choose_patient_points(
+    features: Float64Array, diseased: NDArray[np.bool_], patients: NDArray[np.int64] | None = None
+) -> PatientPoints:
+    """Weights from all readings; temperature and operating points from scores of patients held out in turn.
 
     Args:
-        features: (n, 2) from `patient_features`.
+        features: (n, 2) from `patient_features`, a row per reading.
         diseased: (n,), whether there is a lesion.
+        patients: (n,), number of the patient, 0..; a study read in two ways is twice in `features` and is one study all
+            the same. None: each reading is of another patient.
     """
-    logits = _held_out_logits(features, diseased)
+    patients = np.arange(len(diseased)) if patients is None else patients
+    logits = _held_out_logits(features, diseased, patients)
     temperature = fit_temperature(logits, diseased)
     scores = np.asarray(1.0 / (1.0 + np.exp(-logits / temperature)))
     return PatientPoints(
@@ -49,9 +54,9 @@ def choose_patient_points(features: Float64Array, diseased: NDArray[np.bool_]) -
             patient_temperature=temperature,
             calibrated_on=f"validation readings of phantoms, {FOLDS}-fold",
             population="synthetic phantoms",
-            studies=len(diseased),
+            studies=len(np.unique(patients)),
         ),
-        operating_points=operating_points(np.where(shows_lesion(features), scores, 0.0), diseased),
+        operating_points=operating_points(np.where(shows_lesion(features), scores, 0.0), diseased, patients),
         held_out_scores=scores,
     )
 
@@ -94,16 +99,19 @@ def fit_temperature(logits: Float64Array, diseased: NDArray[np.bool_]) -> float:
     return round(float(log_temperature.detach().exp().clamp(0.25, 4.0)), 4)
 
 
-def operating_points(scores: Float64Array, diseased: NDArray[np.bool_]) -> PatientOperatingPoints:
+def operating_points(
+    scores: Float64Array, diseased: NDArray[np.bool_], patients: NDArray[np.int64]
+) -> PatientOperatingPoints:
     """The default where sensitivity and specificity together are largest, and the two named ones.
 
     Args:
         scores: (n,), 0 where no lesion is reported.
         diseased: (n,).
+        patients: (n,), number of the patient; shares are of the readings, counts are of patients.
     """
-    points = [_point(threshold, scores, diseased) for threshold in np.linspace(0.01, 0.99, 99)]
+    points = [_point(threshold, scores, diseased, patients) for threshold in np.linspace(0.01, 0.99, 99)]
     if diseased.all() or not diseased.any():
-        return PatientOperatingPoints(default=_point(0.5, scores, diseased))
+        return PatientOperatingPoints(default=_point(0.5, scores, diseased, patients))
     best = max(point.sensitivity + point.specificity for point in points)
     default = [point for point in points if point.sensitivity + point.specificity >= best - 1e-9]
     sensitive = [point for point in points if point.sensitivity >= WANTED]
@@ -115,8 +123,9 @@ def operating_points(scores: Float64Array, diseased: NDArray[np.bool_]) -> Patie
     )
 
 
-def _held_out_logits(features: Float64Array, diseased: NDArray[np.bool_]) -> Float64Array:
-    folds = np.arange(len(diseased)) % FOLDS
+def _held_out_logits(features: Float64Array, diseased: NDArray[np.bool_], patients: NDArray[np.int64]) -> Float64Array:
+    """(n,): all readings of a patient are held out together."""
+    folds = patients % FOLDS
     logits = np.zeros(len(diseased))
     for fold in range(FOLDS):
         held = folds == fold
@@ -125,15 +134,17 @@ def _held_out_logits(features: Float64Array, diseased: NDArray[np.bool_]) -> Flo
     return logits
 
 
-def _point(threshold: float, scores: Float64Array, diseased: NDArray[np.bool_]) -> OperatingPoint:
+def _point(
+    threshold: float, scores: Float64Array, diseased: NDArray[np.bool_], patients: NDArray[np.int64]
+) -> OperatingPoint:
     threshold = round(float(threshold), 2)
     positive = scores >= threshold
     return OperatingPoint(
         threshold=threshold,
         sensitivity=float(positive[diseased].mean()) if diseased.any() else 0.0,
         specificity=float((~positive[~diseased]).mean()) if not diseased.all() else 0.0,
-        diseased=int(diseased.sum()),
-        healthy=int((~diseased).sum()),
+        diseased=len(np.unique(patients[diseased])),
+        healthy=len(np.unique(patients[~diseased])),
     )
 
 

@@ -52,6 +52,17 @@ def test_the_bundled_pack_is_calibrated_on_phantoms() -> None:
     assert algorithm.default_point is not None
 
 
+def test_the_bundled_pack_counts_studies_as_its_card_does() -> None:
+    """Not their readings: reports print these numbers."""
+    pack = load_model_pack(None)
+    card = (pack.folder / "docs" / "README.md").read_text()
+    assert pack.operating_points is not None
+    for point in (pack.operating_points.default, pack.operating_points.specificity_95):
+        assert point is not None
+        assert point.diseased + point.healthy == pack.calibration.studies
+        assert f"| {pack.calibration.studies} ({point.diseased}) |" in card
+
+
 @pytest.mark.parametrize(("score", "positive"), [(0.39, False), (0.4, True), (0.9, True)])
 def test_the_default_operating_point_decides(tmp_path: Path, score: float, positive: bool) -> None:
     """From its threshold on a study is positive."""
