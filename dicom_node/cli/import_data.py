@@ -35,7 +35,9 @@ _Source = Annotated[
     Path, typer.Argument(exists=True, file_okay=False, metavar="SRC", help="Folder as the data set is laid out.")
 ]
 _Store = Annotated[Path, typer.Option("--out", metavar="STORE", help="Store; made, or added to.")]
-_Licence = Annotated[str, typer.Option(help="Terms of the data; without it those of the public set.")]
+_Licence = Annotated[
+    str, typer.Option(help="Terms of the data; without it those stated before, else those of the public set.")
+]
 _Map = Annotated[
     list[str] | None,
     typer.Option(

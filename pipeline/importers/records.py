@@ -1,5 +1,6 @@
 """What importers hand over, whatever they read."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -15,6 +16,11 @@ CONSOLIDATION: Final = 2
 OTHER_OPACITY: Final = 3
 NOT_KNOWN: Final = 255
 """Values of a lesion mask. Nobody said of a voxel that is not known whether it is lesion; training learns nothing there."""
+
+_NON_COMMERCIAL: Final = re.compile(r"(?<![A-Z0-9])NC(?![A-Z0-9])|NON[\W_]{0,3}COMMERCIAL")
+_NO_DERIVATIVES: Final = re.compile(r"(?<![A-Z0-9])ND(?![A-Z0-9])|NO[\W_]{0,3}DERIV")
+"""Of names in capitals, short or in full as creativecommons.org/licenses writes them: "CC BY-NC-ND 4.0",
+"Attribution-NonCommercial-NoDerivatives 4.0 International", "NoDerivs" up to version 3.0."""
 
 LOBES: Final = ("left lower", "left upper", "right lower", "right middle", "right upper")
 
@@ -59,12 +65,12 @@ class Licence:
     @property
     def is_non_commercial(self) -> bool:
         """Whether it forbids commercial use, by its name."""
-        return "NC" in self.name.upper().replace("-", " ").split() or "NON-COMMERCIAL" in self.name.upper()
+        return _NON_COMMERCIAL.search(self.name.upper()) is not None
 
     @property
     def is_no_derivatives(self) -> bool:
         """Whether it forbids to pass on what was made from the data, by its name."""
-        return "ND" in self.name.upper().replace("-", " ").split() or "NO DERIVATIVES" in self.name.upper()
+        return _NO_DERIVATIVES.search(self.name.upper()) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

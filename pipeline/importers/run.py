@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pipeline.errors import PipelineError
 from pipeline.importers.errors import ImportOptionError, NothingToImportError
+from pipeline.importers.licences import OWN
 from pipeline.importers.records import (
     FoundStudies,
     ImportedStudy,
@@ -57,7 +58,7 @@ def import_data(
         source: Folder with the data as its publisher lays it out.
         store: Folder of the store; made if it is not there.
         options: What the user says about the source.
-        licence: Terms of the data; empty keeps those of the format.
+        licence: Terms of the data; empty keeps those that were stated of the source, else those of the format.
         on_progress: Called with what is being done and how far it is, 0..1.
 
     Raises:
@@ -70,10 +71,11 @@ def import_data(
     on_progress("looking for studies", 0.0)
     found = _found(importer, source, options)
     source_name = options.name or importer.source or source.resolve().name
-    terms = replace(importer.licence, name=licence, note="") if licence else importer.licence
     refused, left_out = list(found.refused), set[str]()
     outcomes: list[Outcome] = []
     with open_store(store) as opened:
+        terms = _terms(importer, licence, opened.terms_of(source_name))
+        opened.state_terms(source_name, terms)
         for number, study in enumerate(found.studies):
             on_progress("importing", number / len(found.studies))
             read = _read(study)
@@ -82,7 +84,7 @@ def import_data(
                 continue
             outcomes.append(opened.write(read, source=source_name, split_by=options.split_by))
             left_out |= set(read.left_out)
-        opened.finish(source_name, terms)
+        opened.finish()
     return ImportReport(
         source=source_name,
         licence=terms,
@@ -91,6 +93,13 @@ def import_data(
         left_out=tuple(sorted(left_out)),
         notes=found.notes,
     )
+
+
+def _terms(importer: Importer, stated: str, known: Licence | None) -> Licence:
+    """What the user states now, else what was stated of the source before, else what is known of the format."""
+    if stated:
+        return replace(importer.licence, name=stated, note="")
+    return importer.licence if known is None or known.name == OWN.name else known
 
 
 def _found(importer: Importer, source: Path, options: ImportOptions) -> FoundStudies:

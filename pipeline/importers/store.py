@@ -110,15 +110,26 @@ class Store:
         self._put(fresh, target)
         return Outcome.NEW if before is None else Outcome.REPLACED
 
-    def finish(self, source: str, licence: Licence) -> None:
-        """Write the table and the terms of everything that is now inside."""
-        sources = {**read_sources(self._folder), source: licence}
+    def terms_of(self, source: str) -> Licence | None:
+        """What is stated of a source; None: nothing yet."""
+        return read_sources(self._folder).get(source)
+
+    def state_terms(self, source: str, licence: Licence) -> None:
+        """Write the terms of a source; to be done before its first study, so that a stop leaves none without them."""
+        self._write_terms({**read_sources(self._folder), source: licence})
+
+    def finish(self) -> None:
+        """Write the table, and the terms of what is now inside alone."""
         used = {study.source for study in read_store(self._folder)}
-        kept = {name: terms for name, terms in sorted(sources.items()) if name in used}
-        write_text(self._folder / SOURCES_FILE, _as_json({name: asdict(terms) for name, terms in kept.items()}))
-        write_text(self._folder / LICENCE_FILE, _licence_text(kept))
+        self._write_terms({name: terms for name, terms in read_sources(self._folder).items() if name in used})
         write_text(self._folder / KINDS_FILE, f"{KIND_RULE}\n")
         write_text(self._folder / TABLE_FILE, _table(read_store(self._folder)))
+        flush_folder(self._folder)
+
+    def _write_terms(self, sources: Mapping[str, Licence]) -> None:
+        kept = dict(sorted(sources.items()))
+        write_text(self._folder / SOURCES_FILE, _as_json({name: asdict(terms) for name, terms in kept.items()}))
+        write_text(self._folder / LICENCE_FILE, _licence_text(kept))
         flush_folder(self._folder)
 
     def _record(self, study: ImportedStudy, source: str, split_by: str) -> StoredStudy:
@@ -209,6 +220,24 @@ def read_sources(folder: Path) -> dict[str, Licence]:
     except (OSError, ValueError, TypeError, AttributeError) as exc:
         reason = f"{path} is damaged; take it away and import every source again."
         raise StoreError(reason) from exc
+
+
+def read_terms(folder: Path) -> dict[str, Licence]:
+    """Terms of each source that a study of the store comes from.
+
+    Raises:
+        StoreError: There is no store, or it is damaged, or the terms of a study are not in it.
+    """
+    sources = read_sources(folder)
+    used = sorted({study.source for study in read_store(folder)})
+    missing = [name for name in used if name not in sources]
+    if missing:
+        reason = (
+            f"{folder} holds studies of {', '.join(missing)} and no terms of them, as an import leaves them that was "
+            "stopped. Import that data again, with `--licence` where you gave one."
+        )
+        raise StoreError(reason)
+    return {name: sources[name] for name in used}
 
 
 def _salt(path: Path) -> bytes:

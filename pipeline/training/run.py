@@ -69,8 +69,10 @@ def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
     Raises:
         TrainingCacheError: The cache holds trainings of another configuration or other data.
         TrainingConfigError: The configuration names what is not there.
+        StoreError: There is no store where the configuration names one, or it is damaged, or lacks the terms of a study.
     """
     check_compared(config)
+    seen = training_data(config)
     torch.set_num_threads(config.threads)
     contract = InputContract()
     data = data_fingerprints(config, contract)
@@ -87,7 +89,7 @@ def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
     space_time_net = train_space_time(config, phantoms, real, validation, on_progress=on_progress, start=start)
     train_compared(config, space_time_net, (phantoms, real, validation), on_progress=on_progress)
     points = validate(space_time_net, validation, on_progress=on_progress)
-    card = model_card(config, training_data(config), points, len(validation))
+    card = model_card(config, seen, points, len(validation))
     return write_trained_pack(config, out, (lung_net, space_time_net), points, card=card)
 
 

@@ -15,7 +15,7 @@ import torch
 from pipeline.align import align_prior
 from pipeline.importers.records import NOT_KNOWN, Licence
 from pipeline.importers.splits import Split
-from pipeline.importers.store import StoredStudy, read_sources, read_store
+from pipeline.importers.store import StoredStudy, read_store, read_terms
 from pipeline.importers.store_files import CT_FILE, LESION_FILE, LUNG_FILE, SLICE_LABELS_FILE, read_slice_labels
 from pipeline.lungs import NetworkLungSegmenter
 from pipeline.model_input import InputContract
@@ -88,16 +88,24 @@ def site_case_names(store: Path, split: Split, contract: InputContract) -> list[
 
 
 def store_training_data(store: Path) -> tuple[TrainingData, ...]:
-    """What the model card says of a store: each source with its terms, warnings included."""
+    """What the model card says of a store: each source with its terms, warnings included.
+
+    Raises:
+        StoreError: There is no store, or it is damaged, or it does not say the terms of a study.
+    """
     return tuple(
         TrainingData(name=name, licence=_terms(licence), attribution=licence.attribution)
-        for name, licence in read_sources(store).items()
+        for name, licence in read_terms(store).items()
     )
 
 
 def forbids_commercial_use(store: Path) -> bool:
-    """Whether a source of the store may not be used commercially, or not be passed on in another form."""
-    return any(terms.is_non_commercial or terms.is_no_derivatives for terms in read_sources(store).values())
+    """Whether a source of the store may not be used commercially, or not be passed on in another form.
+
+    Raises:
+        StoreError: There is no store, or it is damaged, or it does not say the terms of a study.
+    """
+    return any(terms.is_non_commercial or terms.is_no_derivatives for terms in read_terms(store).values())
 
 
 def teaches(case: Case) -> bool:

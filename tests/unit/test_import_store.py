@@ -15,7 +15,7 @@ from builders.site_store import folder_of, imported, only_study, rows_of, values
 from dicom_node.cli.app import app
 from dicom_node.cli.import_data import FORMATS
 from pipeline.importers.errors import ImportOptionError, StoreError, UnknownFormatError
-from pipeline.importers.records import ImportOptions, Licence
+from pipeline.importers.records import ImportOptions
 from pipeline.importers.registry import IMPORTERS
 from pipeline.importers.splits import Split, split_of, strictest
 from pipeline.importers.store import Outcome, open_store, read_store
@@ -136,16 +136,6 @@ def test_sources_with_the_same_file_names_do_not_collide(tmp_path: Path) -> None
     assert len({row["patient"] for row in rows_of(tmp_path / "store")}) == 2
     terms = json.loads((tmp_path / "store" / "sources.json").read_text())
     assert {name: one["name"] for name, one in terms.items()} == {"north": "terms of north", "south": "terms of south"}
-
-
-@pytest.mark.parametrize(
-    ("name", "non_commercial", "no_derivatives"),
-    [("CC BY 4.0", False, False), ("CC BY-NC-SA 4.0", True, False), ("CC BY-NC-ND 3.0", True, True)],
-)
-def test_terms_are_flagged_by_their_name(name: str, non_commercial: bool, no_derivatives: bool) -> None:
-    """What the user types for `--licence` is judged in the same way."""
-    licence = Licence(name=name, attribution="")
-    assert (licence.is_non_commercial, licence.is_no_derivatives) == (non_commercial, no_derivatives)
 
 
 def test_the_command_says_what_it_did_and_what_it_left_out(tmp_path: Path) -> None:
