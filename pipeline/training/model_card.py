@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from pipeline.model_pack import PatientOperatingPoints, TrainingData
+from pipeline.model_pack import PatientOperatingPoints
 from pipeline.training.config import TrainingConfig
 from pipeline.training.operating_points import OperatingPoints, ReadingFigures
+from pipeline.training.what_was_seen import WhatWasSeen
 
 _TEMPLATE = """# {name} {version}
 
@@ -56,7 +57,7 @@ Axial chest CT, slices 1 to 10 mm apart. Never tried: children, other diseases a
 
 _SYNTHETIC_LESIONS = "Every lesion these networks ever saw was synthetic."
 _SITE_LESIONS = (
-    "Beside synthetic lesions these networks saw those that readers drew or labelled in the stores named below."
+    "Beside synthetic lesions these networks saw those that readers drew or labelled in data that are named below."
 )
 
 _STORES_UNSEEN = """
@@ -83,19 +84,26 @@ _ROWS: tuple[tuple[str, str], ...] = (
 )
 
 
-def model_card(config: TrainingConfig, data: Sequence[TrainingData], points: OperatingPoints, patients: int) -> str:
-    """Markdown of a trained pack."""
+def model_card(config: TrainingConfig, seen: WhatWasSeen, points: OperatingPoints, patients: int) -> str:
+    """Markdown of a trained pack.
+
+    Args:
+        config: Of the run.
+        seen: By the weights.
+        points: Measured on the validation cases.
+        patients: Number of the validation cases.
+    """
     return _TEMPLATE.format(
         name=config.name,
         version=config.version,
         seed=config.seed,
-        lesions=_SITE_LESIONS if config.data.stores else _SYNTHETIC_LESIONS,
+        lesions=_SYNTHETIC_LESIONS if seen.synthetic_lesions_only else _SITE_LESIONS,
         lung_steps=config.lungs.steps,
         lung_batch=config.lungs.batch,
         steps=config.space_time.steps,
         batch=config.space_time.batch,
         direction=" (time both ways)" if config.space_time.bidirectional_time else "",
-        data="\n".join(f"- {item.name}: {item.attribution} ({item.licence})" for item in data),
+        data="\n".join(f"- {item.name}: {item.attribution} ({item.licence})" for item in seen.data),
         alone=config.space_time.no_prior_share,
         wrong=config.space_time.wrong_patient_share,
         patients=patients,

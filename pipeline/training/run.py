@@ -8,14 +8,12 @@ from pathlib import Path
 import torch
 
 from pipeline.importers.splits import Split
-from pipeline.lungs_net import LungNet
 from pipeline.model_input import InputContract
-from pipeline.model_pack import TrainingData
 from pipeline.space_time import SpaceTimeNet
 from pipeline.training.case_figures import CaseFigures, evaluate_case
 from pipeline.training.cases import DESCRIPTION, Case, load_cases
 from pipeline.training.compared import check_compared, train_compared
-from pipeline.training.config import TrainingConfig
+from pipeline.training.config import TrainingConfig, TrainingConfigError
 from pipeline.training.fingerprint import fingerprint
 from pipeline.training.model_card import model_card
 from pipeline.training.operating_points import OperatingPoints, choose_operating_points
@@ -23,14 +21,10 @@ from pipeline.training.pack_writer import INTENDED_USE, PackDescription, write_p
 from pipeline.training.phantom_cases import RENDERING, render_phantom_case
 from pipeline.training.real_data import real_cases_folder, real_folders_fingerprint, render_real_cases
 from pipeline.training.resuming import TrainingDataFingerprints, go_on_or_refuse
-from pipeline.training.site_cases import (
-    forbids_commercial_use,
-    load_site_cases,
-    site_case_names,
-    store_training_data,
-)
+from pipeline.training.site_cases import load_site_cases, site_case_names
 from pipeline.training.train_lungs import load_lung_slices, train_lungs
 from pipeline.training.train_space_time import train_space_time, weights_of_pack
+from pipeline.training.what_was_seen import WhatWasSeen, training_data, what_was_seen
 
 Progress = Callable[[str, float], None]
 
@@ -41,18 +35,7 @@ FIRST_VALIDATION_SEED = 500_000
 VALIDATED_PRIORS = (0, 1)
 """Every validation case is read alone, then with its newest earlier study."""
 
-WEIGHTS_LICENCE = "Apache-2.0. The data the weights were trained on keep their own licences; see docs/README.md.\n"
-
-RESTRICTED_LICENCE = (
-    "Data in the training set may not be used commercially, or not be passed on in another form: have it checked before "
-    "these weights leave the house.\n"
-)
-
 SITE_USE = "Research and demonstration. Trained on lesions of a site's own stores; not for diagnostic use."
-
-PHANTOM_DATA = TrainingData(
-    name="phantoms", licence="Apache-2.0", attribution="made-up patients of the generator in this software"
-)
 
 
 def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
@@ -72,16 +55,18 @@ def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
         StoreError: There is no store where the configuration names one, or it is damaged, or lacks the terms of a study.
     """
     check_compared(config)
-    seen = training_data(config)
+    training_data(config)
     torch.set_num_threads(config.threads)
     contract = InputContract()
     data = data_fingerprints(config, contract)
     go_on_or_refuse(config, data)
+    site = load_store_cases(config, contract, on_progress=on_progress)
+    seen = what_was_seen(config, site)
     render_phantoms(config, contract, on_progress=on_progress)
     painted = real_cases_folder(config, data.real_folders, contract)
     render_real_cases(config.data, painted, contract)
     phantoms = load_cases(config.cache / "train")
-    real = load_cases(painted) + load_store_cases(config, contract, on_progress=on_progress)
+    real = load_cases(painted) + site
     phantom_slices, real_slices = load_lung_slices(config.cache / "train"), load_lung_slices(painted)
     lung_net = train_lungs(config, phantom_slices, real_slices, on_progress=on_progress)
     validation = load_cases(config.cache / "validation")
@@ -90,7 +75,8 @@ def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
     train_compared(config, space_time_net, (phantoms, real, validation), on_progress=on_progress)
     points = validate(space_time_net, validation, on_progress=on_progress)
     card = model_card(config, seen, points, len(validation))
-    return write_trained_pack(config, out, (lung_net, space_time_net), points, card=card)
+    description = describe(config, seen, points, card=card)
+    return write_pack(out, lung_net, space_time_net, description)
 
 
 def data_fingerprints(config: TrainingConfig, contract: InputContract) -> TrainingDataFingerprints:
@@ -132,11 +118,23 @@ def _seeds(first: int, count: int, folder: Path) -> list[tuple[int, Path]]:
 
 
 def load_store_cases(config: TrainingConfig, contract: InputContract, *, on_progress: Progress) -> list[Case]:
-    """Patients of the training split of every store; their validation and test splits stay unseen."""
+    """Patients of the training split of every store; their validation and test splits stay unseen.
+
+    Raises:
+        StoreError: There is no store, or it is damaged.
+        TrainingConfigError: A store holds nothing to train on: card and pack would name it all the same.
+    """
     cases: list[Case] = []
     for number, store in enumerate(config.data.stores):
         on_progress("reading stores", number / len(config.data.stores))
-        cases += load_site_cases(store.path, Split.TRAIN, config.cache / "stores", contract)
+        found = load_site_cases(store.path, Split.TRAIN, config.cache / "stores", contract)
+        if not found:
+            reason = (
+                f"[[data.stores]].path: {store.path} teaches nothing: of no patient of its training split is anything known "
+                "but a label. Import lesion masks or slice labels, or leave the store out."
+            )
+            raise TrainingConfigError(reason)
+        cases += found
     return cases
 
 
@@ -149,11 +147,9 @@ def validate(net: SpaceTimeNet, cases: Sequence[Case], *, on_progress: Progress)
     return choose_operating_points(readings)
 
 
-def write_trained_pack(
-    config: TrainingConfig, out: Path, nets: tuple[LungNet, SpaceTimeNet], points: OperatingPoints, *, card: str
-) -> Path:
-    """The pack with its model card."""
-    description = PackDescription(
+def describe(config: TrainingConfig, seen: WhatWasSeen, points: OperatingPoints, *, card: str) -> PackDescription:
+    """What the pack says besides its weights."""
+    return PackDescription(
         name=config.name,
         version=config.version,
         contract=InputContract(),
@@ -161,26 +157,9 @@ def write_trained_pack(
         patient_score=points.patient.weights,
         calibration=points.patient.calibration,
         operating_points=points.patient.operating_points,
-        training_data=training_data(config),
-        synthetic_training_only=not config.data.stores,
-        intended_use=SITE_USE if config.data.stores else INTENDED_USE,
+        training_data=seen.data,
+        synthetic_training_only=seen.synthetic_lesions_only,
+        intended_use=INTENDED_USE if seen.synthetic_lesions_only else SITE_USE,
         model_card=card,
-        licence=WEIGHTS_LICENCE + _restrictions(config),
+        licence=seen.licence,
     )
-    return write_pack(out, *nets, description)
-
-
-def training_data(config: TrainingConfig) -> tuple[TrainingData, ...]:
-    """Everything that the weights saw, with its terms."""
-    return (
-        PHANTOM_DATA,
-        *(
-            TrainingData(name=folder.name, licence=folder.licence, attribution=folder.attribution)
-            for folder in config.data.real_folders
-        ),
-        *(item for store in config.data.stores for item in store_training_data(store.path)),
-    )
-
-
-def _restrictions(config: TrainingConfig) -> str:
-    return RESTRICTED_LICENCE if any(forbids_commercial_use(store.path) for store in config.data.stores) else ""

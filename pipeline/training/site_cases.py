@@ -99,20 +99,19 @@ def store_training_data(store: Path) -> tuple[TrainingData, ...]:
     )
 
 
-def forbids_commercial_use(store: Path) -> bool:
-    """Whether a source of the store may not be used commercially, or not be passed on in another form.
-
-    Raises:
-        StoreError: There is no store, or it is damaged, or it does not say the terms of a study.
-    """
-    return any(terms.is_non_commercial or terms.is_no_derivatives for terms in read_terms(store).values())
-
-
 def teaches(case: Case) -> bool:
     """Whether anything is known of a voxel of its lungs, or of a slice, in any of its studies."""
     return any(
         bool(np.any(study.truth[2][study.truth[0] > 0] != NOT_KNOWN))
         or (study.slice_labels is not None and bool(np.any(study.slice_labels >= 0)))
+        for study in case.studies
+    )
+
+
+def shows_lesion(case: Case) -> bool:
+    """Whether somebody drew a lesion in any of its studies, or said of a slice that it shows one."""
+    return any(
+        bool(np.any(study.truth[1])) or (study.slice_labels is not None and bool(np.any(study.slice_labels == 1)))
         for study in case.studies
     )
 

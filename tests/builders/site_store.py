@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.importers.records import ImportOptions
 from pipeline.importers.run import ImportReport, import_data
+from pipeline.importers.splits import Split, split_of
 
 
 def imported(
@@ -19,6 +20,11 @@ def imported(
     return import_data(
         name, source, store, options=options or ImportOptions(), licence=licence, on_progress=lambda *_: None
     )
+
+
+def name_in(split: Split, source: str) -> str:
+    """A patient whom the hash puts into a split."""
+    return next(f"P{number}" for number in range(1000) if split_of(f"{source} P{number}") is split)
 
 
 def rows_of(store: Path) -> list[dict[str, str]]:

@@ -13,7 +13,8 @@ from pipeline.importers.licences import OWN
 from pipeline.importers.records import ImportOptions, Licence
 from pipeline.importers.run import import_data
 from pipeline.importers.store import open_store, read_store
-from pipeline.training.site_cases import forbids_commercial_use, store_training_data
+from pipeline.training.site_cases import store_training_data
+from pipeline.training.what_was_seen import forbids_commercial_use
 
 
 def chests(folder: Path, *names: str) -> Path:
@@ -49,7 +50,7 @@ def test_what_a_stopped_import_left_has_its_terms(tmp_path: Path) -> None:
     """For software and for people."""
     store = stopped_import(tmp_path)
     assert len(read_store(store)) == 1
-    assert forbids_commercial_use(store)
+    assert forbids_commercial_use(store_training_data(store))
     assert [data.licence for data in store_training_data(store)] == ["CC BY-NC 4.0; non-commercial"]
     assert "Not for commercial use" in (store / "licence.txt").read_text()
 
@@ -58,9 +59,8 @@ def test_a_study_without_terms_is_not_trained_on(tmp_path: Path) -> None:
     """As imports of versions before left it; the sentence names the source and what to do."""
     store = stopped_import(tmp_path)
     (store / "sources.json").unlink()
-    for ask in (forbids_commercial_use, store_training_data):
-        with pytest.raises(StoreError, match=r"of in\b.*Import .*again"):
-            ask(store)
+    with pytest.raises(StoreError, match=r"of in\b.*Import .*again"):
+        store_training_data(store)
 
 
 def test_another_source_can_be_imported_beside_a_study_without_terms(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_another_source_can_be_imported_beside_a_study_without_terms(tmp_path: P
     imported("nifti-dir", chests(tmp_path / "other", "c"), store)
     assert named_in(store) == {"other": OWN.name}
     with pytest.raises(StoreError):
-        forbids_commercial_use(store)
+        store_training_data(store)
 
 
 def test_terms_of_a_source_of_which_nothing_is_inside_are_not_told(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_terms_of_a_source_of_which_nothing_is_inside_are_not_told(tmp_path: Pat
     with open_store(store) as opened:
         opened.state_terms("other", Licence(name="CC BY-NC 4.0", attribution="them"))
     assert [data.name for data in store_training_data(store)] == ["in"]
-    assert not forbids_commercial_use(store)
+    assert not forbids_commercial_use(store_training_data(store))
 
 
 def test_importing_again_without_a_licence_keeps_the_stated_terms(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_importing_again_without_a_licence_keeps_the_stated_terms(tmp_path: Path
     source, store = chests(tmp_path / "in", "a"), tmp_path / "store"
     imported("nifti-dir", source, store, licence="CC BY-NC 4.0")
     assert imported("nifti-dir", source, store).licence.name == "CC BY-NC 4.0"
-    assert forbids_commercial_use(store)
+    assert forbids_commercial_use(store_training_data(store))
     imported("nifti-dir", source, store, licence="internal")
     assert named_in(store) == {"in": "internal"}
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from builders.ct_series import LUNG_HU, RIGHT_LUNG_CENTRE, chest_hu
 from builders.site_data import Drawing, ct_of, lesion_at, lesion_square, write_dicom, write_nifti
-from builders.site_store import imported, only_study, values_of
+from builders.site_store import imported, name_in, only_study, values_of
 from builders.training_cases import save_small_cases, small_case
 from pipeline.importers.records import ImportOptions
-from pipeline.importers.splits import Split, split_of
+from pipeline.importers.splits import Split
 from pipeline.model_input import InputContract
 from pipeline.model_pack import load_model_pack
 from pipeline.space_time import SpaceTimeNet
@@ -24,9 +24,10 @@ from pipeline.training.checkpoints import step_generator
 from pipeline.training.config import SpaceTimeTraining, load_training_config
 from pipeline.training.run import train
 from pipeline.training.sequences import sample_batch
-from pipeline.training.site_cases import forbids_commercial_use, load_site_cases, store_training_data
+from pipeline.training.site_cases import load_site_cases, store_training_data
 from pipeline.training.site_grid import MOST_LESIONS, SiteStudy, case_of, known_kinds, labels_as_volume, numbered
 from pipeline.training.train_space_time import batch_loss, network_config
+from pipeline.training.what_was_seen import forbids_commercial_use
 
 RUN = """
 cache = "cache"
@@ -73,11 +74,6 @@ def lungs_at(points: Float64Array) -> NDArray[np.uint8]:
 def one_lung_at(points: Float64Array) -> NDArray[np.uint8]:
     """The right lung only, and half of it: another patient, or after an operation."""
     return np.where(points[..., 2] > RIGHT_LUNG_CENTRE[2], lungs_at(points) == RIGHT_LUNG, 0).astype(np.uint8)
-
-
-def name_in(split: Split, source: str) -> str:
-    """A patient whom the hash puts into a split."""
-    return next(f"P{number}" for number in range(1000) if split_of(f"{source} P{number}") is split)
 
 
 def course(
@@ -280,7 +276,7 @@ def test_terms_of_the_data_are_told(tmp_path: Path) -> None:
     (data,) = store_training_data(tmp_path / "store")
     assert data.name == "mosmed"
     assert "non-commercial; no derivatives" in data.licence
-    assert forbids_commercial_use(tmp_path / "store")
+    assert forbids_commercial_use([data])
 
 
 @pytest.mark.parametrize(
