@@ -3,7 +3,7 @@
 import copy
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -19,6 +19,8 @@ from pipeline.lungs_net import LungNet
 from pipeline.model_input import InputContract
 from pipeline.model_pack import (
     DESCRIPTION_FILE,
+    GOLDEN_CASE,
+    GOLDEN_EXPECTATION,
     LUNG_WEIGHTS,
     SPACE_TIME_WEIGHTS,
     Calibration,
@@ -37,8 +39,10 @@ logger = logging.getLogger(__name__)
 
 Net = TypeVar("Net", bound=nn.Module)
 
-LARGEST_PACK_BYTES = 40_000_000
-"""What a checkout and a wheel can carry."""
+MODEL_CARD, LICENCE, METADATA = "docs/README.md", "LICENSE", "configs/metadata.json"
+
+FILES = (LICENCE, METADATA, MODEL_CARD, GOLDEN_EXPECTATION, GOLDEN_CASE, LUNG_WEIGHTS, SPACE_TIME_WEIGHTS)
+"""Of a pack, beside its description."""
 
 INTENDED_USE = "Research and demonstration. Trained on synthetic lesions only; not for diagnostic use."
 
@@ -70,25 +74,27 @@ class PackDescription:
 def write_pack(folder: Path, lung_net: LungNet, space_time_net: SpaceTimeNet, description: PackDescription) -> Path:
     """A complete model pack of the newest format in `folder`; gives the folder back.
 
+    What else lies in the folder stays there and is no part of the pack.
+
     Raises:
-        ModelPackError: The pack is larger than `LARGEST_PACK_BYTES`, or its parts contradict each other.
+        ModelPackError: Its parts contradict each other.
     """
     _check_temperature(description)
     for part in ("configs", "models", "docs"):
         (folder / part).mkdir(parents=True, exist_ok=True)
     _save_weights(folder / LUNG_WEIGHTS, lung_net)
     _save_weights(folder / SPACE_TIME_WEIGHTS, space_time_net)
-    (folder / "docs" / "README.md").write_text(description.model_card, encoding="utf-8")
-    (folder / "LICENSE").write_text(description.licence, encoding="utf-8")
-    _write_json(folder / "configs" / "metadata.json", _metadata(description))
+    (folder / MODEL_CARD).write_text(description.model_card, encoding="utf-8")
+    (folder / LICENCE).write_text(description.licence, encoding="utf-8")
+    _write_json(folder / METADATA, _metadata(description))
     networks = _networks_as_stored(lung_net, space_time_net, description)
     write_golden(folder, networks)
     flips = decision_flips(networks, render_golden_case(), description.thresholds)
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != DESCRIPTION_FILE)
-    hashes = {path.relative_to(folder).as_posix(): file_sha256(path) for path in files}
+    hashes = {name: file_sha256(folder / name) for name in FILES}
     content = _content(description, lung_net, space_time_net)
     _write_json(folder / DESCRIPTION_FILE, {**content, "bfloat16": asdict(flips), "files": hashes})
-    _tell_size(files)
+    size_bytes = sum((folder / name).stat().st_size for name in FILES)
+    logger.info("the model pack takes %.1f MB", size_bytes / 1e6)
     load_model_pack(folder)
     return folder
 
@@ -99,23 +105,6 @@ def _check_temperature(description: PackDescription) -> None:
     if given not in (1.0, calibrated):
         reason = f"the patient score has temperature {given:g}, its calibration {calibrated:g}; give both the same"
         raise ModelPackError(reason)
-
-
-def _tell_size(files: Sequence[Path]) -> None:
-    """Says how large the pack is; refuses one that is too large to ship."""
-    size_bytes = sum(path.stat().st_size for path in files)
-    logger.info("the model pack takes %.1f of at most %.0f MB", size_bytes / 1e6, LARGEST_PACK_BYTES / 1e6)
-    if size_bytes <= LARGEST_PACK_BYTES:
-        return
-    largest = ", ".join(
-        f"{path.name} {path.stat().st_size / 1e6:.1f} MB"
-        for path in sorted(files, key=lambda path: -path.stat().st_size)[:2]
-    )
-    reason = (
-        f"the model pack takes {size_bytes / 1e6:.1f} MB, more than {LARGEST_PACK_BYTES / 1e6:.0f}: {largest}; "
-        "train a smaller network"
-    )
-    raise ModelPackError(reason)
 
 
 def _networks_as_stored(

@@ -7,6 +7,7 @@ from pipeline.importers.records import Licence
 from pipeline.model_pack import ModelPack, TrainingData, load_model_pack
 from pipeline.training.cases import Case
 from pipeline.training.config import TrainingConfig
+from pipeline.training.pack_writer import LICENCE
 from pipeline.training.site_cases import shows_lesion, store_training_data
 
 WEIGHTS_LICENCE = "Apache-2.0. The data the weights were trained on keep their own licences; see docs/README.md.\n"
@@ -15,9 +16,6 @@ RESTRICTED_LICENCE = (
     "Data in the training set may not be used commercially, or not be passed on in another form: have it checked before "
     "these weights leave the house.\n"
 )
-
-LICENCE_FILE = "LICENSE"
-"""Of a model pack."""
 
 PHANTOM_DATA = TrainingData(
     name="phantoms", licence="Apache-2.0", attribution="made-up patients of the generator in this software"
@@ -94,7 +92,7 @@ def start_packs(config: TrainingConfig) -> tuple[ModelPack, ...]:
 
 def _licence_of(pack: ModelPack) -> tuple[str, str]:
     """What to call the pack, and the text of its licence."""
-    path = pack.folder / LICENCE_FILE
+    path = pack.folder / LICENCE
     return f"{pack.name} {pack.version}", path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
