@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_core import ErrorDetails
 
 from pipeline.errors import ModelPackError
+from pipeline.schema_words import problem_in_words
 from pipeline.window import WINDOW_CENTRE_HU, WINDOW_WIDTH_HU
 
 READ_FORMATS = (1, 2)
@@ -37,29 +38,6 @@ def _only(value_hu: float) -> AfterValidator:
         return found
 
     return AfterValidator(check)
-
-
-# Error types of pydantic (docs.pydantic.dev, "Validation Errors") in plain words.
-_WORDS = {
-    "missing": "is missing",
-    "extra_forbidden": "is not known to this version",
-    "int_type": "must be a whole number",
-    "float_type": "must be a number",
-    "bool_type": "must be true or false",
-    "string_type": "must be text",
-    "string_too_short": "must not be empty",
-    "string_pattern_mismatch": "must match {pattern}",
-    "literal_error": "must be {expected}",
-    "greater_than": "must be greater than {gt:g}",
-    "greater_than_equal": "must be at least {ge:g}",
-    "less_than_equal": "must be at most {le:g}",
-    "multiple_of": "must be a multiple of {multiple_of:g}",
-    "finite_number": "must be a finite number",
-    "tuple_type": "must be a list",
-    "dict_type": "must be an object",
-    "model_type": "must be an object",
-    "value_error": "{error}",
-}
 
 
 class _Part(BaseModel):
@@ -252,8 +230,5 @@ def _check_format(text: bytes) -> None:
 
 def _problem(error: ErrorDetails) -> str:
     """`thresholds.box_score must be at most 1 (got 3)`."""
-    words = _WORDS.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
     place = ".".join(str(part) for part in error["loc"])
-    shown = isinstance(error["input"], str | int | float) and error["type"] not in {"missing", "extra_forbidden"}
-    got = f" (got {error['input']!r})" if shown else ""
-    return f"{place} {words}{got}".strip()
+    return f"{place} {problem_in_words(error)}".strip()

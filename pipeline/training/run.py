@@ -10,6 +10,7 @@ import torch
 from pipeline.importers.splits import Split
 from pipeline.model_input import InputContract
 from pipeline.space_time import SpaceTimeNet
+from pipeline.training.beforehand import check_device, check_starts
 from pipeline.training.case_figures import CaseFigures, evaluate_case
 from pipeline.training.cases import DESCRIPTION, Case, load_cases
 from pipeline.training.compared import check_compared, train_compared
@@ -51,15 +52,18 @@ def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
 
     Raises:
         TrainingCacheError: The cache holds trainings of another configuration or other data.
-        TrainingConfigError: The configuration names what is not there.
+        TrainingConfigError: The configuration names what is not there, or what teaches nothing.
+        ModelPackError: A pack to start from is damaged.
         StoreError: There is no store where the configuration names one, or it is damaged, or lacks the terms of a study.
     """
     check_compared(config)
+    check_device(config)
     training_data(config)
     torch.set_num_threads(config.threads)
     contract = InputContract()
     data = data_fingerprints(config, contract)
     go_on_or_refuse(config, data)
+    check_starts(config)
     site = load_store_cases(config, contract, on_progress=on_progress)
     seen = what_was_seen(config, site)
     render_phantoms(config, contract, on_progress=on_progress)

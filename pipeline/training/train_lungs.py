@@ -16,6 +16,7 @@ from pipeline.training.checkpoints import step_generator
 from pipeline.training.config import TrainingConfig
 from pipeline.training.drawn_ahead import drawn_ahead
 from pipeline.training.loop import LoopPlan, Progress, new_state, run_loop
+from pipeline.training.train_space_time import TrainingStartError
 
 MIDDLE = 1
 """Of the three slices of a stack the one whose lungs are asked for."""
@@ -79,7 +80,14 @@ def train_lungs(config: TrainingConfig, phantoms: LungSlices, real: LungSlices, 
 
 
 def take_over(net: LungNet, known: LungNet) -> None:
-    """The weights of a network; one that saw slices alone goes on seeing nothing in their neighbours, until it learns."""
+    """The weights of a network; one that saw slices alone goes on seeing nothing in their neighbours, until it learns.
+
+    Raises:
+        TrainingStartError: The network that is known has other widths.
+    """
+    if known.widths != net.widths:
+        reason = f"its lung network has the widths {known.widths}, and {net.widths} are trained here; use another pack"
+        raise TrainingStartError(reason)
     weights = dict(known.state_dict())
     first = next(iter(weights))
     if known.slices_seen < net.slices_seen:

@@ -33,9 +33,6 @@ RUN = """
 cache = "cache"
 threads = 1
 device = "cpu"
-[data]
-phantom_patients = 0
-validation_patients = 0
 [[data.stores]]
 path = "store"
 [lungs]
@@ -302,7 +299,9 @@ def test_a_whole_run_on_a_store_says_so_in_its_pack(tmp_path: Path) -> None:
         save_small_cases(tmp_path / "cache" / name, 1 + number)
     course(tmp_path, (0.0, chest_hu, lungs_at), licence="CC BY-NC-ND 3.0")
     (tmp_path / "t.toml").write_text(RUN)
-    folder = train(load_training_config(tmp_path / "t.toml"), out=tmp_path / "pack", on_progress=lambda *_: None)
+    config = load_training_config(tmp_path / "t.toml")
+    config = replace(config, data=replace(config.data, phantom_patients=0, validation_patients=0))
+    folder = train(config, out=tmp_path / "pack", on_progress=lambda *_: None)
     pack = load_model_pack(folder)
     card = (folder / "docs" / "README.md").read_text()
     assert "CC BY-NC-ND 3.0; non-commercial; no derivatives" in card

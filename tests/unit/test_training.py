@@ -21,7 +21,6 @@ from pipeline.training.config import (
     SpaceTimeTraining,
     TrainingConfig,
     TrainingConfigError,
-    load_training_config,
 )
 from pipeline.training.epochs import load_epochs
 from pipeline.training.loop import new_state
@@ -174,41 +173,6 @@ def test_a_right_mask_costs_less_than_a_wrong_one() -> None:
     kind[:, 2:6, 2:6] = 1
     right = torch.nn.functional.one_hot(kind[:, ::2, ::2], 3).movedim(-1, 1) * 10.0
     assert mask_loss(right, kind) < 0.1 * mask_loss(right.roll(1, dims=1), kind)
-
-
-def test_a_training_configuration_is_read(tmp_path: Path) -> None:
-    """Relative paths count from the file."""
-    (tmp_path / "train.toml").write_text(
-        'cache = "cache"\nseed = 7\n[space_time]\ncrop = [64, 96]\n'
-        '[[data.real_folders]]\npath = "ct"\nname = "Ours"\nlicence = "own"\nattribution = "us"\n'
-    )
-    config = load_training_config(tmp_path / "train.toml")
-    assert (config.cache, config.seed) == (tmp_path / "cache", 7)
-    assert config.space_time.crop == (64, 96)
-    assert config.data.real_folders[0].path == tmp_path / "ct"
-
-
-@pytest.mark.parametrize(
-    ("content", "problem"),
-    [
-        ("cache = 'c'\n[lungs]\nstep = 3\n", r"\[lungs\]\.step: unknown key"),
-        ("seed = 3\n", "cache"),
-        ("seed = \n", r"train\.toml"),
-    ],
-)
-def test_a_wrong_training_configuration_names_the_key(tmp_path: Path, content: str, problem: str) -> None:
-    """Before anything is rendered."""
-    (tmp_path / "train.toml").write_text(content)
-    with pytest.raises(TrainingConfigError, match=problem):
-        load_training_config(tmp_path / "train.toml")
-
-
-def test_the_example_configuration_in_the_docs_loads() -> None:
-    """What the README tells to copy is accepted, its folders counted from the file."""
-    path = Path(__file__).resolve().parents[2] / "docs" / "training.toml"
-    config = load_training_config(path)
-    assert config.data.real_folders[0].path == path.parent / "real-ct"
-    assert config.space_time.steps == SpaceTimeTraining().steps
 
 
 def test_the_last_five_epochs_are_kept_with_their_validation_loss(tmp_path: Path) -> None:
