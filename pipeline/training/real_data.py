@@ -54,7 +54,9 @@ def _studies(number: int, folder: Path) -> list[RealStudy]:
     """Of one folder; two folders may call their patients alike."""
     studies = [replace(study, name=f"{number}-{study.name}") for study in read_real_studies(folder)]
     if not studies:
-        reason = f"[[data.real_folders]].path: no axial CT series of at least ten slices is in {folder}"
+        reason = (
+            f"[[data.real_folders]].path: no axial CT series of at least ten slices that shows lungs is in {folder}"
+        )
         raise TrainingConfigError(reason)
     return studies
 

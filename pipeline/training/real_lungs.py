@@ -3,6 +3,7 @@
 The masks are teachers only: inference never uses a threshold for its lungs.
 """
 
+import logging
 import re
 from collections import defaultdict
 from collections.abc import Mapping
@@ -12,11 +13,15 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.errors import InvalidDicomError
+from pydicom.uid import CTImageStorage
 from scipy import ndimage
 
 from pipeline.lung_holes import holes_filled
+from pipeline.read import FOREIGN_READ_ERRORS
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, Int16Array, UInt8Array
 from pipeline.training.marked_boxes import Box, marked_region, read_marked_boxes
+
+logger = logging.getLogger(__name__)
 
 LUNG_BELOW_HU = -400.0
 """Between lung and soft tissue; the threshold of most classical methods."""
@@ -52,7 +57,9 @@ class RealStudy:
 
 
 def read_real_studies(folder: Path) -> list[RealStudy]:
-    """Every axial CT series of at least ten slices below `folder`, with its pseudo lung mask.
+    """Every axial CT series of at least ten slices below `folder` that shows lungs, with its pseudo lung mask.
+
+    A series that shows none, or makes no volume, is left out, with a line in the log that names it.
 
     PASCAL-VOC boxes below `folder`, named by SOP Instance UID, mark what is neither lesion nor healthy.
     """
@@ -63,7 +70,8 @@ def read_real_studies(folder: Path) -> list[RealStudy]:
             series[str(image.SeriesInstanceUID)].append(image)
     whole = [images for _, images in sorted(series.items()) if len(images) >= 10]
     boxes = read_marked_boxes(folder)
-    return [_study(images, number, boxes) for number, images in enumerate(whole)]
+    studies = [_study_or_none(images, number, boxes, folder) for number, images in enumerate(whole)]
+    return [study for study in studies if study is not None]
 
 
 def pseudo_lung_mask(volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
@@ -85,8 +93,25 @@ def _read_ct(path: Path) -> pydicom.FileDataset | None:
         image = pydicom.dcmread(path)
     except InvalidDicomError:
         return None
-    oriented = [round(float(value)) for value in image.get("ImageOrientationPatient", [])]
+    if image.get("SOPClassUID") != CTImageStorage:
+        return None
+    oriented = [round(float(value)) for value in image.get("ImageOrientationPatient") or ()]
     return image if oriented == [1, 0, 0, 0, 1, 0] and "PixelData" in image else None
+
+
+def _study_or_none(
+    images: list[pydicom.FileDataset], number: int, boxes: Mapping[str, tuple[Box, ...]], folder: Path
+) -> RealStudy | None:
+    name = f"series {images[0].SeriesInstanceUID} in {folder}"
+    try:
+        study = _study(images, number, boxes)
+    except FOREIGN_READ_ERRORS as exc:
+        logger.warning("%s makes no volume (%s), it is left out", name, type(exc).__name__)
+        return None
+    if not study.lung_mask.any():
+        logger.warning("%s shows no lungs, it is left out", name)
+        return None
+    return study
 
 
 def _study(images: list[pydicom.FileDataset], number: int, boxes: Mapping[str, tuple[Box, ...]]) -> RealStudy:

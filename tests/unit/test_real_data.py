@@ -3,13 +3,17 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 import torch
+from numpy.typing import NDArray
+from pydicom.uid import UID, MRImageStorage, PositronEmissionTomographyImageStorage
 
 from builders.site_data import ct_of, write_dicom
 from builders.training_cases import save_small_cases
 from pipeline.model_input import InputContract
+from pipeline.study import Float64Array
 from pipeline.training.cases import is_whole, load_cases
 from pipeline.training.config import DataConfig, RealFolder, TrainingConfig, TrainingConfigError
 from pipeline.training.real_data import real_cases_folder, real_folders_fingerprint, render_real_cases
@@ -103,6 +107,51 @@ def test_a_folder_without_a_series_is_refused(tmp_path: Path) -> None:
     empty.path.mkdir()
     with pytest.raises(TrainingConfigError, match="no axial CT series"):
         rendered(config_of(tmp_path, real_folder(tmp_path / "a"), empty))
+
+
+def body_at(points: Float64Array) -> NDArray[np.int16]:
+    """An abdomen: soft tissue in air."""
+    return np.where(np.linalg.norm(points[..., :2], axis=-1) < 120.0, 40, -1000).astype(np.int16)
+
+
+def test_a_series_without_lungs_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The others of its folder are trained on."""
+    folder = real_folder(tmp_path / "a")
+    (abdomen, *_) = images = ct_of("anon", study="abdomen", drawing=body_at)
+    write_dicom(folder.path, images, prefix="abdomen")
+    made = rendered(config_of(tmp_path, folder))
+    assert len(load_lung_slices(made).images) == SLICES
+    assert f"series {abdomen.SeriesInstanceUID} in {folder.path} shows no lungs, it is left out" in caplog.text
+
+
+def test_a_folder_without_lungs_is_refused(tmp_path: Path) -> None:
+    """Nothing is left to paint in."""
+    write_dicom(tmp_path / "b", ct_of("anon", drawing=body_at))
+    without = RealFolder(path=tmp_path / "b", name="ours", licence="own", attribution="us")
+    with pytest.raises(TrainingConfigError, match=rf"no axial CT series .* shows lungs .*{without.path}"):
+        rendered(config_of(tmp_path, real_folder(tmp_path / "a"), without))
+
+
+@pytest.mark.parametrize("sop_class", [PositronEmissionTomographyImageStorage, MRImageStorage], ids=["pet", "mr"])
+def test_what_is_no_ct_is_passed_over(tmp_path: Path, sop_class: UID) -> None:
+    """Its values are no Hounsfield units, whatever they look like."""
+    folder = real_folder(tmp_path / "a")
+    images = ct_of("anon", study="other")
+    for image in images:
+        image.SOPClassUID = image.file_meta.MediaStorageSOPClassUID = sop_class
+    write_dicom(folder.path, images, prefix="other")
+    assert len(load_lung_slices(rendered(config_of(tmp_path, folder))).images) == SLICES
+
+
+def test_a_series_that_makes_no_volume_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """All its images lie in one place."""
+    folder = real_folder(tmp_path / "a")
+    images = ct_of("anon", study="perfusion")
+    for image in images:
+        image.ImagePositionPatient = images[0].ImagePositionPatient
+    write_dicom(folder.path, images, prefix="perfusion")
+    assert len(load_lung_slices(rendered(config_of(tmp_path, folder))).images) == SLICES
+    assert f"series {images[0].SeriesInstanceUID} in {folder.path} makes no volume (ZeroDivisionError)" in caplog.text
 
 
 @pytest.mark.parametrize("patient", ["", "../12", "A 1/2"])
