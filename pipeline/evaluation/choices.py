@@ -34,29 +34,36 @@ class Choices:
     patient_score: PatientScoreWeights
 
 
-def choose(samples: Sequence[tuple[KeptReading, StudyTruth]]) -> Choices:
+def choose(samples: Sequence[tuple[KeptReading, StudyTruth]], patients: Sequence[int] | None = None) -> Choices:
     """Choices from readings of validation studies, each beside its truth; studies of which nothing is known have no say.
+
+    Args:
+        samples: All readings of all patients.
+        patients: Of each, the number of the patient, 0.., whose readings are held out together; None: all of others.
 
     Raises:
         EvaluationError: They do not show both disease and health.
         PatientScoreError: A reading says of a slice what is no number.
     """
-    samples = [(reading, truth) for reading, truth in samples if truth.is_known]
+    numbers = range(len(samples)) if patients is None else patients
+    known = [(sample, number) for sample, number in zip(samples, numbers, strict=True) if sample[1].is_known]
+    samples = [sample for sample, _ in known]
     sampled_claims = {floor: study_claims(samples, floor) for floor in LINK_FLOORS}
     floor = max(LINK_FLOORS, key=lambda each: _or_zero(average_precision(sampled_claims[each])))
     score = best_score(sampled_claims[floor])
     mask = _best_mask([reading for reading, truth in samples if truth.has_dice])
-    clear = [(reading, truth) for reading, truth in samples if truth.diseased or truth.lesion_ml <= 0.0]
-    diseased = np.array([truth.diseased for _, truth in clear], np.bool_)
+    clear = [(sample, number) for sample, number in known if sample[1].diseased or sample[1].lesion_ml <= 0.0]
+    diseased = np.array([truth.diseased for (_, truth), _ in clear], np.bool_)
     if diseased.all() or not diseased.any():
         reason = "the validation set needs studies with and without lesions; render or import more patients"
         raise EvaluationError(reason)
-    features = np.array([_features(reading, score, mask) for reading, _ in clear])
+    features = np.array([_features(reading, score, mask) for (reading, _), _ in clear])
+    held_together = np.array([number for _, number in clear])
     return Choices(
         link_floor=floor,
         box_score=score,
         mask_probability=mask,
-        patient_score=choose_patient_points(features, diseased).weights,
+        patient_score=choose_patient_points(features, diseased, held_together).weights,
     )
 
 

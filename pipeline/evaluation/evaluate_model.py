@@ -119,10 +119,12 @@ def _checkpoint_figures(stage: str, figures: list[PlainFigures], patients: Seque
 
 def _chosen(checkpoint: Checkpoint, validation: Sequence[Patient], stages: dict[str, Views], reader: Reader) -> _Chosen:
     samples: list[tuple[KeptReading, StudyTruth]] = []
-    for patient in validation:
+    patients: list[int] = []
+    for number, patient in enumerate(validation):
         held = reader.load(checkpoint, patient, stages.values())
         samples += [(reading, patient.truth.studies[-1 - view.studies_back]) for view, reading in held.items()]
-    choices = choose(samples)
+        patients += [number] * len(held)
+    choices = choose(samples, patients)
     chosen = _Chosen(choices=choices)
     clear = [patient for patient in validation if patient.truth.diseased is not None]
     for stage, views in stages.items():

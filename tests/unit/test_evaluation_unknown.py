@@ -93,6 +93,24 @@ def test_choices_are_those_without_the_studies_of_which_nothing_is_known() -> No
     assert choose([*samples, *unknown]) == choose(samples)
 
 
+def test_readings_of_one_patient_are_held_out_together() -> None:
+    """Read twice, the patients say what they say read once; held out one reading at a time, one gave the other away."""
+    rng = np.random.default_rng(3)
+    newest = [small_case(seed).studies[-1] for seed in range(8)]
+    once = [
+        sample(study if ill else without_lesion(study), rng.normal(0.3 if ill else -0.3))
+        for study in newest
+        for ill in (1, 0)
+    ]
+    patients = list(range(len(once)))
+    assert choose([*once, *once], [*patients, *patients]).patient_score.temperature == pytest.approx(
+        choose(once).patient_score.temperature, abs=1e-3
+    )
+    assert choose([*once, *once]).patient_score.temperature != pytest.approx(
+        choose(once).patient_score.temperature, abs=1e-3
+    )
+
+
 def test_a_patient_of_whose_newest_study_nothing_is_known_is_set_aside() -> None:
     """Whatever the earlier studies showed."""
     case = small_case(1)
