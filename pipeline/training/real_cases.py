@@ -1,6 +1,5 @@
 """Real chests with synthetic lesions set into their lungs, as training cases."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,12 +33,16 @@ from pipeline.training.scan_changes import (
     with_contrast,
     with_dependent_band,
 )
+from pipeline.warp import dice
 
 WHOLE_CHEST_MM = 100.0
 """Severe disease set into less would leave no lung; and less is painted less often."""
 
 BLOCK_SHARE = 1.0 / 3.0
 """Paintings of a block of slices against those of a whole chest."""
+
+SAME_LUNGS_DICE = 0.95
+"""From which the lungs of two series of a patient are those of one scan; in two kernels they hardly differ."""
 
 HEALTHY_SHARE = 0.36
 """Of the paintings: vessels, fissures, domes and dependent lung of real patients, to be left alone."""
@@ -92,13 +95,11 @@ class _Patient:
 
 def save_real_cases(studies: Sequence[RealStudy], folder: Path, paintings: int, *, contract: InputContract) -> None:
     """For each series of a whole chest `paintings` courses of a disease, of a block a third; whole slices for the lung network."""
-    by_patient: dict[tuple[str, tuple[int, ...]], list[RealStudy]] = defaultdict(list)
     for study in studies:
-        by_patient[(study.name.rsplit("-", 1)[0], study.volume_hu.shape)].append(study)
         lung_folder = folder / study.name
         lung_folder.mkdir(parents=True, exist_ok=True)
         save_lung_slices(lung_folder / "lungs.npz", study.volume_hu, study.lung_mask, study.spacing_mm)
-    for number, series in enumerate(by_patient.values()):
+    for number, series in enumerate(_by_scan(studies)):
         chest = real_chest(series, contract)
         share = 1.0 if chest.is_whole else BLOCK_SHARE
         for painting in range(max(1, round(paintings * len(series) * share))):
@@ -106,8 +107,30 @@ def save_real_cases(studies: Sequence[RealStudy], folder: Path, paintings: int, 
             save_case(folder / case.name, case)
 
 
+def _by_scan(studies: Sequence[RealStudy]) -> list[list[RealStudy]]:
+    """The series of each scan of each patient: what the same grid shows in other kernels."""
+    scans: list[list[RealStudy]] = []
+    for study in studies:
+        same = (scan for scan in scans if _is_same_scan(scan[0], study))
+        scan = next(same, None)
+        if scan is None:
+            scans.append([study])
+        else:
+            scan.append(study)
+    return scans
+
+
+def _is_same_scan(one: RealStudy, other: RealStudy) -> bool:
+    """A grid of the same size on another day has its lungs elsewhere."""
+    names = {study.name.rsplit("-", 1)[0] for study in (one, other)}
+    shapes = {study.volume_hu.shape for study in (one, other)}
+    if len(names) > 1 or len(shapes) > 1 or not np.allclose(one.spacing_mm, other.spacing_mm, rtol=1e-3):
+        return False
+    return dice(one.lung_mask > 0, other.lung_mask > 0) >= SAME_LUNGS_DICE
+
+
 def real_chest(series: Sequence[RealStudy], contract: InputContract) -> RealChest:
-    """A patient's series, all on one grid, cut to the lungs and what bending may bring in."""
+    """The series of one scan, all on one grid, cut to the lungs and what bending may bring in."""
     first = series[0]
     window = lung_window(first.lung_mask > 0, round(2.0 * contract.margin_mm / first.spacing_mm[1]))
     not_known = np.zeros(first.volume_hu.shape, bool)

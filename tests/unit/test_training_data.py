@@ -92,6 +92,19 @@ def test_lesions_are_set_into_the_lungs_and_nowhere_else(tmp_path: Path) -> None
         assert ((study.truth[1] > 0) == (kind > 0)).all()
 
 
+def test_scans_of_two_days_are_two_chests(tmp_path: Path) -> None:
+    """Two kernels of one scan are one; a grid of the same size on another day has its lungs elsewhere."""
+    later = real_study(1)
+    later = replace(later, volume_hu=np.roll(later.volume_hu, 12, 2), lung_mask=np.roll(later.lung_mask, 12, 2))
+    for folder, studies in (("kernels", [real_study(0), real_study(1)]), ("days", [real_study(0), later])):
+        save_real_cases(studies, tmp_path / folder, 2, contract=CONTRACT)
+    names = {
+        folder: {case.name.split("-painted")[0] for case in load_cases(tmp_path / folder)}
+        for folder in ("kernels", "days")
+    }
+    assert names == {"kernels": {"real-0"}, "days": {"real-0", "real-1"}}
+
+
 def test_marked_disease_of_a_real_chest_is_neither_lesion_nor_healthy(tmp_path: Path) -> None:
     """In each study of each painting it is marked as not known."""
     save_real_cases([real_study()], tmp_path, 2, contract=CONTRACT)
