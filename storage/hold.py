@@ -1,7 +1,8 @@
 """Studies whose instances name two patients: who is in them, and how an operator decides."""
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -23,23 +24,38 @@ class _Named:
     patient_key: int
     patient: PatientKey
     demographics: Demographics
-    instance_ids: tuple[int, ...]
+    rows: tuple[AnyRow, ...]
+    """Of the instances, in the order of their arrival."""
     is_of_study: bool
+
+    @property
+    def instance_ids(self) -> list[int]:
+        """Keys of the instances."""
+        return [row.id for row in self.rows]
+
+    @property
+    def instance_count(self) -> int:
+        """Without those that came again with other bytes."""
+        return sum(row.use is not Use.OTHER_BYTES for row in self.rows)
 
 
 def patients_in(connection: Connection, study_id: int) -> tuple[NamedPatient, ...]:
-    """The patients whom the instances of a study name, first the one that it stands under; none where there is but one."""
+    """The patients whom the instances of a study name, first the one that it stands under.
+
+    There are none where there is but one, or where all instances were said to be of one person.
+    """
     named = _named(connection, study_id)
+    if not any(row.use is Use.OTHER_PATIENT for one in named for row in one.rows):
+        return ()
     return tuple(
         NamedPatient(
             number=number,
             patient=one.patient,
             demographics=one.demographics,
-            instance_count=len(one.instance_ids),
+            instance_count=one.instance_count,
             is_of_study=one.is_of_study,
         )
         for number, one in enumerate(named, start=1)
-        if len(named) > 1
     )
 
 
@@ -67,8 +83,12 @@ def release(connection: Connection, study_instance_uid: str, number: int, *, by:
     study, named = _mixed(connection, study_instance_uid)
     if not 1 <= number <= len(named):
         raise UnknownChoiceError(len(named))
+    chosen = named[number - 1]
     if number > 1:
-        _take_over(connection, study.study_id, named[0], named[number - 1])
+        _take_over(connection, study.study_id, named[0], chosen)
+    for other in named:
+        _set_use(connection, other.instance_ids, Use.OTHER_PATIENT)
+    _use_only(connection, study.study_id, chosen.rows)
     why = f"patient {number} of {len(named)} was chosen by {by}; the instances of the others are kept, not used"
     return _release(connection, study, why=why, at=at)
 
@@ -82,8 +102,7 @@ def release_all(connection: Connection, study_instance_uid: str, *, by: str, at:
         IllegalTransitionError: The study stands where nothing is released.
     """
     study, named = _mixed(connection, study_instance_uid)
-    ids = {instance_id for one in named for instance_id in one.instance_ids}
-    _use_only(connection, study.study_id, ids)
+    _use_only(connection, study.study_id, [row for one in named for row in one.rows])
     return _release(connection, study, why=f"{by} said that all instances are of one person; all are used", at=at)
 
 
@@ -104,57 +123,73 @@ def _release(connection: Connection, study: Standing, *, why: str, at: datetime)
 
 def _named(connection: Connection, study_id: int) -> list[_Named]:
     """The patients in the order of their first instance, the one of the study before all."""
-    row = connection.execute(
+    study = connection.execute(
         select(Study, Patient.patient_id, Patient.issuer)
         .join(Patient, Patient.id == Study.patient_key)
         .where(Study.id == study_id)
     ).one()
-    used = connection.execute(_instances(study_id).where(Instance.use == Use.USED)).all()
-    first = _Named(
-        patient_key=row.patient_key,
-        patient=PatientKey(patient_id=row.patient_id, issuer=row.issuer),
-        demographics=Demographics(patient_name=row.patient_name, birth_date=row.birth_date, sex=row.sex),
-        instance_ids=tuple(instance.id for instance in used),
+    rows = connection.execute(_instances(study_id)).all()
+    return [_own(study, rows), *_foreign(rows)]
+
+
+def _own(study: AnyRow, rows: Sequence[AnyRow]) -> _Named:
+    """The patient of the study, with what is used of them and its copies with other bytes."""
+    used = {_name_of(row) for row in rows if row.use is Use.USED}
+    return _Named(
+        patient_key=study.patient_key,
+        patient=PatientKey(patient_id=study.patient_id, issuer=study.issuer),
+        demographics=_said_in(study),
+        rows=tuple(row for row in rows if not _is_foreign(row) and _name_of(row) in used),
         is_of_study=True,
     )
-    return [first, *_foreign(connection, study_id)]
 
 
-def _foreign(connection: Connection, study_id: int) -> list[_Named]:
-    wanted = _instances(study_id).where(Instance.use == Use.OTHER_PATIENT)
-    groups: dict[tuple[int, Demographics], _Named] = {}
-    for row in connection.execute(wanted):
-        demographics = Demographics(
-            patient_name=row.patient_name or "", birth_date=row.birth_date or "", sex=row.sex or ""
+def _foreign(rows: Sequence[AnyRow]) -> list[_Named]:
+    """The other patients."""
+    groups: defaultdict[tuple[int, Demographics], list[AnyRow]] = defaultdict(list)
+    for row in filter(_is_foreign, rows):
+        groups[row.patient_key, _said_in(row)].append(row)
+    return [
+        _Named(
+            patient_key=patient_key,
+            patient=PatientKey(patient_id=of_one[0].patient_id, issuer=of_one[0].issuer),
+            demographics=demographics,
+            rows=tuple(of_one),
+            is_of_study=False,
         )
-        named = groups.setdefault(
-            (row.patient_key, demographics),
-            _Named(
-                patient_key=row.patient_key,
-                patient=PatientKey(patient_id=row.patient_id, issuer=row.issuer),
-                demographics=demographics,
-                instance_ids=(),
-                is_of_study=False,
-            ),
-        )
-        groups[row.patient_key, demographics] = replace(named, instance_ids=(*named.instance_ids, row.id))
-    return list(groups.values())
+        for (patient_key, demographics), of_one in groups.items()
+    ]
+
+
+def _said_in(row: AnyRow) -> Demographics:
+    return Demographics(patient_name=row.patient_name or "", birth_date=row.birth_date or "", sex=row.sex or "")
+
+
+def _is_foreign(row: AnyRow) -> bool:
+    """Whether an instance names another patient than the study, also where all are used as of one person."""
+    return row.patient_name is not None or row.use is Use.OTHER_PATIENT
+
+
+def _name_of(row: AnyRow) -> tuple[int, str]:
+    """What the copies of an instance have in common."""
+    return row.series_id, row.sop_instance_uid
 
 
 def _instances(study_id: int) -> AnySelect:
+    """What was received for a study, with whom an instance names that contradicts it; else their columns are null."""
     said = (ForeignPatient.patient_name, ForeignPatient.birth_date, ForeignPatient.sex)
     return (
         select(Instance, Series.modality, Patient.patient_id, Patient.issuer, *said)
         .join(Series, Series.id == Instance.series_id)
         .join(Patient, Patient.id == Instance.patient_key)
         .outerjoin(ForeignPatient, ForeignPatient.instance_id == Instance.id)
-        .where(Series.study_id == study_id)
+        .where(Series.study_id == study_id, Instance.use != Use.OWN_RESULT)
         .order_by(Instance.id)
     )
 
 
 def _take_over(connection: Connection, study_id: int, before: _Named, chosen: _Named) -> None:
-    """Let the study stand under another patient: their instances are used, those before are not."""
+    """Let the study stand under another patient, to whom the one before is then the stranger."""
     said = {
         "patient_name": before.demographics.patient_name,
         "birth_date": before.demographics.birth_date,
@@ -163,11 +198,9 @@ def _take_over(connection: Connection, study_id: int, before: _Named, chosen: _N
     # One after the other: a study may have more instances than a statement may have parameters.
     chosen_ids = [{"key": instance_id} for instance_id in chosen.instance_ids]
     connection.execute(delete(ForeignPatient).where(ForeignPatient.instance_id == bindparam("key")), chosen_ids)
-    if before.instance_ids:
+    if before.rows:
         rows = [{"instance_id": instance_id} | said for instance_id in before.instance_ids]
         connection.execute(insert(ForeignPatient), rows)
-    _set_use(connection, before.instance_ids, Use.OTHER_PATIENT)
-    _use_only(connection, study_id, set(chosen.instance_ids))
     values = {
         "patient_key": chosen.patient_key,
         "patient_name": chosen.demographics.patient_name,
@@ -180,14 +213,16 @@ def _take_over(connection: Connection, study_id: int, before: _Named, chosen: _N
     connection.execute(update(Study).where(Study.id == study_id).values(values))
 
 
-def _use_only(connection: Connection, study_id: int, instance_ids: set[int]) -> None:
-    """Let the pipeline read these instances, of each its first copy, and count anew what the study holds."""
-    copies = [row for row in connection.execute(_instances(study_id)) if row.id in instance_ids]
-    first: dict[tuple[int, str], AnyRow] = {}
-    for row in copies:
-        first.setdefault((row.series_id, row.sop_instance_uid), row)
-    used = list(first.values())
-    _set_use(connection, [row.id for row in copies], Use.OTHER_BYTES)
+def _use_only(connection: Connection, study_id: int, rows: Sequence[AnyRow]) -> None:
+    """Let the pipeline read these instances, and count anew what the study holds.
+
+    Of copies with other bytes it is the one that is in use, else the first.
+    """
+    chosen: dict[tuple[int, str], AnyRow] = {}
+    for row in sorted(rows, key=lambda row: (row.use is not Use.USED, row.id)):
+        chosen.setdefault(_name_of(row), row)
+    used = list(chosen.values())
+    _set_use(connection, [row.id for row in rows], Use.OTHER_BYTES)
     _set_use(connection, [row.id for row in used], Use.USED)
     of_study = Instance.series_id.in_(select(Series.id).where(Series.study_id == study_id))
     unused = select(func.count()).where(of_study, Instance.use.in_((Use.OTHER_PATIENT, Use.OTHER_BYTES)))

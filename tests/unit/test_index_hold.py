@@ -17,14 +17,14 @@ from builders.index import (
     to,
     view_of,
 )
+from builders.two_patients import JOHN, johns
 from storage.errors import IllegalTransitionError, NotHeldError, UnknownChoiceError
 from storage.index import Index
 from storage.lifecycle import Event, State
-from storage.records import PatientKey, ReceivedInstance, Recorded
+from storage.records import PatientKey, Recorded
 
 pytestmark = pytest.mark.usefixtures("each_engine")
 
-JOHN = PatientKey(patient_id="0815", issuer="CITY")
 SECRETS = ("4711", "0815", "Doe", "Jane", "1950", "CITY")
 
 
@@ -32,12 +32,6 @@ SECRETS = ("4711", "0815", "Doe", "Jane", "1950", "CITY")
 def index(tmp_path: Path) -> Index:
     """An empty index."""
     return build_index(tmp_path, FakeClock())
-
-
-def johns(number: int = 2, **changes: object) -> ReceivedInstance:
-    """An instance of John's under Jane's Study Instance UID."""
-    said = {"patient": JOHN, "patient_name": "Doe^John", "birth_date": "19600102", "sex": "M"}
-    return received(number=number, **(said | changes))
 
 
 @pytest.mark.parametrize(

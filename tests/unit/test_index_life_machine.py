@@ -45,6 +45,7 @@ class LifeMachine(RuleBasedStateMachine):
         self.engine = open_engine(database_url(Path(self.folder.name)))
         self.arrived: dict[str, set[int]] = {}
         self.foreign: dict[str, set[int]] = {}
+        self.taken_as_own: dict[str, set[int]] = {}
         self.owners: dict[str, PatientKey] = {}
         self.mixed: set[str] = set()
         self.inputs: dict[int, set[int]] = {}
@@ -68,6 +69,7 @@ class LifeMachine(RuleBasedStateMachine):
         self.index.record_received([received(study, number, patient=patient) for number in numbers])
         self.arrived.setdefault(study, set()).update(numbers)
         self.foreign.setdefault(study, set())
+        self.taken_as_own.setdefault(study, set())
 
     @precondition(lambda self: self.arrived)
     @rule(data=st.data(), number=st.integers(1, 3), names_owner=st.booleans())
@@ -87,13 +89,18 @@ class LifeMachine(RuleBasedStateMachine):
             self.mixed.add(study)
 
     @precondition(lambda self: self.mixed)
-    @rule(data=st.data(), take_other=st.booleans())
-    def decide(self, data: st.DataObject, take_other: bool) -> None:
+    @rule(data=st.data(), take=st.sampled_from(["first", "other", "both"]))
+    def decide(self, data: st.DataObject, take: str) -> None:
         """An operator says whose study it is; the study is then received as if it were new."""
         study = data.draw(st.sampled_from(sorted(self.mixed)))
-        assert self.index.release_held(study, 2 if take_other else 1, by="operator") is State.RECEIVING
         self.mixed.remove(study)
-        if take_other:
+        if take == "both":
+            assert self.index.release_held_whole(study, by="operator") is State.RECEIVING
+            self.taken_as_own[study] = set(self.foreign[study])
+            return
+        assert self.index.release_held(study, 2 if take == "other" else 1, by="operator") is State.RECEIVING
+        self.taken_as_own[study] = set()
+        if take == "other":
             self.arrived[study], self.foreign[study] = self.foreign[study], self.arrived[study]
             self.owners[study] = JOHN if self.owners[study] == JANE else JANE
 
@@ -162,10 +169,14 @@ class LifeMachine(RuleBasedStateMachine):
     def check_inputs(self, view: StudyView) -> None:
         """No arrived instance is lost: what has a result that is sent has it over every instance that is there."""
         uid = view.study_instance_uid
-        assert view.instance_count == len(self.index.stored_instances(uid)) == len(self.arrived[uid])
+        assert view.instance_count == len(self.index.stored_instances(uid)) == len(self.used(uid))
         if view.state in HAS_RESULT:
             assert view.result is not None
-            assert self.inputs_of_result[uid, view.result.revision] == self.arrived[uid]
+            assert self.inputs_of_result[uid, view.result.revision] == self.used(uid)
+
+    def used(self, study: str) -> set[int]:
+        """Numbers of the instances that the pipeline reads."""
+        return self.arrived[study] | self.taken_as_own[study]
 
     def take_a_study(self) -> bool:
         """The sweep finds everything complete, a worker takes the next study; False when there is none."""
@@ -177,7 +188,7 @@ class LifeMachine(RuleBasedStateMachine):
         if claim is None:
             return False
         self.claims.append(claim)
-        self.inputs[claim.attempt_id] = set(self.arrived[claim.study_instance_uid])
+        self.inputs[claim.attempt_id] = self.used(claim.study_instance_uid)
         return True
 
     def finish(self, claim: Claim, ending: str) -> None:
