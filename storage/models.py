@@ -135,7 +135,7 @@ class Series(Base):
 
 
 class Instance(Base):
-    """A stored instance; of several copies with other bytes, number 0 is the one that is used."""
+    """A stored instance; of several copies with other bytes, at most one is used, whatever its number."""
 
     __tablename__ = "instance"
     __table_args__ = (UniqueConstraint("series_id", "sop_instance_uid", "copy"), Index(None, "sop_instance_uid"))

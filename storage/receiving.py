@@ -41,6 +41,8 @@ _RECORDED_FROM_USE = {
     Use.OWN_RESULT: Recorded.OWN_RESULT,
 }
 _CONFLICTS = frozenset({Use.OTHER_BYTES, Use.OTHER_PATIENT})
+_TAKES_THE_PLACE = frozenset({Use.USED, Use.OWN_RESULT})
+"""Of every further copy: not so an image of another patient, which may be the same one under a wrong name."""
 
 _Row = dict[str, Any]
 
@@ -52,8 +54,8 @@ class _Known:
     patients: dict[PatientKey, int]
     studies: dict[str, KnownStudy]
     series: dict[SeriesUids, int]
-    copies: dict[tuple[int, str], list[str]]
-    """Hashes of the copies of each instance, by series and SOP Instance UID."""
+    copies: dict[tuple[int, str], dict[str, Use]]
+    """Copies of each instance by hash, by series and SOP Instance UID."""
     own_results: frozenset[str]
     """SOP Instance UIDs of the batch that are our results."""
 
@@ -170,16 +172,16 @@ def _look_up(connection: Connection, batch: Sequence[ReceivedInstance], *, at: d
 
 def _known_copies(
     connection: Connection, batch: Sequence[ReceivedInstance], series: dict[SeriesUids, int]
-) -> dict[tuple[int, str], list[str]]:
+) -> dict[tuple[int, str], dict[str, Use]]:
     keys = {(series[i.study_instance_uid, i.series_instance_uid], i.sop_instance_uid) for i in batch}
     rows = connection.execute(
-        select(Instance.series_id, Instance.sop_instance_uid, Instance.sha256).where(
+        select(Instance.series_id, Instance.sop_instance_uid, Instance.sha256, Instance.use).where(
             tuple_(Instance.series_id, Instance.sop_instance_uid).in_(keys)
         )
     )
-    copies: dict[tuple[int, str], list[str]] = defaultdict(list)
+    copies: dict[tuple[int, str], dict[str, Use]] = defaultdict(dict)
     for row in rows:
-        copies[row.series_id, row.sop_instance_uid].append(row.sha256)
+        copies[row.series_id, row.sop_instance_uid][row.sha256] = row.use
     return copies
 
 
@@ -199,7 +201,7 @@ def _place(instance: ReceivedInstance, known: _Known, placing: _Placing) -> Reco
     filed = placing.by_study.setdefault(
         instance.study_instance_uid, _Filed(patient=study.patient, said=dict(study.said))
     )
-    use = _use(instance, known, filed, is_first=not copies)
+    use = _use(instance, known, filed, is_first=_TAKES_THE_PLACE.isdisjoint(copies.values()))
     patient_key = known.patients[instance.patient]
     row = {"series_id": series_id, "copy": len(copies), "use": use, "patient_key": patient_key} | instance_columns(
         instance
@@ -208,7 +210,7 @@ def _place(instance: ReceivedInstance, known: _Known, placing: _Placing) -> Reco
         placing.foreign.append((row, _demographics(instance)))
     else:
         placing.rows.append(row)
-    copies.append(instance.sha256)
+    copies[instance.sha256] = use
     return _RECORDED_FROM_USE[use]
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from builders.clock import FakeClock
-from builders.index import build_index, received, state_of, view_of
+from builders.index import build_index, make_ready, received, state_of, view_of
 from builders.two_patients import johns
 from storage.index import Index
 from storage.lifecycle import State
@@ -74,3 +74,38 @@ def test_other_bytes_of_the_first_patients_image_are_never_the_second_patients(i
     index.record_received([received(number=4)])
     index.release_held("1.2.3", 2, by="admin")
     assert is_used(index, received(number=1), received(number=3), received(number=4))
+
+
+def test_an_image_that_comes_again_under_the_right_name_is_used(index: Index) -> None:
+    """The one that named somebody else by mistake has not taken its place."""
+    index.record_received([received(number=number) for number in (1, 2, 4)])
+    assert index.record_received([received(number=3, patient_name="Deo^Jane")]) == (Recorded.OTHER_PATIENT,)
+    corrected = received(number=3, content="corrected")
+    assert index.record_received([corrected, corrected]) == (Recorded.NEW, Recorded.DUPLICATE)
+    assert (state_of(index), counted(index)) == (State.HELD, [4, 1])
+    index.release_held("1.2.3", 1, by="admin")
+    assert is_used(index, corrected, *(received(number=number) for number in (1, 2, 4)))
+    assert index.record_received([received(number=3, content="again")]) == (Recorded.CONFLICT,)
+
+
+def test_an_image_that_is_corrected_after_the_decision_opens_the_study_again(index: Index) -> None:
+    """The study ran without it; also where wrong and right copy come in one batch."""
+    both = [received(number=3, patient_name="Deo^Jane"), received(number=4, patient_name="Deo^Jane")]
+    index.record_received([received(), *both, received(number=4, content="corrected")])
+    index.release_held("1.2.3", 1, by="admin")
+    make_ready(index)
+    assert index.record_received([received(number=3, content="corrected")]) == (Recorded.NEW,)
+    assert state_of(index) is State.RECEIVING
+    right = [received(number=number, content="corrected") for number in (3, 4)]
+    assert is_used(index, received(), *right)
+
+
+def test_a_correction_of_what_was_taken_for_the_same_person_replaces_it_once_that_is_taken_back(index: Index) -> None:
+    """While all is of one person the first copy stays in use, as ever."""
+    index.record_received([received(), received(number=3, patient_name="Deo^Jane")])
+    index.release_held_whole("1.2.3", by="admin")
+    corrected = received(number=3, content="corrected")
+    assert index.record_received([corrected]) == (Recorded.CONFLICT,)
+    index.record_received([johns(5)])
+    index.release_held("1.2.3", 1, by="admin")
+    assert is_used(index, received(), corrected)
