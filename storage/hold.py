@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
@@ -86,6 +86,8 @@ def release(connection: Connection, study_instance_uid: str, number: int, *, by:
     chosen = named[number - 1]
     if number > 1:
         _take_over(connection, study.study_id, named[0], chosen)
+        # What was searched for so far, was searched for under the patient before.
+        study = replace(study, revision=study.revision + 1)
     for other in named:
         _set_use(connection, other.instance_ids, Use.OTHER_PATIENT)
     _use_only(connection, study.study_id, chosen.rows)

@@ -9,6 +9,8 @@ import pytest
 
 from builders.clock import FakeClock
 from builders.index import JANE, NOON, build_index, make_ready, received, state_of, view_of
+from builders.two_patients import JOHN, johns
+from dicom_node.retrieve.waiting import not_fetched
 from storage.fetch_records import FetchState, FoundPriorView, FoundState
 from storage.index import Index
 from storage.lifecycle import Event, State
@@ -181,3 +183,34 @@ def test_the_order_of_work_is_not_changed_by_fetched_studies(index: Index) -> No
     make_ready(index, "1.2.8")
     taken = [index.claim_next(owner="worker", lease_s=60) for _ in range(3)]
     assert [claim.study_instance_uid for claim in taken if claim] == [CURRENT, "1.2.8"]
+
+
+def search_for_first_patient(index: Index) -> None:
+    """End the search with a study that the report would name; then images of the other patient come."""
+    fetch_id = begin(index)
+    index.fetches.end_retrieval(fetch_id, found(FoundState.NOT_NEEDED), rerun_when_late=False)
+    index.fetches.settle(fetch_id, FetchState.DONE, "1 earlier study found")
+    index.record_received([johns(2), johns(3)])
+
+
+def test_a_search_for_one_patient_says_nothing_of_another_who_is_chosen(index: Index) -> None:
+    """Hers are looked for no more and not named in his report; also once that is taken back."""
+    search_for_first_patient(index)
+    index.release_held(CURRENT, 2, by="admin")
+    index.apply(CURRENT, Event.COMPLETED, why="quiet")
+    assert not_fetched(index.fetches.of_study(CURRENT)) == []
+    index.fetches.plan(CURRENT, peers=["pacs"])
+    task = index.fetches.take_due("pacs")
+    assert task is not None
+    assert (task.patient, task.demographics.patient_name) == (JOHN, "Doe^John")
+    index.record_received([received(CURRENT, 9)])
+    index.release_held(CURRENT, 2, by="admin")
+    assert (view_of(index).patient, index.fetches.of_study(CURRENT)) == (JANE, ())
+
+
+def test_the_search_for_a_patient_who_stays_is_not_repeated(index: Index) -> None:
+    """The strays are put away, nothing else changed."""
+    search_for_first_patient(index)
+    index.release_held(CURRENT, 1, by="admin")
+    assert not_fetched(index.fetches.of_study(CURRENT)) != []
+    assert view_of(index).revision == 1

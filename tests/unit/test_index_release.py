@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from builders.clock import FakeClock
-from builders.index import build_index, make_ready, received, state_of, view_of
+from builders.index import build_index, claim, claimed_study, make_ready, received, state_of, view_of
 from builders.two_patients import johns
 from storage.index import Index
 from storage.lifecycle import State
@@ -109,3 +109,13 @@ def test_a_correction_of_what_was_taken_for_the_same_person_replaces_it_once_tha
     index.record_received([johns(5)])
     index.release_held("1.2.3", 1, by="admin")
     assert is_used(index, received(), corrected)
+
+
+def test_a_study_that_ran_under_one_patient_runs_under_another_as_its_next_revision(index: Index) -> None:
+    """Each patient's tries, searches and results are told apart by it."""
+    index.finish_failed(claimed_study(index), "no", retryable=True, maximum_attempts=3)
+    index.record_received([johns(2)])
+    index.release_held("1.2.3", 2, by="admin")
+    make_ready(index)
+    taken = claim(index)
+    assert (taken.revision, taken.attempt_number) == (2, 1)
