@@ -12,7 +12,7 @@ from storage.errors import NotHeldError, UnknownChoiceError
 from storage.life import Standing, move, standing_of
 from storage.lifecycle import Event, State
 from storage.link_models import ForeignPatient
-from storage.models import Instance, Patient, Series, Study, Use
+from storage.models import Instance, Patient, Result, Series, Study, Use
 from storage.parents import CT
 from storage.records import Demographics, NamedPatient, PatientKey
 
@@ -88,8 +88,11 @@ def release(connection: Connection, study_instance_uid: str, number: int, *, by:
         _take_over(connection, study.study_id, named[0], chosen)
         # What was searched for so far, was searched for under the patient before.
         study = replace(study, revision=study.revision + 1)
-    for other in named:
-        _set_use(connection, other.instance_ids, Use.OTHER_PATIENT)
+    if any(row.use is Use.USED for one in named if one is not chosen for row in one.rows):
+        void = update(Result).where(Result.study_id == study.study_id).values(is_of_other_patient=True)
+        connection.execute(void)
+    for one in named:
+        _set_use(connection, one.instance_ids, Use.OTHER_PATIENT)
     _use_only(connection, study.study_id, chosen.rows)
     why = f"patient {number} of {len(named)} was chosen by {by}; the instances of the others are kept, not used"
     return _release(connection, study, why=why, at=at)

@@ -314,7 +314,7 @@ class Index:
             return deliveries.resend(connection, study_instance_uid, destinations=destinations, at=self._now())
 
     def latest_result(self, study_instance_uid: str) -> ResultSet | None:
-        """The newest result of the study."""
+        """The newest result of the study; none that was made of images of another patient, as was decided later."""
         with reading(self._engine) as connection:
             return views.latest_result(connection, study_instance_uid)
 

@@ -232,6 +232,8 @@ class Result(Base):
     attempt_id: Mapped[int] = mapped_column(ForeignKey("attempt.id"), unique=True)
     revision: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(UtcInstant)
+    is_of_other_patient: Mapped[bool] = mapped_column(server_default=false())
+    """Images went into it that are another patient's than the study's, as an operator decided later."""
 
 
 class ResultObject(Base):

@@ -295,7 +295,7 @@ class StudyView:
     history: tuple[HistoryEntry, ...] = field(default=())
     deliveries: tuple[DeliveryView, ...] = field(default=())
     result: ResultSet | None = None
-    """The newest one."""
+    """The newest one; none that was made of images of another patient, as was decided later."""
     sent_result: ResultSet | None = None
     """The newest one of which some destination has something; a newer result says that it takes its place."""
     origin: str = "received"

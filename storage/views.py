@@ -99,8 +99,8 @@ def stored_instances(connection: Connection, study_instance_uid: str) -> tuple[S
 
 
 def latest_result(connection: Connection, study_instance_uid: str) -> ResultSet | None:
-    """The newest result of the study."""
-    return _newest(connection, _results_of(study_instance_uid))
+    """The newest result of the study; none that was made of images of another patient, as was decided later."""
+    return _newest(connection, _results_of(study_instance_uid).where(Result.is_of_other_patient.is_(False)))
 
 
 def _sent_result(connection: Connection, study_instance_uid: str) -> ResultSet | None:

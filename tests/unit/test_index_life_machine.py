@@ -167,9 +167,14 @@ class LifeMachine(RuleBasedStateMachine):
             assert in_hand.count(view.study_instance_uid) == (view.state is State.PROCESSING)
 
     def check_inputs(self, view: StudyView) -> None:
-        """No arrived instance is lost: what has a result that is sent has it over every instance that is there."""
+        """No arrived instance is lost: what has a result that is sent has it over every instance that is there.
+
+        And no result that is known counts images that are not used, or not any more.
+        """
         uid = view.study_instance_uid
         assert view.instance_count == len(self.index.stored_instances(uid)) == len(self.used(uid))
+        if view.result:
+            assert self.inputs_of_result[uid, view.result.revision] <= self.used(uid)
         if view.state in HAS_RESULT:
             assert view.result is not None
             assert self.inputs_of_result[uid, view.result.revision] == self.used(uid)

@@ -64,6 +64,26 @@ def test_deliveries_of_an_older_index_get_their_role(tmp_path: Path) -> None:
     assert [tuple(row) for row in rows] == [("report", 0, "waiting"), ("segmentations", 0, "waiting")]
 
 
+def test_a_result_from_before_a_release_of_an_older_index_is_of_nobody(tmp_path: Path) -> None:
+    """What was put aside then is not known; what was made after it stays."""
+    url = database_url(tmp_path)
+    engine = open_engine(url)
+    with writing(engine) as connection:
+        config = alembic_config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0015")
+    engine.dispose()
+    with closing(connect(tmp_path / "index.sqlite")) as past_the_index, past_the_index:
+        for number, (study_id, at) in enumerate([(1, 10), (1, 30), (2, 10)], start=1):
+            past_the_index.execute(f"INSERT INTO result VALUES ({number}, {study_id}, {number}, {number}, {at})")
+        past_the_index.execute("INSERT INTO history VALUES (1, 1, 20, 'released', 'held', 'receiving', '')")
+        past_the_index.execute("INSERT INTO history VALUES (2, 2, 20, 'retried', 'delivered', 'receiving', '')")
+    migrate(url)
+    with reading(open_engine(url)) as connection:
+        rows = connection.execute(text("SELECT is_of_other_patient FROM result ORDER BY id")).scalars().all()
+    assert rows == [1, 0, 0]
+
+
 def test_processes_that_start_at_once_make_one_index(tmp_path: Path) -> None:
     """Listener and worker are started together."""
     script = f"from storage.migrations import migrate; migrate({database_url(tmp_path)!r})"

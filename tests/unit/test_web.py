@@ -11,7 +11,8 @@ from starlette.testclient import TestClient
 
 from builders.analysis import STUDY_UID
 from builders.index import received, state_of
-from builders.site import PASSWORD, Pages, add_finished_study, form_token, log_in, pages_in
+from builders.site import CANARY, PASSWORD, Pages, add_finished_study, form_token, log_in, pages_in
+from builders.two_patients import johns
 from config import load_settings
 from dicom_node.settings_file import SettingsFile
 from dicom_node.web.audit_hook import Deed
@@ -94,6 +95,26 @@ def test_a_study_shows_findings_deliveries_and_slices_with_contours(pages: Pages
     contours = browser.get(f"/studies/{STUDY_UID}/contours.json").json()
     assert (contours["height"], contours["width"]) == (60, 64)
     assert {number for lines in contours["slices"].values() for number, _ in lines} == {1, 2, 3}
+
+
+def test_findings_of_an_earlier_run_are_called_so(pages: Pages) -> None:
+    """A late image opened the study again."""
+    browser = pages.browser()
+    assert "of an earlier run" not in browser.get(f"/studies/{STUDY_UID}").text
+    pages.index.record_received([received(STUDY_UID, 99, patient=CANARY, patient_name="")])
+    text = browser.get(f"/studies/{STUDY_UID}").text
+    assert "These findings are of an earlier run, revision 1." in text and "consolidation" in text
+
+
+def test_findings_in_one_patient_are_not_shown_under_another(pages: Pages) -> None:
+    """Nor slices and contours, once the study was released to him."""
+    browser = pages.browser()
+    pages.index.record_received([johns(99, study=STUDY_UID)])
+    pages.index.release_held(STUDY_UID, 2, by="admin")
+    answer = browser.get(f"/studies/{STUDY_UID}")
+    assert answer.status_code == 200 and "consolidation" not in answer.text
+    for path in ("contours.json", "slices/3.jpg"):
+        assert browser.get(f"/studies/{STUDY_UID}/{path}").status_code == 404
 
 
 def test_nothing_is_called_well_while_a_part_of_the_node_is_down(pages: Pages) -> None:
