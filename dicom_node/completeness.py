@@ -21,7 +21,8 @@ from storage.index import Index
 from storage.lifecycle import State
 from storage.records import StudyActivity
 
-_Known = tuple[datetime, int, tuple[SeriesHoldings, ...]]
+_Known = tuple[datetime, datetime, int, tuple[SeriesHoldings, ...]]
+"""When the study opened, its last image and the number of its images, then what is here of each series."""
 
 
 class CompletenessCheck:
@@ -103,9 +104,10 @@ class CompletenessCheck:
 
     def _series(self, activity: StudyActivity) -> tuple[SeriesHoldings, ...]:
         """What is here, read again only when something came."""
+        stands = (activity.first_instance_at, activity.last_instance_at, activity.instance_count)
         known = self._holdings.get(activity.study_instance_uid)
-        if known and known[:2] == (activity.last_instance_at, activity.instance_count):
-            return known[2]
+        if known and known[:3] == stands:
+            return known[3]
         series = self._index.series_holdings(activity.study_instance_uid)
-        self._holdings[activity.study_instance_uid] = (activity.last_instance_at, activity.instance_count, series)
+        self._holdings[activity.study_instance_uid] = (*stands, series)
         return series

@@ -99,7 +99,9 @@ class ActivityWatch:
         """
         seen = self._seen.get(activity.study_instance_uid)
         if seen is None or seen.opened_at != activity.first_instance_at:
-            credit_s = min(max((now - activity.last_instance_at).total_seconds(), 0.0), quiet_period_s)
+            # A study that an operator released is received anew, however long ago its last image came.
+            silent_since = max(activity.last_instance_at, activity.first_instance_at)
+            credit_s = min(max((now - silent_since).total_seconds(), 0.0), quiet_period_s)
             seen = self._note(activity, quiet_since_s=monotonic_s - credit_s, first_seen_s=monotonic_s)
         elif (seen.last_instance_at, seen.instance_count) != (activity.last_instance_at, activity.instance_count):
             seen = self._note(activity, quiet_since_s=monotonic_s, first_seen_s=seen.first_seen_s)

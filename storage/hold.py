@@ -9,11 +9,12 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 
 from storage.database import AnyRow, AnySelect
 from storage.errors import NotHeldError, UnknownChoiceError
+from storage.instance_rows import DEMOGRAPHICS
 from storage.life import Standing, move, standing_of
 from storage.lifecycle import Event, State
 from storage.link_models import ForeignPatient
 from storage.models import Instance, Patient, Result, Series, Study, Use
-from storage.parents import CT
+from storage.parents import CT, SAID_BY_SENDER
 from storage.records import Demographics, NamedPatient, PatientKey
 
 
@@ -23,10 +24,16 @@ class _Named:
 
     patient_key: int
     patient: PatientKey
-    demographics: Demographics
+    said: dict[str, str]
+    """Values of the columns `SAID_BY_SENDER`."""
     rows: tuple[AnyRow, ...]
     """Of the instances, in the order of their arrival."""
     is_of_study: bool
+
+    @property
+    def demographics(self) -> Demographics:
+        """Whom they name."""
+        return Demographics(**{column: self.said[column] for column in DEMOGRAPHICS})
 
     @property
     def instance_ids(self) -> list[int]:
@@ -121,8 +128,7 @@ def _mixed(connection: Connection, study_instance_uid: str) -> tuple[Standing, l
 
 def _release(connection: Connection, study: Standing, *, why: str, at: datetime) -> State:
     state = move(connection, study, Event.RELEASED, why=why, at=at).state
-    unmixed = {"has_identity_conflict": False, "last_instance_at": at}
-    connection.execute(update(Study).where(Study.id == study.study_id).values(unmixed))
+    connection.execute(update(Study).where(Study.id == study.study_id).values(has_identity_conflict=False))
     return state
 
 
@@ -143,7 +149,7 @@ def _own(study: AnyRow, rows: Sequence[AnyRow]) -> _Named:
     return _Named(
         patient_key=study.patient_key,
         patient=PatientKey(patient_id=study.patient_id, issuer=study.issuer),
-        demographics=_said_in(study),
+        said={column: getattr(study, column) for column in SAID_BY_SENDER},
         rows=tuple(row for row in rows if not _is_foreign(row) and _name_of(row) in used),
         is_of_study=True,
     )
@@ -151,23 +157,24 @@ def _own(study: AnyRow, rows: Sequence[AnyRow]) -> _Named:
 
 def _foreign(rows: Sequence[AnyRow]) -> list[_Named]:
     """The other patients."""
-    groups: defaultdict[tuple[int, Demographics], list[AnyRow]] = defaultdict(list)
+    groups: defaultdict[tuple[object, ...], list[AnyRow]] = defaultdict(list)
     for row in filter(_is_foreign, rows):
-        groups[row.patient_key, _said_in(row)].append(row)
+        groups[row.patient_key, *(getattr(row, column) for column in DEMOGRAPHICS)].append(row)
     return [
         _Named(
-            patient_key=patient_key,
+            patient_key=of_one[0].patient_key,
             patient=PatientKey(patient_id=of_one[0].patient_id, issuer=of_one[0].issuer),
-            demographics=demographics,
+            said={column: _first_said(of_one, column) for column in SAID_BY_SENDER},
             rows=tuple(of_one),
             is_of_study=False,
         )
-        for (patient_key, demographics), of_one in groups.items()
+        for of_one in groups.values()
     ]
 
 
-def _said_in(row: AnyRow) -> Demographics:
-    return Demographics(patient_name=row.patient_name or "", birth_date=row.birth_date or "", sex=row.sex or "")
+def _first_said(rows: Sequence[AnyRow], column: str) -> str:
+    """What the first of the instances that say anything says."""
+    return next((value for row in rows if (value := getattr(row, column))), "")
 
 
 def _is_foreign(row: AnyRow) -> bool:
@@ -182,7 +189,7 @@ def _name_of(row: AnyRow) -> tuple[int, str]:
 
 def _instances(study_id: int) -> AnySelect:
     """What was received for a study, with whom an instance names that contradicts it; else their columns are null."""
-    said = (ForeignPatient.patient_name, ForeignPatient.birth_date, ForeignPatient.sex)
+    said = (getattr(ForeignPatient, column) for column in SAID_BY_SENDER)
     return (
         select(Instance, Series.modality, Patient.patient_id, Patient.issuer, *said)
         .join(Series, Series.id == Instance.series_id)
@@ -195,26 +202,13 @@ def _instances(study_id: int) -> AnySelect:
 
 def _take_over(connection: Connection, study_id: int, before: _Named, chosen: _Named) -> None:
     """Let the study stand under another patient, to whom the one before is then the stranger."""
-    said = {
-        "patient_name": before.demographics.patient_name,
-        "birth_date": before.demographics.birth_date,
-        "sex": before.demographics.sex,
-    }
     # One after the other: a study may have more instances than a statement may have parameters.
     chosen_ids = [{"key": instance_id} for instance_id in chosen.instance_ids]
     connection.execute(delete(ForeignPatient).where(ForeignPatient.instance_id == bindparam("key")), chosen_ids)
     if before.rows:
-        rows = [{"instance_id": instance_id} | said for instance_id in before.instance_ids]
+        rows = [{"instance_id": instance_id} | before.said for instance_id in before.instance_ids]
         connection.execute(insert(ForeignPatient), rows)
-    values = {
-        "patient_key": chosen.patient_key,
-        "patient_name": chosen.demographics.patient_name,
-        "birth_date": chosen.demographics.birth_date,
-        "sex": chosen.demographics.sex,
-        # The other patient's, until an instance says more.
-        "accession_number": "",
-        "description": "",
-    }
+    values = {"patient_key": chosen.patient_key} | chosen.said
     connection.execute(update(Study).where(Study.id == study_id).values(values))
 
 
@@ -233,12 +227,14 @@ def _use_only(connection: Connection, study_id: int, rows: Sequence[AnyRow]) -> 
     unused = select(func.count()).where(of_study, Instance.use.in_((Use.OTHER_PATIENT, Use.OTHER_BYTES)))
     instants = [row.acquired_at for row in used if row.acquired_at]
     ct_instants = [row.acquired_at for row in used if row.acquired_at and row.modality == CT]
-    values = {
+    values: dict[str, object] = {
         "acquired_at": min(instants, default=None),
         "ct_acquired_at": min(ct_instants, default=None),
         "instance_count": len(used),
         "conflict_count": connection.execute(unused).scalar_one(),
     }
+    if used:
+        values["last_instance_at"] = max(row.received_at for row in used)
     connection.execute(update(Study).where(Study.id == study_id).values(values))
 
 

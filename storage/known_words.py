@@ -14,6 +14,7 @@ _WORD = re.compile(r"[A-Za-z0-9]+")
 _SHORTEST = 3
 """Shorter parts stand in every text; a whole ID counts whatever its length."""
 
+_FOREIGN = (ForeignPatient.patient_name, ForeignPatient.birth_date, ForeignPatient.accession_number)
 _WAIVED = (
     WaivedContradiction.patient_name,
     WaivedContradiction.birth_date,
@@ -40,7 +41,7 @@ def known_words(engine: Engine) -> KnownWords:
     named = (Study.patient_name, Study.accession_number, Study.birth_date, Study.study_instance_uid)
     with reading(engine) as connection:
         studies = connection.execute(select(*named)).all()
-        foreign = connection.execute(select(ForeignPatient.patient_name, ForeignPatient.birth_date)).all()
+        foreign = connection.execute(select(*_FOREIGN)).all()
         waived = connection.execute(select(*_WAIVED)).all()
         ids = connection.execute(select(Patient.patient_id)).scalars().all()
     texts = [text for row in studies for text in row[:3]] + [text for row in (*foreign, *waived) for text in row]

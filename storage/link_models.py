@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, Index, Text, false
+from sqlalchemy import ForeignKey, Index, Text, false, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from storage.columns import UtcInstant
@@ -10,7 +10,7 @@ from storage.models import Base
 
 
 class ForeignPatient(Base):
-    """Whom an instance names that contradicts its study, beside the patient key in its own row."""
+    """What an instance says of patient and study that contradicts its study, beside the patient key in its own row."""
 
     __tablename__ = "foreign_patient"
 
@@ -18,6 +18,9 @@ class ForeignPatient(Base):
     patient_name: Mapped[str] = mapped_column(Text)
     birth_date: Mapped[str] = mapped_column(Text)
     sex: Mapped[str] = mapped_column(Text)
+    accession_number: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    description: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    """Of the study."""
 
 
 class PatientMerge(Base):

@@ -93,7 +93,8 @@ class _Placing:
     """What the batch adds."""
 
     rows: list[_Row] = field(default_factory=list)
-    foreign: list[tuple[_Row, Demographics]] = field(default_factory=list)
+    foreign: list[tuple[_Row, dict[str, str]]] = field(default_factory=list)
+    """Instances of other patients, each with what it says for the columns `SAID_BY_SENDER`."""
     by_study: dict[str, _Filed] = field(default_factory=dict)
 
 
@@ -131,8 +132,8 @@ def _record(connection: Connection, batch: Sequence[ReceivedInstance], *, at: da
     answers = tuple(_place(instance, known, placing) for instance in batch)
     if placing.rows:
         connection.execute(insert(Instance), placing.rows)
-    for row, demographics in placing.foreign:
-        _insert_foreign(connection, row, demographics)
+    for row, said in placing.foreign:
+        _insert_foreign(connection, row, said)
     for study_uid, images in _images_by_study(batch, answers).items():
         known.studies[study_uid] = as_received(connection, known.studies[study_uid], images, at=at)
     for study_uid, filed in placing.by_study.items():
@@ -207,7 +208,7 @@ def _place(instance: ReceivedInstance, known: _Known, placing: _Placing) -> Reco
         instance
     )
     if use is Use.OTHER_PATIENT:
-        placing.foreign.append((row, _demographics(instance)))
+        placing.foreign.append((row, said_by(instance)))
     else:
         placing.rows.append(row)
     copies[instance.sha256] = use
@@ -230,14 +231,9 @@ def _use(instance: ReceivedInstance, known: _Known, filed: _Filed, *, is_first: 
     return use
 
 
-def _insert_foreign(connection: Connection, row: _Row, demographics: Demographics) -> None:
+def _insert_foreign(connection: Connection, row: _Row, said: dict[str, str]) -> None:
     """An instance of another patient, with whom it names: its patient key alone may be the study's own."""
     instance_id = connection.execute(insert(Instance).values(row).returning(Instance.id)).scalar_one()
-    said = {
-        "patient_name": demographics.patient_name,
-        "birth_date": demographics.birth_date,
-        "sex": demographics.sex,
-    }
     connection.execute(insert(ForeignPatient).values(instance_id=instance_id, **said))
 
 

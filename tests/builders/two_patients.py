@@ -9,4 +9,5 @@ JOHN = PatientKey(patient_id="0815", issuer="CITY")
 def johns(number: int = 2, **changes: object) -> ReceivedInstance:
     """An instance of John's under Jane's Study Instance UID."""
     said = {"patient": JOHN, "patient_name": "Doe^John", "birth_date": "19600102", "sex": "M"}
-    return received(number=number, **({"content": "of John"} | said | changes))
+    described = {"accession_number": "J1", "study_description": "Thorax", "content": "of John"}
+    return received(number=number, **(said | described | changes))

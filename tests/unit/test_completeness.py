@@ -1,10 +1,12 @@
 """The check as a whole: what a source's settings let speak, what a peer says, what an open association holds."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from builders.clock import FakeClock
-from builders.index import received
+from builders.index import build_index, received
 from builders.memory_index import MemoryIndex
+from builders.two_patients import johns
 from config.settings import CompletenessOverrides, CompletenessSettings, Peer, Settings
 from dicom_node.completeness import CompletenessCheck
 from dicom_node.counts import PeerCounts
@@ -74,3 +76,23 @@ def test_a_pacs_that_has_more_holds_the_study_to_the_quiet_period() -> None:
 def test_a_pacs_that_is_slow_does_not_hold_what_two_others_agree_on() -> None:
     """Nobody waits for its answer."""
     assert Scene(ask=pacs_with(0), count_peer="pacs").completed()[0] == 2
+
+
+def test_after_a_release_the_slices_of_the_chosen_patient_speak(tmp_path: Path) -> None:
+    """Although they are as many, and came at the same time, as those that were looked at before."""
+    clock = FakeClock()
+    index = build_index(tmp_path, clock)
+    settings = Settings(completeness=CompletenessSettings(quiet_period_s=60))
+    check = CompletenessCheck(settings, index, counts=PeerCounts(lambda *_: (), clock=clock), clock=clock)
+    with_a_gap = [place + (place > 5) for place in range(10)]
+    index.record_received([received(STUDY, place, slice_position_mm=float(place)) for place in with_a_gap])
+    clock.advance(3)
+    assert check.completed() == ()
+    index.record_received(
+        [johns(20 + place, association="a.1", slice_position_mm=float(place)) for place in range(10)]
+    )
+    index.end_association("a.1", was_released=True)
+    index.release_held(STUDY, 2, by="admin")
+    assert check.completed() == ()
+    clock.advance(2)
+    assert check.completed() == ((STUDY, "10 slices without a gap; association released"),)

@@ -152,3 +152,14 @@ def test_a_study_that_reopened_between_two_looks_waits_from_its_reopening() -> N
     assert not watch.why(reopened, now=reopened_at, monotonic_s=601)
     assert not watch.why(reopened, now=reopened_at, monotonic_s=660)
     assert watch.why(reopened, now=reopened_at, monotonic_s=661)
+
+
+def test_a_study_that_an_operator_released_waits_from_its_release() -> None:
+    """More of the patient who was chosen may be under way; a restart in between changes nothing."""
+    released_at = NOON + timedelta(hours=6)
+    released = replace(activity(), first_instance_at=released_at)
+    watch = Watch()
+    assert not watch.why(released, now=released_at, monotonic_s=1000)
+    watch.forget()
+    assert not watch.why(released, now=released_at + timedelta(seconds=59), monotonic_s=1059)
+    assert watch.why(released, now=released_at + timedelta(seconds=60), monotonic_s=1060)

@@ -132,7 +132,7 @@ def test_an_operator_takes_the_other_patient(index: Index) -> None:
     assert [named.instance_count for named in view_of(index).patients] == [1, 3]
     index.release_held("1.2.3", 2, by="admin")
     view = view_of(index)
-    assert (view.patient, view.demographics.patient_name, view.accession_number) == (JOHN, "Doe^John", "")
+    assert (view.patient, view.demographics.patient_name, view.accession_number) == (JOHN, "Doe^John", "J1")
     assert (view.instance_count, view.conflict_count) == (2, 2)
     used = {stored.sha256 for stored in index.stored_instances("1.2.3")}
     assert used == {johns(2).sha256, johns(3).sha256}

@@ -1,11 +1,12 @@
 """What an operator's decision about a study of two patients leads to, and how it is taken back."""
 
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from builders.clock import FakeClock
-from builders.index import build_index, claim, claimed_study, make_ready, received, state_of, view_of
+from builders.index import NOON, build_index, claim, claimed_study, make_ready, received, state_of, view_of
 from builders.two_patients import johns
 from storage.index import Index
 from storage.lifecycle import State
@@ -119,3 +120,43 @@ def test_a_study_that_ran_under_one_patient_runs_under_another_as_its_next_revis
     make_ready(index)
     taken = claim(index)
     assert (taken.revision, taken.attempt_number) == (2, 1)
+
+
+def test_rules_see_when_the_last_image_came_not_when_it_was_decided_whose_it_is(index: Index, clock: FakeClock) -> None:
+    """A scan of the night is one of the night, though it is released in the morning; only then it is received anew."""
+    hours = [clock.now() + timedelta(hours=hour) for hour in (0, 1, 2)]
+    index.record_received(
+        [received(received_at=hours[0]), johns(2, received_at=hours[1]), johns(3, received_at=hours[2])]
+    )
+    clock.advance(6 * 3600)
+    index.release_held("1.2.3", 1, by="admin")
+    assert last_instance_at(index) == hours[0]
+    (activity,) = index.studies_in(State.RECEIVING)
+    assert (activity.first_instance_at, activity.last_instance_at) == (clock.now(), hours[0])
+    index.record_received([johns(4, received_at=hours[1])])
+    index.release_held("1.2.3", 2, by="admin")
+    assert last_instance_at(index) == hours[2]
+
+
+def test_all_that_is_of_one_person_came_with_the_last_of_it(index: Index) -> None:
+    """Also where that named somebody else."""
+    later = NOON + timedelta(minutes=5)
+    index.record_received([received(), johns(2, received_at=later)])
+    index.release_held_whole("1.2.3", by="admin")
+    assert last_instance_at(index) == later
+
+
+def test_the_study_is_described_as_the_images_of_the_chosen_patient_say(index: Index) -> None:
+    """Rules ask for it; and what the first patient's said is back with her."""
+    index.record_received([received(), johns(2, study_description=""), johns(3), johns(4, study_description="Other")])
+    for number, accession_number, description in ((2, "J1", "Thorax"), (2, "A1", "Chest"), (1, "A1", "Chest")):
+        index.release_held("1.2.3", number, by="admin")
+        assert index.rules.facts_of("1.2.3").description == description
+        assert view_of(index).accession_number == accession_number
+        stranger = johns if description == "Chest" else received
+        index.record_received([stranger(number=10 + len(view_of(index).history))])
+
+
+def last_instance_at(index: Index) -> datetime:
+    """When the last image came, as rules see it."""
+    return index.rules.facts_of("1.2.3").last_instance_at

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from builders.clock import FakeClock
 from builders.index import build_index, database_url, received
+from builders.two_patients import johns
 from dicom_node.cli.app import app
 from dicom_node.support.logs import lines_from_journal
 from dicom_node.support.scrubbing import REMOVED, Scrubber
@@ -99,6 +100,12 @@ def test_the_index_knows_names_ids_dates_and_numbers(tmp_path: Path) -> None:
     known = known_words(open_engine(database_url(tmp_path)))
     assert known.words == {"123", "quimby", "von", "7", "19130713"}
     assert known.study_instance_uids == {"1.2.9"}
+
+
+def test_the_index_knows_what_images_of_another_patient_say(tmp_path: Path) -> None:
+    """They stand in no row of a study."""
+    build_index(tmp_path, FakeClock()).record_received([received(), johns(2, accession_number="J771")])
+    assert {"john", "19600102", "0815", "j771"} <= known_words(open_engine(database_url(tmp_path))).words
 
 
 @pytest.fixture
