@@ -1,8 +1,9 @@
 """Reads what a DICOM file says of itself, without its pixels (PS3.10 7.1)."""
 
+import struct
 from pathlib import Path
 
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
 from dicom_node.listen.header import HEAD_BYTES, Header, read_header
@@ -10,21 +11,32 @@ from dicom_node.listen.header import HEAD_BYTES, Header, read_header
 _BEFORE_META_BYTES = 128 + 4 + 12
 """Preamble, prefix, and the element that holds the length of the rest of the file meta information."""
 
+# Found by cutting a file at each of its first bytes, and by changing those: pydicom decodes a value when it is asked for.
+_OF_DAMAGED_META = (
+    *(ArithmeticError, AttributeError, EOFError, LookupError, TypeError, ValueError, struct.error),
+    *(BytesLengthException, NotImplementedError, RecursionError),
+)
+
 
 def read_file_header(path: Path) -> tuple[str, Header]:
     """Transfer Syntax UID and header of a file.
 
     Raises:
-        InvalidDicomError: It is no DICOM file, or its file meta information lacks what must be there.
+        InvalidDicomError: It is no DICOM file, or its file meta information is damaged or lacks what must be there.
         NotUnderstoodError: It is no instance of a study.
         OSError: It cannot be read.
     """
-    meta = read_file_meta_info(path)
-    try:
-        syntax, length = str(meta.TransferSyntaxUID), int(meta.FileMetaInformationGroupLength)
-    except AttributeError as exc:
-        reason = "the file meta information is incomplete"
-        raise InvalidDicomError(reason) from exc
+    syntax, data_set_at = _syntax_and_start(path)
     with path.open("rb") as stream:
-        stream.seek(_BEFORE_META_BYTES + length)
+        stream.seek(data_set_at)
         return syntax, read_header(stream.read(HEAD_BYTES), syntax)
+
+
+def _syntax_and_start(path: Path) -> tuple[str, int]:
+    """Transfer Syntax UID of the data set, and where in the file it begins."""
+    try:
+        meta = read_file_meta_info(path)
+        return str(meta.TransferSyntaxUID), _BEFORE_META_BYTES + int(meta.FileMetaInformationGroupLength)
+    except _OF_DAMAGED_META as exc:
+        reason = "the file meta information is damaged or incomplete"
+        raise InvalidDicomError(reason) from exc

@@ -58,6 +58,29 @@ def test_files_that_are_not_dicom_are_passed_over_and_counted(tmp_path: Path) ->
     assert (len(content.studies), content.passed_over) == (1, 2)
 
 
+@pytest.mark.filterwarnings("ignore:Invalid value for VR", "ignore:The value length", "ignore:Expected")
+def test_a_file_that_ends_anywhere_in_its_first_bytes_is_passed_over(tmp_path: Path) -> None:
+    """As a full disk leaves a copy; the others of the folder are read all the same."""
+    _save(tmp_path, ct_instance(1), ct_instance(2))
+    cut = tmp_path / "1.dcm"
+    whole = cut.read_bytes()
+    for size in range(whole.index(b"P1")):
+        cut.write_bytes(whole[:size])
+        assert find_studies([tmp_path]).passed_over == 1, size
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR", "ignore:The value length", "ignore:Expected")
+def test_a_file_whose_first_bytes_are_changed_ends_nothing(tmp_path: Path) -> None:
+    """Most of the file meta information, each byte by itself."""
+    _save(tmp_path, ct_instance(1), ct_instance(2))
+    changed = tmp_path / "1.dcm"
+    whole = changed.read_bytes()
+    for at in range(128, 250):
+        for byte in (b"\1", b"U", b"\xff"):
+            changed.write_bytes(whole[:at] + byte + whole[at + 1 :])
+            assert find_studies([tmp_path]).studies
+
+
 def test_a_file_named_twice_is_counted_once(tmp_path: Path) -> None:
     """Overlapping folders do not double a slice."""
     _save(tmp_path / "a", ct_instance(1))
