@@ -28,8 +28,12 @@ def read_file_header(path: Path) -> tuple[str, Header]:
     """
     syntax, data_set_at = _syntax_and_start(path)
     with path.open("rb") as stream:
-        stream.seek(data_set_at)
-        return syntax, read_header(stream.read(HEAD_BYTES), syntax)
+
+        def more(at: int) -> bytes:
+            stream.seek(data_set_at + at)
+            return stream.read(HEAD_BYTES)
+
+        return syntax, read_header(more(0), syntax, more=more)
 
 
 def _syntax_and_start(path: Path) -> tuple[str, int]:

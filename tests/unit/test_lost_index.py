@@ -9,9 +9,11 @@ import pytest
 
 from builders.clock import FakeClock
 from builders.index import JANE
-from builders.kept_images import keep_images
+from builders.instances import ct_instance
+from builders.kept_images import keep_image, keep_images
 from config.settings import NodeSettings, Settings
 from dicom_node.check import Outcome, check_index
+from dicom_node.listen.header import HEAD_BYTES
 from dicom_node.reindex import reindex
 from storage.database import open_engine
 from storage.errors import DataFolderInUseError, IndexLostError, StorageError
@@ -155,6 +157,16 @@ def test_what_is_damaged_is_left_where_it_is_and_named(settings: Settings) -> No
     report = reindex(settings, clock=FakeClock(), anew=True)
     assert (report.added, report.unreadable) == (4, (below(settings, damaged),))
     assert damaged.exists()
+
+
+def test_an_object_with_a_long_element_before_its_study_is_read(settings: Settings, index: Index) -> None:
+    """The listener takes it, so no index made of the files may lack it."""
+    image = ct_instance(99, study=STUDY)
+    image.private_block(0x0009, "ACME", create=True).add_new(0x01, "OB", bytes(HEAD_BYTES + 2**20))
+    keep_image(settings.data_dir, image)
+    report = reindex(settings, clock=FakeClock(), anew=True)
+    assert (report.added, report.unreadable) == (6, ())
+    assert len(index.stored_instances(STUDY)) == 6
 
 
 @pytest.mark.parametrize("role", ["listen", "work", "retention", "web"])
