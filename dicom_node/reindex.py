@@ -102,9 +102,7 @@ def _added_on_server(settings: Settings, clock: Clock, *, anew: bool) -> Reindex
         # Before anything is taken from the folder: the others would not find its files.
         require_own_folder(settings)
         removed = finish_removals(data_dir, remove=remove, are_rows_gone=_asked_of(url)) if is_empty else 0
-        unknown = set(_unindexed(url, data_dir))
-        by_age = (str(path.relative_to(data_dir)) for path in _by_age(data_dir))
-        filing.add(index, (path for path in by_age if path in unknown))
+        filing.add(index, _unindexed(url, data_dir))
         kept = filing.keep_from_running(index, FormerIndex()) if is_empty else Counter[Kept]()
     return replace(filing.report(rebuilt=is_empty, kept=kept), removed=removed)
 
@@ -134,7 +132,7 @@ def _made_anew(database: Path, data_dir: Path, clock: Clock, *, former: FormerIn
             new.with_name(new.name + suffix).unlink(missing_ok=True)
     filing = _Filing(data_dir, clock)
     with _opened(f"sqlite:///{new}", clock) as index:
-        filing.add(index, (str(path.relative_to(data_dir)) for path in _by_age(data_dir)))
+        filing.add(index, _by_age(data_dir, data_dir.glob("objects/*/*.dcm")))
         kept = filing.keep_from_running(index, former)
     old = put_in_place(new, database, at=clock.now())
     new.with_name(f"{new.name}.migrate.lock").unlink(missing_ok=True)
@@ -149,18 +147,19 @@ def _opened(url: str, clock: Clock) -> Iterator[Index]:
         yield index
 
 
-def _unindexed(url: str, data_dir: Path) -> tuple[str, ...]:
-    """Files that a sound index does not know."""
+def _unindexed(url: str, data_dir: Path) -> list[str]:
+    """Files that a sound index does not know, as `_by_age` has them."""
     engine = open_engine(url)
     try:
-        return unindexed_files(engine, data_dir)
+        return _by_age(data_dir, (data_dir / path for path in unindexed_files(engine, data_dir)))
     finally:
         engine.dispose()
 
 
-def _by_age(data_dir: Path) -> list[Path]:
+def _by_age(data_dir: Path, paths: Iterable[Path]) -> list[str]:
     """Received files in the order of their arrival: of two with other bytes under one UID the first stays in use."""
-    return sorted(data_dir.glob("objects/*/*.dcm"), key=lambda path: (path.stat().st_mtime_ns, path.name))
+    oldest_first = sorted(paths, key=lambda path: (path.stat().st_mtime_ns, path.name))
+    return [str(path.relative_to(data_dir)) for path in oldest_first]
 
 
 class _Filing:

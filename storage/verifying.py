@@ -27,7 +27,7 @@ class VerifyReport:
     changed: tuple[str, ...]
     """On disk with other bytes than were received or made, or not readable."""
     unindexed: tuple[str, ...]
-    """Received files on disk that the index does not know: their senders were never told Success."""
+    """Received files on disk that the index does not know: their senders were not told Success, or it was restored from before they came."""
     partial_files: int
     """Files that are arriving, or that a crash left; the listener removes those when it starts."""
 
@@ -63,7 +63,7 @@ def verify(engine: Engine, data_dir: Path) -> VerifyReport:
 
 
 def unindexed_files(engine: Engine, data_dir: Path) -> tuple[str, ...]:
-    """Received files without a row, oldest name first; the files are listed before the rows are read."""
+    """Received files without a row, by their names, which say nothing of their age; the files are listed before the rows are read."""
     on_disk = {str(path.relative_to(data_dir)) for path in data_dir.glob("objects/*/*.dcm")}
     suspects = on_disk - {expected.path for expected in _objects(engine)} - _to_be_removed(engine)
     # A file lies in its place for a moment before its row is committed.

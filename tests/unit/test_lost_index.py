@@ -113,6 +113,18 @@ def test_a_sound_index_learns_of_a_file_that_it_does_not_know(settings: Settings
     assert len(index.stored_instances(STUDY)) == 6
 
 
+@pytest.mark.parametrize("anew", [False, True])
+def test_of_two_versions_the_one_that_came_first_stays_in_use(settings: Settings, index: Index, anew: bool) -> None:
+    """Also in an index that was restored from a backup older than both; their names say nothing of their age."""
+    versions = [keep_images(settings.data_dir, 1, study="1.2.9", SeriesDescription=name)[0] for name in "ab"]
+    first, second = sorted(versions, key=lambda stored: stored.sha256, reverse=True)
+    os.utime(settings.data_dir / first.relative_path, (1e9, 1e9))
+    os.utime(settings.data_dir / second.relative_path, (1e9 + 60, 1e9 + 60))
+    assert reindex(settings, clock=FakeClock(), anew=anew).added == (7 if anew else 2)
+    (in_use,) = index.stored_instances("1.2.9")
+    assert in_use.sha256 == first.sha256
+
+
 @pytest.mark.parametrize("how", ["deleted", "empty", "garbage", "pages overwritten"])
 def test_a_lost_or_damaged_index_is_made_anew_from_the_files(settings: Settings, how: str) -> None:
     """Every file has its row again; the old index, whatever is left of it, is kept aside."""
