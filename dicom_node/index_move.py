@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from config.settings import Settings
 from dicom_node.errors import NodeError
 from dicom_node.index import open_index_engine
+from dicom_node.machines import refuse_folder_of_others
 from storage.active import ActiveLock
 from storage.address import is_sqlite, parse_address
 from storage.locks import lock_out_writers
@@ -38,10 +39,13 @@ def move_storage(settings: Settings, target_url: str, *, dry_run: bool) -> MoveR
     Raises:
         NoIndexError: There is nothing to move.
         DataFolderInUseError: The node runs; the role that does is named.
+        SharedFolderError: The data folder is not that of the index, for instance because it is not mounted.
         WorkRunsError: A work of another machine runs.
         StorageError: One of the databases refuses, or the target is not empty.
     """
     open_index_engine(settings).dispose()
+    # Whoever runs has its lock in the folder of the index: another folder would show nobody.
+    refuse_folder_of_others(settings)
     shown = parse_address(target_url).render_as_string(hide_password=True)
     setting = f'database_url = "{shown}"'
     with ExitStack() as stopped:

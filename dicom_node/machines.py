@@ -1,10 +1,14 @@
 """Several machines on one index and one data folder: who this one is among them."""
 
 import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from sqlalchemy import Engine
 
 from config.settings import Settings
 from storage.database import open_engine
-from storage.shared_folder import join_shared_folder, refuse_foreign_folder
+from storage.shared_folder import join_shared_folder, refuse_foreign_folder, refuse_other_folder
 
 
 def require_own_folder(settings: Settings) -> None:
@@ -17,9 +21,25 @@ def require_own_folder(settings: Settings) -> None:
         SharedFolderError: It is not.
         StorageError: The folder or the index cannot be read.
     """
+    _check_folder(settings, join_shared_folder if settings.storage.shared else refuse_foreign_folder)
+
+
+def refuse_folder_of_others(settings: Settings) -> None:
+    """Return if the data folder is the right one as far as the index says which one that is; nothing is changed.
+
+    Args:
+        settings: Of a node whose index may be of an older version.
+
+    Raises:
+        SharedFolderError: It is not.
+        StorageError: The folder or the index cannot be read.
+    """
+    _check_folder(settings, refuse_other_folder if settings.storage.shared else refuse_foreign_folder)
+
+
+def _check_folder(settings: Settings, check: Callable[[Engine, Path], None]) -> None:
     engine = open_engine(settings.database_url)
     try:
-        check = join_shared_folder if settings.storage.shared else refuse_foreign_folder
         check(engine, settings.data_dir)
     finally:
         engine.dispose()

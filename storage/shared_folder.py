@@ -8,7 +8,7 @@ import os
 import secrets
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import Connection, Engine, insert, inspect, select
 
 from storage.database import AnyRow, reading, writing
 from storage.disk import disk_errors, make_folder, open_file, sync_folder
@@ -36,8 +36,7 @@ def join_shared_folder(engine: Engine, data_dir: Path) -> None:
     if why := why_not_shareable(data_dir):
         raise SharedFolderError(why)
     with writing(engine) as connection:
-        known = connection.execute(select(SharedFolder)).one_or_none()
-        token = _token_of(data_dir)
+        known, token = _known(connection), _token_of(data_dir)
         if known is not None:
             _require_same(known, token, data_dir)
             return
@@ -58,10 +57,31 @@ def refuse_foreign_folder(engine: Engine, data_dir: Path) -> None:
         why = f"{data_dir} is on {kind}: put it on a local disk, or set [storage].shared = true"
         raise SharedFolderError(why)
     with reading(engine) as connection:
-        known = connection.execute(select(SharedFolder)).one_or_none()
+        known = _known(connection)
     if known is not None and _token_of(data_dir) != known.token:
         why = f"the machines of this index share {known.path}: set [storage].shared = true here too"
         raise SharedFolderError(why)
+
+
+def refuse_other_folder(engine: Engine, data_dir: Path) -> None:
+    """Return unless the machines of the index share another folder than this one; nothing is changed.
+
+    Raises:
+        SharedFolderError: They do, or this one is not mounted.
+        DiskError: The folder cannot be read.
+        StorageError: The index cannot be read.
+    """
+    with reading(engine) as connection:
+        known = _known(connection)
+    if known is not None:
+        _require_same(known, _token_of(data_dir), data_dir)
+
+
+def _known(connection: Connection) -> AnyRow | None:
+    """The folder that the machines of the index share; None where they share none, as in an index of before there was one."""
+    if not inspect(connection).has_table(SharedFolder.__tablename__):
+        return None
+    return connection.execute(select(SharedFolder)).one_or_none()
 
 
 def _token_of(data_dir: Path) -> str:

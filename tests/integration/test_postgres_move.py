@@ -11,12 +11,13 @@ from builders.index import build_index, claim, make_ready, received, result_file
 from config.settings import NodeSettings, Settings
 from config.storage import StorageSettings
 from dicom_node.index_move import WorkRunsError, move_storage
+from dicom_node.machines import require_own_folder
 from storage.active import ActiveLock
 from storage.database import open_engine
-from storage.errors import DataFolderInUseError, IndexNotEmptyError, IndexUnreachableError
+from storage.errors import DataFolderInUseError, IndexNotEmptyError, IndexUnreachableError, SharedFolderError
 from storage.index import Index
 from storage.lifecycle import State
-from storage.locks import lock_data_dir
+from storage.locks import lock_data_dir, lock_for_machine
 from storage.migrations import migrate
 from storage.moving import tables_of_index
 
@@ -76,6 +77,28 @@ def test_a_look_opens_the_database_to_move_to(settings: Settings, tmp_path: Path
         move_storage(settings, server_url(tmp_path), dry_run=True)
     move_storage(settings, f"sqlite:///{tmp_path}/new.sqlite", dry_run=True)
     assert not (tmp_path / "new.sqlite").exists()
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_nothing_is_moved_where_the_shared_folder_is_not_mounted(tmp_path: Path, dry_run: bool) -> None:
+    """There nobody's lock is seen; what the listeners of other machines wrote after the copy would be lost."""
+    storage = StorageSettings(database_url=server_url(tmp_path), shared=True)
+    here, elsewhere = (
+        Settings(node=NodeSettings(data_dir=tmp_path / name, machine="a"), storage=storage)
+        for name in ("mounted", "not-mounted")
+    )
+    require_own_folder(here)
+    with lock_for_machine(here.data_dir, "listen", "b"):
+        for settings, why in ((here, DataFolderInUseError), (elsewhere, SharedFolderError)):
+            with pytest.raises(why):
+                move_storage(settings, f"sqlite:///{tmp_path}/new.sqlite", dry_run=dry_run)
+    assert not elsewhere.data_dir.exists()
+    alone = here.model_copy(
+        update={"node": elsewhere.node, "storage": StorageSettings(database_url=server_url(tmp_path))}
+    )
+    with pytest.raises(SharedFolderError, match="here too"):
+        move_storage(alone, f"sqlite:///{tmp_path}/new.sqlite", dry_run=dry_run)
+    assert move_storage(here, f"sqlite:///{tmp_path}/new.sqlite", dry_run=dry_run).moved is not dry_run
 
 
 @pytest.mark.parametrize("dry_run", [True, False])

@@ -18,7 +18,7 @@ from storage.files import ObjectStore
 from storage.locks import lock_data_dir, lock_for_machine
 from storage.migrations import migrate
 from storage.mounts import why_not_shareable
-from storage.shared_folder import MARK, join_shared_folder, refuse_foreign_folder
+from storage.shared_folder import MARK, join_shared_folder, refuse_foreign_folder, refuse_other_folder
 
 MOUNTS = r"""
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -97,6 +97,20 @@ def test_every_machine_has_the_same_folder(tmp_path: Path) -> None:
     refuse_foreign_folder(engine, first)
     with pytest.raises(SharedFolderError, match="here too"):
         refuse_foreign_folder(engine, empty)
+    engine.dispose()
+
+
+def test_an_index_that_names_no_shared_folder_refuses_none(tmp_path: Path) -> None:
+    """Neither one of a version that knew none, nor one that no machine has joined yet; a look joins nothing."""
+    engine = open_engine(database_url(tmp_path))
+    for _ in ("not made yet", "not joined yet"):
+        refuse_other_folder(engine, tmp_path)
+        refuse_foreign_folder(engine, tmp_path)
+        migrate(database_url(tmp_path))
+    assert not (tmp_path / MARK).exists()
+    join_shared_folder(engine, tmp_path)
+    with pytest.raises(SharedFolderError, match="is it mounted"):
+        refuse_other_folder(engine, tmp_path / "elsewhere")
     engine.dispose()
 
 
