@@ -280,8 +280,7 @@ def check_query_retrieve(peer: Peer, settings: Settings) -> CheckResult:
         words = probe(peer, own_aet=settings.node.ae_title, limit_s=settings.priors.fetch_query_timeout_s)
     except NodeError as error:
         return _failed(subject, without_name(error.reason, peer.name))
-    may_come_in = peer.may_send or settings.listen.accept_unknown_callers
-    if peer.query_retrieve == "move" and not may_come_in:
+    if peer.query_retrieve == "move" and not peer.may_send:
         return _failed(subject, f"{words}; set may_send = true: with C-MOVE the peer sends to this node")
     return _passed(subject, words)
 

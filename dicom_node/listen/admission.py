@@ -93,8 +93,8 @@ class _Rules:
         self._is_open = settings.listen.accept_unknown_callers
 
     def may_store(self, title: str) -> bool:
-        """Whether the configuration lets this caller send objects."""
-        return self._is_open or title in self._senders
+        """Whether the configuration lets this caller send objects: a peer if it may, others where the node is open."""
+        return title in self._senders or (self._is_open and title not in self.known)
 
 
 class Admission:

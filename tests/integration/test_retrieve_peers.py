@@ -338,6 +338,18 @@ def test_check_says_what_can_be_said_of_query_and_retrieval(start: Start, servic
     assert script.asked == ["STUDY"]
 
 
+def test_check_fails_where_the_pacs_may_not_send_what_it_moves(start: Start) -> None:
+    """Not even where strangers may."""
+    node = start(honest())
+    peer = node.fetcher.peer.model_copy(update={"may_send": False})
+    listen = node.settings.listen.model_copy(update={"accept_unknown_callers": True})
+
+    result = check_query_retrieve(peer, node.settings.model_copy(update={"listen": listen}))
+
+    assert result.outcome is Outcome.FAILED
+    assert "set may_send = true" in result.detail
+
+
 def test_check_fails_where_the_pacs_offers_no_query(tmp_path: Path) -> None:
     """Such as the storage SCP of a workstation."""
     with scripted_scp(lambda n: 0, sop_class_uids=()) as scp:

@@ -66,6 +66,28 @@ def test_open_node_still_checks_the_called_title() -> None:
     assert rejection("STRANGER", "OTHER", accept_unknown_callers=True) is Rejection.CALLED_AE_TITLE
 
 
+def open_door(**peer: object) -> Admission:
+    """Admission to a node that lets strangers send, whose one peer may not."""
+    settings = listener_settings(ANYWHERE, accept_unknown_callers=True)
+    said = {"may_send": False, "receives_results": True, **peer}
+    peers = tuple(one.model_copy(update=said) for one in settings.peers)
+    return Admission(settings.model_copy(update={"peers": peers}), clock=FakeClock())
+
+
+def test_open_node_does_not_take_from_a_peer_that_may_not_send() -> None:
+    """The site said so of this one; it said nothing of strangers."""
+    assert ask(open_door(), caller()) is Rejection.CALLING_AE_TITLE
+    assert ask(open_door(), caller("STRANGER")) is None
+
+
+def test_open_node_takes_only_reports_from_a_peer_that_may_not_send() -> None:
+    """Of storage commitment, where the node asks it for them."""
+    door = open_door(storage_commitment=True)
+    assert ask(door, caller()) is None
+    assert not door.may_store(SENDER)
+    assert door.may_store("STRANGER")
+
+
 def test_limit_counts_the_association_itself() -> None:
     """As many as configured, not one more."""
     door = admission(maximum_associations=2, maximum_associations_per_address=2)
