@@ -12,16 +12,12 @@ from types import TracebackType
 from typing import TextIO
 
 from config.settings import LogSettings
+from dicom_node.controls import ESCAPED_CONTROLS
 from dicom_node.journal import SOCKET, JournalHandler, priority_of
 
 logger = logging.getLogger(__name__)
 
 _MAXIMUM_CHARACTERS = 2000
-# C0, DEL and C1 controls, and the two Unicode line ends: whatever could forge a line or drive a terminal.
-_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))} | {
-    0x2028: "\\u2028",
-    0x2029: "\\u2029",
-}
 # Libraries whose messages quote values of data sets (pydicom: "Invalid value for VR DA: ...").
 _TALKATIVE = ("pydicom", "pynetdicom", "highdicom", "pylibjpeg", "libjpeg", "openjpeg", "py.warnings")
 # Where pynetdicom reports that an association of ours was not opened: who called says which peer, and why.
@@ -100,7 +96,7 @@ class _OneLine(logging.Formatter):
         message = record.getMessage()
         if record.exc_info and record.exc_info[0]:
             message += f" [{failure_in_short(record.exc_info[0], record.exc_info[2])}]"
-        message = message.translate(_CONTROLS)
+        message = message.translate(ESCAPED_CONTROLS)
         cut = len(message) - _MAXIMUM_CHARACTERS
         return message if cut <= 0 else f"{message[:_MAXIMUM_CHARACTERS]}... ({cut} more)"
 

@@ -4,23 +4,39 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic_core import to_json
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
+
+from dicom_node.controls import ESCAPED_CONTROLS
 
 _LESION_PREVIEW = "preview-lesion-"
 _WIDER_THAN_ANY_ROW = 100_000
+# Line ends and tabs are ours: no text of a data set has them.
+_SHOWN = {code: words for code, words in ESCAPED_CONTROLS.items() if chr(code) not in "\n\t"}
+# JSON escapes the others by itself (RFC 8259, section 7).
+_IN_JSON = {code: f"\\u{code:04x}" for code in ESCAPED_CONTROLS if code >= 0x7F}
+
+
+class _HarmlessConsole(Console):
+    """A console whose terminal no text of a data set drives: names, IDs and descriptions are kept as they came."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """See Console; control characters are shown as `\\x9b`."""
+        return super().render_str(text.translate(_SHOWN), **options)
 
 
 def console() -> Console:
     """Stdout, for what people read."""
-    return Console(highlight=False, emoji=False)
+    return _HarmlessConsole(highlight=False, emoji=False)
 
 
 def error_console() -> Console:
     """Stderr, for errors and for progress beside `--json`."""
-    return Console(stderr=True, highlight=False, emoji=False)
+    return _HarmlessConsole(stderr=True, highlight=False, emoji=False)
 
 
 def table_of(*headers: str) -> Table:
@@ -48,8 +64,11 @@ def silence_logs() -> None:
 
 
 def print_json(record: object) -> None:
-    """Write one record to stdout as one JSON object; instants as ISO 8601 UTC, paths and enums as text."""
-    sys.stdout.write(to_json(record, indent=2).decode() + "\n")
+    """Write one record to stdout as one JSON object; instants as ISO 8601 UTC, paths and enums as text.
+
+    Control characters are escaped, all of them: they read back as they were, and drive no terminal.
+    """
+    sys.stdout.write(to_json(record, indent=2).decode().translate(_IN_JSON) + "\n")
 
 
 def paths_in_short(paths: Sequence[Path]) -> list[str]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from dicom_node.audit.events import Action
 from dicom_node.cli.auditing import note_patient, note_study
 from dicom_node.cli.context import settings_of
-from dicom_node.cli.output import console, print_json
+from dicom_node.cli.output import console, error_console, print_json
 from dicom_node.errors import NodeError
 from storage.errors import UnknownPatientError
 from storage.patient_records import AssignmentView, MergeView, PatientStudy, PatientView
@@ -130,7 +130,7 @@ def _known(index: "PatientIndex", text: str) -> PatientKey:
         return wanted
     if len(found) == 1:
         return found[0]
-    _print(Console(stderr=True, highlight=False), ["this ID has several issuers:", *map(named, found)])
+    _print(error_console(), ["this ID has several issuers:", *map(named, found)])
     raise UnknownPatientError
 
 

@@ -9,7 +9,8 @@ from dicom_node.uids import is_uid
 _PADDING = " \0"
 _MAXIMUM_CHARACTERS = 1024
 _SEXES = frozenset({"M", "F", "O"})
-# What no text of one line may hold, and PostgreSQL cannot (NUL).
+# What no text of one line may hold, and PostgreSQL cannot (NUL). C1 controls stay: UTF-8 that was declared as Latin-1 has them,
+# and where names are compared it is read anew (storage.person_names). Who shows text escapes them (dicom_node.controls).
 _CONTROLS = dict.fromkeys((*range(0x20), 0x7F))
 
 

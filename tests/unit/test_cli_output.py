@@ -15,6 +15,7 @@ from dicom_node.cli.app import app
 from dicom_node.cli.failures import exit_code_of, tell
 from dicom_node.cli.output import paths_in_short, print_table, table_of
 from dicom_node.cli.progress import PhaseProgress
+from dicom_node.controls import ESCAPED_CONTROLS
 from dicom_node.errors import NodeError
 from dicom_node.wording import readable_size
 from storage.errors import DiskFullError
@@ -108,6 +109,27 @@ def test_a_study_is_found_by_the_uid_that_the_list_shows(tmp_path: Path) -> None
     found = CliRunner().invoke(app, ["--config", str(tmp_path / "node.toml"), "study", "show", shown])
     assert found.exit_code == 0
     assert LONG_UID in found.output
+
+
+HOSTILE = "Doe\x9b2J\x9b31m^\x85Jane\u2028study 9\x7f"
+"""With controls of eight bits, which Latin-1 has, and a line end of Unicode."""
+
+
+@pytest.mark.parametrize("command", [("list",), ("show", "1.2.3")])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_no_text_of_a_data_set_drives_the_terminal(tmp_path: Path, command: tuple[str, ...], as_json: bool) -> None:
+    """It is shown as what it is, and a script reads what came."""
+    build_index(tmp_path, FakeClock()).record_received([received(patient_name=HOSTILE)])
+    (tmp_path / "node.toml").write_text(
+        f'[node]\ndata_dir = "{tmp_path}"\n[storage]\ndatabase_url = "{database_url(tmp_path)}"\n'
+    )
+    shown = run(tmp_path / "node.toml", "study", *command, *(["--json"] if as_json else [])).stdout
+    assert {letter for letter in shown if ord(letter) in ESCAPED_CONTROLS} == {"\n"}
+    if as_json:
+        said = json.loads(shown)
+        assert said.get("studies", [said])[0]["demographics"]["patient_name"] == HOSTILE
+    else:
+        assert r"Doe\x9b2J\x9b31m^\x85Jane\u2028study 9\x7f" in shown
 
 
 def test_a_study_says_of_what_is_sent_which_class_it_is(tmp_path: Path) -> None:

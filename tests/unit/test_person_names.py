@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dicom_node.listen.text import name_from
 from storage.person_names import NameComparison, compare_names
 
 AGREE, DIFFER, NOT_COMPARABLE = NameComparison.AGREE, NameComparison.DIFFER, NameComparison.NOT_COMPARABLE
@@ -126,3 +127,11 @@ def test_an_absent_name_agrees_with_every_name(name: str) -> None:
 def test_case_makes_no_difference(name: str) -> None:
     """Modalities like capitals."""
     assert compare_names(name, name.upper()) is AGREE
+
+
+@pytest.mark.parametrize("name", ["Öz^Özgür", "Иванов^Иван", "山田^太郎"])
+def test_utf_8_that_was_declared_as_latin_1_is_the_same_name(name: str) -> None:
+    """As one modality of a site sends it; what Latin-1 makes of it has control characters, and needs them."""
+    as_declared = name_from(name.encode(), ["ISO_IR 100"])
+    assert any("\x80" <= letter <= "\x9f" for letter in as_declared)
+    assert compare_names(as_declared, name_from(name.encode(), ["ISO_IR 192"])) is AGREE
