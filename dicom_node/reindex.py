@@ -19,14 +19,15 @@ from dicom_node.machines import require_own_folder
 from dicom_node.reindex_keeping import Kept, keep_from_running
 from storage.database import open_engine
 from storage.disk import disk_errors, sha256_of
-from storage.errors import NoIndexFileError, StorageError
+from storage.errors import IndexFailedError, NoIndexFileError, StorageError
 from storage.files import ResultStore
 from storage.former_index import FormerIndex, read_former_index
+from storage.identity import fits_index
 from storage.index import Index
 from storage.locks import lock_out_writers
 from storage.lost_index import index_file, is_damaged, is_missing, knows_study, put_in_place
 from storage.migrations import migrate
-from storage.records import ReceivedInstance
+from storage.records import ReceivedInstance, Recorded
 from storage.removal_notes import Asked, finish_removals
 from storage.removals import bring_back, paths_to_be_removed, remove
 from storage.verifying import unindexed_files
@@ -45,7 +46,7 @@ class ReindexReport:
     added: int
     """Files that the index learnt of."""
     unreadable: tuple[str, ...]
-    """Files that are damaged, or no instance of a study, by their path below the data folder; they stay."""
+    """Files that are damaged, no instance of a study, or of a Patient ID too long for a server, as paths below the data folder."""
     not_run_again: int
     """Studies that had a result: they are kept, compared with, and analysed again only when asked."""
     not_run_as_before: int
@@ -176,7 +177,18 @@ class _Filing:
         """File the readable ones, many in one transaction."""
         readable = (found for found in map(self._instance, relative_paths) if found)
         while batch := list(islice(readable, _BATCH)):
-            self._added += len(index.record_received(batch))
+            self._added += len(self._recorded(index, batch))
+
+    def _recorded(self, index: Index, batch: Sequence[ReceivedInstance]) -> tuple[Recorded, ...]:
+        """File a batch without those that a database does not take: they came to another one, whose entries are longer."""
+        try:
+            return index.record_received(batch)
+        except IndexFailedError:
+            fitting = [instance for instance in batch if fits_index(instance.patient)]
+            if len(fitting) == len(batch):
+                raise
+            self._unreadable += [instance.relative_path for instance in batch if instance not in fitting]
+            return index.record_received(fitting)
 
     def keep_from_running(self, index: Index, former: FormerIndex) -> Counter[Kept]:
         """Let studies that were not to be analysed wait for an operator."""

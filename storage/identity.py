@@ -5,6 +5,10 @@ from enum import StrEnum
 from storage.person_names import NameComparison, compare_names
 from storage.records import Demographics, PatientKey
 
+MAXIMUM_KEY_BYTES = 1000
+"""Of a Patient ID, and of its issuer, in UTF-8. LO has at most 64 characters (PS3.5 6.2); the two together make an entry of an
+index, and PostgreSQL takes none of more than 2704 bytes (src/include/access/nbtree.h, BTMaxItemSize)."""
+
 
 class Attribute(StrEnum):
     """What may contradict."""
@@ -14,6 +18,11 @@ class Attribute(StrEnum):
     BIRTH_DATE = "birth date"
     SEX = "sex"
     NAME = "name"
+
+
+def fits_index(key: PatientKey) -> bool:
+    """Whether ID and issuer are short enough for the index, whichever database has it."""
+    return all(len(text.encode()) <= MAXIMUM_KEY_BYTES for text in (key.patient_id, key.issuer))
 
 
 def contradicting_keys(one: PatientKey, other: PatientKey) -> tuple[Attribute, ...]:

@@ -13,7 +13,8 @@ NodeError
     │   ├── UnreasonableDataSetError
     │   ├── NoDataSetError
     │   ├── UidMissingError
-    │   └── UidInvalidError
+    │   ├── UidInvalidError
+    │   └── PatientIdTooLongError
     └── ProcessingFailedError    0x0110
 """
 
@@ -96,6 +97,10 @@ class UidInvalidError(NotUnderstoodError):
         """Keep the name of the attribute, not the value."""
         self.name = name
         super().__init__(f"{name} is not a valid UID")
+
+
+class PatientIdTooLongError(NotUnderstoodError):
+    """Patient ID or issuer is longer than 64 characters: correct it."""
 
 
 class ProcessingFailedError(InstanceRefusedError):

@@ -1,17 +1,20 @@
 """Puts received files into their place and into the index, the rows of many with one wait for the disk."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Lock
 
-from storage.errors import StorageError
+from storage.errors import IndexFailedError, StorageError
 from storage.failpoints import reach
 from storage.files import ObjectStore, PartFile, StoredObject
 from storage.index import Index
 from storage.records import ReceivedInstance, Recorded
 
 _MAXIMUM_BATCH = 64
+# A row is refused at once. What takes longer is trouble of the database, and would take as long for each part of the batch.
+_REFUSED_WITHIN_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +66,24 @@ class Intake:
         return batch
 
     def _settle(self, batch: list[_Ticket]) -> None:
-        """Commit a batch and answer each of its tickets, whatever happens."""
+        """Commit a batch and answer each of its tickets, whatever happens.
+
+        A batch that the database refuses is divided until only the row is refused that it does not take: what one sender
+        says harms no object of another.
+        """
         failure: BaseException = StorageError("a defect ended the commit of this batch")
+        began_at_s = time.monotonic()
         try:
             answers = self._index.record_received([ticket.instance for ticket in batch])
             reach("index.after_commit")
             for ticket, recorded in zip(batch, answers, strict=True):
                 ticket.answer.set_result(recorded)
+        except IndexFailedError as error:
+            failure = error
+            if len(batch) > 1 and time.monotonic() - began_at_s < _REFUSED_WITHIN_S:
+                middle = len(batch) // 2
+                self._settle(batch[:middle])
+                self._settle(batch[middle:])
         except StorageError as error:
             failure = error
         finally:

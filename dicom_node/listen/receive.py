@@ -15,6 +15,7 @@ from dicom_node.listen.errors import (
     InstanceRefusedError,
     MismatchError,
     OutOfResourcesError,
+    PatientIdTooLongError,
     TooLargeError,
 )
 from dicom_node.listen.file_meta import file_meta
@@ -23,6 +24,7 @@ from dicom_node.listen.intake import Intake
 from dicom_node.listen.text import uid_from
 from storage.errors import StorageError
 from storage.files import MAXIMUM_PIECES, ObjectStore, PartFile, StoredObject
+from storage.identity import fits_index
 from storage.records import ReceivedInstance, Recorded
 
 logger = logging.getLogger(__name__)
@@ -169,6 +171,8 @@ class Reception:
         request = self._request
         if (header.sop_class_uid, header.sop_instance_uid) != (request.sop_class_uid, request.sop_instance_uid):
             raise MismatchError
+        if not fits_index(header.patient):
+            raise PatientIdTooLongError
 
 
 class Receiver:

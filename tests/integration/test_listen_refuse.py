@@ -28,6 +28,7 @@ from builders.raw_peer import A_ASSOCIATE_AC, A_ASSOCIATE_RJ, RawPeer, p_data, s
 from config.settings import Settings
 from config.storage import StorageSettings
 from dicom_node.index import open_index
+from dicom_node.listen.errors import PatientIdTooLongError
 from storage.database import open_engine, writing
 
 CONTEXTS = [(CTImageStorage, [ExplicitVRLittleEndian])]
@@ -222,6 +223,20 @@ def test_reason_of_a_refusal_is_told(listener: RunningListener) -> None:
     with association(listener.port, CONTEXTS) as opened:
         status = opened.send_c_store(ct_instance(StudyInstanceUID=None))
     assert (status.Status, status.ErrorComment) == (0xC000, "Study Instance UID is missing")
+
+
+@pytest.mark.usefixtures("each_engine")
+@pytest.mark.filterwarnings("ignore:The value length", "ignore:Invalid value for VR LO")
+@pytest.mark.parametrize("keyword", ["PatientID", "IssuerOfPatientID"])
+def test_an_id_that_no_index_holds_is_refused_by_itself(tmp_path: Path, keyword: str) -> None:
+    """0xC000: to send it again would not help; the next object is taken, the longest ID that is allowed too."""
+    text = {"SpecificCharacterSet": "ISO_IR 192"}
+    longest = {"PatientID": "\U00020000" * 64, "IssuerOfPatientID": "\U00020000" * 64}
+    with running_listener(listener_settings(tmp_path)) as running, association(running.port, CONTEXTS) as opened:
+        status = opened.send_c_store(ct_instance(**text, **{keyword: "山" * 400}))
+        assert (status.Status, status.ErrorComment) == (0xC000, PatientIdTooLongError.__doc__)
+        assert opened.send_c_store(ct_instance(**text, **longest)).Status == 0x0000
+        assert len(running.stored()) == 1
 
 
 def test_failing_index_is_out_of_resources(tmp_path: Path) -> None:

@@ -140,3 +140,13 @@ def test_only_the_folder_that_all_machines_share_is_taken_in(settings: Settings,
     with pytest.raises(SharedFolderError):
         reindex(shared(settings, tmp_path / "elsewhere"), clock=FakeClock())
     assert reindex(here, clock=FakeClock()).added == 0
+
+
+@pytest.mark.filterwarnings("ignore:The value length", "ignore:Invalid value for VR LO")
+def test_what_no_entry_of_the_index_holds_is_named_and_the_others_are_filed(settings: Settings) -> None:
+    """An index of SQLite once took an ID that long; its file stays."""
+    text = "".join(chr(0x4E00 + number * number * 31 % 20_000) for number in range(1024))
+    (kept,) = keep_images(settings.data_dir, 9, study="9.9", PatientID=text, SpecificCharacterSet="ISO_IR 192")
+    report = reindex(settings, clock=FakeClock())
+    assert (report.added, report.unreadable) == (5, (kept.relative_path,))
+    assert (settings.data_dir / kept.relative_path).exists()
