@@ -31,7 +31,7 @@ from dicom_node.listen.processes import ReceivingProcesses
 from dicom_node.listen.refused import plain_text
 from dicom_node.listen.services import Services
 from dicom_node.listen.tls import TlsPort
-from dicom_node.listen.transport import BoundedSocket, prepare, wait_for_close
+from dicom_node.listen.transport import BoundedSocket, prepare
 from dicom_node.listen.upper_layer import BulkUpperLayer
 from dicom_node.log import failure_in_short
 from dicom_node.memory import TimedCollection
@@ -43,7 +43,6 @@ logger = logging.getLogger(__name__)
 Connection = socket.socket | tuple[bytes, socket.socket]
 
 _ACCEPT_PAUSE_S = 0.1
-_CLOSE_WAIT_S = 1.0
 
 
 class AdmittingAcse(ACSE):
@@ -176,9 +175,9 @@ class ListenServer(ThreadedAssociationServer):
             self.services.connections.end()
 
     def shutdown_request(self, request: Connection) -> None:
-        """Say that nothing more comes, give the peer a moment to close first (PS3.8 9.2.3, Sta13), close."""
-        if isinstance(request, socket.socket):
-            wait_for_close(request, _CLOSE_WAIT_S)
+        """Close what a handler that failed left open; the peer has a moment to close first."""
+        if isinstance(request, socket.socket) and request.fileno() >= 0:
+            self.services.closing.wait_for_close(request, "")
         self.close_request(request)
 
     def handle_error(self, request: Connection, client_address: Any) -> None:
@@ -195,16 +194,16 @@ class ConnectionHandler(RequestHandler):
 
     def handle(self) -> None:
         """Wait for the request, run the association to its end."""
-        opening = self._opening()
+        opening, services = self._opening(), self.server.services
         if opening is None or not self._has_titles(opening):
-            self.server.shutdown_request(self.request)
+            services.closing.wait_for_close(self.request, str(self.client_address[0]))
+            self.server.close_request(self.request)
             return
-        services = self.server.services
         association = self._create_guarded_association(opening.handshake)
         name = services.ledger.begin()
         dimse = ReceivingDimse(association, services.receiver, stopping=services.stopping, name=name)
         association.dimse = dimse
-        association.guard(BulkUpperLayer(association, dimse))
+        association.guard(BulkUpperLayer(association, dimse, closing=services.closing))
         connection = BoundedSocket(association, self.request, first_pdu=opening.first_pdu, before_refill=dimse.flush)
         association.set_socket(connection)
         association.bind(evt.EVT_C_STORE, dimse.handle_store)

@@ -11,6 +11,7 @@ from dicom_node.commitment.scp import CommitmentScp
 from dicom_node.listen.admission import Admission, Caller, Rejection
 from dicom_node.listen.auditing import ListenerAudit
 from dicom_node.listen.carrying import AssociationLedger
+from dicom_node.listen.closing import ClosingConnections
 from dicom_node.listen.disk_floor import DiskFloor
 from dicom_node.listen.intake import Intake
 from dicom_node.listen.limits import Places, SilentConnections
@@ -63,6 +64,7 @@ class Services:
         self.refused = RefusedCallerNotes(index.refused_callers, clock=clock)
         self.stopping = Event()
         self.silent = SilentConnections(settings.listen.maximum_silent_connections)
+        self.closing = ClosingConnections()
         self.connections = OpenConnections()
         self._quiet = OncePerMinute(clock)
 

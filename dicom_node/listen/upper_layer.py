@@ -15,9 +15,10 @@ from typing import Protocol
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 
+from dicom_node.listen.closing import ClosingConnections
 from dicom_node.listen.dimse import ProtocolError
 from dicom_node.listen.store_command import StoreCommand, read_store_command
-from dicom_node.listen.transport import BoundedSocket, StalledError, wait_for_close
+from dicom_node.listen.transport import BoundedSocket, StalledError
 
 _P_DATA_TF = 0x04
 # PS3.8 9.2.2: the association is established; it is over, the transport connection is to be closed.
@@ -35,8 +36,6 @@ _LONGEST_COMMAND_BYTES = 4096
 _LISTEN_S = 0.05
 # How long pynetdicom's loop runs after a PDU that was for it: it answers quicker.
 _PATIENCE_S = 0.25
-# How long the peer has for closing the connection of an association that is over.
-_CLOSE_WAIT_S = 1.0
 # A peer that takes less in a PDU gets its answers from pynetdicom, which splits them.
 _SHORTEST_PEER_PDU_BYTES = 1024
 
@@ -102,10 +101,17 @@ class Checkpoint(Event):
 class BulkUpperLayer(DULServiceProvider):
     """Upper layer provider of an acceptor."""
 
-    def __init__(self, association: Association, taker: ObjectTaker) -> None:
-        """Give objects to the taker; to be set as the association's `dul` before its socket is."""
+    def __init__(self, association: Association, taker: ObjectTaker, *, closing: ClosingConnections) -> None:
+        """Give objects to the taker; to be set as the association's `dul` before its socket is.
+
+        Args:
+            association: Of pynetdicom.
+            taker: Takes its objects.
+            closing: Where the connection waits for the peer when the association is over.
+        """
         super().__init__(association)
         self._taker = taker
+        self._closing = closing
         self._checkpoint = Checkpoint()
         association._reactor_checkpoint = self._checkpoint
         self._patient_until_s = 0.0
@@ -146,7 +152,7 @@ class BulkUpperLayer(DULServiceProvider):
             return
         if ours.socket is not None:
             # Bytes that nobody read would turn the end into a reset, which may destroy our last PDU (RFC 9293 3.6.1).
-            wait_for_close(ours.socket, _CLOSE_WAIT_S)
+            self._closing.wait_for_close(ours.socket, str(self.assoc.requestor.address))
         # Evt17, transport connection closed (AR-5).
         ours.close()
 

@@ -12,6 +12,7 @@ from pynetdicom.transport import AddressInformation
 from builders.instances import ct_instance, encoded
 from builders.raw_peer import associate_request, p_data, pdu, store_command, store_request
 from config.settings import ListenSettings
+from dicom_node.listen.closing import ClosingConnections
 from dicom_node.listen.dimse import ReceivingDimse
 from dicom_node.listen.guard import GuardedAssociation
 from dicom_node.listen.transport import BoundedSocket, StalledError
@@ -30,7 +31,7 @@ def take_pdus(data: bytes) -> None:
     context = build_context(CTImageStorage, ExplicitVRLittleEndian)
     context.context_id, context.result = 1, 0
     association._accepted_cx = {1: context}
-    layer = BulkUpperLayer(association, dimse)
+    layer = BulkUpperLayer(association, dimse, closing=ClosingConnections())
     association.guard(layer)
     layer.state_machine.current_state = "Sta6"
     layer.socket = connection = _Said(association, data)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from threading import active_count
 
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
@@ -13,7 +14,17 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from builders.deadline import until
 from builders.instances import ct_instance, encoded
 from builders.listener import RunningListener, association, listener_settings, running_listener, send
-from builders.raw_peer import A_ABORT, P_DATA, RawPeer, associate_request, p_data, pdu, store_command, store_request
+from builders.raw_peer import (
+    A_ABORT,
+    A_ASSOCIATE_RJ,
+    P_DATA,
+    RawPeer,
+    associate_request,
+    p_data,
+    pdu,
+    store_command,
+    store_request,
+)
 
 CONTEXTS = [(CTImageStorage, [ExplicitVRLittleEndian])]
 UID = str(ct_instance().SOPInstanceUID)
@@ -44,6 +55,20 @@ def test_hundred_silent_connections_delay_nobody(listener: RunningListener, said
         for _ in range(100):
             connections.enter_context(RawPeer(listener.port)).send(said)
         assert accepted_within_s(listener.port) < 2
+
+
+def test_rejected_callers_that_do_not_close_hold_few_threads(
+    listener: RunningListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are and however long each may wait, the system has threads left for a real sender."""
+    monkeypatch.setattr("dicom_node.listen.closing._CLOSE_WAIT_S", 60.0)
+    before = active_count()
+    with ExitStack() as connections:
+        strangers = [connections.enter_context(RawPeer(listener.port)) for _ in range(60)]
+        assert [stranger.associate(calling=b"STRANGER")[0] for stranger in strangers] == [A_ASSOCIATE_RJ] * 60
+        until(lambda: active_count() - before <= 3 * 16, within_s=10, what="44 were closed without waiting on")
+        assert accepted_within_s(listener.port) < 2
+    until(lambda: active_count() <= before, within_s=10, what="all are gone")
 
 
 def test_silent_connection_is_cut(tmp_path: Path) -> None:
