@@ -3,23 +3,20 @@
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, func, insert, select, update
 from sqlalchemy.orm import aliased
 
 from storage import outages
 from storage.database import AnyRow
-from storage.delivery_plan import Candidate, Planned, planned_deliveries
+from storage.delivery_plan import Candidate, Lack, Planned, Plans, in_words, lacks_of, plans_of
 from storage.errors import NothingToSendError
 from storage.life import Standing, move, standing_by_id, standing_of
 from storage.lifecycle import Event, State
 from storage.models import Delivery, Progress, Result, ResultObject, Study
 from storage.newest_result import is_of_newest_result, newest_result_id, progress_of
 from storage.records import Claim, Destination, DueDelivery, ResultFile
-
-_Plans: TypeAlias = dict[str, dict[int, Planned]]
-"""By destination and result file."""
 
 SENT_BY_NOW = frozenset({State.PROCESSED, State.SENDING})
 """States in which the outcome of a delivery moves the study."""
@@ -32,21 +29,33 @@ WAITED_FOR_TRIES = 3
 
 
 def store_result(
-    connection: Connection, study: Standing, claim: Claim, *, files: Sequence[ResultFile], at: datetime
-) -> int:
-    """Put a result set into the index; older objects that are not delivered yet are superseded by the caller."""
+    connection: Connection,
+    study: Standing,
+    claim: Claim,
+    *,
+    files: Sequence[ResultFile],
+    destinations: Sequence[Destination],
+    at: datetime,
+) -> tuple[Lack, ...]:
+    """Put a result set into the index with its deliveries, what may be declined with others that stand by.
+
+    Older objects that are not delivered yet are superseded by the caller, and what the destinations want in vain is
+    for `note_lacks` once the study went on.
+    """
     values = {"study_id": study.study_id, "attempt_id": claim.attempt_id, "revision": claim.revision, "created_at": at}
     result_id = connection.execute(insert(Result).values(values).returning(Result.id)).scalar_one()
     if files:
         connection.execute(insert(ResultObject), [_columns_from_file(file, result_id) for file in files])
-    return result_id
+    candidates = _candidates(connection, result_id)
+    _insert_deliveries(connection, study, plans_of(candidates, destinations), at=at)
+    return lacks_of(candidates, destinations)
 
 
-def plan_deliveries(
-    connection: Connection, study: Standing, result_id: int, *, destinations: Sequence[Destination], at: datetime
-) -> None:
-    """Make the deliveries of the result to each destination; what a destination may decline has others that stand by."""
-    _insert_deliveries(connection, study, _plans(connection, result_id, destinations), at=at)
+def note_lacks(connection: Connection, study_instance_uid: str, lacks: Sequence[Lack], *, at: datetime) -> None:
+    """Say that a result which is to be sent lacks what a destination wants; what there is goes out all the same."""
+    study = standing_of(connection, study_instance_uid)
+    if study.state in SENT_BY_NOW and any(lack.is_failure for lack in lacks):
+        move(connection, study, Event.DELIVERY_GAVE_UP, why=in_words(lacks), at=at)
 
 
 def due(connection: Connection, *, destination: str, limit: int, at: datetime) -> tuple[DueDelivery, ...]:
@@ -154,27 +163,30 @@ def resend(
     """Send the newest result again from the best on, also to destinations that did not exist when it was made.
 
     A named destination gets what it wants now; what it no longer wants, and what was for others, is superseded where it
-    is not delivered.
+    is not delivered. Where it wants what the result lacks the delivery of the study failed, as where it is declined.
 
     Raises:
-        NothingToSendError: There is no result, or nobody to send it to.
+        NothingToSendError: There is no result, nobody to send it to, or nothing of what they want.
     """
     study = standing_of(connection, study_instance_uid)
     result_id = newest_result_id(connection, study.study_id)
     if result_id is None:
         raise NothingToSendError
-    moved = move(connection, study, Event.RESENT, why="an operator asked to send the result again", at=at)
+    candidates = _candidates(connection, result_id)
+    plans, lacks = plans_of(candidates, destinations), lacks_of(candidates, destinations)
+    why = "; ".join(["an operator asked to send the result again", *(lack.words for lack in lacks)])
+    move(connection, study, Event.RESENT, why=why, at=at)
     of_result = select(ResultObject.id).where(ResultObject.result_id == result_id)
     rows = connection.execute(select(Delivery).where(Delivery.result_file_id.in_(of_result))).all()
-    plans = _plans(connection, result_id, destinations)
     outages.end(connection, plans.keys())
     for row in rows:
         plan = plans.get(row.destination, {}).pop(row.result_file_id, None)
         _start_again(connection, row, plan, at=at)
     _insert_deliveries(connection, study, plans, at=at)
     if Progress.WAITING not in progress_of(connection, study.study_id):
-        raise NothingToSendError
-    return moved.state
+        raise NothingToSendError(in_words(lacks))
+    note_lacks(connection, study_instance_uid, lacks, at=at)
+    return standing_of(connection, study_instance_uid).state
 
 
 def file_from_row(row: AnyRow) -> ResultFile:
@@ -201,21 +213,17 @@ def _columns_from_file(file: ResultFile, result_id: int) -> dict[str, Any]:
     }
 
 
-def _plans(connection: Connection, result_id: int, destinations: Sequence[Destination]) -> _Plans:
-    """What of a result each destination is to get, by destination and file."""
+def _candidates(connection: Connection, result_id: int) -> list[Candidate]:
+    """The DICOM objects of a result, in its order."""
     rows = connection.execute(
         select(ResultObject.id, ResultObject.kind, ResultObject.sop_class_uid)
         .where(ResultObject.result_id == result_id, ResultObject.sop_class_uid != "")
         .order_by(ResultObject.id)
     )
-    candidates = [Candidate(result_file_id=row.id, kind=row.kind, sop_class_uid=row.sop_class_uid) for row in rows]
-    return {
-        destination.name: {plan.result_file_id: plan for plan in planned_deliveries(candidates, destination)}
-        for destination in destinations
-    }
+    return [Candidate(result_file_id=row.id, kind=row.kind, sop_class_uid=row.sop_class_uid) for row in rows]
 
 
-def _insert_deliveries(connection: Connection, study: Standing, plans: _Plans, *, at: datetime) -> None:
+def _insert_deliveries(connection: Connection, study: Standing, plans: Plans, *, at: datetime) -> None:
     rows = [
         {
             "study_id": study.study_id,

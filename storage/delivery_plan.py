@@ -1,9 +1,15 @@
-"""Which objects of a result go to a destination, and which stand by in their place."""
+"""Which objects of a result go to a destination, which stand by in their place, and what it wants in vain."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from storage.records import Alternative, Destination, Role
+
+_ONLY_OF_LESIONS = frozenset({"presentation_state", "key_objects"})
+"""Kinds that point at lesions: a result without one has none of them."""
+_LESIONS = "seg-lesions"
+"""Kind that every result with a lesion has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +30,69 @@ class Planned:
     rank: int
     """0 is sent; a higher one stands by until everything below it is declined."""
     may_be_declined: bool = False
+
+
+Plans: TypeAlias = dict[str, dict[int, Planned]]
+"""By destination and result file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lack:
+    """What a destination wants of a result that was made without it."""
+
+    destination: str
+    roles: tuple[str, ...]
+    is_failure: bool
+    """No other role makes up for one of these."""
+
+    @property
+    def words(self) -> str:
+        """For people, with what helps: `pacs wants key objects, which this result lacks: ...`."""
+        named = " and ".join(role.replace("_", " ") for role in self.roles)
+        return (
+            f"{self.destination} wants {named}, which this result lacks: `dicom-node study retry UID` makes a whole one"
+        )
+
+
+def lack_of(candidates: Sequence[Candidate], destination: Destination) -> Lack | None:
+    """What a destination wants and the result lacks, as one that was made before anybody wanted it; None for nothing.
+
+    Objects that point at lesions are not wanted of a result without lesions.
+    """
+    has_lesions = any(one.kind == _LESIONS for one in candidates)
+    empty = {role.name: role for role in destination.roles if not any(_filled(candidates, role))}
+    lacking = [role for role in empty.values() if has_lesions or not _points_at_lesions(role)]
+    if not lacking:
+        return None
+    filled = {role.name for role in destination.roles} - empty.keys()
+    return Lack(
+        destination=destination.name,
+        roles=tuple(role.name for role in lacking),
+        is_failure=any(role.covered_by not in filled for role in lacking),
+    )
+
+
+def lacks_of(candidates: Sequence[Candidate], destinations: Sequence[Destination]) -> tuple[Lack, ...]:
+    """What destinations want and the result lacks."""
+    found = (lack_of(candidates, destination) for destination in destinations)
+    return tuple(lack for lack in found if lack)
+
+
+def in_words(lacks: Sequence[Lack]) -> str:
+    """What is lacking, for people; empty for nothing."""
+    return "; ".join(lack.words for lack in lacks)
+
+
+def _points_at_lesions(role: Role) -> bool:
+    return all(_ONLY_OF_LESIONS.issuperset(alternative.kinds) for alternative in role.alternatives)
+
+
+def plans_of(candidates: Sequence[Candidate], destinations: Sequence[Destination]) -> Plans:
+    """What of a result each destination is to get."""
+    return {
+        destination.name: {plan.result_file_id: plan for plan in planned_deliveries(candidates, destination)}
+        for destination in destinations
+    }
 
 
 def planned_deliveries(candidates: Sequence[Candidate], destination: Destination) -> tuple[Planned, ...]:

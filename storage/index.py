@@ -242,9 +242,9 @@ class Index:
             if study is None:
                 return False
             life.supersede_deliveries(connection, study.study_id, at=at)
-            result_id = deliveries.store_result(connection, study, claim, files=files, at=at)
-            deliveries.plan_deliveries(connection, study, result_id, destinations=destinations, at=at)
+            lacks = deliveries.store_result(connection, study, claim, files=files, destinations=destinations, at=at)
             attempts.go_on(connection, study, Outcome.SUCCEEDED, reason=why, at=at)
+            deliveries.note_lacks(connection, claim.study_instance_uid, lacks, at=at)
             return True
 
     def finish_refused(self, claim: Claim, reason: str) -> bool:

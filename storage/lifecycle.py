@@ -68,7 +68,7 @@ class Event(_Sentenced):
     ALL_DELIVERED = "all_delivered", "The last outstanding object was confirmed."
     DELIVERY_GAVE_UP = (
         "delivery_gave_up",
-        "An object was refused for good or for longer than the node tries, or who it was for is gone.",
+        "An object was refused for good or for longer than the node tries, who it was for is gone, or the result lacks it.",
     )
     NOT_KEPT = "not_kept", "A destination said that it does not keep an object that it had taken."
     RESENT = "resent", "An operator asked for the newest result to be sent again."

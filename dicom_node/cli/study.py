@@ -108,7 +108,8 @@ def retry(context: typer.Context, uid: _Uid) -> None:
 def resend(context: typer.Context, uid: _Uid) -> None:
     """Send the newest result again.
 
-    To every peer that receives results of the study now, whether it had them or not.
+    To every peer that receives results of the study now, whether it had them or not. What one of them wants and the
+    result lacks is named; `study retry` makes it.
     """
     from dicom_node.destinations import destination_of
     from dicom_node.rules_decision import destinations_of_study
@@ -116,8 +117,11 @@ def resend(context: typer.Context, uid: _Uid) -> None:
     settings, index = settings_of(context), _index(context)
     peers = destinations_of_study(settings, index, uid)
     state = index.resend(uid, destinations=[destination_of(peer) for peer in peers])
-    note_study(context, index.study(uid), uid, Action.UPDATE)
+    view = index.study(uid)
+    note_study(context, view, uid, Action.UPDATE)
     _say(uid, state)
+    if view:
+        console().print(f"why: {view.reason}", soft_wrap=True, markup=False)
 
 
 @app.command()
