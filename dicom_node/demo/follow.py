@@ -12,8 +12,9 @@ from storage.lifecycle import State
 from storage.records import StudyView
 
 _LOOK_INTERVAL_S = 0.1
-_ENDS = frozenset({State.DELIVERED, State.SKIPPED, State.PIPELINE_FAILED, State.DELIVERY_FAILED})
-_PHASES = {
+ENDS = frozenset({State.DELIVERED, State.SKIPPED, State.HELD, State.PIPELINE_FAILED, State.DELIVERY_FAILED})
+"""Where a study stays in a demo: nobody is there to decide about one that is held."""
+PHASES = {
     State.RECEIVING: "Receiving",
     State.WAITING_FOR_PRIORS: "Looking for earlier studies",
     State.READY: "Waiting for the worker",
@@ -54,7 +55,7 @@ def follow_study(index: Index, data_dir: Path, study_instance_uid: str, *, withi
         view = index.study(study_instance_uid)
         if view:
             yield _standing(view, data_dir)
-        if view and view.state in _ENDS:
+        if view and view.state in ENDS:
             return
         if monotonic() > ends_at_s:
             raise DemoTimeoutError
@@ -63,9 +64,9 @@ def follow_study(index: Index, data_dir: Path, study_instance_uid: str, *, withi
 
 def _standing(view: StudyView, data_dir: Path) -> Standing:
     """What one look shows; the pipeline's own progress fills the middle of the way."""
-    if view.state in _ENDS:
+    if view.state in ENDS:
         return Standing(phase=f"Ended as {view.state}", fraction=1.0)
-    phase = _PHASES[view.state]
+    phase = PHASES[view.state]
     if view.state is not State.PROCESSING:
         return Standing(phase=phase, fraction=0.95 if view.result else 0.05)
     progress = _running_attempt(data_dir)
