@@ -16,6 +16,7 @@ from storage.commitment_records import (
 )
 from storage.database import AnyRow, AnySelect
 from storage.models import Delivery, Progress, Result, ResultObject, Study
+from storage.newest_result import is_newest_result
 
 COMMITMENT_COLUMNS = (
     Commitment.requested_at,
@@ -23,13 +24,15 @@ COMMITMENT_COLUMNS = (
     CommitmentObject.settled_at.label("keeping_since"),
     CommitmentObject.resends,
     func.coalesce(func.nullif(CommitmentObject.words, ""), Commitment.words).label("keeping_words"),
+    Delivery.state.label("delivery_state"),
 )
 """What `commitment_from_row` needs."""
 
 
 def commitment_from_row(row: AnyRow) -> DeliveryCommitment | None:
-    """Whether a delivered object is kept; None where nobody asks."""
-    if row.keeping is None:
+    """Whether a delivered object is kept; None where nobody asks, as of one that is not delivered any more."""
+    is_asked_in_vain = row.keeping is Keeping.PENDING and row.delivery_state is not Progress.DELIVERED
+    if row.keeping is None or is_asked_in_vain:
         return None
     return DeliveryCommitment(
         state=row.keeping,
@@ -131,16 +134,25 @@ def give_up_waiting(connection: Connection, destination: str, *, planned_before:
 
 
 def counts_of(connection: Connection, destination: str) -> CommitmentCounts:
-    """How many objects of the destination are not committed; what is lost of superseded results does not count."""
-    is_asked_for = CommitmentObject.state.in_((Keeping.PENDING, Keeping.UNCONFIRMED))
-    is_wanted_there = Delivery.state.in_((Progress.WAITING, Progress.FAILED))
+    """How many objects of the destination are not committed; those of superseded results do not count.
+
+    What was asked for and is being sent again, or failed since, is no more waited for.
+    """
+    is_asked_for = and_(
+        CommitmentObject.state.in_((Keeping.PENDING, Keeping.UNCONFIRMED)), Delivery.state == Progress.DELIVERED
+    )
+    is_wanted_there = and_(
+        CommitmentObject.state.in_((Keeping.RESENDING, Keeping.FAILED)),
+        Delivery.state.in_((Progress.WAITING, Progress.FAILED)),
+    )
     rows = connection.execute(
         select(CommitmentObject.state, func.count().label("objects"))
         .join(Commitment, Commitment.id == CommitmentObject.commitment_id)
         .join(Delivery, Delivery.id == CommitmentObject.delivery_id)
+        .join(Result, Result.id == Commitment.result_id)
         .where(
-            CommitmentObject.state != Keeping.COMMITTED,
             Commitment.destination == destination,
+            is_newest_result(),
             or_(is_asked_for, is_wanted_there),
         )
         .group_by(CommitmentObject.state)

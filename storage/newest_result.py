@@ -1,6 +1,7 @@
 """The newest result of a study: what becomes of older ones moves the study no more."""
 
-from sqlalchemy import Connection, ScalarSelect, select
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, exists, select
+from sqlalchemy.orm import aliased
 
 from storage.models import Delivery, Progress, Result, ResultObject
 
@@ -29,6 +30,12 @@ def progress_of(connection: Connection, study_id: int) -> set[Progress]:
         .distinct()
     )
     return set(rows.scalars())
+
+
+def is_newest_result() -> ColumnElement[bool]:
+    """Whether a row of `Result` is the newest of its study."""
+    newer = aliased(Result)
+    return ~exists().where(newer.study_id == Result.study_id, newer.revision > Result.revision)
 
 
 def _newest(study_id: int) -> ScalarSelect[int]:
