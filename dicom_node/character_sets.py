@@ -102,11 +102,16 @@ class Text:
     """By the item of a sequence for itself."""
 
 
-def settle_character_set(dataset: Dataset) -> None:
-    """Declare one character set that holds all text of a data set as it was read."""
+def settle_character_set(dataset: Dataset, *, beside: Sequence[str] = ()) -> None:
+    """Declare one character set that holds all text of a data set as it was read.
+
+    Args:
+        dataset: Of a file.
+        beside: Text that is put beside it and has to have room in the set.
+    """
     terms = _declared_terms(dataset)
     texts = list(_texts(dataset, terms))
-    if _is_kept(terms, texts):
+    if _is_kept(terms, texts) and all(_has_room(terms, text) for text in beside):
         if not terms:
             dataset.pop("SpecificCharacterSet", None)
         return
@@ -145,6 +150,17 @@ def _is_kept(terms: Sequence[str], texts: Sequence[Text]) -> bool:
     if len(terms) > 1 or not KEPT.issuperset(terms):
         return False
     return not any(text.is_declared_apart for text in texts) and all(_is_as_declared(text) for text in texts)
+
+
+def _has_room(terms: Sequence[str], text: str) -> bool:
+    """Whether a kept set, or ASCII where none is declared, holds a text."""
+    term = next(iter(terms), "")
+    codec = WHOLE_VALUE_CODECS.get(term) or SINGLE_BYTE_CODECS.get(_number(term), "ascii")
+    try:
+        text.encode(codec)
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_as_declared(text: Text) -> bool:

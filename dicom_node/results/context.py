@@ -37,7 +37,7 @@ class ResultContext:
     """1 for the first result of a study."""
     predecessor: Predecessor | None = None
     institution: str = ""
-    """Empty: the institution that the source images name is not repeated."""
+    """Empty: none is named; the one in the source images is where these were made, not the results."""
     manufacturer: str = "dicom-node"
     plan: ResultPlan = field(default_factory=ResultPlan)
 

@@ -1,7 +1,7 @@
 """Headers of the source images, made fit to be the source of results."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -102,8 +102,12 @@ class SourceImages:
 
 
 @header_faults()
-def read_source_images(volume: Volume) -> SourceImages:
+def read_source_images(volume: Volume, *, beside: Sequence[str] = ()) -> SourceImages:
     """The headers behind each slice of `volume`, in slice order.
+
+    Args:
+        volume: As it was read.
+        beside: Text that results hold beside that of the images: the character set has room for it.
 
     Raises:
         SourceImageError: a file is gone or unreadable.
@@ -112,14 +116,14 @@ def read_source_images(volume: Volume) -> SourceImages:
     """
     thickness_mm = volume.grid.slice_spacing_mm
     by_path = {header.path: header for header in volume.slice_headers}
-    instances = {path: _read_instance(header) for path, header in by_path.items()}
+    instances = {path: _read_instance(header, beside) for path, header in by_path.items()}
     datasets = tuple(_slice_header(header, instances[header.path]) for header in volume.slice_headers)
     for dataset in datasets:
         _settle_geometry(dataset, thickness_mm)
     return SourceImages(datasets=datasets, frame_numbers=tuple(header.frame_number for header in volume.slice_headers))
 
 
-def _read_instance(header: SliceHeader) -> tuple[Dataset, ...]:
+def _read_instance(header: SliceHeader, beside: Sequence[str]) -> tuple[Dataset, ...]:
     """The header of a single-frame image, or of each frame."""
     try:
         dataset = pydicom.dcmread(header.path, stop_before_pixels=True)
@@ -127,7 +131,7 @@ def _read_instance(header: SliceHeader) -> tuple[Dataset, ...]:
         raise SourceImageError from exc
     if str(dataset.get("SOPInstanceUID")) != header.sop_instance_uid:
         raise InconsistentAnalysisError(_CHANGED)
-    settle_character_set(dataset)
+    settle_character_set(dataset, beside=beside)
     _settle_patient_and_study(dataset)
     return tuple(frame_headers(dataset)) if is_multi_frame_ct(dataset) else (dataset,)
 

@@ -122,7 +122,7 @@ def dicom_contents(analysis: Analysis, context: ResultContext) -> list[Content]:
     Raises:
         UnwritableResultError: highdicom or pydicom refuse what the source headers say.
     """
-    images = read_source_images(analysis.volume)
+    images = read_source_images(analysis.volume, beside=(context.institution, context.device_serial_number))
     uids = result_uids(analysis.findings, context)
     lungs = build_segmentation(plan_lungs(analysis, images, context), images, context=context, uids=uids)
     lesions = None
