@@ -116,7 +116,7 @@ class Outbox:
     def _try(self, due: Sequence[DueDelivery]) -> tuple[list[Verdict], str]:
         """Send over one association; what the peer said to each object that it was sent, and its last words.
 
-        No words where there was nothing left to send to it.
+        No words where there was nothing to send to it, or nothing that can be read here.
         """
         classes = dict.fromkeys([*classes_of(self._peer), *(delivery.file.sop_class_uid for delivery in due)])
         try:
@@ -164,8 +164,9 @@ class Outbox:
         while due:
             sent = []
             for delivery, answer in self._answers(due, connection):
-                sent.append(answer.verdict)
-                words = answer.words
+                if not answer.is_ours:
+                    sent.append(answer.verdict)
+                    words = answer.words
                 self._note(delivery, answer)
                 self.audit.note(delivery, was_taken=answer.verdict is Verdict.ACCEPTED)
                 reach("send.after_commit")
@@ -247,16 +248,16 @@ class Outbox:
 
 
 def damage_of(file: ResultFile) -> StoreAnswer | None:
-    """Why the kept copy of an object is not sent; None if it is as it was made."""
+    """Why the kept copy of an object is not sent, which says nothing of the peer; None if it is as it was made."""
     try:
         is_whole = sha256_of(file.path) == file.sha256
     except FileNotFoundError:
         words = "the kept copy is gone: run the study again with `dicom-node study retry UID`"
-        return StoreAnswer(verdict=Verdict.REFUSED, words=words)
+        return StoreAnswer(verdict=Verdict.REFUSED, words=words, is_ours=True)
     except OSError as error:
         words = f"the kept copy cannot be read ({error.strerror}): check the disk of the data folder"
-        return StoreAnswer(verdict=Verdict.TRY_AGAIN, words=words)
+        return StoreAnswer(verdict=Verdict.TRY_AGAIN, words=words, is_ours=True)
     if is_whole:
         return None
     words = "the kept copy is damaged on disk: run the study again with `dicom-node study retry UID`"
-    return StoreAnswer(verdict=Verdict.REFUSED, words=words)
+    return StoreAnswer(verdict=Verdict.REFUSED, words=words, is_ours=True)

@@ -77,6 +77,8 @@ class StoreAnswer:
     """The status in words, with its number."""
     has_ended: bool = False
     """No answer came, and the association is over."""
+    is_ours: bool = False
+    """The peer was sent nothing: what is wrong is here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

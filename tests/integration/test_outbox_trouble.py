@@ -58,6 +58,24 @@ def test_two_hundred_results_wait_out_a_night_and_drain_without_a_stampede(tmp_p
     assert index.counts_by_state()[State.DELIVERED] == STUDIES
 
 
+def test_a_kept_copy_that_cannot_be_read_is_no_outage_of_the_destination(tmp_path: Path, pacs: TroubledPacs) -> None:
+    """It waits for itself; what others made goes out at once."""
+    clock = FakeClock()
+    index, (unreadable,) = index_with_result(tmp_path, clock, objects=1)
+    path = tmp_path / f"{unreadable}.dcm"
+    path.unlink()
+    path.mkdir()
+    outbox = outbox_of(index, pacs, clock)
+    send_for(outbox, clock, seconds=10 * MINUTE_S, step_s=30)
+    assert index.outages.of("pacs") is None
+    uids = add_result(index, tmp_path, "1.2.4")
+    assert outbox.send_due() == 1
+    assert [uid for uid, _ in pacs.received] == uids
+    (delivery,) = view_of(index).deliveries
+    assert delivery.state == "waiting"
+    assert "check the disk of the data folder" in delivery.last_status
+
+
 def test_a_restart_does_not_shorten_the_pause_and_a_resend_does(tmp_path: Path, pacs: TroubledPacs) -> None:
     """The outage is in the index; whoever repaired the PACS need not wait."""
     clock = FakeClock()
