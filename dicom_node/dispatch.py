@@ -235,6 +235,7 @@ class Dispatcher:
             device_serial_number=settings.results.device_serial_number,
             institution=settings.results.institution,
             predecessor=earlier.predecessor,
+            further_predecessors=earlier.further_predecessors,
         )
 
     def _acquired_at(self, study_instance_uid: str) -> datetime | None:
@@ -243,9 +244,11 @@ class Dispatcher:
         return view.acquired_at if view else None
 
     def _superseded(self, study_instance_uid: str) -> Superseded:
-        """The report that the new one supersedes where a destination has something of its result."""
+        """The reports that the new ones supersede where a destination has something of their result."""
         view = self._index.study(study_instance_uid)
-        return superseded(view.sent_result if view else None)
+        deliveries = view.deliveries if view else ()
+        taken = {delivery.sop_instance_uid for delivery in deliveries if delivery.state == "delivered"}
+        return superseded(view.sent_result if view else None, taken=taken)
 
     def _priors(self, linked: Sequence[PriorCandidate]) -> tuple[PriorSpec, ...]:
         """The linked earlier studies with what was reported of them."""

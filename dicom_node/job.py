@@ -157,6 +157,7 @@ def _context(spec: JobSpec) -> ResultContext:
         revision=spec.revision,
         plan=spec.results,
         predecessor=spec.predecessor,
+        further_predecessors=spec.further_predecessors,
     )
 
 

@@ -79,6 +79,8 @@ class JobSpec:
     institution: str
     predecessor: Predecessor | None
     """Report of an earlier result, which the new one supersedes."""
+    further_predecessors: tuple[Predecessor, ...] = ()
+    """Its other reports, see `ResultContext`."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -36,6 +36,9 @@ class ResultContext:
     revision: int
     """1 for the first result of a study."""
     predecessor: Predecessor | None = None
+    """Named by each report of which no other document here has the class."""
+    further_predecessors: tuple[Predecessor, ...] = ()
+    """Other documents of the result that this one supersedes, each named by the report of its class."""
     institution: str = ""
     """Empty: none is named; the one in the source images is where these were made, not the results."""
     manufacturer: str = "dicom-node"
@@ -51,6 +54,13 @@ class ResultContext:
             msg = "created_at needs a time zone"
             raise ValueError(msg)
 
+    def predecessor_of(self, sop_class_uid: str) -> Predecessor | None:
+        """What a report of this SOP class supersedes: the document of its own class, else the one for all."""
+        own = (one for one in self.further_predecessors if one.sop_class_uid == sop_class_uid)
+        if self.predecessor and self.predecessor.sop_class_uid == sop_class_uid:
+            return self.predecessor
+        return next(own, self.predecessor)
+
 
 def predecessor_from_folder(folder: Path) -> Predecessor:
     """The structured report in the folder of an earlier result, as what a new one supersedes.
@@ -58,8 +68,17 @@ def predecessor_from_folder(folder: Path) -> Predecessor:
     Raises:
         UnreadableResultError: there is no readable report.
     """
+    return predecessor_from_file(folder / SR_NAME)
+
+
+def predecessor_from_file(path: Path) -> Predecessor:
+    """A structured report of an earlier result, as what a new one supersedes.
+
+    Raises:
+        UnreadableResultError: it cannot be read.
+    """
     try:
-        report = pydicom.dcmread(folder / SR_NAME, stop_before_pixels=True)
+        report = pydicom.dcmread(path, stop_before_pixels=True)
         return Predecessor(
             sop_class_uid=str(report.SOPClassUID),
             sop_instance_uid=str(report.SOPInstanceUID),

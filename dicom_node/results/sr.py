@@ -15,7 +15,7 @@ from highdicom.sr import (
     ObserverContext,
 )
 from pydicom.dataset import Dataset
-from pydicom.uid import BasicTextSRStorage
+from pydicom.uid import BasicTextSRStorage, Comprehensive3DSRStorage, ComprehensiveSRStorage, EnhancedSRStorage
 
 from dicom_node.results import codes
 from dicom_node.results.common import Member, common_arguments
@@ -38,6 +38,13 @@ SR_DOCUMENT: Final[dict[SrClass, type[ComprehensiveSR] | type[Comprehensive3DSR]
     SrClass.BASIC_TEXT: EnhancedSR,
 }
 """highdicom has no Basic Text SR: it is made as an Enhanced SR of less content, then given its own SOP class."""
+
+SOP_CLASS_UID: Final[dict[SrClass, str]] = {
+    SrClass.COMPREHENSIVE: ComprehensiveSRStorage,
+    SrClass.COMPREHENSIVE_3D: Comprehensive3DSRStorage,
+    SrClass.ENHANCED: EnhancedSRStorage,
+    SrClass.BASIC_TEXT: BasicTextSRStorage,
+}
 
 
 def build_report(material: ReportMaterial, sr_class: SrClass, *, context: ResultContext, uids: ResultUids) -> Report:
@@ -72,6 +79,7 @@ def report_arguments(
         instance_name=f"sr instance {form}",
     )
     algorithm, offset = material.analysis.findings.algorithm, material.images.timezone_offset
+    predecessor = context.predecessor_of(SOP_CLASS_UID[sr_class])
     return common_arguments(member, algorithm, timezone_offset=offset, context=context, uids=uids) | {
         "coding_schemes": [
             CodingSchemeIdentificationItem(
@@ -83,7 +91,7 @@ def report_arguments(
         "is_complete": True,
         "is_final": False,
         "is_verified": False,
-        "previous_versions": [_instance(context.predecessor)] if context.predecessor else None,
+        "previous_versions": [_instance(predecessor)] if predecessor else None,
     }
 
 
