@@ -24,6 +24,9 @@ SYNTHETIC_TRAINING: Final = (
 LESION_SCORES: Final = "Scores of lesions are not calibrated: 0.8 does not mean a probability of 80 percent."
 NO_CALIBRATION: Final = "The patient score is not calibrated: 0.8 does not mean a probability of 80 percent."
 
+MOST_DIGITS: Final = 17
+"""Tell any two double numbers apart (IEEE 754)."""
+
 KIND: Final = {LesionKind.GROUND_GLASS: "ground glass", LesionKind.CONSOLIDATION: "consolidation"}
 STAGE: Final = {
     Stage.NO_LESION: "no lesion found",
@@ -100,13 +103,22 @@ def decision(findings: Findings) -> str | None:
     if point is None:
         return None
     reached = "at least" if findings.patient_score >= point.threshold else "below"
-    score = f"the patient score of {findings.patient_score:.2f} is {reached} {point.threshold:g}"
+    score = (
+        f"the patient score of {_told_apart(findings.patient_score, point.threshold)} is {reached} {point.threshold:g}"
+    )
     return (
         f"{'Positive' if findings.is_positive else 'Negative'} at the default operating point: "
         f"{score if findings.lesions else 'no lesion is reported'}. There, "
         f"sensitivity was {100 * point.sensitivity:.0f} % on {point.diseased} and specificity "
         f"{100 * point.specificity:.0f} % on {point.healthy} validation studies."
     )
+
+
+def _told_apart(score: float, threshold: float) -> str:
+    """The score with two digits, or as many as it takes to lie on its side of the threshold as that is printed."""
+    is_reached, printed = score >= threshold, float(f"{threshold:g}")
+    texts = [f"{score:.{digits}f}" for digits in range(2, MOST_DIGITS + 1)]
+    return next((text for text in texts if (float(text) >= printed) == is_reached), texts[-1])
 
 
 def series_analysed(findings: Findings) -> str:
