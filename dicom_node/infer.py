@@ -167,9 +167,12 @@ def link_earlier(
 ) -> tuple[list[FolderStudy], tuple[DroppedPrior, ...]]:
     """Split the patient's other studies into those to compare with, newest first, and those refused with the reason.
 
-    Studies of other patients are in neither: their UIDs have no place in the results of this one.
+    Studies of other patients are in neither: their UIDs have no place in the results of this one. Nor is the study itself,
+    and one that is named twice is there once.
     """
-    of_patient = [prior for prior in earlier if is_same_patient(study, prior)]
+    others = {prior.files.study_instance_uid: prior for prior in earlier if is_same_patient(study, prior)}
+    others.pop(study.files.study_instance_uid, None)
+    of_patient = list(others.values())
     reasons = {prior.files.study_instance_uid: _why_not(study, prior) for prior in of_patient}
     linked = [prior for prior in of_patient if not reasons[prior.files.study_instance_uid]]
     linked.sort(key=lambda prior: prior.files.acquired_at or _NEVER, reverse=True)

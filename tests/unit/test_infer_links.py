@@ -70,3 +70,11 @@ def test_patients_without_an_id_are_never_the_same() -> None:
     nobody = _study(5, patient=PatientKey(patient_id="", issuer=""))
 
     assert not is_same_patient(nobody, nobody)
+
+
+def test_a_study_is_no_earlier_study_of_itself() -> None:
+    """A folder of priors may lie in the folder of the studies."""
+    current, before = _study(10), _study(5)
+    linked, refused = link_earlier(current, [current, before, before])
+    assert linked == [before]
+    assert refused == ()
