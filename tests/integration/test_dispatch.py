@@ -40,7 +40,7 @@ sr = ResultFile(kind="sr", path=folder / "out" / "sr.dcm", sha256="0" * 64, sop_
 JobOutcome(kind=OutcomeKind.SUCCEEDED, reason="1 lesion", files=(sr,)).write(folder)
 """
 CRASH = "import os; os.kill(os.getpid(), 11)"
-PACS = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=104, receives_results=True)
+PACS = Peer(name="pacs", ae_title="PACS", host="127.0.0.1", port=104, receives_results=True, results=("sr",))
 
 
 def settings(folder: Path) -> Settings:
