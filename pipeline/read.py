@@ -104,8 +104,9 @@ class ImageHeader:
     """First value of Convolution Kernel (0018,1210)."""
     contrast_agent: str
     """Contrast/Bolus Agent (0018,0010)."""
-    region: str
-    """Body part, protocol, study and series description in capitals, to look for words in."""
+    region: tuple[str, ...]
+    """What can name the part of the body, in capitals, what is nearest to the series first: Body Part Examined (0018,0015)
+    with Series Description, Protocol Name, Study Description."""
     slice_thickness_mm: float | None
     acquisition_number: int | None
     stack_id: str
@@ -213,21 +214,19 @@ def _frames(dataset: FileDataset, path: Path, syntax: str) -> tuple[ImageHeader,
 
 
 def _header(dataset: Dataset, path: Path, syntax: str, *, frame_number: int | None = None) -> ImageHeader:
-    series_description = _text(dataset, "SeriesDescription")
-    words = [_text(dataset, name) for name in ("BodyPartExamined", "ProtocolName", "StudyDescription")]
     return ImageHeader(
         path=path,
         sop_class_uid=_text(dataset, "SOPClassUID"),
         sop_instance_uid=_text(dataset, "SOPInstanceUID"),
         series_instance_uid=_text(dataset, "SeriesInstanceUID"),
         series_number=_integer(dataset, "SeriesNumber"),
-        series_description=series_description,
+        series_description=_text(dataset, "SeriesDescription"),
         modality=_text(dataset, "Modality").upper(),
         image_type=tuple(value.upper() for value in _texts(dataset, "ImageType")),
         derivation=_text(dataset, "DerivationDescription").upper(),
         kernel=next(iter(_texts(dataset, "ConvolutionKernel")), ""),
         contrast_agent=_text(dataset, "ContrastBolusAgent"),
-        region=" ".join([*words, series_description]).upper(),
+        region=_region(dataset),
         slice_thickness_mm=_thickness_mm(dataset),
         acquisition_number=_integer(dataset, "AcquisitionNumber"),
         stack_id=_text(dataset, "StackID"),
@@ -242,6 +241,14 @@ def _header(dataset: Dataset, path: Path, syntax: str, *, frame_number: int | No
         is_greyscale=_text(dataset, "PhotometricInterpretation") == "MONOCHROME2",
         geometry=_geometry(dataset, path, frame_number),
     )
+
+
+def _region(dataset: Dataset) -> tuple[str, ...]:
+    part, series, protocol, study = (
+        _text(dataset, name).upper()
+        for name in ("BodyPartExamined", "SeriesDescription", "ProtocolName", "StudyDescription")
+    )
+    return f"{part} {series}", protocol, study
 
 
 def _geometry(dataset: Dataset, path: Path, frame_number: int | None) -> SliceHeader | None:

@@ -45,7 +45,7 @@ _OTHER_WORDS = (
     "BRAIN",
     "SKULL",
     "NECK",
-    "ABDOM",
+    "ABD",
     "PELVI",
     "SPINE",
     "KNEE",
@@ -297,7 +297,11 @@ def _thickness_notes(spacing_mm: float, thickness_mm: float) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _region_rank(region: str) -> int:
-    if any(word in region for word in _CHEST_WORDS):
-        return 0
-    return 2 if any(word in region for word in _OTHER_WORDS) else 1
+def _region_rank(names: Sequence[str]) -> int:
+    """By the first name that says a part: what the whole study is called holds for none of its series in particular."""
+    for name in names:
+        if any(word in name for word in _CHEST_WORDS):
+            return 0
+        if any(word in name for word in _OTHER_WORDS):
+            return 2
+    return 1

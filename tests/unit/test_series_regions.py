@@ -1,0 +1,90 @@
+"""The part of the body that a series shows, by what its header calls it and by how much it covers."""
+
+from pathlib import Path
+
+import pytest
+from pydicom.dataset import FileDataset
+
+from builders.ct_series import CtSeries, ct_images, write_images
+from pipeline.choose import choose_series
+from pipeline.survey import SeriesOutcome, StudySurvey, survey_series
+
+BOTH = "CT CHEST ABDOMEN PELVIS W CONTRAST"
+
+
+def named(
+    number: int, *, height: tuple[int, float] = (20, 5.0), side_mm: float = 384.0, **words: str
+) -> list[FileDataset]:
+    """A series of so many slices so far apart, of square images with sides of this length, under these words."""
+    slices, spacing_mm = height
+    pixel_mm = side_mm / 32
+    images = ct_images(
+        CtSeries(
+            uid=f"1.2.3.{number}", number=number, shape=(slices, 32, 32), spacing_mm=(spacing_mm, pixel_mm, pixel_mm)
+        )
+    )
+    for image in images:
+        for keyword, value in words.items():
+            setattr(image, keyword, value)
+    return images
+
+
+def survey(folder: Path, *series: list[FileDataset]) -> StudySurvey:
+    """All series of a study, judged."""
+    return survey_series(
+        [path for n, images in enumerate(series) for path in write_images(folder, images, prefix=f"s{n}")]
+    )
+
+
+def chosen_number(folder: Path, *series: list[FileDataset]) -> int | None:
+    """Series Number of the one that is read."""
+    paths = [path for n, images in enumerate(series) for path in write_images(folder, images, prefix=f"s{n}")]
+    return choose_series(paths).number
+
+
+@pytest.mark.parametrize(
+    ("study", "part", "description"),
+    [(BOTH, "ABDOMEN", "ABDOMEN PELVIS 5.0"), (BOTH, "", "ABD PEL 5.0"), ("CT HEAD AND CHEST", "HEAD", "HEAD 1.0")],
+)
+def test_the_name_of_the_examination_makes_no_other_part_a_chest(
+    tmp_path: Path, study: str, part: str, description: str
+) -> None:
+    """The chest is read, though the other series reaches over more of the body."""
+    chest = named(2, BodyPartExamined="CHEST", SeriesDescription="LUNG 5.0", StudyDescription=study)
+    other = named(
+        3,
+        height=(40, 5.0),
+        BodyPartExamined=part,
+        SeriesDescription=description,
+        StudyDescription=study,
+        ProtocolName=study,
+    )
+    found = survey(tmp_path, other, chest)
+    assert found.chosen is not None
+    assert found.chosen.number == 2
+    assert [one.region_rank for one in found.judged] == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("words", "rank"),
+    [
+        ({"SeriesDescription": "CHEST ABDOMEN PELVIS", "BodyPartExamined": "ABDOMEN"}, 0),
+        ({"SeriesDescription": "1.0 B70f", "BodyPartExamined": "CHESTABDPELVIS"}, 0),
+        ({"SeriesDescription": "1.0 B70f", "ProtocolName": "Thorax"}, 0),
+        ({"SeriesDescription": "1.0 B70f", "ProtocolName": "Abdomen", "StudyDescription": "CT Chest"}, 2),
+        ({"SeriesDescription": "1.0 B70f", "ProtocolName": "Routine", "StudyDescription": "CT Chest"}, 0),
+        ({"SeriesDescription": "1.0 B70f", "BodyPartExamined": "ABDOMEN", "StudyDescription": "CT Chest"}, 2),
+        ({"SeriesDescription": "1.0 B70f"}, 1),
+    ],
+)
+def test_the_first_name_that_says_a_part_counts(tmp_path: Path, words: dict[str, str], rank: int) -> None:
+    """Of the series itself, then of its protocol, then of the study."""
+    (judged,) = survey(tmp_path, named(2, **words)).judged
+    assert judged.region_rank == rank
+
+
+def test_a_series_of_another_part_is_read_where_it_is_the_only_one(tmp_path: Path) -> None:
+    """Names order series, they refuse none."""
+    (judged,) = (found := survey(tmp_path, named(3, SeriesDescription="ABDOMEN 5.0"))).judged
+    assert judged.region_rank == 2
+    assert found.verdict(judged).outcome is SeriesOutcome.CHOSEN
