@@ -1,6 +1,6 @@
 """What makes one usable series better than another: a table, read from top to bottom, the first difference decides."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pipeline.kernels import KernelUse
@@ -12,6 +12,13 @@ NEAR_SLICES_MM = 5.0
 
 THIN_ENOUGH_MM = 1.0
 """Thinner slices see no more on the grid of the networks, and are noisier."""
+
+WIDE_ENOUGH_MM = 300.0
+"""Images whose shorter side is this long show both lungs of most adults; narrower ones are often of the spine, of one lung, or
+of a child."""
+
+NARROW_SHARE = 0.8
+"""Of the widest usable series: less is another field of view, unless both are wide enough."""
 
 _REGIONS = ("labelled as chest", "not labelled by body part", "labelled as another body part")
 
@@ -31,13 +38,15 @@ class Criterion:
     """Of a series that is worse than the chosen one, then the chosen one; reads on after "it" or stands alone."""
 
 
-def criteria(tallest_mm: float) -> tuple[Criterion, ...]:
+def criteria(usable: Sequence[JudgedSeries]) -> tuple[Criterion, ...]:
     """The table; docs/series-choice.md explains it.
 
     Args:
-        tallest_mm: Largest extent of the usable series.
+        usable: The series that can be read; how much each shows is held against the one that shows most.
     """
-    return (*_WHAT_IT_IS, _coverage(tallest_mm), *_HOW_WELL_IT_SHOWS)
+    tallest_mm = max((series.extent_mm for series in usable), default=0.0)
+    widest_mm = max((series.width_mm for series in usable), default=0.0)
+    return (*_WHAT_IT_IS, _coverage(tallest_mm), _width(widest_mm), *_HOW_WELL_IT_SHOWS)
 
 
 def _coverage(tallest_mm: float) -> Criterion:
@@ -46,6 +55,16 @@ def _coverage(tallest_mm: float) -> Criterion:
         rank=lambda series: series.extent_mm < WHOLE_SHARE * tallest_mm,
         words=lambda series: f"{series.extent_mm:.0f} mm of the body",
         why_not=_shows_less,
+    )
+
+
+def _width(widest_mm: float) -> Criterion:
+    narrow_mm = min(WIDE_ENOUGH_MM, NARROW_SHARE * widest_mm)
+    return Criterion(
+        name="width",
+        rank=lambda series: series.width_mm < narrow_mm,
+        words=lambda series: f"images {series.width_mm:.0f} mm wide",
+        why_not=_narrower,
     )
 
 
@@ -66,6 +85,10 @@ def _slice_words(series: JudgedSeries) -> str:
 
 def _shows_less(other: JudgedSeries, chosen: JudgedSeries) -> str:
     return f"it shows {other.extent_mm:.0f} mm of the body, the chosen series {chosen.extent_mm:.0f} mm"
+
+
+def _narrower(other: JudgedSeries, chosen: JudgedSeries) -> str:
+    return f"its images are {other.width_mm:.0f} mm wide, those of the chosen series {chosen.width_mm:.0f} mm"
 
 
 def _coarser(other: JudgedSeries, chosen: JudgedSeries) -> str:

@@ -115,6 +115,15 @@ class JudgedSeries:
             return 0.0
         return float(self.stack.heights_mm[-1] - self.stack.heights_mm[0]) + self.stack.spacing_mm
 
+    @property
+    def width_mm(self) -> float:
+        """Shorter side of its images; 0 where they are no stack."""
+        if self.stack is None:
+            return 0.0
+        first = self.stack.slices[0]
+        between_rows_mm, between_columns_mm = first.pixel_spacing_mm
+        return rounded_mm(min(first.rows * between_rows_mm, first.columns * between_columns_mm))
+
 
 def judge_series(
     images: Sequence[ImageHeader], rules: Sequence[SeriesRule] = (), *, corrects_tilt: bool = False

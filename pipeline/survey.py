@@ -141,7 +141,7 @@ def survey_series(
         for images in _images_by_series(headers)
     )
     usable = [series for series in judged if not series.against]
-    table = criteria(max((series.extent_mm for series in usable), default=0.0))
+    table = criteria(usable)
     ranked = sorted(usable, key=lambda series: [criterion.rank(series) for criterion in table])
     return StudySurvey(headers=headers, judged=judged, chosen=ranked[0] if ranked else None, table=table)
 

@@ -88,3 +88,32 @@ def test_a_series_of_another_part_is_read_where_it_is_the_only_one(tmp_path: Pat
     (judged,) = (found := survey(tmp_path, named(3, SeriesDescription="ABDOMEN 5.0"))).judged
     assert judged.region_rank == 2
     assert found.verdict(judged).outcome is SeriesOutcome.CHOSEN
+
+
+@pytest.mark.parametrize("description", ["CHEST SPINE BONE", "R LUNG TARGET"])
+def test_a_narrow_field_of_view_yields_to_the_whole_chest(tmp_path: Path, description: str) -> None:
+    """A reconstruction of the spine or of one lung, though its slices are thinner."""
+    whole = named(3, height=(20, 2.5), side_mm=360.0, SeriesDescription="CHEST 2.5")
+    target = named(2, height=(40, 1.25), side_mm=180.0, SeriesDescription=description)
+    found = survey(tmp_path, target, whole)
+    assert found.chosen is not None
+    assert found.chosen.number == 3
+    narrow = found.verdict(found.judged[0])
+    assert narrow.reason == "Its images are 180 mm wide, those of the chosen series 360 mm."
+
+
+@pytest.mark.parametrize(
+    ("thin_mm", "coarse_mm", "chosen"), [(350.0, 500.0, 2), (290.0, 360.0, 2), (288.0, 360.0, 2), (280.0, 360.0, 3)]
+)
+def test_fields_of_view_that_show_both_lungs_are_as_good_as_each_other(
+    tmp_path: Path, thin_mm: float, coarse_mm: float, chosen: int
+) -> None:
+    """Down to 300 mm, or to 80 % of the widest, the thinner slices decide."""
+    thin = named(2, height=(40, 1.25), side_mm=thin_mm)
+    coarse = named(3, height=(20, 2.5), side_mm=coarse_mm)
+    assert chosen_number(tmp_path, thin, coarse) == chosen
+
+
+def test_a_narrow_series_is_read_where_it_is_the_only_one(tmp_path: Path) -> None:
+    """As of a child."""
+    assert chosen_number(tmp_path, named(2, side_mm=180.0)) == 2

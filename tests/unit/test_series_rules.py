@@ -148,7 +148,7 @@ def test_the_document_explains_each_criterion_in_its_order() -> None:
     document = (Path(__file__).resolve().parents[2] / "docs" / "series-choice.md").read_text(encoding="utf-8")
     section = document.split("## What makes one series better than another")[1].split("\n## ")[0]
     rows = [line.split("|")[1].strip() for line in section.splitlines() if line.startswith("| ")]
-    assert rows[1:] == [criterion.name for criterion in criteria(0.0)]
+    assert rows[1:] == [criterion.name for criterion in criteria(())]
 
 
 def test_the_rules_in_the_document_are_valid(tmp_path: Path) -> None:
