@@ -35,14 +35,16 @@ _WORDS = {
 _DESCRIPTION: tuple[tuple[ContrastPhase, str], ...] = (
     (
         ContrastPhase.NATIVE,
-        r"\b(NATIVE?|NATIV\w*|UNENHANCED|NON[ -]?(CON\w*|CE)|WITHOUT( CONTRAST| IV)?|PLAIN|W ?/ ?O|WO)\b",
+        r"\b(NATIVE?|NATIV\w*|UNENHANCED|NON[ -]?(CON\w*|CE)|WITHOUT( CONTRAST| IV)?|PLAIN|W ?/? ?O"
+        r"|NO( IV)? CONTRAST|PRE[ -]?CONTRAST)\b|\bC-(?!\w)",
     ),
     (ContrastPhase.LATE, r"\b(LATE|DELAY\w*|EQUILIB\w*|SPAET|SPÄT\w*)\b"),
     (ContrastPhase.ARTERIAL, r"\b(ART|ARTERIAL|ARTERIELL|CTPA|CTA|ANGIO\w*|PULM\w* ART\w*)\b"),
     (ContrastPhase.VENOUS, r"\b(VEN|VENOUS|VENOES|VENÖS|PORTAL\w*|PV)\b"),
-    (ContrastPhase.GIVEN, r"\b(CONTRAST|POST|WITH IV|CE)\b|\bC\+"),
+    (ContrastPhase.GIVEN, r"\b(CONTRAST|POST[ -]?(KM|IV)|WITH IV|CE)\b|\bPOST\W*$|\bC\+"),
 )
-"""In Series Description; the first that fits counts."""
+"""In Series Description, whose underscores stand for spaces; the first that fits counts. POST by itself is after an operation
+or an infection as well."""
 
 _NO_AGENT = frozenset({"", "NO", "NONE", "N", "0", "NO CONTRAST", "WITHOUT"})
 """What stands in Contrast/Bolus Agent (0018,0010) where none was given."""
@@ -53,7 +55,7 @@ def contrast_phase(description: str, agent: str) -> ContrastPhase:
 
     A native scan before contrast often carries the agent of the whole examination, so the description comes first.
     """
-    text = description.upper()
+    text = description.upper().replace("_", " ")
     named = next((phase for phase, pattern in _DESCRIPTION if re.search(pattern, text)), None)
     if named is not None:
         return named
