@@ -40,6 +40,10 @@ LARGEST_STEP_ASIDE_MM = 1.0
 SAME_DIRECTION = 1e-3
 """Largest difference of direction cosines within one plane; scanners write four to six digits."""
 
+LARGEST_COSINE_ERROR = 0.02
+"""Of the squared length of a direction from 1, and of the product of the two from 0 (PS3.3 C.7.6.2.1.1: unit vectors, at right
+angles): directions rounded to two digits are off by up to 0.018, those of scanners by far less."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Stack:
@@ -122,7 +126,8 @@ def _plane_fault(stack: Stack) -> str:
     orientations = np.array([header.image_orientation for header in stack.slices])
     if np.ptp(orientations, axis=0).max() > SAME_DIRECTION:
         return "its images lie in different orientations"
-    if not stack.normal.any():
+    directions = orientations[0].reshape(2, 3)
+    if np.abs(directions @ directions.T - np.eye(2)).max() > LARGEST_COSINE_ERROR:
         return "the orientation of its images makes no sense"
     matrices = Counter((header.rows, header.columns, _rounded(header.pixel_spacing_mm)) for header in stack.slices)
     if len(matrices) > 1:

@@ -1,5 +1,6 @@
 """The choice of the series, and the reason for and against each."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from builders.ct_series import CORONAL, CtSeries, ct_images, write_images
 from pipeline.choose import choose_series
 from pipeline.errors import NoSuitableSeriesError, UnreadableStudyError, WrongVolumeError
 from pipeline.kernels import KernelUse, kernel_use
+from pipeline.stack import build_stack, shares_plane
 from pipeline.study import SeriesChoice
+from pipeline.survey import survey_series
 
 LUNG = CtSeries(uid="1.2.3.1", number=2, kernel="LUNG")
 SOFT = CtSeries(uid="1.2.3.2", number=3, kernel="STANDARD")
@@ -246,3 +249,29 @@ def test_reasons_hold_no_values_of_the_patient(tmp_path: Path) -> None:
 def test_kernels_of_all_makers_are_told_apart(kernel: str, use: KernelUse) -> None:
     """The words of GE, Siemens, Philips and Toshiba, as files hold them."""
     assert kernel_use(kernel) is use
+
+
+@pytest.mark.parametrize(
+    "orientation",
+    [(0.5, 0.0, 0.0, 0.0, 0.5, 0.0), (1.0, 0.0, 0.0, 0.5, 0.866, 0.0), (0.0,) * 6, (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)],
+)
+def test_directions_that_are_no_right_angle_of_unit_vectors_are_refused(
+    tmp_path: Path, orientation: tuple[float, ...]
+) -> None:
+    """The size of voxels and the volume of a lesion would be wrong without a word."""
+    images = ct_images(CtSeries(shape=(12, 16, 16)))
+    for image in images:
+        image.ImageOrientationPatient = list(orientation)
+    with pytest.raises(WrongVolumeError, match="the orientation of its images makes no sense"):
+        choose_series(build_study(tmp_path, images))
+
+
+@pytest.mark.parametrize("digits", [2, 3, 4, 6])
+def test_directions_that_a_scanner_rounds_are_read(tmp_path: Path, digits: int) -> None:
+    """A hundred ways to lie, to two digits and more."""
+    (image,) = survey_series(write_images(tmp_path, ct_images(CtSeries(shape=(1, 8, 8))))).judged
+    assert image.stack is not None
+    for seed in range(100):
+        row, column, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(3, 3)))[0]
+        rounded = tuple(round(float(cosine), digits) for cosine in (*row, *column))
+        assert shares_plane(build_stack([replace(image.stack.slices[0], image_orientation=rounded)]))
