@@ -3,6 +3,7 @@
 import numpy as np
 
 from pipeline.errors import NotAChestError
+from pipeline.lungs_net import FIELD_OF_VIEW_MM
 from pipeline.orient import LpsVolume, slice_axis
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Int16Array, UInt8Array
 
@@ -18,6 +19,9 @@ WHOLLY_DENSE_HU = -20.0
 
 CUT_AREA_CM2 = 10.0
 """Lung that touches what was not imaged, from which the lungs count as cut off; an apex or a costal angle is smaller."""
+
+WINDOW_EDGE_MM = 4.0
+"""How near to the edge of the network's field of view lungs end that it cuts off: two of its pixels."""
 
 MISSING_SIDE_SHARE = 0.1
 """A lung that is a smaller part of both is as good as none."""
@@ -82,6 +86,17 @@ def coverage_notes(lung_mask: UInt8Array, volume: LpsVolume, imaged: BoolArray) 
             f"The lungs end outside the images at the {' and the '.join(cut)}: what lies there was not analysed, volumes "
             "and shares are of the imaged part only."
         )
+    beyond = [
+        place
+        for place, axis, step in _ENDS[2:]
+        if _cut_by_window_cm2(lungs, volume, axis=axis, step=step) > CUT_AREA_CM2
+    ]
+    if beyond:
+        notes.append(
+            f"The lungs reach to more than {FIELD_OF_VIEW_MM / 2:.0f} mm from the middle of the images at the "
+            f"{' and the '.join(beyond)}, where they are not looked for: what lies there was not analysed, volumes and shares "
+            "are of the rest only. Reconstruct the images around the middle of the body."
+        )
     sizes = {side: int(np.count_nonzero(lung_mask == side)) for side in (RIGHT_LUNG, LEFT_LUNG)}
     total = sum(sizes.values())
     for side, word in ((RIGHT_LUNG, "right"), (LEFT_LUNG, "left")):
@@ -105,6 +120,24 @@ def _cut_area_cm2(lungs: BoolArray, imaged: BoolArray, volume: LpsVolume, *, axi
     beside = np.roll(np.any(imaged, axis=others, keepdims=True) if is_across else imaged, -step, axis=axis)
     beside[_at(axis, -1 if step > 0 else 0)] = False
     return float(np.count_nonzero(lungs & ~beside)) * float(np.prod([volume.spacing_mm[one] for one in others])) / 100.0
+
+
+def _cut_by_window_cm2(lungs: BoolArray, volume: LpsVolume, *, axis: int, step: int) -> float:
+    """Lung that ends, in one direction within axial slices, where the network's field of view does and the image does not.
+
+    None where some lung lies farther out: then it was not the network that found it.
+    """
+    count, spacing_mm = lungs.shape[axis], volume.spacing_mm[axis]
+    if count * spacing_mm <= FIELD_OF_VIEW_MM:
+        return 0.0
+    outward = lungs if step > 0 else np.flip(lungs, axis)
+    last = count - 1 - np.flip(outward, axis).argmax(axis=axis)
+    beyond_mm = np.where(lungs.any(axis=axis), (last + 1 - count / 2) * spacing_mm - FIELD_OF_VIEW_MM / 2, -np.inf)
+    if beyond_mm.max() > WINDOW_EDGE_MM:
+        return 0.0
+    cut = (beyond_mm >= -WINDOW_EDGE_MM) & (last < count - 1)
+    others = [mm for place, mm in enumerate(volume.spacing_mm) if place != axis]
+    return float(np.count_nonzero(cut)) * float(np.prod(others)) / 100.0
 
 
 def _at(axis: int, index: int) -> tuple[slice | int, ...]:

@@ -226,6 +226,27 @@ def test_lungs_that_leave_the_images_are_said_with_the_side(part: tuple[slice, .
     assert any(f"end outside the images at {words}" in note for note in notes)
 
 
+def wide_images(air_on_the_right_mm: int) -> UInt8Array:
+    """The lungs in images of 660 mm, so far from the middle as this; 120 mm is in the middle."""
+    before = air_on_the_right_mm // 3
+    return np.pad(build_lungs(), ((0, 0), (0, 0), (before, 80 - before)))
+
+
+@pytest.mark.parametrize(("air_mm", "side"), [(0, "right"), (240, "left")])
+def test_lungs_cut_by_the_field_of_view_of_the_network_are_said_with_the_side(air_mm: int, side: str) -> None:
+    """Its 480 mm lie around the middle of the images; the images themselves show the lungs as a whole."""
+    whole = wide_images(air_mm)
+    seen = np.abs(np.arange(whole.shape[2]) + 0.5 - whole.shape[2] / 2) * SPACING_MM[2] < 240.0
+    (note,) = notes_on(np.where(seen, whole, 0).astype(np.uint8))
+    assert f"more than 240 mm from the middle of the images at the {side} side, where" in note
+    assert notes_on(whole) == ()
+
+
+def test_lungs_within_the_field_of_view_of_the_network_are_not_called_cut() -> None:
+    """Wide images of a body in the middle."""
+    assert notes_on(wide_images(120)) == ()
+
+
 def test_lungs_that_reach_into_padding_are_said_with_the_side() -> None:
     """Those of a circle, which is round, at its oblique parts too; the images themselves are large enough."""
     narrow = np.indices(SHAPE)[2] < 110
