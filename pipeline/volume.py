@@ -10,7 +10,7 @@ import pydicom
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.pixels.processing import apply_rescale
-from pydicom.pixels.utils import iter_pixels
+from pydicom.pixels.utils import iter_pixels, pixel_array
 from pydicom.uid import RLELossless
 
 from pipeline.errors import UnreadableStudyError
@@ -98,15 +98,17 @@ def read_slice(path: Path, frame_number: int | None) -> Int16Array:
     Raises:
         UnreadableStudyError: The file is gone, damaged, or has fewer frames.
     """
+    index = (frame_number or 1) - 1
     try:
         with tolerant_pydicom():
-            stored, header = next(islice(_frames(path), (frame_number or 1) - 1, None), (None, None))
-            values = None if stored is None or header is None else _hounsfield(stored, header)
+            dataset, source = _opened(path)
+            header = next(islice(_headers(dataset), index, None), None)
+            if header is None:
+                raise _unreadable(path, "it holds fewer frames than its header says")
+            stored = pixel_array(source, index=index, raw=True, decoding_plugin=_decoder(dataset))
+            return _hounsfield(stored, header)
     except FOREIGN_READ_ERRORS as exc:
         raise _unreadable(path, "its pixels are damaged or cut off") from exc
-    if values is None:
-        raise _unreadable(path, "it holds fewer frames than its header says")
-    return values
 
 
 def _places_by_file(headers: Sequence[SliceHeader]) -> dict[Path, dict[int, int]]:
@@ -135,7 +137,18 @@ def _read_slices(path: Path, places: dict[int, int], volume_hu: Int16Array) -> N
 
 
 def _frames(path: Path) -> Iterator[tuple[Int16Array, Dataset]]:
-    """Stored values of each frame with its header, in order.
+    """Stored values of each frame with its header, in order."""
+    dataset, source = _opened(path)
+    return zip(iter_pixels(source, raw=True, decoding_plugin=_decoder(dataset)), _headers(dataset), strict=True)
+
+
+def _headers(dataset: FileDataset) -> Iterator[Dataset]:
+    """Of each frame, in order."""
+    return frame_headers(dataset) if is_multi_frame_ct(dataset) else iter([dataset])
+
+
+def _opened(path: Path) -> tuple[FileDataset, FileDataset | Path]:
+    """The file, and what its frames are decoded from.
 
     A file of one image is read once, whole. Where there are many, uncompressed pixels stay in the file until their turn
     comes. Compressed ones are read whole before they are decoded one by one: only so a file that ends too early is noticed,
@@ -148,9 +161,7 @@ def _frames(path: Path) -> Iterator[tuple[Int16Array, Dataset]]:
     is_native = not (syntax.is_compressed or syntax.is_deflated)
     if is_native and _pixel_bytes(pixels) < native_pixel_bytes(dataset):
         raise _unreadable(path, "its pixels are damaged or cut off")
-    source = dataset if is_here else path if is_native else _read(path, whole=True)
-    headers = frame_headers(dataset) if is_multi_frame_ct(dataset) else iter([dataset])
-    return zip(iter_pixels(source, raw=True, decoding_plugin=_decoder(dataset)), headers, strict=True)
+    return dataset, dataset if is_here else path if is_native else _read(path, whole=True)
 
 
 def _pixel_bytes(pixels: RawDataElement | DataElement | None) -> int:

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import highdicom
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileDataset
+from pydicom.pixels.decoders.base import DecodeRunner
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
 from builders.ct_series import CORONAL, CtSeries, chest_hu, ct_images, write_images
@@ -16,7 +18,7 @@ from builders.enhanced_ct import change_frames, enhanced_from, own_frame_type, w
 from pipeline.choose import choose_series
 from pipeline.errors import NoSuitableSeriesError, PipelineError, UnreadableStudyError, WrongVolumeError
 from pipeline.study import AIR_HU, SeriesChoice, Volume
-from pipeline.volume import read_volume
+from pipeline.volume import read_slice, read_volume
 
 SERIES = CtSeries(shape=(14, 32, 40), spacing_mm=(4.0, 8.0, 7.0))
 
@@ -114,6 +116,35 @@ def test_compressed_frames_give_the_same_values(tmp_path: Path, syntax: UID) -> 
     else:
         enhanced.compress(syntax, generate_instance_uid=False)
     assert np.array_equal(read(tmp_path, enhanced).volume_hu, single_frame_volume(tmp_path / "single").volume_hu)
+
+
+@pytest.mark.parametrize(
+    "syntax", [None, RLELossless, JPEGLSLossless, JPEG2000Lossless, DeflatedExplicitVRLittleEndian]
+)
+def test_one_frame_is_what_it_is_in_the_volume(tmp_path: Path, syntax: UID | None) -> None:
+    """To whoever looks at a single slice; a frame that is not there is named."""
+    enhanced = enhanced_from(ct_images(SERIES))
+    if syntax == DeflatedExplicitVRLittleEndian:
+        enhanced.file_meta.TransferSyntaxUID = syntax
+    elif syntax:
+        enhanced.compress(syntax, generate_instance_uid=False)
+    (path,) = write_enhanced(tmp_path, enhanced)
+    volume_hu = read_volume(choose_series([path])).volume_hu
+    assert all(np.array_equal(read_slice(path, number), volume_hu[number - 1]) for number in range(1, 15))
+    with pytest.raises(UnreadableStudyError, match="fewer frames"):
+        read_slice(path, 15)
+
+
+@pytest.mark.parametrize("number", [1, 14])
+def test_one_compressed_frame_is_decoded_alone(tmp_path: Path, number: int) -> None:
+    """However many lie before it: scrolling through a large one would take seconds a slice."""
+    enhanced = enhanced_from(ct_images(SERIES))
+    enhanced.compress(JPEG2000Lossless, generate_instance_uid=False)
+    (path,) = write_enhanced(tmp_path, enhanced)
+    each_frame = DecodeRunner._get_frame_info
+    with mock.patch.object(DecodeRunner, "_get_frame_info", autospec=True, side_effect=each_frame) as decoded:
+        read_slice(path, number)
+    assert decoded.call_count == 1
 
 
 def test_scout_frames_are_left_out_and_mentioned(tmp_path: Path) -> None:
