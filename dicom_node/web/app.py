@@ -25,7 +25,7 @@ from dicom_node.web.headers import Guard
 from dicom_node.web.login_rules import Gate
 from dicom_node.web.rendering import build_templates, render
 from dicom_node.web.site import Site
-from dicom_node.web.slices import SliceShelf
+from dicom_node.web.slices import SliceShelf, TooManyWaitError
 from storage.accounts import AccountBook
 from storage.errors import StorageError
 from storage.index import Index
@@ -83,6 +83,7 @@ def _add_refusals(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _refusal(HTTPStatus.BAD_REQUEST))
     app.add_exception_handler(StarletteHTTPException, _http_refusal)
     app.add_exception_handler(StorageError, _no_index)
+    app.add_exception_handler(TooManyWaitError, _too_many_wait)
 
 
 def _to_login(request: Request, _: Exception) -> Response:
@@ -113,6 +114,10 @@ def _no_index(_: Request, error: Exception) -> Response:
     """In plain text: to know who asks, and so what to show them, takes the index."""
     logger.error("a page could not be made", exc_info=error)
     return PlainTextResponse(f"The node cannot answer now. {error}\n", status_code=503, headers={"Retry-After": "10"})
+
+
+def _too_many_wait(_: Request, error: Exception) -> Response:
+    return PlainTextResponse(f"{type(error).__doc__}\n", status_code=503, headers={"Retry-After": "1"})
 
 
 def _error_page(request: Request, status: HTTPStatus, words: str) -> HTMLResponse:

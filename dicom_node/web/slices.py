@@ -1,6 +1,8 @@
 """The slices that a result was made of, with the contours of its lesions, for people who scroll."""
 
 import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
@@ -13,12 +15,15 @@ import numpy as np
 from PIL import Image
 
 from dicom_node.web.limits import LARGEST_OBJECT_BYTES, LARGEST_VOXELS, TooLargeError
+from pipeline.study import Int16Array
 from pipeline.volume import read_slice
 
 WINDOWS_HU = {"lung": (-1350.0, 150.0), "soft": (-160.0, 240.0)}
 """Level -600 width 1500, level 40 width 400: the usual ones."""
 
 _AT_ONCE = 2
+_WAITING = 8
+"""Requests that wait for their turn; each holds one of the 40 threads that answer all requests, the probes among them."""
 _KEPT_SLICES = 600
 _KEPT_CONTOURS = 4
 _QUALITY = 88
@@ -35,28 +40,49 @@ class Slice:
     """A key of `WINDOWS_HU`."""
 
 
+class TooManyWaitError(RuntimeError):
+    """Too many slices are being drawn; ask for this one again in a second."""
+
+
 class SliceShelf:
     """Draws slices on demand and keeps the last ones."""
 
-    def __init__(self) -> None:
-        """Nothing is drawn yet."""
+    def __init__(self, read: Callable[[Path, int | None], Int16Array] = read_slice) -> None:
+        """Nothing is drawn yet.
+
+        Args:
+            read: Gives one slice of a file, as `pipeline.volume.read_slice` does.
+        """
+        self._read = read
         self._places = Semaphore(_AT_ONCE)
+        self._admitted = Semaphore(_AT_ONCE + _WAITING)
         self.picture = lru_cache(maxsize=_KEPT_SLICES)(self._picture)
         self.contours = lru_cache(maxsize=_KEPT_CONTOURS)(self._contours)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._admitted.acquire(blocking=False):
+            raise TooManyWaitError
+        try:
+            with self._places:
+                yield
+        finally:
+            self._admitted.release()
 
     def _picture(self, wanted: Slice) -> bytes:
         """A JPEG as large as the slice.
 
         Raises:
             TooLargeError: The file is larger than what is shown here.
+            TooManyWaitError: So many are waited for that this one is not.
             UnreadableStudyError: It is gone or damaged.
             OSError: It cannot be read.
         """
         if wanted.path.stat().st_size > LARGEST_OBJECT_BYTES:
             raise TooLargeError
         low, high = WINDOWS_HU[wanted.window]
-        with self._places:
-            slice_hu = read_slice(wanted.path, wanted.frame_number)
+        with self._turn():
+            slice_hu = self._read(wanted.path, wanted.frame_number)
         grey = np.clip((slice_hu.astype(np.float32) - low) / (high - low), 0, 1) * 255
         buffer = BytesIO()
         Image.fromarray(grey.astype(np.uint8)).save(buffer, "JPEG", quality=_QUALITY)
@@ -67,9 +93,10 @@ class SliceShelf:
 
         Raises:
             TooLargeError: The masks are larger than what is shown here.
+            TooManyWaitError: So much is waited for that this is not.
             OSError: They cannot be read, or are damaged.
         """
-        with self._places:
+        with self._turn():
             labels = _labels(masks_path)
             found = {str(k): _lines(labels[k]) for k in np.flatnonzero(labels.any(axis=(1, 2))).tolist()}
         document = {"height": labels.shape[1], "width": labels.shape[2], "slices": found}

@@ -9,6 +9,8 @@
   const kinds = {};
   document.querySelectorAll("[data-lesion]").forEach((one) => { kinds[one.dataset.lesion] = one.dataset.kind; });
   let current = Number(viewer.dataset.start);
+  let again = 0;
+  let triesLeft = 0;
   let contours = { width: 1, height: 1, slices: {} };
   const address = (k) => `${viewer.dataset.base}/slices/${k}.jpg?window=${windowed.value}`;
 
@@ -26,6 +28,8 @@
 
   function show(k) {
     current = Math.min(Math.max(k, 0), count - 1);
+    clearTimeout(again);
+    triesLeft = 20;
     picture.src = address(current);
     place.value = String(current + 1);
     where.value = `${current + 1} of ${count}`;
@@ -33,6 +37,10 @@
     for (const near of [current + 1, current - 1]) if (near >= 0 && near < count) new Image().src = address(near);
   }
 
+  // The node refuses slices while many are being drawn: the one that is looked at is asked for again.
+  picture.addEventListener("error", () => {
+    if (triesLeft-- > 0) again = setTimeout(() => { picture.src = address(current); }, 1000);
+  });
   stage.addEventListener("wheel", (event) => { event.preventDefault(); show(current + Math.sign(event.deltaY)); }, { passive: false });
   stage.addEventListener("keydown", (event) => {
     const steps = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1, PageDown: 10, PageUp: -10, Home: -count, End: count };
@@ -45,7 +53,13 @@
   windowed.addEventListener("change", () => show(current));
   document.querySelectorAll(".goto").forEach((one) => one.addEventListener("click", () => { show(Number(one.dataset.slice)); stage.focus(); }));
   show(current);
-  fetch(`${viewer.dataset.base}/contours.json`).then((answer) => (answer.ok ? answer.json() : null)).then((found) => {
-    if (found) { contours = found; draw(); }
-  });
+  function outline(tries) {
+    fetch(`${viewer.dataset.base}/contours.json`).then((answer) => {
+      if (answer.status === 503 && tries > 0) setTimeout(() => outline(tries - 1), 1000);
+      return answer.ok ? answer.json() : null;
+    }).then((found) => {
+      if (found) { contours = found; draw(); }
+    });
+  }
+  outline(20);
 })();
