@@ -36,12 +36,13 @@ _DESCRIPTION: tuple[tuple[ContrastPhase, str], ...] = (
     (
         ContrastPhase.NATIVE,
         r"\b(NATIVE?|NATIV\w*|UNENHANCED|NON[ -]?(CON\w*|CE)|WITHOUT( CONTRAST| IV)?|PLAIN|W ?/? ?O"
-        r"|NO( IV)? CONTRAST|PRE[ -]?CONTRAST)\b|\bC-(?!\w)",
+        r"|NO( IV)? CONTRAST|PRE[ -]?CONTRAST|(OHNE|SANS|SIN|SENZA) (IV |I\.V\. )?(KM|KONTR\w*|CONTR\w*|INJ\w*|PRODUIT|PDC|MDC))\b"
+        r"|\bC-(?!\w)",
     ),
     (ContrastPhase.LATE, r"\b(LATE|DELAY\w*|EQUILIB\w*|SPAET|SPÄT\w*)\b"),
     (ContrastPhase.ARTERIAL, r"\b(ART|ARTERIAL|ARTERIELL|CTPA|CTA|ANGIO\w*|PULM\w* ART\w*)\b"),
     (ContrastPhase.VENOUS, r"\b(VEN|VENOUS|VENOES|VENÖS|PORTAL\w*|PV)\b"),
-    (ContrastPhase.GIVEN, r"\b(CONTRAST|POST[ -]?(KM|IV)|WITH IV|CE)\b|\bPOST\W*$|\bC\+"),
+    (ContrastPhase.GIVEN, r"\b(CONTRASTE?|MIT KM|AVEC INJ\w*|POST[ -]?(KM|IV)|WITH IV|CE)\b|\bPOST\W*$|\bC\+"),
 )
 """In Series Description, whose underscores stand for spaces; the first that fits counts. POST by itself is after an operation
 or an infection as well."""

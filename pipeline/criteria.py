@@ -13,11 +13,11 @@ NEAR_SLICES_MM = 5.0
 THIN_ENOUGH_MM = 1.0
 """Thinner slices see no more on the grid of the networks, and are noisier."""
 
-WIDE_ENOUGH_MM = 300.0
-"""Images whose shorter side is this long show both lungs of most adults; narrower ones are often of the spine, of one lung, or
-of a child."""
+WIDE_ENOUGH_MM = 260.0
+"""Images whose shorter side is this long show both lungs of small adults at least; narrower ones are often of the spine, the
+heart, one lung, or a child."""
 
-NARROW_SHARE = 0.8
+NARROW_SHARE = 0.75
 """Of the widest usable series: less is another field of view, unless both are wide enough."""
 
 _REGIONS = ("labelled as chest", "not labelled by body part", "labelled as another body part")

@@ -88,9 +88,7 @@ def test_after_a_release_the_slices_of_the_chosen_patient_speak(tmp_path: Path) 
     index.record_received([received(STUDY, place, slice_position_mm=float(place)) for place in with_a_gap])
     clock.advance(3)
     assert check.completed() == ()
-    index.record_received(
-        [johns(20 + place, association="a.1", slice_position_mm=float(place)) for place in range(10)]
-    )
+    index.record_received([johns(20 + place, association="a.1", slice_position_mm=float(place)) for place in range(10)])
     index.end_association("a.1", was_released=True)
     index.release_held(STUDY, 2, by="admin")
     assert check.completed() == ()

@@ -103,12 +103,12 @@ def test_a_narrow_field_of_view_yields_to_the_whole_chest(tmp_path: Path, descri
 
 
 @pytest.mark.parametrize(
-    ("thin_mm", "coarse_mm", "chosen"), [(350.0, 500.0, 2), (290.0, 360.0, 2), (288.0, 360.0, 2), (280.0, 360.0, 3)]
+    ("thin_mm", "coarse_mm", "chosen"), [(270.0, 500.0, 2), (260.0, 360.0, 2), (240.0, 320.0, 2), (250.0, 360.0, 3)]
 )
 def test_fields_of_view_that_show_both_lungs_are_as_good_as_each_other(
     tmp_path: Path, thin_mm: float, coarse_mm: float, chosen: int
 ) -> None:
-    """Down to 300 mm, or to 80 % of the widest, the thinner slices decide."""
+    """Down to 260 mm, or to 75 % of the widest, the thinner slices decide."""
     thin = named(2, height=(40, 1.25), side_mm=thin_mm)
     coarse = named(3, height=(20, 2.5), side_mm=coarse_mm)
     assert chosen_number(tmp_path, thin, coarse) == chosen
