@@ -22,6 +22,7 @@ NodeError
 ├── LostTestSetError             a defect: the test set is not in its own index (dicom_node.ae_test.send)
 ├── ContradictingPatientsError   patients that contradict were to be merged (dicom_node.cli.patient)
 ├── OtherPatientError            an earlier study is of somebody else (dicom_node.infer)
+├── ResultsBesideImagesError     results would lie beside images that are read (dicom_node.result_folders)
 ├── WebAddressError              the pages cannot have their address (dicom_node.web.server)
 ├── PacsError                    the small PACS cannot start (dicom_node.demo.pacs)
 ├── SendError                    the demo's node did not take a study (dicom_node.demo.send)

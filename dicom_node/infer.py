@@ -9,9 +9,10 @@ from pathlib import Path
 
 from config.settings import Settings
 from dicom_node.errors import NodeError
-from dicom_node.folders import FolderStudy, folder_name_from_uid
+from dicom_node.folders import FolderStudy
 from dicom_node.pack_store import chosen_pack
 from dicom_node.priors import choose_priors, contradiction
+from dicom_node.result_folders import check_result_folders, result_folder
 from dicom_node.result_plan import result_plan
 from dicom_node.results.context import ResultContext
 from dicom_node.results.errors import ResultsError
@@ -87,10 +88,12 @@ class FolderInference:
 
         Raises:
             OtherPatientError: A prior is of another patient than every study.
+            ResultsBesideImagesError: The folder of a result holds images of a study or a prior.
         """
         for prior in priors:
             if not any(is_same_patient(study, prior) for study in studies):
                 raise OtherPatientError
+        check_result_folders(self._out, studies, sources=[*studies, *priors])
         earlier: list[tuple[FolderStudy, Path | None]] = [(prior, None) for prior in priors]
         for study in studies:
             inferred = self._infer(study, earlier)
@@ -142,7 +145,7 @@ class FolderInference:
     def _write(self, analysis: Analysis, study: FolderStudy) -> InferredStudy:
         """Write the result set of one study into its folder."""
         self._on_progress(study, "Writing results", 1.0)
-        folder = self._out / folder_name_from_uid(study.files.study_instance_uid)
+        folder = result_folder(self._out, study.files.study_instance_uid)
         folder.mkdir(parents=True, exist_ok=True)
         return InferredStudy(
             study_instance_uid=study.files.study_instance_uid,

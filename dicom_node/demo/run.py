@@ -12,7 +12,8 @@ from dicom_node.demo.follow import DemoTimeoutError, Standing, follow_study
 from dicom_node.demo.node import DemoNode, running_node
 from dicom_node.demo.pacs import SmallPacs
 from dicom_node.demo.send import send_files
-from dicom_node.folders import FolderStudy, folder_name_from_uid
+from dicom_node.folders import FolderStudy
+from dicom_node.result_folders import check_result_folders, result_folder
 from storage.database import open_engine
 from storage.index import Index
 from storage.lifecycle import State
@@ -48,8 +49,10 @@ def run_demo(studies: Sequence[FolderStudy], *, out: Path, on_progress: OnProgre
         on_progress: Told where each study stands.
 
     Raises:
-        NodeError: The PACS or the node did not start, or a study did not come through.
+        NodeError: The folder of a result holds images that are sent, the PACS or the node did not start, or a study did
+            not come through.
     """
+    check_result_folders(out, studies, sources=studies)
     with SmallPacs(out / "pacs") as pacs:
         peer = Peer(name="pacs", ae_title=pacs.ae_title, host="127.0.0.1", port=pacs.port, receives_results=True)
         with running_node(peer, log_path=out / "node.log") as node:
@@ -82,7 +85,7 @@ def _follow(study: FolderStudy, node: DemoNode, index: Index, *, on_progress: On
 
 def _collect(view: StudyView, study: FolderStudy, *, pacs: SmallPacs, out: Path) -> DemoResult:
     """Put what the PACS received of a study, and what only the node has, into the folder of the study."""
-    folder = out / folder_name_from_uid(view.study_instance_uid) if view.result else None
+    folder = result_folder(out, view.study_instance_uid) if view.result else None
     return DemoResult(
         study_instance_uid=view.study_instance_uid,
         acquired_at=study.files.acquired_at,

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,14 @@ FINDINGS_NAME: Final = "findings.json"
 MASKS_NAME: Final = "masks.npz"
 OVERVIEW_NAME: Final = "preview-overview.png"
 
+_SR_NAMES: Final = "|".join(sr_class.replace("_", "-") for sr_class in SrClass)
+_OWN_NAMES: Final = re.compile(
+    rf"(sr(-({_SR_NAMES}))?|seg-(lungs|lesions)|report|capture-\d{{3,}}|presentation-state|key-objects)\.dcm"
+    r"|report\.pdf|preview-(overview|lesion-\d{2,})\.png",
+    re.ASCII,
+)
+"""Files of a result set that another one of the same study may lack."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Content:
@@ -49,8 +58,8 @@ class Content:
 def write_result_set(analysis: Analysis, context: ResultContext, *, folder: Path) -> tuple[ResultFile, ...]:
     """Make all results of a study and put them into `folder`, synced.
 
-    The same analysis and context give the same DICOM bytes. What an earlier attempt left in the folder under these
-    names is replaced or removed.
+    The same analysis and context give the same DICOM bytes. What an earlier attempt left in the folder under the names
+    of a result set is replaced or removed; everything else in it stays.
 
     Raises:
         ResultsError: see `dicom_node.results.errors`.
@@ -179,9 +188,9 @@ def _plain_contents(analysis: Analysis, context: ResultContext) -> list[Content]
 
 
 def _remove_leftovers(folder: Path, names: set[str]) -> None:
-    """Remove what an earlier attempt wrote and this one does not."""
-    for path in (*folder.glob("*.dcm"), *folder.glob("preview-*.png"), folder / PLAIN_PDF_NAME):
-        if path.name not in names:
+    """Remove what an earlier attempt wrote and this one does not; no file of a name that no result set has."""
+    for path in list(folder.iterdir()):
+        if path.name not in names and _OWN_NAMES.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 

@@ -164,6 +164,21 @@ def test_infer_refuses_a_single_slice_with_the_reason(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("out/*/sr.dcm"))
 
 
+def test_infer_writes_nothing_beside_the_images(tmp_path: Path) -> None:
+    """Studies in folders named by their UID, results below the same folder: nothing is analysed, every file is there."""
+    folder = tmp_path / ct_instance(1).StudyInstanceUID
+    folder.mkdir()
+    for number in range(1, 4):
+        ct_instance(number).save_as(folder / f"{number}.dcm", enforce_file_format=True)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+
+    done = run_dicom_node("infer", str(tmp_path), "--out", str(tmp_path))
+
+    assert done.returncode == 1
+    assert "holds images that are read; choose another --out" in done.stderr
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_infer_refuses_an_earlier_study_of_another_patient(tmp_path: Path) -> None:
     """Never the wrong patient, whoever asks for it."""
     for name, patient_id in (("now", "P1"), ("before", "P2")):

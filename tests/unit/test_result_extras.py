@@ -10,7 +10,7 @@ from pydicom.dataset import Dataset
 from builders.analysis import SERIES_UID, STUDY_UID, StudyPlan, build_analysis, build_context
 from builders.results import ResultShelf
 from dicom_node.results.colours import LESION_RGB
-from dicom_node.results.plan import ResultPlan
+from dicom_node.results.plan import ResultPlan, SrClass
 from dicom_node.results.write import write_result_set
 from pipeline.findings import LesionKind
 
@@ -130,6 +130,30 @@ def test_nothing_is_made_that_nobody_wants(tmp_path: Path) -> None:
     write_result_set(analysis, build_context(plan=ResultPlan(pdf=False)), folder=tmp_path / "out")
     left = {path.name for path in (tmp_path / "out").iterdir()}
     assert not {*NAMES, "report.pdf"} & left
+
+
+def test_only_what_a_result_set_has_is_removed_of_an_earlier_one(tmp_path: Path) -> None:
+    """Files of other names are somebody else's: the only copy of a CT may lie there."""
+    analysis = build_analysis(tmp_path / "ct")
+    (tmp_path / "out").mkdir()
+    others = {
+        "1.2.840.1.dcm",
+        "IM-0001.dcm",
+        "sr-of-another.dcm",
+        "preview-mine.png",
+        "capture-1.dcm",
+        "report.pdf.dcm",
+    }
+    for name in others:
+        (tmp_path / "out" / name).write_bytes(b"not of the node")
+    everything = ResultPlan(
+        sr_classes=tuple(SrClass), pdf=True, capture=True, presentation_state=True, key_objects=True
+    )
+    write_result_set(analysis, build_context(plan=everything), folder=tmp_path / "out")
+    last = write_result_set(analysis, build_context(plan=ResultPlan(pdf=False)), folder=tmp_path / "out")
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == {*others, *(file.path.name for file in last)}
+    assert {(tmp_path / "out" / name).read_bytes() for name in others} == {b"not of the node"}
 
 
 def test_objects_are_the_same_each_time(tmp_path: Path) -> None:
