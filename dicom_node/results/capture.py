@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage
 
+from dicom_node.results.acquisition import LOSSY, NOT_LOSSY, was_compressed_with_loss
 from dicom_node.results.colours import LESION_RGB
 from dicom_node.results.context import ResultContext
 from dicom_node.results.derived_object import ObjectPlan, image_references, new_object
@@ -74,9 +75,20 @@ def _build(
     made.PatientOrientation = _patient_orientation(material.analysis.volume.grid)
     made.BurnedInAnnotation = "YES"
     made.RecognizableVisualFeatures = "NO"
-    made.LossyImageCompression = "00"
+    _add_compression(made, material.images.datasets[k])
     _add_pixels(made, np.asarray(draw_capture(material.analysis, k)))
     return made
+
+
+def _add_compression(made: Dataset, source: Dataset) -> None:
+    """What has lost something stays so, whatever is made of it (PS3.3 C.7.6.1.1.5)."""
+    if not was_compressed_with_loss(source):
+        made.LossyImageCompression = NOT_LOSSY
+        return
+    made.LossyImageCompression = LOSSY
+    for keyword in ("LossyImageCompressionRatio", "LossyImageCompressionMethod"):
+        if source.get(keyword):
+            made[keyword] = source[keyword]
 
 
 def _number_lesions(draw: ImageDraw.ImageDraw, size: tuple[int, int], analysis: Analysis, slice_index: int) -> None:

@@ -7,6 +7,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
 
 from dicom_node.results import codes
+from dicom_node.results.acquisition import acquisition_date_time
 from dicom_node.results.context import ResultContext
 from dicom_node.results.derived_object import ObjectPlan, instance_references, new_object
 from dicom_node.results.key_images import key_images
@@ -22,7 +23,7 @@ def build_pdf(material: ReportMaterial, *, context: ResultContext, uids: ResultU
     pdf = report_pdf(material.analysis, material.images, context)
     made = new_object(PLAN, material, context=context, uids=uids)
     made.ConversionType = "WSD"
-    made.AcquisitionDateTime = _acquired_at(material.images.first)
+    made.AcquisitionDateTime = acquisition_date_time(material.images.first)
     made.BurnedInAnnotation = "YES"
     made.RecognizableVisualFeatures = "NO"
     made.DocumentTitle = TITLE
@@ -38,11 +39,3 @@ def build_pdf(material: ReportMaterial, *, context: ResultContext, uids: ResultU
 def pdf_of(made: Dataset) -> bytes:
     """The page that an object holds."""
     return bytes(made.EncapsulatedDocument[: int(made.EncapsulatedDocumentLength)])
-
-
-def _acquired_at(source: Dataset) -> str | None:
-    """When the images were acquired, where they say so (VR DT)."""
-    if source.get("AcquisitionDateTime"):
-        return str(source.AcquisitionDateTime)
-    date = source.get("AcquisitionDate")
-    return f"{date}{source.get('AcquisitionTime') or ''}" if date else None

@@ -1,12 +1,11 @@
 """DICOM objects as bytes that are the same each time."""
 
 import gc
-import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime
 from io import BytesIO
 
 from pydicom.charset import default_encoding
@@ -14,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
+from dicom_node.listen.instants import zone_from_offset
 from dicom_node.results.context import ResultContext
 from dicom_node.results.uids import ResultUids
 
@@ -30,12 +30,8 @@ def long_string(text: str) -> str:
 
 def local_moment(context: ResultContext, timezone_offset: str) -> datetime:
     """When the result was made, in the zone that the source names as `+hhmm`, else in that of the context."""
-    match = re.fullmatch(r"([+-])(\d\d)(\d\d)", timezone_offset)
-    if match is None:
-        return context.created_at
-    sign = -1 if match[1] == "-" else 1
-    offset = sign * timedelta(hours=int(match[2]), minutes=int(match[3]))
-    return context.created_at.astimezone(timezone(offset) if offset else UTC)
+    zone = zone_from_offset(timezone_offset)
+    return context.created_at.astimezone(zone) if zone else context.created_at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

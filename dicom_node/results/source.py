@@ -6,14 +6,18 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import pydicom
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.errors import InvalidDicomError
-from pydicom.valuerep import DA, TM
+from pydicom.valuerep import TM
 
 from dicom_node.character_sets import settle_character_set
+from dicom_node.listen.instants import date_from_da
+from dicom_node.results.acquisition import settle_acquisition_date_time, settle_lossy_compression, settle_offset
 from dicom_node.results.errors import InconsistentAnalysisError, SourceImageError, header_faults
 from dicom_node.results.uids import derive_uid
 from pipeline.frames import frame_headers, is_multi_frame_ct
+from pipeline.read import transfer_syntax_uid
 from pipeline.study import SliceHeader, Volume
 
 logger = logging.getLogger(__name__)
@@ -120,6 +124,7 @@ def read_source_images(volume: Volume, *, beside: Sequence[str] = ()) -> SourceI
     datasets = tuple(_slice_header(header, instances[header.path]) for header in volume.slice_headers)
     for dataset in datasets:
         _settle_geometry(dataset, thickness_mm)
+        settle_acquisition_date_time(dataset)
     return SourceImages(datasets=datasets, frame_numbers=tuple(header.frame_number for header in volume.slice_headers))
 
 
@@ -133,6 +138,8 @@ def _read_instance(header: SliceHeader, beside: Sequence[str]) -> tuple[Dataset,
         raise InconsistentAnalysisError(_CHANGED)
     settle_character_set(dataset, beside=beside)
     _settle_patient_and_study(dataset)
+    settle_offset(dataset)
+    settle_lossy_compression(dataset, transfer_syntax_uid(dataset))
     return tuple(frame_headers(dataset)) if is_multi_frame_ct(dataset) else (dataset,)
 
 
@@ -149,15 +156,25 @@ def _settle_patient_and_study(dataset: Dataset) -> None:
             setattr(dataset, keyword, "")
     for keyword, needed in ITEMS_NEED.items():
         _drop_if_half_empty(dataset, keyword, needed)
-    _empty_unless(dataset, "PatientBirthDate", DA)
-    _empty_unless(dataset, "StudyDate", DA)
+    _settle_date(dataset, "PatientBirthDate")
+    _settle_date(dataset, "StudyDate")
     _empty_unless(dataset, "StudyTime", TM)
     if str(dataset.PatientSex or "") not in SEX_VALUES:
         dataset.PatientSex = ""
 
 
+def _settle_date(dataset: Dataset, keyword: str) -> None:
+    """Write a date with dots, as before DICOM 3.0, as a date of today; empty what is none."""
+    text = str(dataset.get(keyword) or "").strip(" \0")
+    if date_from_da(text):
+        dataset[keyword] = DataElement(keyword, "DA", text.replace(".", ""))
+    elif text:
+        logger.warning("source images hold an invalid %s; it stays empty in the results", keyword)
+        dataset[keyword] = DataElement(keyword, "DA", "")
+
+
 def _empty_unless(dataset: Dataset, keyword: str, parse: Callable[[str], object]) -> None:
-    """Empty a date or time that is none: copied into a result it would make that invalid."""
+    """Empty a time that is none: copied into a result it would make that invalid."""
     try:
         parse(str(dataset.get(keyword) or ""))
     except ValueError:

@@ -1,0 +1,72 @@
+"""When and how source images were acquired, as values that may stand in a result."""
+
+import logging
+from datetime import UTC
+from typing import Final
+
+from pydicom.dataset import Dataset
+from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
+
+from dicom_node.listen.instants import date_from_da, instant_from_dt, time_from_tm, zone_from_offset
+from pipeline.syntaxes import is_lossy_syntax
+
+logger = logging.getLogger(__name__)
+
+LOSSY: Final = "01"
+"""Of Lossy Image Compression (0028,2110): the image has been compressed with loss at least once (PS3.3 C.7.6.1.1.5)."""
+NOT_LOSSY: Final = "00"
+
+_METHOD_OF_SYNTAX: Final[dict[str, str]] = {
+    JPEGBaseline8Bit: "ISO_10918_1",
+    JPEGExtended12Bit: "ISO_10918_1",
+    JPEGLSNearLossless: "ISO_14495_1",
+}
+"""Lossy Image Compression Method (0028,2114) by transfer syntax (PS3.3 C.7.6.1.1.5.1)."""
+
+_OFFSET_CHARACTERS: Final = 5
+"""&ZZXX (PS3.5 6.2, DT)."""
+
+
+def settle_offset(dataset: Dataset) -> None:
+    """Drop a Timezone Offset From UTC (0008,0201) that is none: the listener took the times as if there were none."""
+    if "TimezoneOffsetFromUTC" in dataset and not zone_from_offset(str(dataset.TimezoneOffsetFromUTC or "")):
+        if dataset.TimezoneOffsetFromUTC:
+            logger.warning("source images hold an invalid TimezoneOffsetFromUTC; the results name none")
+        del dataset.TimezoneOffsetFromUTC
+
+
+def settle_acquisition_date_time(dataset: Dataset) -> None:
+    """Drop an Acquisition DateTime (0008,002A) that is none: it would be repeated in results."""
+    if "AcquisitionDateTime" in dataset and not _is_date_time(str(dataset.AcquisitionDateTime or "")):
+        if dataset.AcquisitionDateTime:
+            logger.warning("source images hold an invalid AcquisitionDateTime; the results do not repeat it")
+        del dataset.AcquisitionDateTime
+
+
+def settle_lossy_compression(dataset: Dataset, transfer_syntax_uid: str) -> None:
+    """Say of an image that came in a syntax that always loses something that it was compressed with loss."""
+    if is_lossy_syntax(transfer_syntax_uid) and not was_compressed_with_loss(dataset):
+        dataset.LossyImageCompression = LOSSY
+        dataset.LossyImageCompressionMethod = _METHOD_OF_SYNTAX[transfer_syntax_uid]
+
+
+def acquisition_date_time(source: Dataset) -> str:
+    """When an image was acquired (VR DT), from its date and time where it has no DateTime; empty where it does not say."""
+    said = str(source.get("AcquisitionDateTime") or "")
+    if _is_date_time(said):
+        return said
+    day, moment = (str(source.get(f"Acquisition{name}") or "").strip(" \0") for name in ("Date", "Time"))
+    if date_from_da(day) is None:
+        return ""
+    return day.replace(".", "") + (moment.replace(":", "") if time_from_tm(moment) else "")
+
+
+def was_compressed_with_loss(image: Dataset) -> bool:
+    """Whether an image says so."""
+    return str(image.get("LossyImageCompression") or "").strip() == LOSSY
+
+
+def _is_date_time(text: str) -> bool:
+    offset = text[-_OFFSET_CHARACTERS:]
+    has_offset = offset[:1] in {"+", "-"}
+    return instant_from_dt(text, zone=UTC) is not None and (not has_offset or zone_from_offset(offset) is not None)
