@@ -67,6 +67,20 @@ def find_studies(folders: Iterable[Path]) -> FolderContent:
     return FolderContent(studies=tuple(studies), passed_over=len(paths) - sum(map(len, found.values())))
 
 
+def by_own_clock(acquired_at: datetime, paths: Iterable[Path]) -> datetime:
+    """When a study was acquired, in the zone that its images name.
+
+    Args:
+        acquired_at: Aware.
+        paths: Files of the study; the earliest CT image decides, in whatever order they come.
+
+    Returns:
+        The same instant; as it was where no file says when it was acquired.
+    """
+    instant = _acquired_at([header for header in map(_header, paths) if header])
+    return acquired_at.astimezone(instant.tzinfo) if instant else acquired_at
+
+
 def folder_name_from_uid(uid: str) -> str:
     """The UID itself where it is one, else a hash of it: nothing from a file may steer where we write."""
     return uid if _UID.fullmatch(uid) else hashlib.sha256(uid.encode()).hexdigest()[:32]
@@ -90,18 +104,22 @@ def _header(path: Path) -> Header | None:
 def _study(study_instance_uid: str, found: Sequence[tuple[Path, Header]]) -> FolderStudy:
     """One study; who the patient is says its first file, when it was acquired its earliest CT image."""
     _, first = found[0]
-    instants = [header.acquired_at for _, header in found if header.acquired_at and header.modality == "CT"]
-    instants = instants or [header.acquired_at for _, header in found if header.acquired_at]
     return FolderStudy(
         files=StudyFiles(
             study_instance_uid=study_instance_uid,
-            acquired_at=min(instants) if instants else None,
+            acquired_at=_acquired_at([header for _, header in found]),
             paths=tuple(path for path, _ in found),
         ),
         patient=first.patient,
         demographics=_demographics(first),
         is_of_one_patient=_are_of_one_patient([header for _, header in found]),
     )
+
+
+def _acquired_at(headers: Sequence[Header]) -> datetime | None:
+    """Of the earliest CT image, else of the earliest object."""
+    instants = [header.acquired_at for header in headers if header.acquired_at and header.modality == "CT"]
+    return min(instants or [header.acquired_at for header in headers if header.acquired_at], default=None)
 
 
 def _are_of_one_patient(headers: Sequence[Header]) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from dicom_node.folders import by_own_clock
 from dicom_node.job_inputs import verify_inputs
 from dicom_node.job_records import JobOutcome, JobProgress, JobSpec, OutcomeKind, PriorSpec, StudySpec
 from dicom_node.log import quieten_libraries
@@ -144,7 +145,14 @@ def _prior(prior: PriorSpec) -> PriorStudy:
     except UnreadableResultError:
         logger.warning("the stored result of an earlier study is unreadable: its lesions are found anew")
         known = None
-    return PriorStudy(files=_files(prior.study), known=known)
+    return PriorStudy(files=_by_own_clock(_files(prior.study)), known=known)
+
+
+def _by_own_clock(files: StudyFiles) -> StudyFiles:
+    """The study with the day and time that its own scanner shows: by them people know it."""
+    if files.acquired_at is None:
+        return files
+    return dataclasses.replace(files, acquired_at=by_own_clock(files.acquired_at, files.paths))
 
 
 def _context(spec: JobSpec) -> ResultContext:

@@ -101,6 +101,7 @@ class UsedPrior:
     study_instance_uid: str
     series_instance_uid: str
     acquired_at: datetime | None
+    """In the zone that its images name, else as if their clock went by UTC: its date is the one that people know."""
     interval_days: float | None
     lung_overlap_dice: float
     """After alignment."""

@@ -35,7 +35,8 @@ class StudyFiles:
 
     study_instance_uid: str
     acquired_at: datetime | None
-    """When it was acquired, aware UTC; None when no date is known."""
+    """When it was acquired, aware, in the zone that its images name, else as if their clock went by UTC; None when no
+    date is known."""
     paths: tuple[Path, ...]
     rules: tuple[SourceRules, ...] = ()
     """Of the site, for the choice of the series."""

@@ -42,7 +42,7 @@ class ReceivedInstance:
     body_part: str
     instance_number: int | None
     acquired_at: datetime | None
-    """Aware UTC, from Acquisition, else Series, else Study date and time with the time zone offset."""
+    """From Acquisition, else Series, else Study date and time, in the zone of their offset from UTC; UTC without one."""
     sha256: str
     """Of the stored file."""
     size_bytes: int

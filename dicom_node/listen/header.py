@@ -126,6 +126,7 @@ class Header:
     body_part: str
     instance_number: int | None
     acquired_at: datetime | None
+    """In the zone that it names, else as if its clock went by UTC."""
     slice_position_mm: float | None
     is_of_our_make: bool = False
     """By its equipment, which a PACS leaves alone when it changes patient, study or UIDs."""
@@ -275,10 +276,10 @@ def _instance_number(values: dict[int, bytes]) -> int | None:
 
 
 def _acquired_at(values: dict[int, bytes]) -> datetime | None:
-    """When the images were taken, aware UTC: Acquisition DateTime, else Acquisition, Series, Study date with time.
+    """When the images were taken: Acquisition DateTime, else Acquisition, Series, Study date with time.
 
-    Times are in the zone of Timezone Offset From UTC (0008,0201). Where a sender gives none, they are taken as UTC:
-    the same site then keeps the order of its studies, and the day stays the one on its screens.
+    Aware, in the zone of Timezone Offset From UTC (0008,0201), so that day and time are those on the screens of the
+    site. Where a sender gives none, they are taken as UTC: the same site then keeps the order of its studies.
     """
     zone = zone_from_offset(_code(values, _TIMEZONE_OFFSET_FROM_UTC)) or UTC
     acquired_at = instant_from_dt(_code(values, _ACQUISITION_DATE_TIME), zone=zone)

@@ -57,7 +57,7 @@ def zone_from_offset(text: str) -> timezone | None:
 
 
 def instant_from_dt(text: str, *, zone: timezone) -> datetime | None:
-    """The instant of a DT value, aware UTC; its own offset goes before `zone`."""
+    """The instant of a DT value, in the zone of its own offset, else in `zone`."""
     match = _DT.fullmatch(text.strip(" \0"))
     if not match:
         return None
@@ -67,7 +67,7 @@ def instant_from_dt(text: str, *, zone: timezone) -> datetime | None:
 
 
 def first_instant(pairs: Iterable[tuple[str, str]], *, zone: timezone) -> datetime | None:
-    """Instant of the first pair of DA and TM that is complete, else midnight of the first date; aware UTC."""
+    """Instant of the first pair of DA and TM that is complete, else midnight of the first date; in `zone`."""
     midnights = []
     for day_text, moment_text in pairs:
         day, moment = date_from_da(day_text), time_from_tm(moment_text)
@@ -80,7 +80,10 @@ def first_instant(pairs: Iterable[tuple[str, str]], *, zone: timezone) -> dateti
 def _instant(day: date | None, moment: time | None, zone: timezone) -> datetime | None:
     if day is None or moment is None:
         return None
+    instant = datetime.combine(day, moment, zone)
     try:
-        return datetime.combine(day, moment, zone).astimezone(UTC)
+        instant.astimezone(UTC)
     except OverflowError:
+        # At the ends of the calendar: it cannot be kept.
         return None
+    return instant

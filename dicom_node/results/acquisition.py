@@ -61,6 +61,13 @@ def acquisition_date_time(source: Dataset) -> str:
     return day.replace(".", "") + (moment.replace(":", "") if time_from_tm(moment) else "")
 
 
+def acquisition_day(image: Dataset) -> str:
+    """The day of the study, YYYY-MM-DD, as the scanner writes it; empty where no date is one."""
+    said = [str(image.get(keyword) or "") for keyword in ("AcquisitionDate", "SeriesDate", "StudyDate")]
+    days = (date_from_da(text) for text in (*said, acquisition_date_time(image)[:8]))
+    return next((day.isoformat() for day in days if day), "")
+
+
 def was_compressed_with_loss(image: Dataset) -> bool:
     """Whether an image says so."""
     return str(image.get("LossyImageCompression") or "").strip() == LOSSY

@@ -2,7 +2,7 @@
 
 format, format_version  `dicom-node findings`, 1; a reader refuses another version
 intended_use            the sentence that goes with every result
-created_at              ISO 8601 with offset
+created_at              ISO 8601 in UTC
 software_version, revision
 study_instance_uid
 patient_score           0..1
@@ -25,8 +25,9 @@ series                  series_instance_uid, number, description, reason, speaks
                         sop_instance_uids[] in slice order, frame_numbers[] likewise (empty for single-frame images), and
                         passed_over[] with series_instance_uid, number, description, reason, speaks_for[],
                         speaks_against[]
-priors_used[]           study_instance_uid, series_instance_uid, acquired_at, interval_days, lung_overlap_dice, and
-                        lesion_count, lesion_volume_ml, involvement_percent, each null when not known
+priors_used[]           study_instance_uid, series_instance_uid, acquired_at (ISO 8601 with the offset that the
+                        images name, as UTC where they name none), interval_days, lung_overlap_dice, and lesion_count,
+                        lesion_volume_ml, involvement_percent, each null when not known
 priors_dropped[]        study_instance_uid, reason
 algorithm               name, version, weights_sha256, thresholds{}, synthetic_training_only,
                         calibration (null, or population, calibrated_on, studies), operating_points[] (name, threshold,
@@ -36,7 +37,7 @@ qualifications[]        sentences on what limits the findings
 
 import json
 from dataclasses import asdict
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -61,7 +62,7 @@ def findings_bytes(findings: Findings, context: ResultContext) -> bytes:
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "intended_use": INTENDED_USE,
-        "created_at": context.created_at,
+        "created_at": context.created_at.astimezone(UTC),
         "software_version": context.software_version,
         "revision": context.revision,
         "study_instance_uid": findings.study_instance_uid,

@@ -1,7 +1,6 @@
 """What the findings say in plain sentences, for people who read a report as text."""
 
 from collections.abc import Iterator
-from datetime import tzinfo
 from typing import Final
 
 from pipeline.findings import (
@@ -135,9 +134,9 @@ def made_by(algorithm: Algorithm) -> str:
     )
 
 
-def name_of_prior(prior: UsedPrior, zone: tzinfo | None) -> str:
-    """An earlier study by its date as it is in `zone`."""
-    named = f"CT of {prior.acquired_at.astimezone(zone):%Y-%m-%d}" if prior.acquired_at else "CT of unknown date"
+def name_of_prior(prior: UsedPrior) -> str:
+    """An earlier study by its date as its own scanner has it."""
+    named = f"CT of {prior.acquired_at:%Y-%m-%d}" if prior.acquired_at else "CT of unknown date"
     return named if prior.interval_days is None else f"{named}, {prior.interval_days:.1f} days earlier"
 
 
@@ -148,12 +147,12 @@ def compared_with(findings: Findings, lesion: Lesion) -> UsedPrior | None:
     return findings.priors_used[0]
 
 
-def describe_lesion(lesion: Lesion, findings: Findings, zone: tzinfo | None) -> str:
+def describe_lesion(lesion: Lesion, findings: Findings) -> str:
     """One lesion with its numbers."""
     return (
         f"{lesion.tracking_id}: {KIND[lesion.kind]}, {lesion.side.value} lung, {lesion.volume_ml:.2f} cm3 "
         f"({lesion.share_of_lung_percent:.2f} % of that lung), mean {lesion.mean_hu:.0f} HU, SD {lesion.sd_hu:.0f} HU, "
-        f"score {lesion.score:.2f}. {_describe_change(lesion, compared_with(findings, lesion), zone)}."
+        f"score {lesion.score:.2f}. {_describe_change(lesion, compared_with(findings, lesion))}."
     )
 
 
@@ -165,9 +164,9 @@ def describe_gone(lesion: GoneLesion) -> str:
     )
 
 
-def describe_used(prior: UsedPrior, zone: tzinfo | None) -> str:
+def describe_used(prior: UsedPrior) -> str:
     """An earlier study that took part."""
-    return f"Compared with: {name_of_prior(prior, zone)}, study {prior.study_instance_uid}."
+    return f"Compared with: {name_of_prior(prior)}, study {prior.study_instance_uid}."
 
 
 def describe_dropped(prior: DroppedPrior) -> str:
@@ -184,11 +183,11 @@ def describe_lungs(findings: Findings) -> Iterator[str]:
         )
 
 
-def _describe_change(lesion: Lesion, prior: UsedPrior | None, zone: tzinfo | None) -> str:
+def _describe_change(lesion: Lesion, prior: UsedPrior | None) -> str:
     if prior is None:
         return CHANGE[lesion.change]
     before_ml = lesion.prior_volume_ml
     change_ml = lesion.volume_ml - (before_ml or 0.0)
     share = f", {100 * change_ml / before_ml:+.0f} %" if before_ml else ""
     numbers = "" if before_ml is None else f" by {change_ml:+.2f} cm3{share}"
-    return f"{CHANGE[lesion.change]}{numbers} since the {name_of_prior(prior, zone)}"
+    return f"{CHANGE[lesion.change]}{numbers} since the {name_of_prior(prior)}"

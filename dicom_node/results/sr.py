@@ -1,6 +1,5 @@
 """The structured report: measurements after TID 1500 of PS3.16, or text after TID 2000."""
 
-from datetime import tzinfo
 from typing import Any, Final, TypeAlias
 
 from highdicom.coding_schemes import CodingSchemeIdentificationItem
@@ -20,7 +19,7 @@ from pydicom.uid import BasicTextSRStorage, Comprehensive3DSRStorage, Comprehens
 from dicom_node.results import codes
 from dicom_node.results.common import Member, common_arguments
 from dicom_node.results.context import Predecessor, ResultContext
-from dicom_node.results.encode import local_moment, make_reproducible, stamp_for
+from dicom_node.results.encode import make_reproducible, stamp_for
 from dicom_node.results.library_frames import name_library_frames
 from dicom_node.results.plan import SrClass, SrLayout
 from dicom_node.results.references import evidence_item
@@ -110,14 +109,14 @@ def build_content(material: ReportMaterial, sr_class: SrClass, context: ResultCo
 
 def _measurements(material: ReportMaterial, context: ResultContext) -> Dataset:
     """Root of the content after TID 1500."""
-    images, zone = material.images.datasets, _zone(material, context)
+    images = material.images.datasets
     report = MeasurementReport(
         observation_context=ObservationContext(observer_device_context=_observer(context)),
         procedure_reported=codes.CT_UNSPECIFIED_REGION,
-        imaging_measurements=build_groups(material, context.plan.sr_layout, zone),
+        imaging_measurements=build_groups(material, context.plan.sr_layout),
         referenced_images=[images[index] for index in key_slices(material)],
     )
-    for section in build_sections(material.analysis, zone):
+    for section in build_sections(material.analysis):
         report[0].ContentSequence.append(section)
     return report[0]
 
@@ -125,11 +124,7 @@ def _measurements(material: ReportMaterial, context: ResultContext) -> Dataset:
 def _text(material: ReportMaterial, context: ResultContext) -> Dataset:
     """Root of the content after TID 2000."""
     observer = ObservationContext(observer_device_context=_observer(context))
-    return build_text(material, observer, _zone(material, context))
-
-
-def _zone(material: ReportMaterial, context: ResultContext) -> tzinfo | None:
-    return local_moment(context, material.images.timezone_offset).tzinfo
+    return build_text(material, observer)
 
 
 def _observer(context: ResultContext) -> ObserverContext:

@@ -5,7 +5,6 @@ five points. Viewers merge them, show our numbers, and offer no editing that wou
 """
 
 from dataclasses import dataclass
-from datetime import tzinfo
 from typing import Final, TypeAlias, TypedDict
 
 from highdicom.seg import Segmentation
@@ -92,27 +91,24 @@ class Outline:
     points: Float64Array
 
 
-def build_groups(material: ReportMaterial, layout: SrLayout, zone: tzinfo | None) -> list[Group]:
-    """All groups; lesions first, because viewers jump to the first, largest first; dates as they are in `zone`.
+def build_groups(material: ReportMaterial, layout: SrLayout) -> list[Group]:
+    """All groups; lesions first, because viewers jump to the first, largest first.
 
     For segments only: of each lesion the group with the numbers, so that group i is segment i of one segmentation;
     without lesions, of each lung.
     """
-    lesions = _lesions(material, zone)
+    lesions = _lesions(material)
     lungs = [lung_groups(material, lung, segment_number=number) for number, lung in _numbered_lungs(material.analysis)]
     if layout is SrLayout.SEGMENTS_ONLY:
         return [numbers for numbers, _ in lesions or lungs]
     return [group for pair in (*lesions, *lungs, both_lungs_groups(material)) for group in pair]
 
 
-def _lesions(material: ReportMaterial, zone: tzinfo | None) -> list[GroupPair]:
+def _lesions(material: ReportMaterial) -> list[GroupPair]:
     segmentation = material.lesions_segmentation
     if segmentation is None:
         return []
-    return [
-        lesion_groups(material, lesion, segmentation=segmentation, zone=zone)
-        for lesion in material.analysis.findings.lesions
-    ]
+    return [lesion_groups(material, lesion, segmentation=segmentation) for lesion in material.analysis.findings.lesions]
 
 
 def key_slices(material: ReportMaterial) -> list[int]:
@@ -122,9 +118,7 @@ def key_slices(material: ReportMaterial) -> list[int]:
     return sorted({lesion.key_slice for lesion in analysis.findings.lesions} | set(lungs) | {_summary_slice(analysis)})
 
 
-def lesion_groups(
-    material: ReportMaterial, lesion: Lesion, *, segmentation: Segmentation, zone: tzinfo | None
-) -> GroupPair:
+def lesion_groups(material: ReportMaterial, lesion: Lesion, *, segmentation: Segmentation) -> GroupPair:
     """Numbers and outline of one lesion."""
     findings = material.analysis.findings
     subject = Subject(
@@ -143,7 +137,7 @@ def lesion_groups(
     )
     prior = compared_with(findings, lesion)
     if prior is not None:
-        _name_prior(numbers, prior, zone)
+        _name_prior(numbers, prior)
     mask = material.analysis.lesion_labels[lesion.key_slice] == lesion.number
     return numbers, _region(subject, Outline(slice_index=lesion.key_slice, points=outer_contour(mask)), material)
 
@@ -230,10 +224,10 @@ def _of(subject: Subject) -> SubjectArguments:
     )
 
 
-def _name_prior(group: Group, prior: UsedPrior, zone: tzinfo | None) -> None:
+def _name_prior(group: Group, prior: UsedPrior) -> None:
     """Say which study the change is against, for people and for machines; last, because Tracking UID comes first."""
     contains = RelationshipTypeValues.CONTAINS
-    named = ascii_text(name_of_prior(prior, zone))
+    named = ascii_text(name_of_prior(prior))
     group[0].ContentSequence.append(TextContentItem(codes.COMPARED_WITH, named, relationship_type=contains))
     group[0].ContentSequence.append(
         UIDRefContentItem(codes.COMPARED_STUDY, prior.study_instance_uid, relationship_type=contains)

@@ -1,7 +1,7 @@
 """Sections of the report below its measurements: intended use, limits, comparison studies, lesions no longer seen."""
 
 from collections.abc import Sequence
-from datetime import datetime, tzinfo
+from datetime import datetime
 
 from highdicom.sr import (
     CodeContentItem,
@@ -35,12 +35,12 @@ CONTAINS = RelationshipTypeValues.CONTAINS
 HAS_CONCEPT_MOD = RelationshipTypeValues.HAS_CONCEPT_MOD
 
 
-def build_sections(analysis: Analysis, zone: tzinfo | None) -> list[ContainerContentItem]:
-    """The sections that this study needs, in reading order; dates as they are in `zone`."""
+def build_sections(analysis: Analysis) -> list[ContainerContentItem]:
+    """The sections that this study needs, in reading order."""
     findings = analysis.findings
     sections = [_evaluations(analysis)]
     if findings.priors_used or findings.priors_dropped:
-        sections.append(_comparisons(findings, zone))
+        sections.append(_comparisons(findings))
     if findings.gone_lesions:
         sections.append(_previous_findings(findings))
     return sections
@@ -64,10 +64,10 @@ def _evaluations(analysis: Analysis) -> ContainerContentItem:
     return _container(codes.QUALITATIVE_EVALUATIONS, items)
 
 
-def _comparisons(findings: Findings, zone: tzinfo | None) -> ContainerContentItem:
+def _comparisons(findings: Findings) -> ContainerContentItem:
     items = [
         *(
-            _used_prior(prior, zone, order=len(findings.priors_used) - place)
+            _used_prior(prior, order=len(findings.priors_used) - place)
             for place, prior in enumerate(findings.priors_used)
         ),
         *(_dropped_prior(prior) for prior in findings.priors_dropped),
@@ -75,12 +75,12 @@ def _comparisons(findings: Findings, zone: tzinfo | None) -> ContainerContentIte
     return _container(codes.PRIOR_PROCEDURES, items)
 
 
-def _used_prior(prior: UsedPrior, zone: tzinfo | None, *, order: int) -> ContainerContentItem:
+def _used_prior(prior: UsedPrior, *, order: int) -> ContainerContentItem:
     """One study; `order` is 1 for the oldest, and the study of the report comes after the newest."""
     items = [
         _uid(codes.STUDY_INSTANCE_UID, prior.study_instance_uid),
         _uid(codes.SERIES_INSTANCE_UID, prior.series_instance_uid),
-        *_dates(prior.acquired_at, zone),
+        *_dates(prior.acquired_at),
         _number(codes.TIME_POINT_ORDER, order, codes.NO_UNITS),
     ]
     if prior.interval_days is not None:
@@ -113,10 +113,11 @@ def _gone(lesion: GoneLesion) -> ContainerContentItem:
     return _container(codes.PREVIOUS_FINDING, items)
 
 
-def _dates(acquired_at: datetime | None, zone: tzinfo | None) -> list[ContentItem]:
+def _dates(acquired_at: datetime | None) -> list[ContentItem]:
+    """The date that the study has in the archive, where its scanner says when it was."""
     if acquired_at is None:
         return []
-    return [DateContentItem(codes.STUDY_DATE, f"{acquired_at.astimezone(zone):%Y%m%d}", relationship_type=CONTAINS)]
+    return [DateContentItem(codes.STUDY_DATE, f"{acquired_at:%Y%m%d}", relationship_type=CONTAINS)]
 
 
 def _container(name: Code, items: Sequence[ContentItem]) -> ContainerContentItem:

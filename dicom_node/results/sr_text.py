@@ -1,7 +1,6 @@
 """The report as plain text, for Basic Text SR (TID 2000 of PS3.16): no numbers, no coordinates."""
 
 from collections.abc import Sequence
-from datetime import tzinfo
 
 from highdicom.sr import (
     CodeContentItem,
@@ -26,14 +25,14 @@ TEMPLATE = "2000"
 """Basic Diagnostic Imaging Report."""
 
 
-def build_text(material: ReportMaterial, observer: ObservationContext, zone: tzinfo | None) -> ContainerContentItem:
-    """The root of the report: conclusions first; dates as they are in `zone`."""
+def build_text(material: ReportMaterial, observer: ObservationContext) -> ContainerContentItem:
+    """The root of the report: conclusions first."""
     root = ContainerContentItem(codes.CT_CHEST_REPORT, is_content_continuous=False, template_id=TEMPLATE)
     findings = material.analysis.findings
     sections = [
         _section(codes.CONCLUSIONS, _conclusions(findings)),
-        _section(codes.FINDINGS, _findings(material, zone)),
-        _section(codes.PRIOR_PROCEDURES, _priors(findings, zone)),
+        _section(codes.FINDINGS, _findings(material)),
+        _section(codes.PRIOR_PROCEDURES, _priors(findings)),
         _section(codes.PREVIOUS_FINDINGS, _gone(findings)),
         _section(codes.CURRENT_PROCEDURE, _procedure(material)),
     ]
@@ -61,15 +60,15 @@ def _conclusions(findings: Findings) -> Sequence[ContentItem]:
     ]
 
 
-def _findings(material: ReportMaterial, zone: tzinfo | None) -> Sequence[ContentItem]:
+def _findings(material: ReportMaterial) -> Sequence[ContentItem]:
     """Each lesion with its key image, then the lungs."""
     findings = material.analysis.findings
-    lesions = [_lesion(lesion, material, zone) for lesion in findings.lesions]
+    lesions = [_lesion(lesion, material) for lesion in findings.lesions]
     return [*lesions, *(_text(codes.FINDING, sentence) for sentence in sentences.describe_lungs(findings))]
 
 
-def _lesion(lesion: Lesion, material: ReportMaterial, zone: tzinfo | None) -> ContentItem:
-    item = _text(codes.FINDING, sentences.describe_lesion(lesion, material.analysis.findings, zone))
+def _lesion(lesion: Lesion, material: ReportMaterial) -> ContentItem:
+    item = _text(codes.FINDING, sentences.describe_lesion(lesion, material.analysis.findings))
     sop_class_uid, sop_instance_uid, frame_number = material.images.reference(lesion.key_slice)
     key_image = ImageContentItem(
         codes.KEY_IMAGE,
@@ -82,8 +81,8 @@ def _lesion(lesion: Lesion, material: ReportMaterial, zone: tzinfo | None) -> Co
     return item
 
 
-def _priors(findings: Findings, zone: tzinfo | None) -> Sequence[ContentItem]:
-    used = [sentences.describe_used(prior, zone) for prior in findings.priors_used]
+def _priors(findings: Findings) -> Sequence[ContentItem]:
+    used = [sentences.describe_used(prior) for prior in findings.priors_used]
     dropped = [sentences.describe_dropped(prior) for prior in findings.priors_dropped]
     return [_text(codes.PRIOR_PROCEDURE, sentence) for sentence in (*used, *dropped)]
 

@@ -5,6 +5,7 @@ from pydicom.dataset import Dataset
 from pydicom.sr.coding import Code
 
 from dicom_node.results import codes
+from dicom_node.results.acquisition import acquisition_day
 from pipeline.findings import Findings
 
 
@@ -14,7 +15,7 @@ def time_point(findings: Findings, image: Dataset) -> TimePointContext | None:
     None without a date. The order of the studies is not told here: strangers take that number for a measurement (dcmqi
     1.5.7 lists it, PixelMed 2022 refuses it). It stands with the comparison studies.
     """
-    date = _date_of(image)
+    date = acquisition_day(image)
     return TimePointContext(time_point=date, time_point_type=_type_of(findings)) if date else None
 
 
@@ -23,11 +24,3 @@ def _type_of(findings: Findings) -> Code | None:
     if findings.priors_used:
         return codes.FOLLOW_UP
     return None if findings.priors_dropped else codes.BASELINE
-
-
-def _date_of(image: Dataset) -> str:
-    for keyword in ("AcquisitionDate", "SeriesDate", "StudyDate"):
-        date = str(image.get(keyword) or "")
-        if len(date) == 8 and date.isdigit():
-            return f"{date[:4]}-{date[4:6]}-{date[6:]}"
-    return ""

@@ -1,7 +1,7 @@
 """Involvement of each lung as bars, and over the dates of the patient as a line."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, timedelta
 from typing import Final
 
 from dicom_node.results.colours import Rgb
@@ -27,6 +27,8 @@ class TrendPoint:
     """One study of the trend."""
 
     at: datetime
+    day: str
+    """YYYY-MM-DD as its own scanner has it."""
     involvement_percent: float
 
 
@@ -54,13 +56,22 @@ def _draw_bar(pen: Pen, bar: Box, share: float) -> None:
         pen.rule((x, bar.top), (x, bar.bottom), Stroke(ink=WHITE, width_pt=0.6))
 
 
-def trend_of(findings: Findings) -> list[TrendPoint]:
-    """The studies whose involvement and date are known, oldest first, the current one last; none without a prior."""
+def trend_of(findings: Findings, study_day: str) -> list[TrendPoint]:
+    """The studies whose involvement and date are known, oldest first, the current one last; none without a prior.
+
+    Args:
+        findings: Of the current study.
+        study_day: YYYY-MM-DD on which it was acquired; empty where its images do not say.
+    """
     if not findings.priors_used:
         return []
-    dated = [(prior.acquired_at, prior.involvement_percent) for prior in reversed(findings.priors_used)]
-    dated.append((_current_date(findings.priors_used[0]), findings.involvement_percent))
-    return [TrendPoint(at=at, involvement_percent=share) for at, share in dated if at is not None and share is not None]
+    dated = [(prior.acquired_at, "", prior.involvement_percent) for prior in reversed(findings.priors_used)]
+    dated.append((_current_date(findings.priors_used[0]), study_day, findings.involvement_percent))
+    return [
+        TrendPoint(at=at, day=day or words.day(at), involvement_percent=share)
+        for at, day, share in dated
+        if at is not None and share is not None
+    ]
 
 
 def _current_date(newest: UsedPrior) -> datetime | None:
@@ -70,9 +81,9 @@ def _current_date(newest: UsedPrior) -> datetime | None:
     return newest.acquired_at + timedelta(days=newest.interval_days)
 
 
-def draw_trend(pen: Pen, box: Box, findings: Findings, zone: tzinfo | None) -> None:
+def draw_trend(pen: Pen, box: Box, findings: Findings, study_day: str) -> None:
     """Involvement of both lungs over the dates; words where there is one date only."""
-    points = trend_of(findings)
+    points = trend_of(findings, study_day)
     pen.text((box.left, box.top + 3.6), "Involvement over time, % of both lungs", TITLE)
     pen.rule((box.left, box.top + 5), (box.right, box.top + 5), Stroke(width_pt=0.7))
     if len(points) < 2:
@@ -85,7 +96,7 @@ def draw_trend(pen: Pen, box: Box, findings: Findings, zone: tzinfo | None) -> N
     pen.text((plot.left - 6, plot.bottom + 0.8), "0", replace(SMALL, anchor=1.0))
     pen.lines(places, Stroke(ink=BAR_INK, width_pt=1.1))
     _write_values(pen, plot, points, places)
-    _write_days(pen, plot, points, places, zone)
+    _write_days(pen, plot, points, places)
 
 
 def _places(points: list[TrendPoint], plot: Box) -> list[tuple[float, float]]:
@@ -116,9 +127,7 @@ def _write_values(pen: Pen, plot: Box, points: list[TrendPoint], places: list[tu
             free_until = x - half
 
 
-def _write_days(
-    pen: Pen, plot: Box, points: list[TrendPoint], places: list[tuple[float, float]], zone: tzinfo | None
-) -> None:
+def _write_days(pen: Pen, plot: Box, points: list[TrendPoint], places: list[tuple[float, float]]) -> None:
     """The date of the last and first study, and those between that fit."""
     style = replace(SMALL, anchor=0.5)
     half = pen.width("0000-00-00", style) / 2
@@ -128,4 +137,4 @@ def _write_days(
         pen.rule((x, plot.bottom), (x, plot.bottom + 0.9), Stroke(ink=GREY_INK))
         if all(abs(x - other) >= 2 * half + 1 for other in written):
             written.append(x)
-            pen.text((x, plot.bottom + 3.9), words.day(points[number].at, zone), style)
+            pen.text((x, plot.bottom + 3.9), points[number].day, style)

@@ -1,7 +1,6 @@
 """Top and bottom of the page: whose it is, what it says, who made it."""
 
 from dataclasses import replace
-from datetime import tzinfo
 from typing import Final
 
 from pydicom.dataset import Dataset
@@ -67,11 +66,11 @@ def draw_patient(pen: Pen, source: Dataset) -> None:
     pen.rule((LEFT_MM, 37.6), (RIGHT_MM, 37.6))
 
 
-def draw_answer(pen: Pen, findings: Findings, zone: tzinfo | None) -> float:
+def draw_answer(pen: Pen, findings: Findings) -> float:
     """The answer; returns where it ends."""
     y = 45.6
     _shrunk(pen, (LEFT_MM, y), words.headline(findings), HEADLINE, WIDTH_MM)
-    lines = pen.wrapped(words.second_line(findings, zone), SECOND, WIDTH_MM)[:SECOND_LINES]
+    lines = pen.wrapped(words.second_line(findings), SECOND, WIDTH_MM)[:SECOND_LINES]
     for line in lines:
         y += SECOND_LINE_MM
         pen.text((LEFT_MM, y), line, SECOND)

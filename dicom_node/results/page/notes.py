@@ -1,7 +1,6 @@
 """What the findings rest on and where they end: series, comparison studies, limits."""
 
 from dataclasses import dataclass, replace
-from datetime import tzinfo
 from typing import Final
 
 from dicom_node.results.page import words
@@ -40,10 +39,10 @@ class Notes:
         return TITLE_MM + LINE_MM * len(self.lines)
 
 
-def basis_notes(pen: Pen, analysis: Analysis, width_mm: float, zone: tzinfo | None) -> Notes:
+def basis_notes(pen: Pen, analysis: Analysis, width_mm: float) -> Notes:
     """Series analysed and comparison studies."""
     findings = analysis.findings
-    used = [_used_in_words(prior, zone) for prior in findings.priors_used]
+    used = [_used_in_words(prior) for prior in findings.priors_used]
     dropped = [
         f"Not compared, study \u2026{prior.study_instance_uid[-12:]}: {prior.reason}"
         for prior in findings.priors_dropped
@@ -84,8 +83,8 @@ def _notes(pen: Pen, title: str, sentences: list[str], width_mm: float) -> Notes
     return Notes(title=title, lines=tuple(lines))
 
 
-def _used_in_words(prior: UsedPrior, zone: tzinfo | None) -> str:
-    parts = [f"Compared with {words.day(prior.acquired_at, zone)}"]
+def _used_in_words(prior: UsedPrior) -> str:
+    parts = [f"Compared with {words.day(prior.acquired_at)}"]
     if prior.interval_days is not None:
         parts.append(f"{words.interval(prior)} before")
     if prior.lesion_count is not None and prior.involvement_percent is not None:

@@ -1,14 +1,13 @@
 """The report on one study as a page of A4 in PDF."""
 
-from datetime import tzinfo
 from io import BytesIO
 from typing import Final
 
 from reportlab import rl_config
 from reportlab.pdfgen.canvas import Canvas
 
+from dicom_node.results.acquisition import acquisition_day
 from dicom_node.results.context import ResultContext
-from dicom_node.results.encode import local_moment
 from dicom_node.results.page.charts import BARS_MM, draw_bars, draw_trend
 from dicom_node.results.page.chest import Chest, chest_of
 from dicom_node.results.page.coronal import draw_coronal
@@ -50,7 +49,6 @@ HALF_MM: Final = (WIDTH_MM - COLUMN_GAP_MM) / 2
 def report_pdf(analysis: Analysis, images: SourceImages, context: ResultContext) -> bytes:
     """One page; the same input gives the same bytes."""
     findings, source = analysis.findings, images.first
-    zone = local_moment(context, images.timezone_offset).tzinfo
     # Pictures as bytes and not as text, which takes long and is a quarter larger.
     rl_config.useA85 = 0
     fonts = Fonts(drawn_form(text) for text in outside_texts(source, context, findings))
@@ -64,7 +62,7 @@ def report_pdf(analysis: Analysis, images: SourceImages, context: ResultContext)
     pen = Pen(canvas, fonts)
     draw_title(pen)
     draw_patient(pen, source)
-    _draw_body(pen, draw_answer(pen, findings, zone) + SECTION_GAP_MM, analysis, zone)
+    _draw_body(pen, draw_answer(pen, findings) + SECTION_GAP_MM, analysis, acquisition_day(source))
     draw_foot(pen, findings, context, images.timezone_offset)
     canvas.showPage()
     canvas.save()
@@ -73,15 +71,17 @@ def report_pdf(analysis: Analysis, images: SourceImages, context: ResultContext)
     return pdf + b"\n" * (len(pdf) % 2)
 
 
-def _draw_body(pen: Pen, top: float, analysis: Analysis, zone: tzinfo | None) -> None:
-    """Pictures, figures and notes, each as high as what it holds."""
+def _draw_body(pen: Pen, top: float, analysis: Analysis, study_day: str) -> None:
+    """Pictures, figures and notes of a study of that day, each as high as what it holds."""
     findings, chest = analysis.findings, chest_of(analysis)
     shown = shown_slices(chest)
-    columns = [basis_notes(pen, analysis, HALF_MM, zone), limit_notes(pen, findings, HALF_MM)]
+    columns = [basis_notes(pen, analysis, HALF_MM), limit_notes(pen, findings, HALF_MM)]
     end = FOOT_TOP_MM - SECTION_GAP_MM / 2 - max(column.height for column in columns)
     height = _picture_height(findings, shown, end - top)
     top = _draw_pictures(pen, top, chest, shown, height=height) + SECTION_GAP_MM
-    top = _draw_figures(pen, (top, end - SECTION_GAP_MM), (chest, findings, shown), zone=zone) + SECTION_GAP_MM
+    top = (
+        _draw_figures(pen, (top, end - SECTION_GAP_MM), (chest, findings, shown), study_day=study_day) + SECTION_GAP_MM
+    )
     _draw_notes(pen, top, columns)
 
 
@@ -112,7 +112,7 @@ def _draw_pictures(pen: Pen, top: float, chest: Chest, shown: list[Shown], *, he
 
 
 def _draw_figures(
-    pen: Pen, room: tuple[float, float], what: tuple[Chest, Findings, list[Shown]], *, zone: tzinfo | None
+    pen: Pen, room: tuple[float, float], what: tuple[Chest, Findings, list[Shown]], *, study_day: str
 ) -> float:
     """The table, and the charts beside it; returns where they end."""
     chest, findings, shown = what
@@ -121,15 +121,15 @@ def _draw_figures(
     if not findings.lesions and not findings.gone_lesions:
         draw_bars(pen, Box(left=LEFT_MM, top=top, width=HALF_MM, height=BARS_MM), findings)
         left = LEFT_MM + HALF_MM + COLUMN_GAP_MM
-        draw_trend(pen, Box(left=left, top=top, width=HALF_MM, height=BARS_MM), findings, zone)
+        draw_trend(pen, Box(left=left, top=top, width=HALF_MM, height=BARS_MM), findings, study_day)
         return top + BARS_MM
     table_mm = min(height_of(findings), bottom - top)
-    newest = day(findings.priors_used[0].acquired_at, zone) if findings.priors_used else ""
+    newest = day(findings.priors_used[0].acquired_at) if findings.priors_used else ""
     table = Box(left=LEFT_MM, top=top, width=TABLE_WIDTH_MM, height=table_mm)
     draw_table(pen, table, chest, findings, shown, compared_with=newest)
     draw_bars(pen, Box(left=CHARTS_LEFT_MM, top=top, width=width, height=BARS_MM), findings)
     trend = Box(left=CHARTS_LEFT_MM, top=top + BARS_MM, width=width, height=TREND_MM)
-    draw_trend(pen, trend, findings, zone)
+    draw_trend(pen, trend, findings, study_day)
     return max(table.bottom, trend.bottom)
 
 

@@ -1,7 +1,7 @@
 """Findings as the sentences and figures of the page."""
 
 from collections import Counter
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import Final
 
 from dicom_node.results import sentences
@@ -33,9 +33,9 @@ def headline(findings: Findings) -> str:
     return f"{lesions_in_words(len(findings.lesions))} {place}, {share} of lung volume"
 
 
-def second_line(findings: Findings, zone: tzinfo | None) -> str:
+def second_line(findings: Findings) -> str:
     """What changed since the newest earlier study; without lesions what limits that answer too; may be empty."""
-    sentences = [_since(findings, zone)] if findings.priors_used else []
+    sentences = [_since(findings)] if findings.priors_used else []
     if not findings.lesions:
         sentences += findings.qualifications
     return " ".join(sentences)
@@ -74,9 +74,9 @@ def _in_ml(sentence: str) -> str:
     return sentence.replace("cm3", "ml")
 
 
-def day(moment: datetime | None, zone: tzinfo | None) -> str:
-    """The date, as the hospital sees it."""
-    return f"{moment.astimezone(zone):%Y-%m-%d}" if moment else "an unknown date"
+def day(moment: datetime | None) -> str:
+    """The date in the own zone of the moment: the one that the scanner shows."""
+    return f"{moment:%Y-%m-%d}" if moment else "an unknown date"
 
 
 def interval(prior: UsedPrior) -> str:
@@ -135,7 +135,7 @@ def _place(findings: Findings) -> str:
     return "in the right lung" if Side.RIGHT in sides else "in the left lung"
 
 
-def _since(findings: Findings, zone: tzinfo | None) -> str:
+def _since(findings: Findings) -> str:
     prior = findings.priors_used[0]
     counts = Counter(lesion.change for lesion in findings.lesions)
     parts = [f"{counts[kind]} {CHANGE_WORDS[kind]}" for kind in CHANGE_ORDER if counts[kind]]
@@ -144,6 +144,6 @@ def _since(findings: Findings, zone: tzinfo | None) -> str:
     ago = f", {interval(prior)} ago" if prior.interval_days is not None else ""
     apart = counts[Change.NOT_COMPARED]
     if apart and not parts:
-        return f"{apart} could not be compared with {day(prior.acquired_at, zone)}{ago}"
-    since = f"{', '.join(parts) or 'No change'} since {day(prior.acquired_at, zone)}{ago}"
+        return f"{apart} could not be compared with {day(prior.acquired_at)}{ago}"
+    since = f"{', '.join(parts) or 'No change'} since {day(prior.acquired_at)}{ago}"
     return f"{since}; {apart} could not be compared" if apart else since
