@@ -223,7 +223,7 @@ class Dispatcher:
             ),
             qualifications=(*unfinished(searches), *earlier.qualifications),
             revision=claim.revision,
-            created_at=claim.started_at,
+            created_at=claim.started_at.astimezone(),
             device=settings.pipeline.device,
             threads=settings.pipeline.threads,
             model_pack=chosen_pack(settings),

@@ -151,7 +151,7 @@ class FolderInference:
             study_instance_uid=study.files.study_instance_uid,
             acquired_at=study.files.acquired_at,
             folder=folder,
-            files=tuple(write_result_set(analysis, _context(self._settings), folder=folder)),
+            files=tuple(write_result_set(analysis, context_of(self._settings, at=datetime.now(UTC)), folder=folder)),
             findings=analysis.findings,
         )
 
@@ -208,13 +208,18 @@ def _with_refused(analysis: Analysis, refused: tuple[DroppedPrior, ...]) -> Anal
     return dataclasses.replace(analysis, findings=dataclasses.replace(analysis.findings, priors_dropped=dropped))
 
 
-def _context(settings: Settings) -> ResultContext:
-    """What the results say beside the findings."""
+def context_of(settings: Settings, *, at: datetime) -> ResultContext:
+    """What the results say beside the findings.
+
+    Args:
+        settings: For what the results say about the site.
+        at: When they are made; they say it in the time zone of this machine.
+    """
     return ResultContext(
         software_version=importlib.metadata.version("dicom-node"),
         device_serial_number=settings.results.device_serial_number,
         institution=settings.results.institution,
-        created_at=datetime.now(UTC),
+        created_at=at.astimezone(),
         revision=1,
         plan=result_plan(settings),
         predecessor=None,

@@ -60,7 +60,7 @@ class JobSpec:
     refused_priors: tuple[RefusedPriorSpec, ...]
     revision: int
     created_at: datetime
-    """Goes into the results, the same in every retry."""
+    """Goes into the results, the same in every retry; in the time zone of the node, which another machine may not have."""
     device: str
     threads: int
     model_pack: Path | None

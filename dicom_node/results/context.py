@@ -32,7 +32,8 @@ class ResultContext:
     software_version: str
     device_serial_number: str
     created_at: datetime
-    """Aware. Written as local time: in the time zone of the source images where they name one, else in its own."""
+    """Aware, in the time zone of the node. Written as local time: in the zone that the source images name, else in its
+    own, since a scanner that names none means the time on the wall."""
     revision: int
     """1 for the first result of a study."""
     predecessor: Predecessor | None = None
