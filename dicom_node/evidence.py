@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import median
 
 from storage.evidence_records import CarryingAssociation, NoticeHoldings, SeriesHoldings
-from storage.parents import CT
+from storage.records import CT
 
 FEWEST_SLICES = 8
 """Fewer evenly lying slices say nothing about a series."""

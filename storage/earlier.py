@@ -7,11 +7,11 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, and_, bindparam, exists, select
 
+from storage.acquired import in_own_zone
 from storage.database import AnyRow
 from storage.errors import UnknownStudyError
 from storage.link_models import StudyAssignment
 from storage.models import Attempt, Instance, Origin, Outcome, Patient, Result, Series, Study, Use
-from storage.parents import CT
 from storage.patient_links import (
     Assigned,
     Person,
@@ -23,6 +23,7 @@ from storage.patient_links import (
 )
 from storage.patient_records import Waiver
 from storage.prior_records import PriorCandidate, SeriesWords
+from storage.records import CT
 from storage.rule_models import Decision
 from storage.waived import Waived, is_waived, waived_by_assignments, waived_by_merges
 
@@ -67,6 +68,7 @@ _EARLIER_OF_ANYBODY = (
         Study.patient_key,
         Study.study_instance_uid,
         Study.ct_acquired_at,
+        Study.acquired_offset_minutes,
         Study.patient_name,
         Study.birth_date,
         Study.sex,
@@ -176,7 +178,7 @@ def _candidate(
     demographics = said_in(row)
     return PriorCandidate(
         study_instance_uid=row.study_instance_uid,
-        acquired_at=row.ct_acquired_at,
+        acquired_at=in_own_zone(row.ct_acquired_at, row.acquired_offset_minutes),
         demographics=demographics,
         state=row.state,
         instance_count=row.instance_count,

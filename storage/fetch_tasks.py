@@ -16,7 +16,7 @@ class FetchTask:
     patient: PatientKey
     demographics: Demographics
     acquired_at: datetime
-    """Of the current study: what is later is not earlier."""
+    """Of the current study, by the clock of its scanner: what is later is not earlier."""
     planned_at: datetime
     tries: int
     """Counting this one."""

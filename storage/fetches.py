@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, exists, func, select
 
+from storage.acquired import in_own_zone
 from storage.database import AnyRow
 from storage.fetch_models import FoundPrior, PriorFetch
 from storage.fetch_records import FetchState, FoundPriorView, PriorFetchView
@@ -48,7 +49,7 @@ def next_due(connection: Connection, *, peer: str, at: datetime) -> FetchTask | 
         study_instance_uid=row.study_instance_uid,
         patient=PatientKey(patient_id=row.patient_id, issuer=row.issuer),
         demographics=Demographics(patient_name=row.patient_name, birth_date=row.birth_date, sex=row.sex),
-        acquired_at=row.ct_acquired_at or at,
+        acquired_at=in_own_zone(row.ct_acquired_at or at, row.acquired_offset_minutes),
         planned_at=row.planned_at,
         tries=row.tries + 1,
     )

@@ -12,11 +12,11 @@ from typing import Protocol
 from sqlalchemy import Connection, bindparam, exists, insert, inspect, select, update
 from sqlalchemy.engine import Dialect
 
+from storage.acquired import acquired_columns
 from storage.database import AnyRow, DriverConnection
-from storage.instance_rows import DEMOGRAPHICS, earliest, instance_columns
+from storage.instance_rows import DEMOGRAPHICS, instance_columns
 from storage.lifecycle import State
 from storage.models import Instance, Patient, ResultObject, Series, Study, StudyAssociation, Use
-from storage.parents import CT
 from storage.prepared import Prepared, PreparedSelect, Values
 from storage.records import ReceivedInstance, Recorded
 
@@ -38,6 +38,7 @@ _STANDING = (
         Study.last_instance_at,
         Study.acquired_at,
         Study.ct_acquired_at,
+        Study.acquired_offset_minutes,
         exists()
         .where(Instance.series_id == Series.id, Instance.sop_instance_uid == bindparam("sop"))
         .label("is_known"),
@@ -60,6 +61,7 @@ _UPDATE = (
         last_instance_at=bindparam("last_at"),
         acquired_at=bindparam("first_acquired_at"),
         ct_acquired_at=bindparam("first_ct_acquired_at"),
+        acquired_offset_minutes=bindparam("first_acquired_offset_minutes"),
     )
 )
 
@@ -182,11 +184,9 @@ def _row(standing: AnyRow, instance: ReceivedInstance) -> dict[str, object]:
 
 
 def _counts(standing: AnyRow, instances: Sequence[ReceivedInstance]) -> dict[str, object]:
-    ct_images = [instance for instance in instances if instance.modality == CT]
     return {
         "study": standing.study_id,
         "count": standing.instance_count + len(instances),
         "last_at": max([standing.last_instance_at, *(instance.received_at for instance in instances)]),
-        "first_acquired_at": earliest(standing.acquired_at, instances),
-        "first_ct_acquired_at": earliest(standing.ct_acquired_at, ct_images),
+        **{f"first_{name}": value for name, value in acquired_columns(standing, instances).items()},
     }

@@ -14,8 +14,8 @@ from storage.life import Standing, move, standing_of
 from storage.lifecycle import Event, State
 from storage.link_models import ForeignPatient
 from storage.models import Instance, Patient, Result, Series, Study, Use
-from storage.parents import CT, SAID_BY_SENDER
-from storage.records import Demographics, NamedPatient, PatientKey
+from storage.parents import SAID_BY_SENDER
+from storage.records import CT, Demographics, NamedPatient, PatientKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,5 @@
 """What instances say of themselves, as columns of the index."""
 
-from collections.abc import Sequence
-from datetime import datetime
-
 from storage.records import ReceivedInstance
 
 DEMOGRAPHICS = ("patient_name", "birth_date", "sex")
@@ -25,9 +22,3 @@ def instance_columns(instance: ReceivedInstance) -> dict[str, object]:
         "received_at": instance.received_at,
         "slice_position_mm": instance.slice_position_mm,
     }
-
-
-def earliest(known: datetime | None, instances: Sequence[ReceivedInstance]) -> datetime | None:
-    """When the first of them was taken; None where nothing says when."""
-    instants = [known, *(instance.acquired_at for instance in instances)]
-    return min((instant for instant in instants if instant), default=None)

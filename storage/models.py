@@ -106,6 +106,8 @@ class Study(Base):
     acquired_at: Mapped[datetime | None] = mapped_column(UtcInstant)
     ct_acquired_at: Mapped[datetime | None] = mapped_column(UtcInstant)
     """Of the earliest CT instance; a study without one is nobody's prior."""
+    acquired_offset_minutes: Mapped[int] = mapped_column(server_default="0")
+    """How far the clock of the scanner was ahead of UTC, as the earliest CT instance says it; 0 where it does not."""
     state: Mapped[State] = mapped_column(word_column(State))
     state_since: Mapped[datetime] = mapped_column(UtcInstant)
     reason: Mapped[str] = mapped_column(Text)

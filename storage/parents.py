@@ -18,9 +18,6 @@ from storage.records import PatientKey, ReceivedInstance
 SeriesUids = tuple[str, str]
 """Study and Series Instance UID: only both together name a series."""
 
-CT = "CT"
-"""Modality of computed tomography (PS3.3 C.7.3.1.1.1)."""
-
 FIRST = "first instance received"
 
 SAID_BY_SENDER = ("patient_name", "birth_date", "sex", "accession_number", "description")
@@ -37,6 +34,7 @@ class KnownStudy:
     """Values of the columns `SAID_BY_SENDER`."""
     acquired_at: datetime | None
     ct_acquired_at: datetime | None
+    acquired_offset_minutes: int
     last_instance_at: datetime
     instance_count: int
     conflict_count: int
@@ -113,6 +111,7 @@ def _study_from_row(row: AnyRow) -> KnownStudy:
         said={column: getattr(row, column) for column in SAID_BY_SENDER},
         acquired_at=row.acquired_at,
         ct_acquired_at=row.ct_acquired_at,
+        acquired_offset_minutes=row.acquired_offset_minutes,
         last_instance_at=row.last_instance_at,
         instance_count=row.instance_count,
         conflict_count=row.conflict_count,

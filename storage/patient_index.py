@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Engine, select
 from sqlalchemy.orm import aliased
 
 from storage import patient_links
+from storage.acquired import acquired_by_clock
 from storage.database import reading, writing
 from storage.link_models import PatientMerge, StudyAssignment
 from storage.models import Patient, Study
@@ -139,7 +140,7 @@ def _studies(connection: Connection, keys: frozenset[int]) -> tuple[PatientStudy
             study_instance_uid=row.study_instance_uid,
             patient=PatientKey(patient_id=row.patient_id, issuer=row.issuer),
             demographics=Demographics(patient_name=row.patient_name, birth_date=row.birth_date, sex=row.sex),
-            acquired_at=row.ct_acquired_at or row.acquired_at,
+            acquired_at=acquired_by_clock(row),
             state=row.state,
             is_assigned=row.id in assigned,
         )

@@ -57,6 +57,7 @@ class PatientStudy:
     """Whom its images name."""
     demographics: Demographics
     acquired_at: datetime | None
+    """By the clock of its scanner; as if that went by UTC where it says no offset."""
     state: State
     is_assigned: bool
     """Whether an administrator gave it to this person."""

@@ -22,6 +22,7 @@ class PriorCandidate:
 
     study_instance_uid: str
     acquired_at: datetime
+    """By the clock of its scanner; as if that went by UTC where it says no offset."""
     demographics: Demographics
     state: State
     instance_count: int

@@ -10,17 +10,18 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, select, tuple_, update
 from sqlalchemy.engine import Dialect
 
+from storage.acquired import acquired_columns
 from storage.carrying import note_carried
 from storage.database import DriverConnection, write_prepared, write_rows
 from storage.failpoints import reach
 from storage.further import StatementsOfDriver, StatementsOnConnection, record_further
 from storage.identity import Attribute, contradicting_demographics, contradicting_keys
-from storage.instance_rows import DEMOGRAPHICS, earliest, instance_columns
+from storage.instance_rows import DEMOGRAPHICS, instance_columns
 from storage.life import move
 from storage.lifecycle import Event
 from storage.link_models import ForeignPatient
 from storage.models import Instance, ResultObject, Study, Use
-from storage.parents import CT, KnownStudy, SeriesUids, known_studies, patient_keys, said_by, series_keys
+from storage.parents import KnownStudy, SeriesUids, known_studies, patient_keys, said_by, series_keys
 from storage.records import Demographics, PatientKey, ReceivedInstance, Recorded
 from storage.sent import STILL_MIXED, as_received
 
@@ -263,13 +264,11 @@ def _listed(attributes: tuple[Attribute, ...]) -> str:
 
 def _study_columns(study: KnownStudy, filed: _Filed) -> dict[str, Any]:
     conflicts = [use for use in filed.uses if use in _CONFLICTS]
-    ct_images = [instance for instance in filed.used if instance.modality == CT]
     return {
         "instance_count": study.instance_count + len(filed.used),
         "conflict_count": study.conflict_count + len(conflicts),
         "has_identity_conflict": study.has_identity_conflict or bool(filed.contradicting),
         "last_instance_at": max([study.last_instance_at, *(instance.received_at for instance in filed.used)]),
-        "acquired_at": earliest(study.acquired_at, filed.used),
-        "ct_acquired_at": earliest(study.ct_acquired_at, ct_images),
+        **acquired_columns(study, filed.used),
         **filed.said,
     }

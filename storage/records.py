@@ -9,6 +9,9 @@ from storage.commitment_records import DeliveryCommitment
 from storage.fetch_records import PriorFetchView
 from storage.lifecycle import Event, State
 
+CT = "CT"
+"""Modality of computed tomography (PS3.3 C.7.3.1.1.1)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PatientKey:
@@ -277,6 +280,7 @@ class StudyView:
     accession_number: str
     description: str
     acquired_at: datetime | None
+    """By the clock of its scanner; as if that went by UTC where it says no offset."""
     state: State
     state_since: datetime
     reason: str

@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, func, or_, select
 from sqlalchemy.orm import InstrumentedAttribute
 
+from storage.acquired import acquired_by_clock
 from storage.commitment_models import CommitmentObject
 from storage.commitment_records import Keeping
 from storage.database import AnyRow, reading
@@ -111,6 +112,7 @@ class StudyLine:
     accession_number: str
     description: str
     acquired_at: datetime | None
+    """By the clock of its scanner; as if that went by UTC where it says no offset."""
     state: State
     state_since: datetime
     reason: str
@@ -271,7 +273,7 @@ def _line(row: AnyRow, sent: Sent) -> StudyLine:
         demographics=Demographics(patient_name=row.patient_name, birth_date=row.birth_date, sex=row.sex),
         accession_number=row.accession_number,
         description=row.description,
-        acquired_at=row.ct_acquired_at or row.acquired_at,
+        acquired_at=acquired_by_clock(row),
         state=row.state,
         state_since=row.state_since,
         reason=row.reason,

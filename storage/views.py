@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, exists, func, or_, select
 
+from storage.acquired import acquired_by_clock
 from storage.batch_rows import own_batch_of
 from storage.commitment_models import Commitment, CommitmentObject
 from storage.commitment_steps import COMMITMENT_COLUMNS, commitment_from_row
@@ -223,7 +224,7 @@ def _view_from_row(
         patient=PatientKey(patient_id=row.patient_id, issuer=row.issuer),
         accession_number=row.accession_number,
         description=row.description,
-        acquired_at=row.ct_acquired_at or row.acquired_at,
+        acquired_at=acquired_by_clock(row),
         state=row.state,
         state_since=row.state_since,
         reason=row.reason,

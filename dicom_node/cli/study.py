@@ -1,6 +1,7 @@
 """The commands of the group `study`."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -197,13 +198,17 @@ def _summary(view: StudyView) -> list[str]:
     lines = [
         f"study        {view.study_instance_uid}",
         f"patient      {named(view.patient)}, {in_words(view.demographics)}",
-        f"acquired     {view.acquired_at:%Y-%m-%d %H:%M:%S} UTC" if view.acquired_at else "acquired     unknown",
+        f"acquired     {_acquired(view.acquired_at)}",
         f"images       {view.instance_count} in {view.series_count} series",
         f"state        {view.state}: {view.state.sentence}",
         f"why          {view.reason}",
     ]
     lines += [f"batch        {view.batch}: analysed because `dicom-node batch` asked for it"] if view.batch else []
     return lines + ([f"result       revision {view.result.revision}, {view.result.folder}"] if view.result else [])
+
+
+def _acquired(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} by the clock of the scanner" if at else "unknown"
 
 
 def _series(view: StudyView) -> list[str]:

@@ -11,7 +11,7 @@ from dicom_node.retrieve.association import Conversation, StopSwitch, conversati
 from dicom_node.retrieve.auditing import RetrieveAudit
 from dicom_node.retrieve.errors import ArchiveFailedError
 from dicom_node.retrieve.find import FIND_OFFER, answers_of
-from storage.parents import CT
+from storage.records import CT
 
 TIME_LIMIT_S = 30.0
 """Of everything that one question takes."""

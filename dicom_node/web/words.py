@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from dicom_node.web.door import Visitor
 from storage.lifecycle import State
@@ -119,8 +119,8 @@ def instant(at: datetime | None) -> str:
 
 
 def acquired(at: datetime | None) -> str:
-    """When a study was acquired, by the clock of the scanner where it named no time zone."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" if at else "unknown"
+    """When a study was acquired, by the clock of its scanner."""
+    return f"{at:%Y-%m-%d %H:%M}" if at else "unknown"
 
 
 def where(alert: str) -> str:

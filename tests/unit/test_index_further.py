@@ -1,7 +1,7 @@
 """The short way into the index leaves it exactly as the long way does."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
@@ -18,6 +18,7 @@ from storage.failpoints import arm
 from storage.lifecycle import State
 from storage.records import PatientKey, ReceivedInstance, Recorded
 
+TOKYO = timezone(timedelta(hours=9))
 JOHN = PatientKey(patient_id="0815", issuer="CITY")
 
 instances = st.builds(
@@ -33,7 +34,9 @@ instances = st.builds(
     sex=st.sampled_from(["F", "F", "", "M"]),
     accession_number=st.sampled_from(["A1", ""]),
     study_description=st.sampled_from(["Chest", "", "Thorax"]),
-    acquired_at=st.sampled_from([None, NOON - timedelta(hours=2), NOON - timedelta(hours=1)]),
+    acquired_at=st.sampled_from(
+        [None, NOON - timedelta(hours=2), NOON - timedelta(hours=1), (NOON - timedelta(hours=1)).astimezone(TOKYO)]
+    ),
     received_at=st.sampled_from([NOON, NOON + timedelta(seconds=3)]),
     association=st.sampled_from(["", "a.1", "a.2"]),
     is_of_our_make=st.sampled_from([False, False, False, True]),
