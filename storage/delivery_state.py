@@ -1,9 +1,18 @@
-"""Whether a delivery is still to be made, asked in the moment before the object goes out."""
+"""Whether anything is still to be sent."""
 
-from sqlalchemy import Engine, select
+from sqlalchemy import ColumnElement, Engine, select
 
 from storage.database import reading
-from storage.models import Delivery, Progress
+from storage.models import Delivery, Progress, Study
+
+
+def has_to_be_sent() -> ColumnElement[bool]:
+    """Whether an object of the study of the statement around it waits to be sent.
+
+    Only objects of the newest result wait, those of older ones are superseded with it. As a list that is made once: who
+    sends nothing has many studies with a result, and few or none of which something waits.
+    """
+    return Study.id.in_(select(Delivery.study_id).where(Delivery.state == Progress.WAITING))
 
 
 def is_waiting(engine: Engine, delivery_id: int) -> bool:

@@ -3,16 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine, func, or_, select
 
 from storage.batch_rows import is_of_batch
 from storage.database import reading
+from storage.delivery_state import has_to_be_sent
 from storage.lifecycle import State
 from storage.models import Delivery, Instance, Progress, Study
 from storage.outages import outages
 
 WAITING_STATES = (State.WAITING_FOR_PRIORS, State.READY, State.PROCESSING, State.PROCESSED, State.SENDING)
-"""States that a study leaves by itself; one that stays there long is worth a look."""
+"""States that a study leaves by itself, `processed` where something waits to be sent; one that stays is worth a look."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +80,10 @@ def received_since(engine: Engine, instance_id: int) -> tuple[int, tuple[Receive
 
 
 def _waiting_since(connection: Connection) -> dict[State, datetime]:
+    goes_on = or_(Study.state != State.PROCESSED, has_to_be_sent())
     rows = connection.execute(
         select(Study.state, func.min(Study.state_since).label("since"))
-        .where(Study.state.in_(WAITING_STATES), ~is_of_batch())
+        .where(Study.state.in_(WAITING_STATES), goes_on, ~is_of_batch())
         .group_by(Study.state)
     )
     return {row.state: row.since for row in rows}

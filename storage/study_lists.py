@@ -14,6 +14,7 @@ from storage.acquired import acquired_by_clock
 from storage.commitment_models import CommitmentObject
 from storage.commitment_records import Keeping
 from storage.database import AnyRow, reading
+from storage.delivery_state import has_to_be_sent
 from storage.lifecycle import State
 from storage.models import Delivery, Instance, Patient, Progress, Series, Study, Use
 from storage.records import Demographics, PatientKey
@@ -34,19 +35,19 @@ class Standing(StrEnum):
     """Nothing more is done; the newest first."""
 
 
-STANDING_OF = {
-    State.HELD: Standing.ATTENTION,
-    State.PIPELINE_FAILED: Standing.ATTENTION,
-    State.DELIVERY_FAILED: Standing.ATTENTION,
-    State.RECEIVING: Standing.UNDER_WAY,
-    State.WAITING_FOR_PRIORS: Standing.UNDER_WAY,
-    State.READY: Standing.UNDER_WAY,
-    State.PROCESSING: Standing.UNDER_WAY,
-    State.PROCESSED: Standing.UNDER_WAY,
-    State.SENDING: Standing.UNDER_WAY,
-    State.DELIVERED: Standing.DONE,
-    State.SKIPPED: Standing.DONE,
+STATES_OF = {
+    Standing.ATTENTION: (State.HELD, State.PIPELINE_FAILED, State.DELIVERY_FAILED),
+    Standing.UNDER_WAY: (
+        State.RECEIVING,
+        State.WAITING_FOR_PRIORS,
+        State.READY,
+        State.PROCESSING,
+        State.PROCESSED,
+        State.SENDING,
+    ),
+    Standing.DONE: (State.DELIVERED, State.SKIPPED, State.PROCESSED),
 }
+"""`PROCESSED` is under way where something waits to be sent, and done where nothing does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +123,13 @@ class StudyLine:
     """Of the first instance."""
     sent: Sent
 
+    @property
+    def standing(self) -> Standing:
+        """What it asks of people."""
+        if self.state is State.PROCESSED:
+            return Standing.UNDER_WAY if self.sent.waiting else Standing.DONE
+        return next(standing for standing, states in STATES_OF.items() if self.state in states)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyPage:
@@ -180,7 +188,7 @@ def _first(query: StudyQuery) -> int:
 def _places_in(connection: Connection, query: StudyQuery, standing: Standing, *, limit: int) -> list[Place]:
     """The first of a standing: the first of each of its states, put together."""
     is_newest_first = standing is not Standing.UNDER_WAY
-    states = [state for state, its in STANDING_OF.items() if its is standing and state in (query.states or State)]
+    states = [state for state in STATES_OF[standing] if state in (query.states or State)]
     found = [
         row for state in states for row in connection.execute(_ids_in(connection, query, state, standing).limit(limit))
     ]
@@ -190,6 +198,8 @@ def _places_in(connection: Connection, query: StudyQuery, standing: Standing, *,
 
 def _ids_in(connection: Connection, query: StudyQuery, state: State, standing: Standing) -> Select[int, datetime]:
     wanted = select(Study.id, Study.state_since).where(Study.state == state)
+    if state is State.PROCESSED:
+        wanted = wanted.where(has_to_be_sent() if standing is Standing.UNDER_WAY else ~has_to_be_sent())
     if query.text:
         wanted = wanted.where(_matches(query, is_sqlite=connection.dialect.name == "sqlite"))
     if query.after and query.after.standing is standing:

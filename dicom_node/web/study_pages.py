@@ -18,12 +18,20 @@ from dicom_node.web.rendering import render
 from dicom_node.web.site import Site, site_of
 from dicom_node.web.slices import WINDOWS_HU, Slice
 from dicom_node.web.trend import trend_of
-from dicom_node.web.words import STANDING_WORDS, STATE_WORDS, operator_in_words, shown_patient, shown_text, steps_of
+from dicom_node.web.words import (
+    STANDING_WORDS,
+    STATE_WORDS,
+    colour_of,
+    operator_in_words,
+    shown_patient,
+    shown_text,
+    steps_of,
+)
 from pipeline.errors import PipelineError
 from storage.errors import IllegalTransitionError, NothingToSendError
 from storage.lifecycle import TRANSITIONS, Event, State
 from storage.records import StudyView
-from storage.study_lists import STANDING_OF, StudyQuery, place_from_text
+from storage.study_lists import StudyQuery, place_from_text
 
 router = APIRouter()
 
@@ -54,7 +62,8 @@ def list_studies(request: Request, visitor: Looking, text: str = "", state: str 
             "description": shown_text(visitor, line.description),
             "accession_number": shown_text(visitor, line.accession_number),
             "steps": steps_of(line),
-            "standing": STANDING_WORDS[STANDING_OF[line.state]],
+            "colour": colour_of(line),
+            "standing": STANDING_WORDS[line.standing],
             "for": now - line.state_since,
         }
         for line in page.lines

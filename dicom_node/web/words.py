@@ -45,6 +45,12 @@ COLOUR_OF_STATE = {
     State.DELIVERY_FAILED: "bad",
 }
 
+
+def colour_of(line: StudyLine) -> str:
+    """Colour of a study in the list; one that is analysed and has nothing to send is done."""
+    return "quiet" if line.state is State.PROCESSED and line.standing is Standing.DONE else COLOUR_OF_STATE[line.state]
+
+
 STANDING_WORDS = {
     Standing.ATTENTION: "Needs somebody",
     Standing.UNDER_WAY: "Under way",
@@ -174,13 +180,15 @@ def steps_of(line: StudyLine) -> tuple[Step, ...]:
         first = Step(name=_STEPS[0], colour="good", words="received")
         return (first, *(Step(name=name, colour="quiet", words=f"not {name}") for name in _STEPS[1:]))
     behind = _REACHED[line.state] + (1 if line.state in {State.RECEIVING, State.HELD} and line.instance_count else 0)
-    steps = [_step(name, place, behind, COLOUR_OF_STATE[line.state]) for place, name in enumerate(_STEPS[:-1])]
+    steps = [_step(name, place, behind, colour_of(line)) for place, name in enumerate(_STEPS[:-1])]
     return (*steps, _committed(line.sent))
 
 
 def _step(name: str, place: int, behind: int, colour: str) -> Step:
     if place < behind:
         return Step(name=name, colour="good", words=name)
+    if place == behind and colour == "quiet":
+        return Step(name=name, colour=colour, words=f"{name}: nothing is to be")
     if place == behind:
         return Step(name=name, colour=colour, words=f"{name}: failed" if colour == "bad" else f"{name}: not yet")
     return Step(name=name, colour="", words=f"not yet {name}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from builders.clock import FakeClock
-from builders.index import build_index, claimed_study, database_url, received
+from builders.index import build_index, claimed_study, database_url, received, result_files, to
 from config.settings import NodeSettings, Peer, Settings
 from config.storage import StorageSettings
 from dicom_node.alerts.duty import AlertWatch
@@ -79,6 +79,18 @@ def test_study_that_waits_too_long(tmp_path: Path, clock: FakeClock, index: Inde
     seen = watch(settings(tmp_path, waiting_minutes=60.0), clock)
     seen.look()
     assert messages(seen) == [("queue: processing", False)]
+
+
+@pytest.mark.parametrize(("destinations", "told"), [((), []), (("pacs",), [("queue: processed", False)])])
+def test_analysed_study_waits_only_where_something_is_to_be_sent(
+    tmp_path: Path, clock: FakeClock, index: Index, destinations: tuple[str, ...], told: list[tuple[str, bool]]
+) -> None:
+    """Where a rule sends nothing, or nobody receives results, it has ended."""
+    index.finish_succeeded(claimed_study(index), result_files(), destinations=to(*destinations), why="analysed")
+    clock.advance(61 * 60)
+    seen = watch(settings(tmp_path, waiting_minutes=60.0), clock)
+    seen.look()
+    assert messages(seen) == told
 
 
 def test_failed_study(tmp_path: Path, clock: FakeClock, index: Index) -> None:
