@@ -23,7 +23,7 @@ from dicom_node.web.audit_hook import Recorder, log_event
 from dicom_node.web.door import ForgedRequestError, NotAllowedError, NotLoggedInError, visitor_of
 from dicom_node.web.headers import Guard
 from dicom_node.web.login_rules import Gate
-from dicom_node.web.rendering import build_templates, render
+from dicom_node.web.rendering import build_templates, is_for_part, render
 from dicom_node.web.site import Site
 from dicom_node.web.slices import SliceShelf, TooManyWaitError
 from storage.accounts import AccountBook
@@ -89,7 +89,7 @@ def _add_refusals(app: FastAPI) -> None:
 def _to_login(request: Request, _: Exception) -> Response:
     then = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     target = f"/login?{urlencode({'then': then if request.method == 'GET' else '/'})}"
-    if request.headers.get("hx-request"):
+    if is_for_part(request):
         return Response(status_code=401, headers={"HX-Redirect": target})
     return RedirectResponse(target, status_code=303)
 

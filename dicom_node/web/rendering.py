@@ -69,3 +69,11 @@ def render(
 def put_cookie(site: Site, answer: Response, token: str) -> None:
     """Give a browser its token; no script and no other site can use it."""
     answer.set_cookie(cookie_name(site), token, httponly=True, samesite="strict", secure=site.is_secure, path="/")
+
+
+def is_for_part(request: Request) -> bool:
+    """Whether htmx puts the answer into a page.
+
+    A step back to a page that it has no copy of becomes the whole page (htmx.org/docs/#history).
+    """
+    return "hx-request" in request.headers and "hx-history-restore-request" not in request.headers

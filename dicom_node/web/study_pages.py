@@ -14,7 +14,7 @@ from dicom_node.web.audit_hook import Deed
 from dicom_node.web.door import Changing, Looking, Visitor, record, record_search
 from dicom_node.web.findings import file_of_kind, findings_of
 from dicom_node.web.limits import TooLargeError
-from dicom_node.web.rendering import render
+from dicom_node.web.rendering import is_for_part, render
 from dicom_node.web.site import Site, site_of
 from dicom_node.web.slices import WINDOWS_HU, Slice
 from dicom_node.web.trend import trend_of
@@ -74,7 +74,7 @@ def list_studies(request: Request, visitor: Looking, text: str = "", state: str 
     return render(
         request,
         visitor,
-        "studies_part.html" if request.headers.get("hx-request") else "studies.html",
+        "studies_part.html" if is_for_part(request) else "studies.html",
         rows=rows,
         counts=site.index.counts_by_state(),
         states=STATE_WORDS,

@@ -94,6 +94,20 @@ def test_a_form_with_a_mistake_comes_back_and_the_console_stays_quiet(watched: W
     watched.assert_quiet()
 
 
+def test_back_after_a_search_shows_the_whole_page(watched: Watched) -> None:
+    """With header, navigation and search field."""
+    page = watched.page()
+    log_in_by_keyboard(page, "ann")
+    page.goto("/studies", wait_until="networkidle")
+    page.locator("#text").press_sequentially("1001")
+    page.wait_for_url("**/studies?text=1001*")
+    page.go_back()
+    expect(page.locator("#text")).to_have_value("")
+    expect(page.get_by_role("heading", level=1)).to_have_count(1)
+    expect(page.locator("nav[aria-label=Pages]")).to_have_count(1)
+    watched.assert_quiet()
+
+
 def _scroll_slices(page: Page) -> None:
     page.goto(f"/studies/{STUDY_UID}", wait_until="networkidle")
     page.wait_for_selector("#outlines polyline", state="attached")
