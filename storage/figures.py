@@ -1,7 +1,7 @@
 """Numbers about the index for monitoring: no identifier of a patient or a study is among them."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, Engine, func, or_, select
 
@@ -23,6 +23,18 @@ class Received:
     calling_aet: str
     objects: int
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """The newest instance of those that are counted."""
+
+    instance_id: int
+    received_at: datetime
+
+
+NOTHING_COUNTED = Counted(instance_id=0, received_at=datetime(1970, 1, 1, tzinfo=UTC))
+"""Before the first instance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,29 +66,48 @@ def figures(engine: Engine) -> Figures:
         )
 
 
-def newest_instance(engine: Engine) -> int:
-    """Number of the newest instance, to count from; 0 where there is none."""
+def newest_instance(engine: Engine) -> Counted:
+    """The newest instance, to count from; `NOTHING_COUNTED` where there is none."""
     with reading(engine) as connection:
-        return connection.execute(select(func.max(Instance.id))).scalar_one() or 0
+        return _newest(connection)
 
 
-def received_since(engine: Engine, instance_id: int) -> tuple[int, tuple[Received, ...]]:
-    """What came after an instance, by caller, and the number of the newest now."""
+def received_since(engine: Engine, counted: Counted) -> tuple[Counted, tuple[Received, ...]]:
+    """What came after an instance, by caller, and the newest now.
+
+    Where that instance is gone its number, and those of others that are gone, may be given anew (sqlite.org/autoinc.html).
+    Then everything counts that stands behind the last one that was received no later.
+    """
     with reading(engine) as connection:
         rows = connection.execute(
             select(
                 Instance.calling_aet,
                 func.count().label("objects"),
                 func.sum(Instance.size_bytes).label("size_bytes"),
-                func.max(Instance.id).label("newest"),
             )
-            .where(Instance.id > instance_id)
+            .where(Instance.id > _last_counted(connection, counted))
             .group_by(Instance.calling_aet)
         ).all()
-    newest = max([instance_id, *(row.newest for row in rows)])
+        newest = _newest(connection)
     return newest, tuple(
         Received(calling_aet=row.calling_aet, objects=row.objects, size_bytes=int(row.size_bytes)) for row in rows
     )
+
+
+def _newest(connection: Connection) -> Counted:
+    wanted = select(Instance.id, Instance.received_at).order_by(Instance.id.desc()).limit(1)
+    row = connection.execute(wanted).one_or_none()
+    return Counted(instance_id=row.id, received_at=row.received_at) if row else NOTHING_COUNTED
+
+
+def _last_counted(connection: Connection, counted: Counted) -> int:
+    """Number of the instance behind which nothing was counted yet; 0 where it was nothing at all."""
+    itself = select(Instance.id).where(Instance.id == counted.instance_id, Instance.received_at == counted.received_at)
+    if connection.execute(itself).scalar_one_or_none():
+        return counted.instance_id
+    # From the newest back, so that no more is read than came.
+    before = select(Instance.id).where(Instance.received_at <= counted.received_at).order_by(Instance.id.desc())
+    return connection.execute(before.limit(1)).scalar_one_or_none() or 0
 
 
 def _waiting_since(connection: Connection) -> dict[State, datetime]:

@@ -8,6 +8,7 @@ import ssl
 import urllib.request
 from email.message import EmailMessage
 from pathlib import Path
+from uuid import UUID, uuid5
 
 from config.alerts import AlertsSettings
 from storage.alerts import AlertMessage
@@ -15,6 +16,8 @@ from storage.alerts import AlertMessage
 SIGNATURE = "X-Dicom-Node-Signature"
 """Header with `sha256=` and the HMAC-SHA256 of the body under the secret."""
 _TIMEOUT_S = 15.0
+_MESSAGES = UUID("0b6e0f0c-6a3f-4f0e-9a53-7f5f0d2c9d41")
+"""Name space of the ids of messages (RFC 9562 5.5), drawn once."""
 
 
 def send_mail(alerts: AlertsSettings, node: str, message: AlertMessage) -> None:
@@ -39,7 +42,8 @@ def send_mail(alerts: AlertsSettings, node: str, message: AlertMessage) -> None:
 def send_webhook(alerts: AlertsSettings, node: str, message: AlertMessage) -> None:
     """Post a message as JSON; OSError where the address does not answer with success."""
     fields = {"node": node, "subject": message.subject, "words": message.words, "at": message.at.isoformat()}
-    body = json.dumps(fields | {"id": message.message_id, "state": "over" if message.is_over else "begun"}).encode()
+    state = "over" if message.is_over else "begun"
+    body = json.dumps({"id": _id_of(node, message)} | fields | {"state": state}).encode()
     headers = {"Content-Type": "application/json"}
     if alerts.webhook_key_file:
         digest = hmac.new(_secret(alerts.webhook_key_file).encode(), body, hashlib.sha256).hexdigest()
@@ -48,6 +52,11 @@ def send_webhook(alerts: AlertsSettings, node: str, message: AlertMessage) -> No
     context = ssl.create_default_context(cafile=alerts.webhook_ca)
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S, context=context) as response:
         response.read()
+
+
+def _id_of(node: str, message: AlertMessage) -> str:
+    """The same each time that a message is brought, and of no other: a number in the index is given anew."""
+    return str(uuid5(_MESSAGES, json.dumps([node, message.subject, message.is_over, message.at.isoformat()])))
 
 
 def _secret(path: Path | None) -> str:

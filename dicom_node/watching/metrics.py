@@ -22,7 +22,7 @@ from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.tls.lifetimes import certificate_files
 from dicom_node.watching.gpus import gpus_from
 from storage.errors import StorageError
-from storage.figures import Figures, figures, newest_instance, received_since
+from storage.figures import NOTHING_COUNTED, Counted, Figures, figures, newest_instance, received_since
 from storage.index import Index
 from storage.models import Progress
 from storage.records import Heartbeat
@@ -41,7 +41,7 @@ class NodeCollector(Collector):
         self._clock = clock
         self._index = Index(engine, now=clock.now)
         self._peers = {peer.ae_title: peer.name for peer in settings.peers}
-        self._newest: int | None = None
+        self._counted: Counted | None = None
         self._objects: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
         self._lock = Lock()
@@ -52,7 +52,7 @@ class NodeCollector(Collector):
         Raises:
             StorageError: The index cannot be read.
         """
-        self._newest = newest_instance(self._engine)
+        self._counted = newest_instance(self._engine)
 
     def collect(self) -> Iterator[Metric]:
         """Every metric; those of the index are missing while it cannot be read."""
@@ -90,9 +90,9 @@ class NodeCollector(Collector):
 
     def _received(self) -> Iterator[Metric]:
         with self._lock:
-            if self._newest is None:
+            if self._counted is None:
                 self.start()
-            self._newest, came = received_since(self._engine, self._newest or 0)
+            self._counted, came = received_since(self._engine, self._counted or NOTHING_COUNTED)
             for one in came:
                 peer = self._peers.get(one.calling_aet, OTHER)
                 self._objects[peer] += one.objects

@@ -119,12 +119,14 @@ class Hook(BaseHTTPRequestHandler):
     """Fails the first request, takes those after it."""
 
     taken: list[tuple[str, bytes]]
+    brought: list[dict[str, object]]
     failures: int
 
     def do_POST(self) -> None:  # the library's name
         """Take an alert."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         server = self.server
+        server.brought.append(json.loads(body))
         if server.failures:
             server.failures -= 1
             self.send_error(503)
@@ -141,7 +143,7 @@ class Hook(BaseHTTPRequestHandler):
 def hook() -> Iterator[HTTPServer]:
     """A web server."""
     with HTTPServer(("127.0.0.1", 0), Hook) as server:
-        server.taken, server.failures = [], 1
+        server.taken, server.brought, server.failures = [], [], 1
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -159,3 +161,14 @@ def test_webhook_is_signed_and_repeated_until_it_is_taken(tmp_path: Path, hook: 
     assert signature == "sha256=" + hmac.new(b"k", body, hashlib.sha256).hexdigest()
     found = json.loads(body)
     assert (found["state"], found["subject"], found["node"]) == ("begun", "destination down: pacs", "DICOMNODE")
+
+
+def test_webhook_gets_an_id_that_a_repeated_message_shares_and_no_other_has(tmp_path: Path, hook: HTTPServer) -> None:
+    """Also after the message before was taken and is in the index no more."""
+    seen = watch(tmp_path, webhook_url=f"http://127.0.0.1:{hook.server_port}/hook")
+    assert [seen.tell("webhook") for _ in range(2)] == [0, 1]
+    seen.ledger.settle({"disk": "is full"}, channels=["webhook"])
+    assert seen.tell("webhook") == 2
+    failed, again, *others = [message["id"] for message in hook.brought]
+    assert failed == again
+    assert len({again, *others}) == 3

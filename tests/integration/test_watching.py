@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import delete, select
 
 from builders.certificates import Authority
 from builders.clock import FakeClock
@@ -20,8 +21,9 @@ from config.settings import NodeSettings, Peer, Settings
 from config.storage import StorageSettings
 from dicom_node.watching.endpoints import router_of
 from dicom_node.watching.gpus import gpus_from, gpus_in_words, visible_gpus
-from storage.database import open_engine
+from storage.database import open_engine, writing
 from storage.index import Index
+from storage.models import Instance, Series, Study
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 CANARY = "CANARY^PATIENT"
@@ -105,6 +107,31 @@ def test_metrics_say_what_the_index_has(tmp_path: Path, clock: FakeClock, index:
     assert found["dicom_node_disk_free_bytes",] > 0
     assert found["dicom_node_certificate_days_left", "authority", "pacs"] > 0
     assert found["dicom_node_model_pack_info", "built-in"] == 1
+
+
+@pytest.mark.sqlite
+def test_what_comes_after_the_newest_study_was_removed_is_counted(
+    tmp_path: Path, clock: FakeClock, index: Index
+) -> None:
+    """Its instances give their numbers free; what came before is not counted twice."""
+
+    def came(study: str, objects: int) -> None:
+        clock.advance(1)
+        index.record_received([received(study, number, received_at=clock.now()) for number in range(1, objects + 1)])
+
+    with client(settings(tmp_path), clock) as get:
+        get("/metrics")
+        came("1.2.8", 4)
+        came("1.2.9", 4)
+        counted = [samples(get("/metrics").text)["dicom_node_received_objects_total", "ct"]]
+        with writing(open_engine(database_url(tmp_path))) as connection:
+            gone = select(Series.id).join(Study, Study.id == Series.study_id).where(Study.study_instance_uid == "1.2.9")
+            connection.execute(delete(Instance).where(Instance.series_id.in_(gone)))
+        for number, objects in enumerate((0, 3, 0, 7)):
+            if objects:
+                came(f"1.2.10.{number}", objects)
+            counted.append(samples(get("/metrics").text)["dicom_node_received_objects_total", "ct"])
+    assert counted == [8, 8, 11, 11, 18]
 
 
 def test_an_outage_is_seen(tmp_path: Path, clock: FakeClock, index: Index) -> None:
