@@ -26,6 +26,7 @@ from dicom_node.configuring.errors import (
     CannotEditError,
     ChangedMeanwhileError,
     NoFileError,
+    NotWritableError,
     UnknownBlockError,
 )
 from dicom_node.configuring.file import locked, replace_text, sha256_of_text
@@ -210,7 +211,7 @@ class Configuration:
         return self._edit(change, by=by, what=f"version {number} restored", expected_sha256=expected_sha256)
 
     def _edit(self, change: _Change, *, by: str, what: str, expected_sha256: str | None) -> Edit:
-        """Change the file under its lock; the history has it before and after."""
+        """Change the file under its lock; the history has it before and after, and has both before the file changes."""
         with locked(self.path):
             before = self.text()
             if expected_sha256 not in {None, sha256_of_text(before)}:
@@ -224,11 +225,20 @@ class Configuration:
             history.keep(before, at=_written_at(self.path), by="", what=BY_HAND)
             version = None
             if after != before:
-                replace_text(self.path, after)
                 version = history.keep(after, at=self._clock.now(), by=by, what=what)
+                self._replace(after, history, version)
         return Edit(
             what=what, sha256=sha256_of_text(after), version=version.number if version else 0, settings=settings
         )
+
+    def _replace(self, text: str, history: ConfigHistory, version: ConfigVersion | None) -> None:
+        """Put the text of a version in force; one that cannot be is taken out of the history again."""
+        try:
+            replace_text(self.path, text)
+        except NotWritableError:
+            if version and self.text() != text:
+                history.take_out(version.number)
+            raise
 
     def _checked(self, text: str, expected: _Document) -> str:
         """The text, once it is sure that it says what it should: no comment or string led the edit astray."""

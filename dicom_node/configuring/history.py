@@ -90,6 +90,16 @@ class ConfigHistory:
                 self._path(old.number, "toml").unlink(missing_ok=True)
         return version
 
+    def take_out(self, number: int) -> None:
+        """Forget a version that never came into force.
+
+        Raises:
+            DiskError: The data folder cannot be written.
+        """
+        with disk_errors():
+            self._path(number, "json").unlink(missing_ok=True)
+            self._path(number, "toml").unlink(missing_ok=True)
+
     def _read(self) -> Iterator[ConfigVersion]:
         """What is there whole; a version is complete once its record is."""
         for path in self._folder.glob("*.json"):
