@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from config.errors import ConfigError
-from config.load import configuration_file, document_from_text
+from config.assigned import value_from_text
+from config.load import configuration_file
 from dicom_node.cli.context import configuration_path
 from dicom_node.cli.output import console, print_json
 
@@ -77,13 +77,4 @@ def _pair(assignment: str) -> tuple[str, Any]:
     if not equals:
         problem = f"{assignment}: write key=value"
         raise typer.BadParameter(problem, param_hint="KEY=VALUE")
-    return key.strip(), _value(value.strip())
-
-
-def _value(text: str) -> Any:
-    if not text:
-        return None
-    try:
-        return document_from_text(f"value = {text}", name="value")["value"]
-    except ConfigError:
-        return text
+    return key.strip(), value_from_text(value)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import tomlkit
 from fastapi import Form
 
+from config.assigned import text_from_value
 from config.errors import ConfigError, Problem
 from config.load import document_from_text
 from config.names import port_from
@@ -96,11 +97,5 @@ def changes_from(form: PeerForm, peer: Peer, block: Mapping[str, Any]) -> dict[s
 
 def command_for(path: Path, *words: str, values: Mapping[str, Any] | None = None) -> str:
     """The command that does the same, for who may write the file."""
-    assignments = [f"{key}={_as_toml(value)}" for key, value in (values or {}).items()]
+    assignments = [f"{key}={text_from_value(value)}" for key, value in (values or {}).items()]
     return "sudo " + shlex.join(["dicom-node", "--config", str(path), "ae", *words, *assignments])
-
-
-def _as_toml(value: object) -> str:
-    if value is None:
-        return ""
-    return tomlkit.item(value).as_string() if not isinstance(value, str) else value

@@ -1,6 +1,7 @@
 """The page of AE titles: peers are edited in the file of the node, refused callers are let in."""
 
 import re
+import shlex
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +13,12 @@ from starlette.testclient import TestClient
 
 from builders.index import NOON
 from builders.site import Pages, form_token, pages_in
+from dicom_node.cli.configuring import values_from
 from dicom_node.configuring import editing
 from dicom_node.configuring.errors import NotWritableError
 from dicom_node.settings_file import SettingsFile
 from dicom_node.web.audit_hook import Deed
+from dicom_node.web.peer_forms import command_for
 from storage.refused_callers import RefusalKey, RefusedCaller
 
 PEER = '[[peers]]\nname = "pacs"\nae_title = "PACS"\nhost = "10.0.0.5"  # archive room\nport = 104\nreceives_results = true\n'
@@ -164,6 +167,36 @@ def test_pages_that_may_not_write_show_the_command(pages: Pages, monkeypatch: py
     assert "may not write" not in browser.get("/peers").text
     monkeypatch.setattr("dicom_node.web.peer_view.os.access", lambda *_: False)
     assert "may not write" in browser.get("/peers").text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"quiet_period_s": 30.0},
+        [{"action": "only", "thickest_mm": 2.0}, {"action": "prefer", "words": ["a, b", 'c"d']}],
+        {"a": {"b": [1, 2], "c": {}}},
+        ["sr", "seg"],
+        "1234",
+        "true",
+        "[1]",
+        '"quoted"',
+        "1 # one",
+        "1\nport = 2",
+        "CT 7",
+        "",
+        " ",
+        "a=b",
+        "back\\slash",
+        True,
+        104,
+        2.5,
+        None,
+    ],
+)
+def test_shown_command_gives_each_value_back(value: object) -> None:
+    """Tables, and texts that look like something else."""
+    words = shlex.split(command_for(Path("/etc/node.toml"), "change", "pacs", values={"key": value}))
+    assert values_from(words[-1:]) == {"key": value}
 
 
 def _refuse(path: Path) -> None:
