@@ -25,6 +25,11 @@ class StorageSettings(Table):
     free_floor_bytes: Annotated[int, Field(ge=0)] = 5 * GIBIBYTE
     association_margin_bytes: Annotated[int, Field(ge=0)] = GIBIBYTE
 
+    @property
+    def refused_below_bytes(self) -> int:
+        """Free bytes below which the listener refuses new associations; 0 without a floor."""
+        return self.free_floor_bytes + self.association_margin_bytes if self.free_floor_bytes else 0
+
     @model_validator(mode="after")
     def _check_shared(self) -> Self:
         """ValueError for machines that share files and have no index in common."""

@@ -61,7 +61,9 @@ class DiskStatus:
     free_bytes: int
     total_bytes: int
     floor_bytes: int
-    """Below it senders are refused."""
+    """Below it objects are refused."""
+    refused_below_bytes: int
+    """Below it new associations are refused: the floor and the margin of an association."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +112,21 @@ def node_status(settings: Settings, index: Index, *, clock: Clock) -> NodeStatus
         batches=batches,
         cluster=cluster,
         studies=studies,
-        processes=tuple(_process(heartbeat, now) for heartbeat in index.heartbeats()),
+        processes=processes_of(index, now=now),
         workers=index.workers(),
         destinations=destinations,
-        disk=DiskStatus(free_bytes=usage.free, total_bytes=usage.total, floor_bytes=settings.storage.free_floor_bytes),
+        disk=DiskStatus(
+            free_bytes=usage.free,
+            total_bytes=usage.total,
+            floor_bytes=settings.storage.free_floor_bytes,
+            refused_below_bytes=settings.storage.refused_below_bytes,
+        ),
     )
+
+
+def processes_of(index: Index, *, now: datetime) -> tuple[ProcessStatus, ...]:
+    """Every process that left a sign of life."""
+    return tuple(_process(heartbeat, now) for heartbeat in index.heartbeats())
 
 
 def _alerts(studies: dict[State, int]) -> tuple[str, ...]:

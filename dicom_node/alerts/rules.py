@@ -89,8 +89,7 @@ def _failures(settings: Settings, studies: dict[State, int]) -> Iterator[Found]:
 
 
 def _machine(settings: Settings) -> Iterator[Found]:
-    storage = settings.storage
-    floor = storage.free_floor_bytes and storage.free_floor_bytes + storage.association_margin_bytes
+    floor = settings.storage.refused_below_bytes
     if floor and disk_usage(settings.data_dir).free < floor:
         yield "disk", f"fewer than {floor:,} bytes are free in the data folder: senders are refused"
     if settings.alerts.gpu_expected and not visible_gpus():

@@ -28,8 +28,7 @@ class DiskFloor:
 
     def follow(self, storage: StorageSettings) -> None:
         """Go by these limits from now on."""
-        floor, margin = storage.free_floor_bytes, storage.association_margin_bytes
-        self._low_below = floor + margin if floor else 0
+        self._low_below = storage.refused_below_bytes
         self._free_from = surely_free_from(storage)
 
     def is_low(self) -> bool:

@@ -1,5 +1,7 @@
 """`/health`, `/ready` and `/metrics`: for load balancers and Prometheus; none of them opens an association."""
 
+from collections.abc import Callable
+
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic_core import to_json
@@ -12,11 +14,11 @@ from dicom_node.watching.readiness import readiness
 from storage.index import Index
 
 
-def router_of(settings: Settings, engine: Engine, *, clock: Clock) -> APIRouter:
+def router_of(settings: Callable[[], Settings], engine: Engine, *, clock: Clock) -> APIRouter:
     """The three addresses; none of them needs a login, none says anything about a patient or a study.
 
     Args:
-        settings: Of the node.
+        settings: Those of the node that are in force; asked for each answer.
         engine: Of its index; whoever opened it closes it.
         clock: For ages.
     """
@@ -27,12 +29,12 @@ def router_of(settings: Settings, engine: Engine, *, clock: Clock) -> APIRouter:
         return Response(b'{"status": "alive"}', media_type="application/json")
 
     def ready() -> Response:
-        found = readiness(settings, index, clock=clock)
+        found = readiness(settings(), index, clock=clock)
         return Response(to_json(found), status_code=200 if found.ready else 503, media_type="application/json")
 
     router.add_api_route("/health", health, methods=["GET"])
     router.add_api_route("/ready", ready, methods=["GET"])
-    if settings.watching.metrics:
+    if settings().watching.metrics:
         registry = registry_of(settings, engine, clock=clock)
 
         def metrics() -> Response:

@@ -5,7 +5,7 @@ stranger calls itself, a patient or a study never becomes a label.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from shutil import disk_usage
 from threading import Lock
 
@@ -34,13 +34,12 @@ OTHER = "other"
 class NodeCollector(Collector):
     """Looks at index, disk and configuration on each scrape."""
 
-    def __init__(self, settings: Settings, engine: Engine, *, clock: Clock) -> None:
+    def __init__(self, settings: Callable[[], Settings], engine: Engine, *, clock: Clock) -> None:
         """Count received objects from now on, as a counter does that begins with its process."""
         self._settings = settings
         self._engine = engine
         self._clock = clock
         self._index = Index(engine, now=clock.now)
-        self._peers = {peer.ae_title: peer.name for peer in settings.peers}
         self._counted: Counted | None = None
         self._objects: Counter[str] = Counter()
         self._bytes: Counter[str] = Counter()
@@ -93,11 +92,12 @@ class NodeCollector(Collector):
             if self._counted is None:
                 self.start()
             self._counted, came = received_since(self._engine, self._counted or NOTHING_COUNTED)
+            peers = {peer.ae_title: peer.name for peer in self._settings().peers}
             for one in came:
-                peer = self._peers.get(one.calling_aet, OTHER)
+                peer = peers.get(one.calling_aet, OTHER)
                 self._objects[peer] += one.objects
                 self._bytes[peer] += one.size_bytes
-            totals = [(peer, self._objects[peer], self._bytes[peer]) for peer in (*self._peers.values(), OTHER)]
+            totals = [(peer, self._objects[peer], self._bytes[peer]) for peer in (*peers.values(), OTHER)]
         objects = CounterMetricFamily(
             "dicom_node_received_objects", "Objects received since this process began.", labels=["peer"]
         )
@@ -120,7 +120,7 @@ class NodeCollector(Collector):
         unsettled = GaugeMetricFamily(
             "dicom_node_uncommitted_objects", "Delivered and not committed objects.", labels=["destination", "state"]
         )
-        for peer in self._settings.destinations:
+        for peer in self._settings().destinations:
             for state in Progress:
                 deliveries.add_metric([peer.name, state], now.deliveries.get((peer.name, state), 0))
             up.add_metric([peer.name], peer.name not in now.down_since)
@@ -144,7 +144,7 @@ class NodeCollector(Collector):
             yield _gauge("gpus", "GPUs that the worker sees.", gpus)
 
     def _of_machine(self) -> Iterator[Metric]:
-        settings = self._settings
+        settings = self._settings()
         try:
             usage = disk_usage(settings.data_dir)
             yield _gauge("disk_free_bytes", "Free space on the disk of the data folder.", usage.free)
@@ -165,7 +165,7 @@ class NodeCollector(Collector):
             "Days until the first certificate of a file ends.",
             labels=["subject", "kind"],
         )
-        for one in certificate_files(self._settings):
+        for one in certificate_files(self._settings()):
             days.add_metric([one.subject, one.kind], one.days_left(self._clock.now()))
         return days
 
@@ -174,14 +174,14 @@ class NodeCollector(Collector):
             "dicom_node_model_pack_info", "1 for the model pack in use: name, version, hash.", labels=["pack"]
         )
         try:
-            folder = chosen_pack(self._settings)
+            folder = chosen_pack(self._settings())
         except PackStoreError:
             return info
         info.add_metric([folder.name if folder else "built-in"], 1)
         return info
 
 
-def registry_of(settings: Settings, engine: Engine, *, clock: Clock) -> CollectorRegistry:
+def registry_of(settings: Callable[[], Settings], engine: Engine, *, clock: Clock) -> CollectorRegistry:
     """The metrics of a node."""
     registry = CollectorRegistry()
     # Without a look at the index: it may not be there yet.

@@ -45,5 +45,5 @@ def _of_disk(settings: Settings) -> Iterator[str]:
     except OSError:
         yield "the data folder cannot be read"
         return
-    if free_bytes < settings.storage.free_floor_bytes:
-        yield "free space is below [storage].free_floor_bytes: senders are refused"
+    if free_bytes < settings.storage.refused_below_bytes:
+        yield "free space is below the sum of [storage].free_floor_bytes and association_margin_bytes: senders are refused"

@@ -62,7 +62,7 @@ def build_app(site: Site) -> FastAPI:
     app.add_middleware(Guard, hosts=_hosts(site.started_with), is_secure=site.is_secure)
     for pages in (login_pages, node_pages, study_pages, peer_pages, peer_edits, rule_pages):
         app.include_router(pages.router)
-    app.include_router(router_of(site.started_with, site.engine, clock=site.clock))
+    app.include_router(router_of(lambda: site.settings, site.engine, clock=site.clock))
     app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
     _add_refusals(app)
     return app

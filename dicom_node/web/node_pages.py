@@ -1,6 +1,6 @@
 """This node, its settings, its health."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Request
@@ -11,7 +11,7 @@ from config.secrets import shown_value
 from config.settings import Settings
 from dicom_node.cluster.words import actor_in_words, cluster_trouble
 from dicom_node.pack_store import PackStoreError, chosen_pack
-from dicom_node.status import NodeStatus, ProcessStatus, node_status
+from dicom_node.status import NodeStatus, ProcessStatus, node_status, processes_of
 from dicom_node.tls.survey import survey_certificates
 from dicom_node.web.audit_hook import Deed
 from dicom_node.web.door import Looking, record
@@ -24,6 +24,7 @@ router = APIRouter()
 
 _BLOCKS = frozenset({"peers", "rule"})
 """Shown on pages of their own."""
+_TYPED_INTO_THE_PACS = ("[node].ae_title", "[listen].host", "[listen].port", "[listen].plain", "[listen.tls].")
 _PARTS = {"listen": "Listener", "work": "Worker", "web": "Pages"}
 
 
@@ -46,6 +47,8 @@ class ShownSetting:
     default: str
     is_default: bool
     """Whether the file does not say it."""
+    until_restart_of: tuple[str, ...]
+    """Parts of the node that go on by what it was before, until they are started anew."""
 
 
 @router.get("/")
@@ -54,8 +57,15 @@ def show_node(request: Request, visitor: Looking) -> HTMLResponse:
     site = site_of(request)
     status = node_status(site.settings, site.index, clock=site.clock)
     record(request, visitor, Deed.NODE_SEEN)
-    components = components_of(site, status)
-    return render(request, visitor, "node.html", settings=site.settings, status=status, components=components)
+    return render(
+        request,
+        visitor,
+        "node.html",
+        settings=site.settings,
+        status=status,
+        components=components_of(site, status),
+        of_before=[key for key in _behind(site) if key.startswith(_TYPED_INTO_THE_PACS)],
+    )
 
 
 @router.get("/components")
@@ -82,12 +92,24 @@ def show_settings(request: Request, visitor: Looking) -> HTMLResponse:
     site = site_of(request)
     record(request, visitor, Deed.SETTINGS_SEEN)
     shown = [(name, table) for name, table in site.settings if name not in _BLOCKS]
+    behind = _behind(site)
     tables = {
-        heading: rows for name, table in shown for heading, rows in _tables(name, table, getattr(Settings(), name))
+        heading: rows
+        for name, table in shown
+        for heading, rows in _tables(name, table, getattr(Settings(), name), behind)
     }
     return render(
         request, visitor, "settings.html", tables=tables, file_path=site.file.path, problems=site.file.problems
     )
+
+
+def _behind(site: Site) -> dict[str, tuple[str, ...]]:
+    """Parts of the node that go on by what a key of the file was at their start, by key."""
+    behind: dict[str, tuple[str, ...]] = {}
+    for process in processes_of(site.index, now=site.clock.now()):
+        for key in process.heartbeat.needs_restart if process.is_alive else ():
+            behind[key] = (*behind.get(key, ()), _title(process))
+    return behind
 
 
 def components_of(site: Site, status: NodeStatus) -> tuple[Component, ...]:
@@ -142,7 +164,7 @@ def _cluster(site: Site, status: NodeStatus) -> Iterator[Component]:
 def _disk(status: NodeStatus) -> Component:
     disk = status.disk
     gib = f"{disk.free_bytes / 2**30:.1f} of {disk.total_bytes / 2**30:.0f} GiB free"
-    if disk.free_bytes < disk.floor_bytes:
+    if disk.free_bytes < disk.refused_below_bytes:
         return Component(name="Disk", colour="bad", state="full", detail=f"{gib}: senders are refused")
     return Component(name="Disk", colour="good", state="room", detail=gib)
 
@@ -164,19 +186,30 @@ def _weights(site: Site) -> Component:
     return Component(name="Weights", colour="good", state="installed", detail=f"{pack.name}; {device}")
 
 
-def _tables(name: str, now: BaseModel, default: BaseModel) -> Iterator[tuple[str, tuple[ShownSetting, ...]]]:
+def _tables(
+    name: str, now: BaseModel, default: BaseModel, behind: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[str, tuple[ShownSetting, ...]]]:
     """The keys of a table, then those of each table inside it, under the names that the file gives them."""
     values = [(key, value, getattr(default, key)) for key, value in now]
-    rows = [_row(now, key, usual) for key, value, usual in values if not isinstance(value, BaseModel)]
+    rows = [
+        _row(now, key, usual, behind.get(f"[{name}].{key}", ()))
+        for key, value, usual in values
+        if not isinstance(value, BaseModel)
+    ]
     yield name, tuple(rows)
     for key, value, usual in values:
         if isinstance(value, BaseModel):
-            yield from _tables(f"{name}.{key}", value, usual)
+            yield from _tables(f"{name}.{key}", value, usual, behind)
 
 
-def _row(now: BaseModel, key: str, usual: object) -> ShownSetting:
-    value = _shown(key, getattr(now, key))
-    return ShownSetting(key=key, value=value, default=_shown(key, usual), is_default=key not in now.model_fields_set)
+def _row(now: BaseModel, key: str, usual: object, until_restart_of: tuple[str, ...]) -> ShownSetting:
+    return ShownSetting(
+        key=key,
+        value=_shown(key, getattr(now, key)),
+        default=_shown(key, usual),
+        is_default=key not in now.model_fields_set,
+        until_restart_of=until_restart_of,
+    )
 
 
 def _shown(name: str, value: object) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from shutil import disk_usage
 
 import pytest
 from fastapi import FastAPI
@@ -19,6 +20,7 @@ from builders.web_server import Answer, web_server
 from config.audit import AuditSettings
 from config.settings import NodeSettings, Peer, Settings
 from config.storage import StorageSettings
+from dicom_node.listen.disk_floor import DiskFloor
 from dicom_node.watching.endpoints import router_of
 from dicom_node.watching.gpus import gpus_from, gpus_in_words, visible_gpus
 from storage.database import open_engine, writing
@@ -72,12 +74,18 @@ def settings(folder: Path, **changes: object) -> Settings:
 
 
 @contextmanager
-def client(one: Settings, clock: FakeClock) -> Iterator[Callable[[str], Answer]]:
+def client(one: Settings | Callable[[], Settings], clock: FakeClock) -> Iterator[Callable[[str], Answer]]:
     """Asks the addresses of a node that runs for as long as the block lasts."""
+    in_force = (lambda: one) if isinstance(one, Settings) else one
     app = FastAPI()
-    app.include_router(router_of(one, open_engine(one.database_url), clock=clock))
+    app.include_router(router_of(in_force, open_engine(in_force().database_url), clock=clock))
     with web_server(app) as get:
         yield get
+
+
+def storage_without_room(folder: Path) -> StorageSettings:
+    """Of a node that refuses everything."""
+    return StorageSettings(free_floor_bytes=2**62, database_url=database_url(folder))
 
 
 def samples(text: str) -> dict[tuple[str, ...], float]:
@@ -165,6 +173,30 @@ def test_ready_says_what_is_missing(tmp_path: Path, clock: FakeClock, index: Ind
     with client(settings(tmp_path), clock) as get:
         answer = get("/ready")
         assert (answer.status, json.loads(answer.text)) == (200, {"ready": True, "problems": []})
+
+
+def test_peers_and_floor_are_those_in_force(tmp_path: Path, clock: FakeClock, index: Index) -> None:
+    """Without a restart of the pages."""
+    one = settings(tmp_path)
+    said = [one]
+    new = Peer(name="new", ae_title="NEW", host="127.0.0.1", port=105, receives_results=True)
+    with client(lambda: said[-1], clock) as get:
+        get("/metrics")
+        said.append(one.model_copy(update={"peers": (new,), "storage": storage_without_room(tmp_path)}))
+        index.record_received([replace(received("1.2.9"), calling_aet="NEW")])
+        found = samples(get("/metrics").text)
+        assert get("/ready").status == 503
+    assert found["dicom_node_received_objects_total", "new"] == 1
+    assert found["dicom_node_destination_up", "new"] == 1
+    assert ("dicom_node_destination_up", "pacs") not in found
+
+
+def test_node_whose_listener_refuses_associations_is_not_ready(tmp_path: Path, clock: FakeClock, index: Index) -> None:
+    """From the floor and the margin on."""
+    margin = StorageSettings(free_floor_bytes=1, association_margin_bytes=2**62, database_url=database_url(tmp_path))
+    assert DiskFloor(margin, lambda: disk_usage(tmp_path).free).is_low()
+    with client(settings(tmp_path, storage=margin), clock) as get:
+        assert get("/ready").status == 503
 
 
 @pytest.mark.sqlite

@@ -92,7 +92,9 @@ def test_the_room_on_the_disk_is_told_with_the_floor(tmp_path: Path) -> None:
     disk = node_status(_settings(tmp_path), build_index(tmp_path, clock), clock=clock).disk
 
     assert 0 < disk.free_bytes <= disk.total_bytes
-    assert disk.floor_bytes == Settings().storage.free_floor_bytes
+    storage = Settings().storage
+    assert disk.floor_bytes == storage.free_floor_bytes
+    assert disk.refused_below_bytes == storage.free_floor_bytes + storage.association_margin_bytes
 
 
 def test_a_held_study_is_an_alert_until_somebody_decides(tmp_path: Path) -> None:

@@ -327,3 +327,27 @@ def sources_shown(page: str) -> dict[str, str]:
     shown = re.compile(r'<section aria-labelledby="table-[^"]*"><h2 [^>]*>(\[[^<]*\])</h2>(.*?)</section>', re.DOTALL)
     row = re.compile(r"<tr><td[^>]*>([^<]*)</td>.*?<span[^>]*>(file|default)</span></td></tr>")
     return {f"{table}.{key}": source for table, rows in shown.findall(page) for key, source in row.findall(rows)}
+
+
+def test_pages_say_what_the_listener_takes_up_at_its_next_start(tmp_path: Path) -> None:
+    """A port that stands in the file is not the one to type into the PACS as long as the listener keeps the old."""
+    with pages_in(tmp_path) as pages:
+        pages.index.beat("listen", "")
+        before = [pages.browser().get(path).text for path in ("/", "/settings")]
+        pages.index.beat("listen", "", needs_restart=("[listen].port",))
+        node, settings = (pages.browser().get(path).text for path in ("/", "/settings"))
+    assert not [text for text in before if "restart it" in text or "next start of" in text]
+    assert "The listener was started before [listen].port changed" in node
+    assert settings.count("taken up at the next start of: Listener") == 1
+
+
+def test_tile_says_that_senders_are_refused_as_soon_as_they_are(tmp_path: Path) -> None:
+    """From the floor and the margin of an association on."""
+    file = tmp_path / "node.toml"
+    file.write_text(
+        f'[node]\ndata_dir = "{tmp_path}"\n[web]\nlogin = false\n'
+        f"[storage]\nfree_floor_bytes = 1\nassociation_margin_bytes = {2**62}\n"
+    )
+    with pages_in(tmp_path) as pages:
+        pages.site = replace(pages.site, file=SettingsFile(file, load_settings(file)))
+        assert "senders are refused" in pages.browser().get("/components").text
