@@ -20,6 +20,7 @@ from dicom_node.settings_file import SettingsFile
 from dicom_node.tls.contexts import server_context
 from dicom_node.web.app import build_app, build_site
 from dicom_node.web.auditing import PagesAudit
+from dicom_node.web.deadlines import PER_ADDRESS, ImpatientProtocol
 from dicom_node.web.login_rules import REMEMBERED
 from dicom_node.web.site import Site
 from storage.database import open_engine
@@ -30,7 +31,7 @@ logger = logging.getLogger(__name__)
 
 _HEARTBEAT_S = 5.0
 _GRACE_S = 5
-_AT_ONCE = 64
+_AT_ONCE = 4 * PER_ADDRESS
 _KEEP_ALIVE_S = 15
 
 
@@ -101,6 +102,7 @@ def _configuration(site: Site) -> uvicorn.Config:
     web = site.started_with.web
     made = uvicorn.Config(
         build_app(site),
+        http=ImpatientProtocol,
         log_config=None,
         access_log=False,
         server_header=False,
