@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Callable
-from http.client import HTTPException
 
 from sqlalchemy import Engine
 
 from config.alerts import AlertsSettings
 from config.settings import Settings
-from dicom_node.alerts.channels import send_mail, send_webhook
+from dicom_node.alerts.channels import NOT_TAKEN, send_mail, send_webhook
 from dicom_node.alerts.rules import findings, silent_listeners
 from dicom_node.clock import Clock
 from storage.alerts import AlertMessage
@@ -61,8 +60,9 @@ class AlertWatch:
         for message in self.ledger.to_tell(channel):
             try:
                 _SENDERS[channel](self._settings.alerts, self._settings.node.ae_title, message)
-            except (OSError, HTTPException) as error:
-                logger.warning("alerts wait, %s does not take them: %s", channel, type(error).__name__)
+            except NOT_TAKEN as error:
+                said = type(error).__name__
+                logger.warning("alerts wait, %s does not take them: %s; see dicom-node alerts test", channel, said)
                 return told
             self.ledger.was_told(message.message_id)
             logger.info("%s was told: %s", channel, message.subject)

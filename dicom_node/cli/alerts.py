@@ -25,7 +25,7 @@ def list_alerts(context: typer.Context) -> None:
 @app.command()
 def test(context: typer.Context) -> None:
     """Send a test message by mail and webhook, as far as they are configured; exit code 1 when one is not taken or nobody is told."""
-    from dicom_node.alerts.channels import send_mail, send_webhook
+    from dicom_node.alerts.channels import NOT_TAKEN, send_mail, send_webhook
     from dicom_node.clock import SystemClock
     from storage.alerts import AlertMessage
 
@@ -43,7 +43,7 @@ def test(context: typer.Context) -> None:
         try:
             senders[channel](settings.alerts, settings.node.ae_title, message)
             console().print(f"{channel}: taken")
-        except OSError as error:
+        except NOT_TAKEN as error:
             failed = True
             console().print(f"{channel}: not taken: {error}", soft_wrap=True, markup=False)
     if failed:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
+from typer.testing import CliRunner
 
 from builders.certificates import Authority
 from builders.clock import FakeClock
@@ -22,6 +23,7 @@ from config.alerts import AlertsSettings
 from config.settings import NodeSettings, Settings
 from dicom_node.alerts.channels import SIGNATURE
 from dicom_node.alerts.duty import AlertWatch
+from dicom_node.cli.app import app
 from storage.database import open_engine
 
 
@@ -120,6 +122,7 @@ class Hook(BaseHTTPRequestHandler):
 
     taken: list[tuple[str, bytes]]
     brought: list[dict[str, object]]
+    redirects: bool
     failures: int
 
     def do_POST(self) -> None:  # the library's name
@@ -127,12 +130,22 @@ class Hook(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         server = self.server
         server.brought.append(json.loads(body))
+        if server.redirects:
+            self.send_response(302)
+            self.send_header("Location", "/login")
+            self.end_headers()
+            return
         if server.failures:
             server.failures -= 1
             self.send_error(503)
             return
         server.taken.append((self.headers[SIGNATURE], body))
         self.send_response(204)
+        self.end_headers()
+
+    def do_GET(self) -> None:  # the library's name
+        """A page for people, where a redirect leads."""
+        self.send_response(200)
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
@@ -143,7 +156,7 @@ class Hook(BaseHTTPRequestHandler):
 def hook() -> Iterator[HTTPServer]:
     """A web server."""
     with HTTPServer(("127.0.0.1", 0), Hook) as server:
-        server.taken, server.brought, server.failures = [], [], 1
+        server.taken, server.brought, server.failures, server.redirects = [], [], 1, False
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -172,3 +185,34 @@ def test_webhook_gets_an_id_that_a_repeated_message_shares_and_no_other_has(tmp_
     failed, again, *others = [message["id"] for message in hook.brought]
     assert failed == again
     assert len({again, *others}) == 3
+
+
+def test_an_alert_that_is_answered_by_a_redirect_waits(tmp_path: Path, hook: HTTPServer) -> None:
+    """A login page that answers 200 has taken nothing."""
+    hook.redirects, hook.failures = True, 0
+    seen = watch(tmp_path, webhook_url=f"http://127.0.0.1:{hook.server_port}/hook")
+    assert (seen.tell("webhook"), hook.taken) == (0, [])
+    hook.redirects = False
+    assert seen.tell("webhook") == 1
+
+
+@pytest.mark.parametrize("password", ["Käse-und-Brot-12".encode(), "Käse".encode("latin-1")])
+def test_a_password_that_smtp_cannot_send_is_named_and_loses_no_alert(tmp_path: Path, password: bytes) -> None:
+    """`alerts test` says what to do, without the password; what waits goes on waiting."""
+    port, box = free_port(), Mailbox()
+    server = mail_server(tmp_path, port, box)
+    said = mail_settings(tmp_path, port)
+    (tmp_path / "password").write_bytes(password)
+    config = tmp_path / "node.toml"
+    lines = [f"{key} = {json.dumps(value, default=str)}" for key, value in said.items()]
+    config.write_text("\n".join([f'[node]\ndata_dir = "{tmp_path}"', "[alerts]", *lines]))
+    server.start()
+    try:
+        assert watch(tmp_path, **said).tell("mail") == 0
+        done = CliRunner().invoke(app, ["--config", str(config), "alerts", "test"])
+    finally:
+        server.stop()
+    assert done.exit_code == 1
+    assert "mail: not taken: " in done.output
+    assert "must be ASCII" in done.output or "is not UTF-8" in done.output
+    assert "se-und" not in done.output
