@@ -1,14 +1,19 @@
 """Where every view and every deed on the pages is told, so that an audit trail can be kept of them."""
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
 from dicom_node.audit.events import AuditedStudy
+from dicom_node.journal import STUDY, study_hash
 
 logger = logging.getLogger(__name__)
+
+_UID_IN_PATH = re.compile(r"(?<=/studies/)[^/]+")
+"""Of a page that somebody was refused."""
 
 
 class Deed(StrEnum):
@@ -54,8 +59,11 @@ Recorder: TypeAlias = Callable[[WebEvent], None]
 
 
 def log_event(event: WebEvent) -> None:
-    """Put an event into the log, without the patient."""
+    """Put an event into the log, without the patient; a study is its hash there (docs/support.md)."""
     outcome = "" if event.is_success else ": failed"
     uid = event.study.study_instance_uid if event.study else ""
-    details = " ".join(part for part in (uid, event.words) if part)
-    logger.info("%s%s by %r from %s %s", event.deed, outcome, event.by or "visitor", event.address, details)
+    words = _UID_IN_PATH.sub(lambda found: study_hash(found[0]), event.words)
+    details = " ".join(part for part in (uid and study_hash(uid), words) if part)
+    about = {STUDY: uid} if uid else {}
+    said = (event.deed, outcome, event.by or "visitor", event.address, details)
+    logger.info("%s%s by %r from %s %s", *said, extra=about)

@@ -39,10 +39,10 @@ class PagesAudit:
 
     def __call__(self, event: WebEvent) -> None:
         """Write an event down; that somebody scrolls through the images of a study once a minute."""
-        log_event(event)
         key = (event.by, event.address, event.study and event.study.study_instance_uid)
         if event.deed is Deed.IMAGE_SEEN and not self._quiet.passes(key):
             return
+        log_event(event)
         outcome = Outcome.SUCCESS if event.is_success else Outcome.SERIOUS_FAILURE
         self._trail.record(self._entry(event), outcome=outcome, words="" if event.is_success else event.words)
 

@@ -150,13 +150,15 @@ def show_contours(request: Request, visitor: Looking, uid: str) -> Response:
 def show_slice(request: Request, visitor: Looking, uid: str, number: int, window: str = "lung") -> Response:
     """One slice, from 0, as the result counts them."""
     site = site_of(request)
-    findings = findings_of(_study(site, uid).result)
+    view = _study(site, uid)
+    findings = findings_of(view.result)
     if findings is None or window not in WINDOWS_HU or not 0 <= number < len(findings.sop_instance_uids):
         raise HTTPException(404)
     paths = site.lists.paths_of_series(uid, findings.series.series_instance_uid)
     path = paths.get(findings.sop_instance_uids[number])
     if path is None:
         raise HTTPException(404)
+    record(request, visitor, Deed.IMAGE_SEEN, study=study_from(view, uid))
     frame = findings.frame_numbers[number] if findings.frame_numbers else None
     try:
         picture = site.slices.picture(Slice(site.settings.data_dir / path, frame, window))

@@ -1,8 +1,11 @@
 """What of the pages is in the audit trail."""
 
+from pathlib import Path
+
 import pytest
 
 from builders.clock import FakeClock
+from builders.site import add_finished_study, pages_in
 from config.settings import Settings
 from dicom_node.audit.events import (
     AuditedPatient,
@@ -14,6 +17,7 @@ from dicom_node.audit.events import (
     Searched,
     SecurityAlert,
 )
+from dicom_node.journal import STUDY, study_hash
 from dicom_node.web.audit_hook import Deed, WebEvent
 from dicom_node.web.auditing import PagesAudit
 
@@ -84,3 +88,25 @@ def test_what_somebody_looked_for_is_in_the_trail_and_not_in_the_log(caplog: pyt
     assert isinstance(entry, Searched)
     assert entry.query == "Canary"
     assert "Canary" not in caplog.text
+
+
+def test_the_log_names_a_study_by_its_hash(caplog: pytest.LogCaptureFixture) -> None:
+    """Who has its UID finds it there; nobody else learns it, also not from the page that somebody was refused."""
+    with caplog.at_level("INFO"):
+        told(event(Deed.STUDY_SEEN), event(Deed.REFUSED, study=None, words="/studies/1.2.3/discard", is_success=False))
+    assert "1.2.3" not in caplog.text
+    assert caplog.text.count(study_hash("1.2.3")) == 2
+    assert getattr(caplog.records[0], STUDY) == "1.2.3"
+
+
+def test_each_slice_that_is_seen_is_told(tmp_path: Path) -> None:
+    """Also of a study whose page was opened long before, or never."""
+    with pages_in(tmp_path, login=True) as pages:
+        uid = add_finished_study(pages)
+        browser = pages.logged_in("vera")
+        pages.events.clear()
+        assert browser.get(f"/studies/{uid}/slices/0.jpg").status_code == 200
+        (seen,) = pages.events
+    assert (seen.deed, seen.by) == (Deed.IMAGE_SEEN, "vera")
+    assert seen.study is not None
+    assert seen.study.study_instance_uid == uid
