@@ -204,7 +204,13 @@ def check_device(device: str) -> CheckResult:
     if not torch.cuda.is_available() or (wanted.index or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count() if torch.cuda.is_available() else 0
         return _failed("device", f'{device} is not there, {found} GPUs found: set [pipeline].device to "auto" or "cpu"')
-    free_bytes, total_bytes = torch.cuda.mem_get_info(wanted)
+    try:
+        free_bytes, total_bytes = torch.cuda.mem_get_info(wanted)
+    except RuntimeError as error:
+        # The first line alone: the others are advice for who writes programs.
+        said = next(iter(str(error).splitlines()), type(error).__name__)
+        help_ = "look at nvidia-smi, free its memory or start the machine anew"
+        return _failed("device", f'{device} does not answer: {said}: {help_}, or set [pipeline].device to "cpu"')
     return _passed("device", f"{torch.cuda.get_device_name(wanted)}, {free_bytes:,} of {total_bytes:,} bytes free")
 
 

@@ -21,20 +21,15 @@ from config.toml_text import toml_text
 from dicom_node.check import run_checks
 from dicom_node.clock import SystemClock
 from dicom_node.cluster.driver_log import driver_logs
-from dicom_node.errors import NodeError
 from dicom_node.index import open_index, open_index_engine
 from dicom_node.status import node_status
 from dicom_node.support.logs import UNITS, file_lines, journal_lines
 from dicom_node.support.scrubbing import Scrubber
-from pipeline.errors import PipelineError
 from storage.database import reading
-from storage.errors import StorageError
 from storage.known_words import KnownWords, known_words
 
-EXPECTED = (NodeError, StorageError, PipelineError, ConfigError, OSError, subprocess.SubprocessError, ValueError)
-"""What a broken node may answer with."""
-
 _WITHIN_S = 30
+_NEWEST_ATTEMPTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +74,7 @@ def parts_of(settings: Settings, logs: Sequence[Path]) -> Iterator[BundlePart]:
 def _part(name: str, what: str, make: Callable[[], str]) -> BundlePart:
     try:
         text = make()
-    except EXPECTED as error:
+    except Exception as error:  # noqa: BLE001  # whatever a broken node raises, the other parts are made
         # The class alone: the text of a foreign error may quote a value.
         text = f"could not be made: {type(error).__name__}"
     return BundlePart(name=name, what=what, text=text + "\n")
@@ -120,7 +115,7 @@ def _check(settings: Settings) -> str:
     try:
         for result in run_checks(settings):
             lines.append(f"{result.outcome}  {result.subject}: {result.detail}")
-    except EXPECTED as error:
+    except Exception as error:  # noqa: BLE001  # what was checked before is kept
         lines.append(f"the check ended early: {type(error).__name__}")
     return "\n".join(lines)
 
@@ -172,8 +167,8 @@ def _logs(settings: Settings, logs: Sequence[Path]) -> Iterator[BundlePart]:
     """The journal, the logs of failed attempts and of the driver of a cluster, and named files, each scrubbed."""
     known = _known(settings)
     sources: list[tuple[str, Callable[[], list[str]]]] = [("logs/journal.txt", journal_lines)]
-    attempts = sorted((settings.data_dir / "failed-attempts").glob("*.log"))
-    for number, path in enumerate([*logs, *attempts[-20:]], 1):
+    attempts = _newest_attempts(settings.data_dir / "failed-attempts")
+    for number, path in enumerate([*logs, *attempts], 1):
         kind = "file" if path in logs else "failed-attempt"
         sources.append((f"logs/{kind}-{number}.txt", lambda path=path: file_lines(path)))  # type: ignore[misc]
     sources += [(f"logs/{path.name}.txt", partial(file_lines, path)) for path in driver_logs(settings.data_dir)]
@@ -181,11 +176,17 @@ def _logs(settings: Settings, logs: Sequence[Path]) -> Iterator[BundlePart]:
         yield _part(name, _log_words(known), lambda read=read: _scrubbed(read(), known))  # type: ignore[misc]
 
 
+def _newest_attempts(folder: Path) -> list[Path]:
+    """The logs of the attempts that failed last, oldest first; each has the number of its attempt as its name."""
+    numbered = [path for path in folder.glob("*.log") if path.stem.isdecimal()]
+    return sorted(numbered, key=lambda path: int(path.stem))[-_NEWEST_ATTEMPTS:]
+
+
 def _known(settings: Settings) -> KnownWords | None:
     """What the index knows; None where it cannot be read."""
     try:
         return known_words(open_index_engine(settings))
-    except EXPECTED:
+    except Exception:  # noqa: BLE001  # without it the logs are made all the same, which says so
         return None
 
 

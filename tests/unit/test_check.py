@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import torch
 from pydicom.uid import (
     ComprehensiveSRStorage,
     EncapsulatedPDFStorage,
@@ -114,6 +115,23 @@ def test_a_gpu_that_is_not_there_fails() -> None:
     result = check_device("cuda:99")
 
     assert result.outcome is Outcome.FAILED
+    assert "[pipeline].device" in result.detail
+
+
+def test_a_gpu_that_does_not_answer_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its memory is full, or its driver has an error that stays; the checks after it go on."""
+
+    said = "CUDA error: out of memory\nCompile with `TORCH_USE_CUDA_DSA`"
+
+    def broken(_device: object) -> tuple[int, int]:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", broken)
+    result = check_device("auto")
+    assert result.outcome is Outcome.FAILED
+    assert "CUDA error: out of memory: " in result.detail
     assert "[pipeline].device" in result.detail
 
 

@@ -11,6 +11,7 @@ from builders.clock import FakeClock
 from builders.index import build_index, database_url, received
 from builders.two_patients import johns
 from dicom_node.cli.app import app
+from dicom_node.support import parts
 from dicom_node.support.logs import lines_from_journal
 from dicom_node.support.scrubbing import REMOVED, Scrubber
 from storage.database import open_engine
@@ -159,6 +160,31 @@ def test_the_logs_of_the_driver_of_a_cluster_are_in_it(node: Path) -> None:
     for name in ("ray-driver.log", "ray-driver.log.1"):
         assert f"{name} of {REMOVED}" in texts[f"logs/{name}.txt"]
         assert "in C" not in texts[f"logs/{name}.txt"]
+
+
+def test_a_part_that_cannot_be_made_takes_no_other_with_it(node: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever was raised; its class is said, its text may quote a value."""
+
+    said = "of Quimby"
+
+    def broken(*_: object, **__: object) -> None:
+        raise AttributeError(said)
+
+    monkeypatch.setattr(parts, "run_checks", broken)
+    monkeypatch.setattr(parts, "node_status", broken)
+    texts = bundle(node)
+    assert texts["check.txt"] == "the check ended early: AttributeError\n"
+    assert texts["status.json"] == "could not be made: AttributeError\n"
+    assert "integrity: ok" in texts["database.txt"]
+
+
+def test_the_newest_logs_of_failed_attempts_are_in_it(node: Path) -> None:
+    """By the number of the attempt: 101 is newer than 99."""
+    for number in range(90, 111):
+        (node / "failed-attempts" / f"{number}.log").write_text(f"{HEAD}: attempt no. {number}\n")
+    logs = [text for name, text in bundle(node).items() if "failed-attempt" in name]
+    said = sorted(int(line.rpartition(" ")[2]) for text in logs for line in text.splitlines() if "no. " in line)
+    assert said == list(range(91, 111))
 
 
 def test_a_damaged_index_is_said_and_stops_nothing(node: Path) -> None:
