@@ -13,9 +13,10 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from storage.disk import give_to_owner, sync_folder
 
@@ -116,6 +117,33 @@ def trail_files(folder: Path) -> list[Path]:
     """The files of a trail, oldest first."""
     current = folder / "audit.jsonl"
     return [*sorted(folder.glob("audit-*.jsonl")), *([current] if current.exists() else [])]
+
+
+def open_files(folder: Path) -> Iterator[tuple[str, BinaryIO]]:
+    """The files of a trail by name, oldest first, each open while it is the one; whole up to where it stood at the first.
+
+    The file that is appended to is opened before the others are listed, so that one which is put aside meanwhile is
+    read once, and the one that follows it does not take its place.
+
+    Raises:
+        OSError: One cannot be read.
+    """
+    current = folder / "audit.jsonl"
+    with _open_if_there(current) as last:
+        was_put_aside = False
+        for path in sorted(folder.glob("audit-*.jsonl")):
+            with path.open("rb") as file:
+                was_put_aside |= last is not None and os.path.sameopenfile(file.fileno(), last.fileno())
+                yield path.name, file
+        if last and not was_put_aside:
+            yield current.name, last
+
+
+def _open_if_there(path: Path) -> AbstractContextManager[BinaryIO | None]:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        return nullcontext()
 
 
 def raw_lines(path: Path) -> Iterator[bytes]:

@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from dicom_node.audit.chain import Line, parse_line, raw_lines, read_head, trail_files, write_small_file
+from dicom_node.audit.chain import Line, open_files, parse_line, read_head, write_small_file
 
 _POSITION = "syslog.position"
 
@@ -39,21 +40,20 @@ def lines_behind(folder: Path, position: Position) -> Iterator[ReadLine]:
     Raises:
         OSError: The trail cannot be read.
     """
-    for path in trail_files(folder):
-        first = next((line.number for line in map(parse_line, raw_lines(path)) if line), 0)
+    for _, file in open_files(folder):
+        first = next((line.number for line in map(parse_line, file) if line), 0)
         if not first or first < position.first:
             continue
-        yield from _lines_of(path, first, offset=position.offset if first == position.first else 0)
+        yield from _lines_of(file, first, offset=position.offset if first == position.first else 0)
 
 
-def _lines_of(path: Path, first: int, *, offset: int) -> Iterator[ReadLine]:
-    with path.open("rb") as file:
-        file.seek(offset)
-        for raw in file:
-            offset += len(raw)
-            line = parse_line(raw) if raw.endswith(b"\n") else None
-            if line:
-                yield ReadLine(line=line, behind=Position(number=line.number, first=first, offset=offset))
+def _lines_of(file: BinaryIO, first: int, *, offset: int) -> Iterator[ReadLine]:
+    file.seek(offset)
+    for raw in file:
+        offset += len(raw)
+        line = parse_line(raw) if raw.endswith(b"\n") else None
+        if line:
+            yield ReadLine(line=line, behind=Position(number=line.number, first=first, offset=offset))
 
 
 def shipped_position(folder: Path) -> Position:

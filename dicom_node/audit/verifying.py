@@ -8,10 +8,9 @@ from dicom_node.audit.chain import (
     Head,
     Line,
     hash_of,
+    open_files,
     parse_line,
-    raw_lines,
     read_head,
-    trail_files,
 )
 
 
@@ -123,16 +122,16 @@ def verify(folder: Path, *, begins_at: int = 1) -> AuditReport:
         OSError: It cannot be read.
     """
     head = read_head(folder)
-    files = trail_files(folder)
+    files = 0
     walk = _Walk(expected_number=begins_at, previous=NO_LINE_BEFORE if begins_at == 1 else None)
-    for path in files:
-        for row, raw in enumerate(raw_lines(path), start=1):
-            walk.look_at(path.name, row, raw)
+    for files, (name, file) in enumerate(open_files(folder), start=1):  # noqa: B007  # counted
+        for row, raw in enumerate(file, start=1):
+            walk.look_at(name, row, raw.removesuffix(b"\n"))
     walk.end(head)
     return AuditReport(
         passed=not walk.findings,
         lines=walk.lines,
-        files=len(files),
+        files=files,
         first_number=walk.numbers[0] if walk.numbers else 0,
         last_number=walk.numbers[-1] if walk.numbers else 0,
         findings=tuple(walk.findings),
