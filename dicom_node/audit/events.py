@@ -24,7 +24,7 @@ class Action(StrEnum):
 
 
 class AlertKind(Enum):
-    """What a security alert is about: code and meaning of PS3.16 CID 401."""
+    """What a security alert is about: code and meaning of PS3.16 CID 403."""
 
     NODE_AUTHENTICATION = ("110126", "Node Authentication")
     """A caller was refused."""
@@ -34,7 +34,7 @@ class AlertKind(Enum):
     SOFTWARE_CONFIGURATION = ("110131", "Software Configuration")
     """Any other setting or the model pack was changed."""
     RESTRICTED_FUNCTION = ("110132", "Use of Restricted Function")
-    """Somebody tried what they may not."""
+    """What administrators alone may do was done; with a failure, somebody tried it who may not."""
     SECURITY_ROLES = ("110136", "Security Roles Changed")
     USER_SECURITY = ("110137", "User security Attributes Changed")
     """A user was added, removed or locked, or a password changed."""

@@ -26,6 +26,8 @@ _ALERTS = {
     Deed.RULES_CHANGED: AlertKind.SOFTWARE_CONFIGURATION,
     Deed.PEER_CHANGED: AlertKind.NETWORK_CONFIGURATION,
 }
+_USED_WHATEVER_CAME_OF_IT = frozenset({Deed.PEER_TRIED})
+"""Of a security alert success is an informative alert, failure a warning (A.5.3.11), which a silent peer is none of."""
 
 
 class PagesAudit:
@@ -43,8 +45,9 @@ class PagesAudit:
         if event.deed is Deed.IMAGE_SEEN and not self._quiet.passes(key):
             return
         log_event(event)
-        outcome = Outcome.SUCCESS if event.is_success else Outcome.SERIOUS_FAILURE
-        self._trail.record(self._entry(event), outcome=outcome, words="" if event.is_success else event.words)
+        is_success = event.is_success or event.deed in _USED_WHATEVER_CAME_OF_IT
+        outcome = Outcome.SUCCESS if is_success else Outcome.SERIOUS_FAILURE
+        self._trail.record(self._entry(event), outcome=outcome, words="" if is_success else event.words)
 
     def _entry(self, event: WebEvent) -> AuditEvent:
         user = Party(user_id=event.by or _VISITOR, address=event.address)

@@ -8,6 +8,7 @@ from builders.clock import FakeClock
 from builders.site import add_finished_study, pages_in
 from config.settings import Settings
 from dicom_node.audit.events import (
+    AlertKind,
     AuditedPatient,
     AuditedStudy,
     AuditEvent,
@@ -71,6 +72,14 @@ def test_failures_are_failures() -> None:
     events = told(event(Deed.LOGIN_REFUSED, is_success=False), event(Deed.REFUSED, is_success=False))
     assert [type(entry) for entry, _ in events] == [LoggedIn, SecurityAlert]
     assert {outcome for _, outcome in events} == {Outcome.SERIOUS_FAILURE}
+
+
+def test_a_peer_that_does_not_answer_is_no_warning() -> None:
+    """Who may try it out did so: a failure would look like somebody who tried what they may not."""
+    ((entry, outcome),) = told(event(Deed.PEER_TRIED, study=None, words="pacs: c-echo failed", is_success=False))
+    assert isinstance(entry, SecurityAlert)
+    assert (entry.kind, entry.subject) == (AlertKind.RESTRICTED_FUNCTION, "pacs: c-echo failed")
+    assert outcome is Outcome.SUCCESS
 
 
 def test_scrolling_through_a_study_is_one_entry_a_minute() -> None:
