@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from dicom_node.cli.auditing import note_change
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, print_table, table_of
 from storage.account_records import AccountRole
@@ -42,6 +43,7 @@ def add(
         message = "must have 1 to 64 printable characters"
         raise typer.BadParameter(message, param_hint="NAME")
     _book(context).add(name, role, password_hash=_asked_hash(context))
+    _note(context, f"account {name} added as {role}")
     console().print(f"{name} may log in as {role}", markup=False)
 
 
@@ -49,6 +51,7 @@ def add(
 def password(context: typer.Context, name: _Name) -> None:
     """Give an account another password; where it is logged in, it no longer is."""
     _book(context).set_password(name, password_hash=_asked_hash(context))
+    _note(context, f"password of account {name} changed")
     console().print(f"the password of {name} is changed", markup=False)
 
 
@@ -56,7 +59,14 @@ def password(context: typer.Context, name: _Name) -> None:
 def remove(context: typer.Context, name: _Name) -> None:
     """Remove an account; where it is logged in, it no longer is."""
     _book(context).remove(name)
+    _note(context, f"account {name} removed")
     console().print(f"{name} may no longer log in", markup=False)
+
+
+def _note(context: typer.Context, subject: str) -> None:
+    from dicom_node.audit.events import AlertKind
+
+    note_change(context, AlertKind.USER_SECURITY, subject)
 
 
 def _asked_hash(context: typer.Context) -> str:

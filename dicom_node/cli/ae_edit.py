@@ -1,7 +1,7 @@
 """Commands of the group `ae` that list, edit and call the peers of the configuration."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -11,6 +11,9 @@ from config.settings import Peer
 from dicom_node.cli.configuring import configuration_of, print_lines, report, values_from
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import print_json, print_table, silence_logs, table_of
+
+if TYPE_CHECKING:
+    from dicom_node.configuring import Edit
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 _Name = Annotated[str, typer.Argument(help="Name of a peer in the configuration.")]
@@ -94,7 +97,7 @@ def add(
         raise typer.BadParameter(problem, param_hint="HOST:PORT")
     where = {"host": host.removeprefix("[").removesuffix("]"), "port": port}
     block = {"name": name, "ae_title": ae_title, **where, **given}
-    report(configuration_of(context).add_peer(block, by=_operator()), as_json=json)
+    _report(context, configuration_of(context).add_peer(block, by=_operator()), as_json=json)
 
 
 def change(context: typer.Context, name: _Name, values: _Values = None, json: _Json = False) -> None:
@@ -102,12 +105,13 @@ def change(context: typer.Context, name: _Name, values: _Values = None, json: _J
 
     `key=` without a value takes the key out, so that its default holds.
     """
-    report(configuration_of(context).change_peer(name, values_from(values or []), by=_operator()), as_json=json)
+    edit = configuration_of(context).change_peer(name, values_from(values or []), by=_operator())
+    _report(context, edit, as_json=json)
 
 
 def remove(context: typer.Context, name: _Name, json: _Json = False) -> None:
     """Take a peer out of the configuration file."""
-    report(configuration_of(context).remove_peer(name, by=_operator()), as_json=json)
+    _report(context, configuration_of(context).remove_peer(name, by=_operator()), as_json=json)
 
 
 def echo(context: typer.Context, name: _Name, json: _Json = False) -> None:
@@ -134,6 +138,12 @@ def echo(context: typer.Context, name: _Name, json: _Json = False) -> None:
 
 def _line(peer: Peer) -> PeerLine:
     return PeerLine(**{name: getattr(peer, name) for name in PeerLine.__slots__})
+
+
+def _report(context: typer.Context, edit: "Edit", *, as_json: bool) -> None:
+    from dicom_node.audit.events import AlertKind
+
+    report(context, edit, AlertKind.NETWORK_CONFIGURATION, as_json=as_json)
 
 
 def _operator() -> str:

@@ -58,6 +58,7 @@ def allow(
     json: _Json = False,
 ) -> None:
     """Let a caller in that was refused: adds a peer with the address that it called from."""
+    from dicom_node.audit.events import AlertKind
     from dicom_node.index import open_index
     from dicom_node.operators import operator_name
     from dicom_node.refused import Welcome
@@ -66,4 +67,5 @@ def allow(
     callers = open_index(settings_of(context)).refused_callers.newest()
     given = {key: value for key, value in values_from(values or []).items() if value is not None}
     welcome = Welcome(calling_aet=title, address=address, values=given)
-    report(let_in(configuration_of(context), callers, welcome, by=operator_name()), as_json=json)
+    edit = let_in(configuration_of(context), callers, welcome, by=operator_name())
+    report(context, edit, AlertKind.NETWORK_CONFIGURATION, as_json=json)

@@ -114,9 +114,11 @@ def restore(
     json: _Json = False,
 ) -> None:
     """Make the configuration file as it was; this can be undone in the same way."""
+    from dicom_node.audit.events import AlertKind
     from dicom_node.operators import operator_name
 
-    report(configuration_of(context).restore(number, by=operator_name()), as_json=json)
+    edit = configuration_of(context).restore(number, by=operator_name())
+    report(context, edit, AlertKind.SOFTWARE_CONFIGURATION, as_json=json)
 
 
 def _version_line(version: "ConfigVersion") -> str:

@@ -8,10 +8,12 @@ import typer
 
 from config.assigned import value_from_text
 from config.load import configuration_file
+from dicom_node.cli.auditing import note_change
 from dicom_node.cli.context import configuration_path
 from dicom_node.cli.output import console, print_json
 
 if TYPE_CHECKING:
+    from dicom_node.audit.events import AlertKind
     from dicom_node.configuring import Configuration, Edit
 
 
@@ -48,8 +50,10 @@ def values_from(assignments: Sequence[str]) -> dict[str, Any]:
     return dict(_pair(assignment) for assignment in assignments)
 
 
-def report(edit: "Edit", *, as_json: bool) -> None:
-    """Say what an edit did, and how it is undone and taken up."""
+def report(context: typer.Context, edit: "Edit", kind: "AlertKind", *, as_json: bool) -> None:
+    """Audit what an edit did; say it, and how it is undone and taken up."""
+    if edit.version:
+        note_change(context, kind, edit.what)
     if as_json:
         print_json(EditReport(what=edit.what, version=edit.version, sha256=edit.sha256))
         return
