@@ -7,6 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
+from storage.batch_models import BatchFinding, BatchStudy
 from storage.database import AnyRow, AnySelect
 from storage.errors import NotHeldError, UnknownChoiceError
 from storage.instance_rows import DEMOGRAPHICS
@@ -96,8 +97,7 @@ def release(connection: Connection, study_instance_uid: str, number: int, *, by:
         # What was searched for so far, was searched for under the patient before.
         study = replace(study, revision=study.revision + 1)
     if any(row.use is Use.USED for one in named if one is not chosen for row in one.rows):
-        void = update(Result).where(Result.study_id == study.study_id).values(is_of_other_patient=True)
-        connection.execute(void)
+        _void_findings(connection, study.study_id, study_instance_uid)
     for one in named:
         _set_use(connection, one.instance_ids, Use.OTHER_PATIENT)
     _use_only(connection, study.study_id, chosen.rows)
@@ -124,6 +124,13 @@ def _mixed(connection: Connection, study_instance_uid: str) -> tuple[Standing, l
     if not is_mixed(connection, study.study_id):
         raise NotHeldError
     return study, _named(connection, study.study_id)
+
+
+def _void_findings(connection: Connection, study_id: int, study_instance_uid: str) -> None:
+    """What was found so far says nothing of the patient: in the study's results, and in the tables of batches."""
+    connection.execute(update(Result).where(Result.study_id == study_id).values(is_of_other_patient=True))
+    rows = select(BatchStudy.id).where(BatchStudy.study_instance_uid == study_instance_uid)
+    connection.execute(delete(BatchFinding).where(BatchFinding.batch_study_id.in_(rows)))
 
 
 def _release(connection: Connection, study: Standing, *, why: str, at: datetime) -> State:

@@ -7,7 +7,8 @@ import pytest
 
 from builders.batches import analyse, fetch, next_line, plan, result_on_disk
 from builders.clock import FakeClock
-from builders.index import build_index, database_url, result_files
+from builders.index import build_index, database_url, make_ready, result_files
+from builders.two_patients import johns
 from config.retention import RetentionSettings
 from config.settings import NodeSettings, Settings
 from dicom_node.audit.events import AuditEvent, Outcome, Party
@@ -112,6 +113,18 @@ def test_the_table_says_what_was_found_when_the_study_ended(index: Index, tmp_pa
     note_ends(index)
     result_on_disk(results_folder(tmp_path, "1.2.1"), score=0.25)
     assert row_of(index, "1.2.1")["patient_score"] == 0.75
+
+
+def test_what_was_found_in_the_images_of_one_patient_never_stands_beside_another(index: Index, tmp_path: Path) -> None:
+    """The study is released to whom its later images name: the row is empty until those are analysed."""
+    note_ends(index)
+    index.record_received([johns(study_instance_uid="1.2.1")])
+    index.release_held("1.2.1", 2, by="admin")
+    (row, _) = table_rows(index, 1, with_patients=True)
+    assert (row["patient_id"], row["patient_score"], row["stage"]) == ("0815", None, None)
+    make_ready(index, "1.2.1")
+    analyse(index, result_on_disk(ResultStore(tmp_path).folder_of("1.2.1") / "r2", score=0.25))
+    assert row_of(index, "1.2.1")["patient_score"] == 0.25
 
 
 def test_what_ended_under_an_older_version_is_read_from_its_result(index: Index, tmp_path: Path) -> None:
