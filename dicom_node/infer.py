@@ -2,10 +2,11 @@
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 
 from config.settings import Settings
 from dicom_node.errors import NodeError
@@ -78,6 +79,8 @@ class FolderInference:
         )
         self._out = out
         self._on_progress = on_progress
+        self._unreadable: dict[str, str] = {}
+        """By Study Instance UID, why the pipeline refused a study; it takes no place among the earlier ones."""
 
     def run(self, studies: Sequence[FolderStudy], *, priors: Sequence[FolderStudy]) -> Iterator[InferredStudy]:
         """Analyse each study; a refused one does not stop the rest.
@@ -107,6 +110,8 @@ class FolderInference:
                 raise MixedPatientsError
             return self._write(self._analyse(study, earlier), study)
         except (PipelineError, ResultsError) as error:
+            if isinstance(error, PipelineError):
+                self._unreadable[study.files.study_instance_uid] = f"{error.reason} Not compared with."
             return InferredStudy(
                 study_instance_uid=study.files.study_instance_uid,
                 acquired_at=study.files.acquired_at,
@@ -116,7 +121,7 @@ class FolderInference:
 
     def _analyse(self, study: FolderStudy, earlier: Sequence[tuple[FolderStudy, Path | None]]) -> Analysis:
         """Run the pipeline; the earlier studies that are not linked join those that it dropped."""
-        linked, refused = link_earlier(study, [prior for prior, _ in earlier])
+        linked, refused = link_earlier(study, [prior for prior, _ in earlier], self._unreadable)
         folders = {prior.files.study_instance_uid: folder for prior, folder in earlier}
         chosen = choose_priors(
             linked,
@@ -166,17 +171,25 @@ def engine_parts(settings: Settings) -> EngineParts:
 
 
 def link_earlier(
-    study: FolderStudy, earlier: Sequence[FolderStudy]
+    study: FolderStudy, earlier: Sequence[FolderStudy], unreadable: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[list[FolderStudy], tuple[DroppedPrior, ...]]:
     """Split the patient's other studies into those to compare with, newest first, and those refused with the reason.
 
     Studies of other patients are in neither: their UIDs have no place in the results of this one. Nor is the study itself,
     and one that is named twice is there once.
+
+    Args:
+        study: The current one.
+        earlier: Others.
+        unreadable: By Study Instance UID, why a study shows nothing to compare with.
     """
     others = {prior.files.study_instance_uid: prior for prior in earlier if is_same_patient(study, prior)}
     others.pop(study.files.study_instance_uid, None)
     of_patient = list(others.values())
-    reasons = {prior.files.study_instance_uid: _why_not(study, prior) for prior in of_patient}
+    reasons = {
+        prior.files.study_instance_uid: _why_not(study, prior) or unreadable.get(prior.files.study_instance_uid, "")
+        for prior in of_patient
+    }
     linked = [prior for prior in of_patient if not reasons[prior.files.study_instance_uid]]
     linked.sort(key=lambda prior: prior.files.acquired_at or _NEVER, reverse=True)
     refused = [DroppedPrior(study_instance_uid=uid, reason=reason) for uid, reason in reasons.items() if reason]

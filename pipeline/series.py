@@ -1,5 +1,6 @@
 """One series of a study, judged by its headers."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,6 +49,9 @@ _OTHER_WORDS = (
     "ABD",
     "PELVI",
     "SPINE",
+    "WIRBEL",
+    "COLUMNA",
+    "RACHIS",
     "KNEE",
     "FOOT",
     "HAND",
@@ -55,6 +59,7 @@ _OTHER_WORDS = (
     "TEMPORAL",
 )
 """Parts of Body Part Examined and descriptions; they order series, they never refuse one."""
+_THORACIC_SPINE = r"THORA\w*[ _-]*SPINE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -308,7 +313,7 @@ def _thickness_notes(spacing_mm: float, thickness_mm: float) -> tuple[str, ...]:
 
 def _region_rank(names: Sequence[str]) -> int:
     """By the first name that says a part: what the whole study is called holds for none of its series in particular."""
-    for name in names:
+    for name in (re.sub(_THORACIC_SPINE, "SPINE", name) for name in names):
         if any(word in name for word in _CHEST_WORDS):
             return 0
         if any(word in name for word in _OTHER_WORDS):

@@ -78,3 +78,13 @@ def test_a_study_is_no_earlier_study_of_itself() -> None:
     linked, refused = link_earlier(current, [current, before, before])
     assert linked == [before]
     assert refused == ()
+
+
+def test_what_the_pipeline_refused_takes_no_place_among_the_earlier_studies() -> None:
+    """A head that was analysed in the same run is named with its reason, and the chest before it is compared with."""
+    current, head, chest = _study(10), _study(9), _study(9 - 1 / 24)
+
+    linked, (refused,) = link_earlier(current, [chest, head], {head.files.study_instance_uid: "No lungs were found."})
+
+    assert linked == [chest]
+    assert (refused.study_instance_uid, refused.reason) == (head.files.study_instance_uid, "No lungs were found.")

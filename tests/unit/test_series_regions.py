@@ -74,6 +74,7 @@ def test_the_name_of_the_examination_makes_no_other_part_a_chest(
         ({"SeriesDescription": "1.0 B70f", "ProtocolName": "Abdomen", "StudyDescription": "CT Chest"}, 2),
         ({"SeriesDescription": "1.0 B70f", "ProtocolName": "Routine", "StudyDescription": "CT Chest"}, 0),
         ({"SeriesDescription": "1.0 B70f", "BodyPartExamined": "ABDOMEN", "StudyDescription": "CT Chest"}, 2),
+        ({"SeriesDescription": "THORACIC SPINE 1.0", "StudyDescription": "CT Chest"}, 2),
         ({"SeriesDescription": "1.0 B70f"}, 1),
     ],
 )
