@@ -29,11 +29,22 @@ class Modality:
     reports: "queue.SimpleQueue[tuple[int, Dataset]]" = field(default_factory=queue.SimpleQueue)
     status: int = 0x0000
     """What it answers to reports."""
+    _unanswered: list[tuple[int, Dataset]] = field(default_factory=list)
 
     def handle_report(self, event: Event) -> tuple[int, None]:
         """Keep a report."""
         self.reports.put((event.event_type, event.event_information))
         return self.status, None
+
+    def hold_report(self, event: Event) -> tuple[int, None]:
+        """Keep a report when its answer is sent: whoever has it may release the association at once."""
+        self._unanswered.append((event.event_type, event.event_information))
+        return self.status, None
+
+    def handle_sent(self, _: Event) -> None:
+        """What was sent behind a report is its answer."""
+        while self._unanswered:
+            self.reports.put(self._unanswered.pop(0))
 
     def next_report(self) -> tuple[int, Dataset]:
         """Event type and Event Information of the next report."""
@@ -63,7 +74,7 @@ def asking(port: int, modality: Modality, *, called_aet: str = AE_TITLE) -> Iter
     ae.dimse_timeout = ae.network_timeout = 300  # a busy machine takes its time
     ae.add_requested_context(StorageCommitmentPushModel, ExplicitVRLittleEndian)
     ae.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-    handlers = [(evt.EVT_N_EVENT_REPORT, modality.handle_report)]
+    handlers = [(evt.EVT_N_EVENT_REPORT, modality.hold_report), (evt.EVT_PDU_SENT, modality.handle_sent)]
     association = ae.associate("127.0.0.1", port, ae_title=called_aet, evt_handlers=handlers)
     assert association.is_established
     try:
