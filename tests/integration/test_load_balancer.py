@@ -286,7 +286,7 @@ def haproxy(folder: Path, ports: list[int], *, option: str) -> Iterator[int]:
     """A real HAProxy in front of listeners; its port."""
     assert HAPROXY is not None
     port = free_port()
-    servers = "\n    ".join(f"server node-{at} 127.0.0.1:{at} {option} check inter 300" for at in ports)
+    servers = "\n    ".join(f"server node-{at} 127.0.0.1:{at} {option} check inter 1s" for at in ports)
     configuration = folder / "haproxy.cfg"
     configuration.write_text(HAPROXY_CONFIGURATION.format(port=port, servers=servers))
     with subprocess.Popen([HAPROXY, "-db", "-f", configuration], stderr=subprocess.PIPE, text=True) as process:
