@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import SimpleITK
 
+from pipeline.chest_volume import ChestVolume
 from pipeline.orient import LpsVolume, image_from_array
-from pipeline.padding import imaged_part
-from pipeline.study import BoolArray, Float64Array, UInt8Array
+from pipeline.study import BoolArray, Float64Array
 from pipeline.warp import dice
 
 WORK_MM = 4.0
@@ -47,13 +47,19 @@ class Chest:
     high_mm: Float64Array
 
 
-def chest_of(volume: LpsVolume, lung_mask: UInt8Array) -> Chest:
-    """What alignment needs of a study.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedAffine:
+    """What lays the moving chest on the fixed one."""
 
-    Args:
-        volume: In patient order.
-        lung_mask: The same shape, not empty.
-    """
+    transform: SimpleITK.AffineTransform
+    """From points of the fixed chest to the same places of the moving one."""
+    overlap: float
+    """See `lung_overlap`."""
+
+
+def chest_of(study: ChestVolume) -> Chest:
+    """What the fit sees of a study with lungs."""
+    volume = study.lps
     sides = zip(reversed(volume.spacing_mm), reversed(volume.grid.shape), strict=True)
     factors = [min(size, max(1, int(WORK_MM / step))) for step, size in sides]
     clipped = SimpleITK.Clamp(image_from_array(volume.volume_hu, volume.grid), SimpleITK.sitkInt16, *TISSUE_HU)
@@ -62,9 +68,9 @@ def chest_of(volume: LpsVolume, lung_mask: UInt8Array) -> Chest:
         SimpleITK.Resample(
             image_from_array(mask, volume.grid), tissue, SimpleITK.Transform(), SimpleITK.sitkNearestNeighbor
         )
-        for mask in (lung_mask, imaged_part(volume).astype(np.uint8))
+        for mask in (study.lung_mask, study.imaged.view(np.uint8))
     )
-    low_mm, high_mm = _lung_box(lung_mask > 0, volume)
+    low_mm, high_mm = _lung_box(study.lung_mask > 0, volume)
     return Chest(tissue=tissue, lungs=lungs > 0, imaged=imaged, low_mm=low_mm, high_mm=high_mm)
 
 
@@ -77,13 +83,16 @@ def lung_overlap(fixed: Chest, moving: Chest, transform: SimpleITK.Transform) ->
     return dice((SimpleITK.GetArrayViewFromImage(fixed.lungs) > 0) & imaged, moved)
 
 
-def fitted_affine(fixed: Chest, moving: Chest) -> SimpleITK.AffineTransform:
-    """From points of the fixed chest to the same places of the moving one, by lung boxes and grey values."""
-    starts = (box_transform(fixed, moving), *_shifts(fixed, moving))
-    start = max(starts, key=lambda transform: lung_overlap(fixed, moving, transform))
-    fitted = _fitted(fixed, moving, start)
-    lost = lung_overlap(fixed, moving, start) - lung_overlap(fixed, moving, fitted)
-    return start if lost > WORTH_DICE else fitted
+def fitted_affine(fixed: Chest, moving: Chest) -> FittedAffine:
+    """By lung boxes and grey values."""
+    starts = [
+        FittedAffine(transform=transform, overlap=lung_overlap(fixed, moving, transform))
+        for transform in (box_transform(fixed, moving), *_shifts(fixed, moving))
+    ]
+    start = max(starts, key=lambda one: one.overlap)
+    transform = _fitted(fixed, moving, start.transform)
+    fitted = FittedAffine(transform=transform, overlap=lung_overlap(fixed, moving, transform))
+    return start if start.overlap - fitted.overlap > WORTH_DICE else fitted
 
 
 def box_transform(fixed: Chest, moving: Chest) -> SimpleITK.AffineTransform:

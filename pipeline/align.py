@@ -7,10 +7,10 @@ import numpy as np
 import SimpleITK
 from scipy import ndimage
 
-from pipeline.affine_fit import affine_matrix, chest_of, fitted_affine
+from pipeline.affine_fit import Chest, affine_matrix, chest_of, fitted_affine
+from pipeline.chest_volume import ChestVolume
 from pipeline.deform import Deformation, after, fitted_deformation
-from pipeline.orient import LpsVolume, grid_of_image
-from pipeline.padding import padding_marked
+from pipeline.orient import grid_of_image
 from pipeline.study import BoolArray, Float64Array, Grid, Int16Array, UInt8Array, UInt16Array
 from pipeline.warp import dice, warp_labels, warp_volume
 
@@ -89,37 +89,32 @@ class AlignedPrior:
 
 
 def align_prior(
-    prior: LpsVolume,
-    prior_lungs: UInt8Array,
-    current: LpsVolume,
-    current_lungs: UInt8Array,
-    *,
-    alignment: Alignment = Alignment.AFFINE,
+    prior: ChestVolume, current: ChestVolume, fixed: Chest, *, alignment: Alignment = Alignment.AFFINE
 ) -> AlignedPrior:
     """The earlier study, warped by the best transform that lung boxes and grey values lead to.
 
     Args:
-        prior: The earlier study.
-        prior_lungs: Its lung mask, same shape, not empty.
-        current: The study it is compared with.
-        current_lungs: Its lung mask, same shape, not empty.
+        prior: The earlier study, with lungs in it.
+        current: The study it is compared with, with lungs in it.
+        fixed: `chest_of(current)`, which serves all its earlier studies.
         alignment: A deformation that makes nothing better, or folds the lung, is not used.
     """
-    fixed, moving = chest_of(current, current_lungs), chest_of(prior, prior_lungs)
-    affine = fitted_affine(fixed, moving)
-    deformation = fitted_deformation(fixed, moving, affine) if alignment is Alignment.DEFORMABLE else None
-    transform = after(affine, deformation.transform) if deformation else affine
-    volume_hu, valid = warp_volume(padding_marked(prior), prior.grid, current.grid, transform)
-    lungs: UInt8Array = warp_labels(prior_lungs, prior.grid, current.grid, transform)
-    current_inside = (current_lungs > 0) & valid
+    moving = chest_of(prior)
+    fitted = fitted_affine(fixed, moving)
+    deformation = fitted_deformation(fixed, moving, fitted) if alignment is Alignment.DEFORMABLE else None
+    transform = after(fitted.transform, deformation.transform) if deformation else fitted.transform
+    grids = (prior.lps.grid, current.lps.grid)
+    volume_hu, valid = warp_volume(prior.lps.volume_hu, prior.imaged, *grids, transform)
+    lungs: UInt8Array = warp_labels(prior.lung_mask, *grids, transform)
+    current_inside = (current.lung_mask > 0) & valid
     return AlignedPrior(
         volume_hu=volume_hu,
         lung_mask=lungs,
         valid=valid,
         prior_from_current=transform,
-        volume_change=_volume_change(affine, deformation),
+        volume_change=_volume_change(fitted.transform, deformation),
         lung_dice=dice(current_inside, lungs > 0),
-        shared_share=float(np.count_nonzero(current_inside)) / max(1, int(np.count_nonzero(current_lungs))),
+        shared_share=float(np.count_nonzero(current_inside)) / max(1, int(np.count_nonzero(current.lung_mask))),
     )
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -208,16 +208,16 @@ def _imaged_share(found: FoundLesions, valid: BoolArray) -> Float64Array:
 
 def _reaches_beyond(found: FoundLesions, prior: PriorLesions, contacts: Float64Array) -> BoolArray:
     """By number: the current study ends within the lesion, or within an earlier one that it meets."""
-    labels = (found.labels, prior.labels)
-    current, earlier = (_cut_off(one, length) for one, length in zip(labels, contacts.shape, strict=True))
+    current = _cut_off(found.labels, found.boxes, contacts.shape[0])
+    earlier = _cut_off(prior.labels, ndimage.find_objects(prior.labels), contacts.shape[1])
     reaches: BoolArray = current | ((contacts > 0) & earlier).any(axis=1)
     return reaches
 
 
-def _cut_off(labels: UInt16Array, length: int) -> BoolArray:
+def _cut_off(labels: UInt16Array, boxes: Sequence[tuple[slice, ...] | None], length: int) -> BoolArray:
     """By number: whether the images end within the lesion."""
     cut = np.zeros(length, np.bool_)
-    for number, box in zip(range(1, length), ndimage.find_objects(labels), strict=False):
+    for number, box in zip(range(1, length), boxes, strict=False):
         cut[number] = box is not None and _is_cut_off(labels[box] == number, box, labels.shape)
     return cut
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import SimpleITK
 
-from pipeline.affine_fit import Chest, lung_overlap
+from pipeline.affine_fit import Chest, FittedAffine, lung_overlap
 from pipeline.study import BoolArray, Float32Array
 
 AERATED_HU = (-1000.0, -600.0)
@@ -49,14 +49,15 @@ class Deformation:
     """The same of the lungs as a whole, as far as both studies show them."""
 
 
-def fitted_deformation(fixed: Chest, moving: Chest, affine: SimpleITK.AffineTransform) -> Deformation | None:
+def fitted_deformation(fixed: Chest, moving: Chest, fitted: FittedAffine) -> Deformation | None:
     """The displacement to go before the affine; None where it brings nothing or is no bijection of the lungs.
 
     Args:
         fixed: The current study.
         moving: The earlier one.
-        affine: From points of the fixed chest to points of the moving one.
+        fitted: What lays the earlier study on the current one.
     """
+    affine = fitted.transform
     around = _around_lungs(fixed)
     imaged = SimpleITK.Resample(moving.imaged, around.lungs, affine, SimpleITK.sitkNearestNeighbor)
     # Lungs that the earlier study does not show pull at nothing.
@@ -72,8 +73,7 @@ def fitted_deformation(fixed: Chest, moving: Chest, affine: SimpleITK.AffineTran
     inside = SimpleITK.GetArrayViewFromImage(jacobian)[SimpleITK.GetArrayViewFromImage(near.lungs) > 0]
     if inside.min() < LEAST_JACOBIAN or inside.max() > LARGEST_JACOBIAN:
         return None
-    gained = lung_overlap(fixed, moving, after(affine, transform)) - lung_overlap(fixed, moving, affine)
-    if gained < WORTH_DICE:
+    if lung_overlap(fixed, moving, after(affine, transform)) - fitted.overlap < WORTH_DICE:
         return None
     return Deformation(transform=transform, jacobian=jacobian, lung_factor=float(inside.mean()))
 

@@ -4,21 +4,21 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import torch
 
+from pipeline.affine_fit import Chest, chest_of
 from pipeline.align import AlignedPrior, Alignment, align_prior
+from pipeline.chest_volume import CurrentStudy, found_chest
 from pipeline.choose import choose_series
 from pipeline.compare import PriorLesion, PriorLesions, derived_tracking_uid, tracking_id
-from pipeline.current import CurrentStudy
 from pipeline.errors import PipelineError
 from pipeline.findings import DroppedPrior, KnownLesions, PriorStudy
 from pipeline.lesions import FoundLesions
-from pipeline.lung_checks import check_is_chest
 from pipeline.orient import LpsVolume, lps_from_source, lps_mask_from_source
-from pipeline.padding import imaged_part
 from pipeline.plug_points import LungSegmenter
 from pipeline.study import Grid, StudyFiles, UInt8Array
 from pipeline.volume import read_volume
@@ -80,10 +80,11 @@ def prepare_earlier(
     dropped: list[DroppedPrior] = []
     offered = sorted(priors, key=_newest_first)
     reasons = _unfit_reasons(offered, current.files)
+    fixed = None if all(reasons) else chest_of(current.chest)
     at_once = min(MOST_AT_ONCE, max(FEWEST_AT_ONCE, torch.get_num_threads() // THREADS_PER_STUDY))
     with ThreadPoolExecutor(at_once) as pool:
         jobs = [
-            None if reason else pool.submit(_ready, prior, current, segmenter, alignment)
+            pool.submit(_ready, prior, current, fixed, segmenter, alignment) if fixed and not reason else None
             for prior, reason in zip(offered, reasons, strict=True)
         ]
         for number, (prior, reason, job) in enumerate(zip(offered, reasons, jobs, strict=True)):
@@ -181,36 +182,32 @@ def _unfit(prior: PriorStudy, current: StudyFiles, seen: set[str]) -> str:
 
 
 def _ready(
-    prior: PriorStudy, current: CurrentStudy, segmenter: LungSegmenter, alignment: Alignment
+    prior: PriorStudy, current: CurrentStudy, fixed: Chest, segmenter: LungSegmenter, alignment: Alignment
 ) -> UsablePrior | str:
     """The aligned study, or the reason why there is none."""
     acquired_at = prior.files.acquired_at
     try:
         files = prior.files
         choice = choose_series(files.paths, rules=files.rules, corrects_tilt=files.corrects_tilt)
-        lps = lps_from_source(read_volume(choice))
-        lung_mask = _lungs(lps, prior.known, segmenter) * imaged_part(lps)
-        check_is_chest(lps.volume_hu, lung_mask, lps.spacing_mm)
+        chest = found_chest(lps_from_source(read_volume(choice)), partial(_lungs, prior.known, segmenter))
     except PipelineError as exc:
         return exc.reason
-    aligned = align_prior(lps, lung_mask, current.lps, current.lung_mask, alignment=alignment)
+    aligned = align_prior(chest, current.chest, fixed, alignment=alignment)
     if aligned.refusal or acquired_at is None:
         return aligned.refusal
-    lung_volume_ml = int(np.count_nonzero(lung_mask)) * lps.grid.voxel_volume_ml
-    shown_ml = (
-        int(np.count_nonzero(aligned.lung_mask)) * current.lps.grid.voxel_volume_ml * aligned.volume_change.factor
-    )
+    lung_volume_ml = int(np.count_nonzero(chest.lung_mask)) * chest.lps.grid.voxel_volume_ml
+    shown_ml = int(np.count_nonzero(aligned.lung_mask)) * current.chest.lps.grid.voxel_volume_ml
     return UsablePrior(
         study=prior,
         acquired_at=acquired_at,
         series_instance_uid=choice.series_instance_uid,
         aligned=aligned,
         lung_volume_ml=lung_volume_ml,
-        shown_share=shown_ml / lung_volume_ml,
+        shown_share=shown_ml * aligned.volume_change.factor / lung_volume_ml,
     )
 
 
-def _lungs(lps: LpsVolume, known: KnownLesions | None, segmenter: LungSegmenter) -> UInt8Array:
+def _lungs(known: KnownLesions | None, segmenter: LungSegmenter, lps: LpsVolume) -> UInt8Array:
     """The lungs an earlier run found, where it looked at the same series; else found anew."""
     if known is None or not _is_same_grid(known.grid, lps.source_grid):
         return segmenter.segment(lps.volume_hu, lps.spacing_mm)

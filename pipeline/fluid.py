@@ -24,17 +24,21 @@ LARGEST_AIR_SHARE = 0.04
 
 
 def fluid_notes(
-    lesions: Sequence[Lesion], labels: UInt16Array, volume_hu: Int16Array, spacing_mm: tuple[float, float, float]
+    lesions: Sequence[Lesion],
+    boxes: Sequence[tuple[slice, ...]],
+    labels: UInt16Array,
+    volume_hu: Int16Array,
+    spacing_mm: tuple[float, float, float],
 ) -> tuple[str, ...]:
     """A plain sentence on each large lesion that is as dense as water throughout; empty when none is.
 
     Args:
         lesions: Of the study.
+        boxes: Around each lesion in `labels`, by number.
         labels: (k, j, i), lesions by number.
         volume_hu: The same shape.
         spacing_mm: Along k, j, i.
     """
-    boxes = ndimage.find_objects(labels)
     large = [(lesion, boxes[lesion.number - 1]) for lesion in lesions if lesion.volume_ml >= SMALLEST_ML]
     notes = (_note(lesion, labels[box] == lesion.number, volume_hu[box], spacing_mm) for lesion, box in large)
     return tuple(note for note in notes if note)

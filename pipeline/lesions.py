@@ -54,6 +54,8 @@ class FoundLesions:
     labels: UInt16Array
     lesions: tuple[MeasuredLesion, ...]
     """By number."""
+    boxes: tuple[tuple[slice, ...], ...]
+    """Around each lesion in `labels`, by number."""
 
 
 def lesion_maps(
@@ -87,12 +89,12 @@ def find_lesions(
     labels = np.zeros(maps.lesion.shape, np.uint16)
     for box in ndimage.find_objects(maps.lesion.view(np.uint8)):
         labels[box] = _numbered(maps.lesion[box], smallest_ml / voxel_ml)
-    boxes = ndimage.find_objects(labels)
+    boxes = tuple(ndimage.find_objects(labels))
     lesions = tuple(
         _measured(number, box, labels, (maps, volume_hu, lung_mask), voxel_ml=voxel_ml)
         for number, box in enumerate(boxes, start=1)
     )
-    return FoundLesions(labels=labels, lesions=lesions)
+    return FoundLesions(labels=labels, lesions=lesions, boxes=boxes)
 
 
 def _numbered(lesion: BoolArray, smallest_voxels: float) -> UInt16Array:

@@ -27,9 +27,9 @@ def imaged_part(volume: LpsVolume) -> BoolArray:
     return _between_ends(shows, across[0]) & _between_ends(shows, across[1])
 
 
-def padding_marked(volume: LpsVolume) -> Int16Array:
-    """The volume with `NOT_IMAGED_HU` for padding, in HU, (z, y, x)."""
-    marked: Int16Array = np.where(imaged_part(volume), volume.volume_hu, np.int16(NOT_IMAGED_HU))
+def padding_marked(volume_hu: Int16Array, imaged: BoolArray) -> Int16Array:
+    """The volume with `NOT_IMAGED_HU` where it shows nothing, in HU, of the same shape."""
+    marked: Int16Array = np.where(imaged, volume_hu, np.int16(NOT_IMAGED_HU))
     return marked
 
 

@@ -8,8 +8,8 @@ import torch
 from scipy import ndimage
 
 from pipeline.burden import Burden, involvement_percent, lung_figures
+from pipeline.chest_volume import CurrentStudy
 from pipeline.compare import ComparedLesion, Comparison
-from pipeline.current import CurrentStudy
 from pipeline.earlier import SECONDS_PER_DAY, EarlierStudies, UsablePrior
 from pipeline.engine import Engine
 from pipeline.findings import Findings, Lesion, LungFigures, Side, UsedPrior
@@ -42,15 +42,16 @@ class Measured:
 
 def build_findings(measured: Measured, engine: Engine) -> Findings:
     """The findings of one run."""
-    study = measured.study
+    study, chest = measured.study, measured.study.chest
     lungs = lung_figures(measured.lung_mask, measured.lesion_labels, study.volume.grid.voxel_volume_ml)
     involvement = involvement_percent(lungs)
     headers = study.volume.slice_headers
-    lesions = _lesions(measured, lungs)
+    boxes = ndimage.find_objects(measured.lesion_labels)
+    lesions = _lesions(measured, lungs, boxes)
     notes = (
-        *_spacing_notes(study.lps.spacing_mm[0], engine.thickest_slice_spacing_mm),
-        *coverage_notes(study.lung_mask, study.lps, study.imaged),
-        *fluid_notes(lesions, measured.lesion_labels, study.volume.volume_hu, study.volume.grid.spacing_mm),
+        *_spacing_notes(chest.lps.spacing_mm[0], engine.thickest_slice_spacing_mm),
+        *coverage_notes(chest.lung_mask, chest.lps, chest.imaged),
+        *fluid_notes(lesions, boxes, measured.lesion_labels, study.volume.volume_hu, study.volume.grid.spacing_mm),
     )
     return Findings(
         study_instance_uid=study.files.study_instance_uid,
@@ -90,9 +91,10 @@ def _spacing_notes(spacing_mm: float, thickest_mm: float) -> tuple[str, ...]:
     )
 
 
-def _lesions(measured: Measured, lungs: Sequence[LungFigures]) -> tuple[Lesion, ...]:
+def _lesions(
+    measured: Measured, lungs: Sequence[LungFigures], boxes: Sequence[tuple[slice, ...]]
+) -> tuple[Lesion, ...]:
     lung_ml = {lung.side: lung.volume_ml for lung in lungs}
-    boxes = ndimage.find_objects(measured.lesion_labels)
     return tuple(
         _lesion(compared, boxes[compared.lesion.number - 1], measured, lung_ml)
         for compared in measured.comparison.lesions

@@ -7,9 +7,9 @@ import numpy as np
 
 from pipeline.align import Alignment
 from pipeline.burden import Burden, found_burden, known_burden
+from pipeline.chest_volume import CurrentStudy, found_chest
 from pipeline.choose import choose_series
 from pipeline.compare import Comparison, PriorLesions, compare_lesions, without_prior
-from pipeline.current import CurrentStudy
 from pipeline.device import choose_device
 from pipeline.earlier import (
     EarlierStudies,
@@ -23,10 +23,8 @@ from pipeline.earlier import (
 from pipeline.engine import Engine, build_engine
 from pipeline.findings import Analysis, PriorStudy
 from pipeline.lesions import FoundLesions, find_lesions, lesion_maps, lesion_scores, slices_with_lung
-from pipeline.lung_checks import check_is_chest
 from pipeline.model_pack import ModelPack
 from pipeline.orient import lps_from_source, source_from_lps
-from pipeline.padding import imaged_part
 from pipeline.plug_points import Detection, StudyOnGrid
 from pipeline.precision import repeatable_convolutions
 from pipeline.report import Measured, build_findings
@@ -84,10 +82,8 @@ def analyse_with(
     volume = read_volume(choice)
     lps = lps_from_source(volume)
     on_progress("Finding the lungs", 0.1)
-    imaged = imaged_part(lps)
-    lung_mask = engine.segmenter.segment(lps.volume_hu, lps.spacing_mm) * imaged
-    check_is_chest(lps.volume_hu, lung_mask, lps.spacing_mm)
-    study = CurrentStudy(files=current, choice=choice, volume=volume, lps=lps, lung_mask=lung_mask, imaged=imaged)
+    chest = found_chest(lps, lambda volume: engine.segmenter.segment(volume.volume_hu, volume.spacing_mm))
+    study = CurrentStudy(files=current, choice=choice, volume=volume, chest=chest)
     earlier = prepare_earlier(
         study,
         priors,
@@ -107,10 +103,9 @@ def analyse_with(
 
 def _sequence(study: CurrentStudy, earlier: EarlierStudies) -> list[StudyOnGrid]:
     """All studies on the grid of the current one, oldest first."""
+    chest = study.chest
     now = StudyOnGrid(
-        volume_hu=study.lps.volume_hu,
-        lung_mask=study.lung_mask,
-        valid=np.ones(study.lung_mask.shape, np.bool_),
+        volume_hu=chest.lps.volume_hu, lung_mask=chest.lung_mask, valid=np.ones(chest.lung_mask.shape, np.bool_)
     )
     before = [
         StudyOnGrid(volume_hu=prior.aligned.volume_hu, lung_mask=prior.aligned.lung_mask, valid=prior.aligned.valid)
@@ -122,9 +117,9 @@ def _sequence(study: CurrentStudy, earlier: EarlierStudies) -> list[StudyOnGrid]
 def _found(engine: Engine, detection: Detection, study: CurrentStudy) -> FoundLesions:
     """Lesions of the current study."""
     threshold, smallest_ml = engine.thresholds.lesion_probability, engine.thresholds.smallest_lesion_ml
-    grid = study.lps.grid
-    maps = lesion_maps(detection, detection.studies[-1], study.lung_mask, grid, threshold=threshold)
-    return find_lesions(maps, study.lps.volume_hu, study.lung_mask, grid.voxel_volume_ml, smallest_ml=smallest_ml)
+    lps, lung_mask = study.chest.lps, study.chest.lung_mask
+    maps = lesion_maps(detection, detection.studies[-1], lung_mask, lps.grid, threshold=threshold)
+    return find_lesions(maps, lps.volume_hu, lung_mask, lps.grid.voxel_volume_ml, smallest_ml=smallest_ml)
 
 
 def _compared(
@@ -137,9 +132,9 @@ def _compared(
     origin = lesion_origin(study.files.study_instance_uid, study.choice.series_instance_uid)
     if not earlier.usable:
         return without_prior(found, origin), ()
-    grid = study.lps.grid
+    grid = study.chest.lps.grid
     prior, burden = _newest_prior(engine, detection, earlier.usable[0], grid)
-    prior = replace(prior, labels=np.where(study.imaged, prior.labels, np.uint16(0)))
+    prior = replace(prior, labels=np.where(study.chest.imaged, prior.labels, np.uint16(0)))
     comparison = compare_lesions(found, prior, origin, spacing_mm=grid.spacing_mm, voxel_ml=grid.voxel_volume_ml)
     older = tuple(
         _burden(engine, detection, older, place=place, grid=grid)
@@ -190,12 +185,12 @@ def _analysis(
     newest = detection.studies[-1]
     measured = Measured(
         study=study,
-        lung_mask=source_from_lps(study.lung_mask, study.lps),
-        lesion_labels=source_from_lps(found.labels, study.lps),
+        lung_mask=source_from_lps(study.chest.lung_mask, study.chest.lps),
+        lesion_labels=source_from_lps(found.labels, study.chest.lps),
         comparison=comparison,
-        lesion_scores=lesion_scores(found, study.lps.grid, detection, newest),
-        slice_logits=newest.slice_logits[slices_with_lung(study.lung_mask, study.lps.grid, detection.grid)],
-        slice_scores=slice_scores(detection, newest, study.lps),
+        lesion_scores=lesion_scores(found, study.chest.lps.grid, detection, newest),
+        slice_logits=newest.slice_logits[slices_with_lung(study.chest.lung_mask, study.chest.lps.grid, detection.grid)],
+        slice_scores=slice_scores(detection, newest, study.chest.lps),
         earlier=earlier,
         burdens=burdens,
     )

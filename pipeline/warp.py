@@ -7,26 +7,33 @@ import SimpleITK
 from numpy.typing import NDArray
 
 from pipeline.orient import image_from_array
-from pipeline.padding import NOT_IMAGED_HU
+from pipeline.padding import NOT_IMAGED_HU, padding_marked
 from pipeline.study import AIR_HU, BoolArray, Grid, Int16Array
 
 
 def warp_volume(
-    volume_hu: Int16Array, volume_grid: Grid, target: Grid, transform: SimpleITK.Transform
+    volume_hu: Int16Array, imaged: BoolArray, volume_grid: Grid, target: Grid, transform: SimpleITK.Transform
 ) -> tuple[Int16Array, BoolArray]:
     """A volume on another grid, linear, with where it shows something; air elsewhere.
 
     Args:
-        volume_hu: On `volume_grid`; `NOT_IMAGED_HU` where nothing was imaged.
+        volume_hu: On `volume_grid`.
+        imaged: Where it shows something, the same shape.
         volume_grid: Of the earlier study.
         target: Grid of the result.
         transform: From points of the target to points of `volume_grid`.
     """
-    image = image_from_array(volume_hu, volume_grid)
-    warped = SimpleITK.Resample(
-        image, reference_image(target), transform, SimpleITK.sitkLinear, float(NOT_IMAGED_HU), SimpleITK.sitkInt16
+    # One expression, so that a copy of the volume is freed before the next but one is made.
+    array: Int16Array = SimpleITK.GetArrayFromImage(
+        SimpleITK.Resample(
+            image_from_array(padding_marked(volume_hu, imaged), volume_grid),
+            reference_image(target),
+            transform,
+            SimpleITK.sitkLinear,
+            float(NOT_IMAGED_HU),
+            SimpleITK.sitkInt16,
+        )
     )
-    array: Int16Array = SimpleITK.GetArrayFromImage(warped)
     # Of what was imaged nothing is less than air; a little of what was not brings a value far below.
     valid = array >= AIR_HU
     np.maximum(array, np.int16(AIR_HU), out=array)

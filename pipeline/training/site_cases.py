@@ -12,7 +12,9 @@ import numpy as np
 import SimpleITK
 import torch
 
+from pipeline.affine_fit import Chest, chest_of
 from pipeline.align import align_prior
+from pipeline.chest_volume import ChestVolume
 from pipeline.importers.records import NOT_KNOWN, Licence
 from pipeline.importers.splits import Split
 from pipeline.importers.store import StoredStudy, read_store, read_terms
@@ -21,6 +23,7 @@ from pipeline.lungs import NetworkLungSegmenter
 from pipeline.model_input import InputContract
 from pipeline.model_pack import TrainingData, load_model_pack
 from pipeline.orient import LpsVolume, grid_of_image
+from pipeline.padding import imaged_part
 from pipeline.study import Int8Array, UInt8Array
 from pipeline.training.cases import Case, case_folders, is_whole, load_case, save_case, whole_or_not_at_all
 from pipeline.training.site_grid import SiteStudy, case_of, known_kinds, labels_as_volume
@@ -158,8 +161,7 @@ def _sequences(store: Path, studies: Sequence[StoredStudy]) -> list[list[SiteStu
     alone = [one for one in read if one not in course]
     if not course:
         return [[_in_place(one)] for one in alone]
-    newest = course[-1]
-    aligned = [(one, _aligned(one, newest)) for one in course[:-1]]
+    newest, aligned = course[-1], _on_newest(course)
     together = [study for _, study in aligned if study is not None]
     apart = [one for one, study in aligned if study is None]
     return [[*together, _in_place(newest)], *([_in_place(one)] for one in (*apart, *alone))]
@@ -196,9 +198,22 @@ def _in_place(one: _Read) -> SiteStudy:
     )
 
 
-def _aligned(one: _Read, newest: _Read) -> SiteStudy | None:
-    """An earlier study on the grid of the newest; None where it does not fit."""
-    prior = align_prior(one.lps, one.lungs, newest.lps, newest.lungs)
+def _on_newest(course: Sequence[_Read]) -> list[tuple[_Read, SiteStudy | None]]:
+    """All studies but the newest, oldest first, each with what it is on the grid of the newest."""
+    if len(course) == 1:
+        return []
+    newest = _chest(course[-1])
+    fixed = chest_of(newest)
+    return [(one, _aligned(one, newest, fixed)) for one in course[:-1]]
+
+
+def _chest(one: _Read) -> ChestVolume:
+    return ChestVolume(lps=one.lps, lung_mask=one.lungs, imaged=imaged_part(one.lps))
+
+
+def _aligned(one: _Read, newest: ChestVolume, fixed: Chest) -> SiteStudy | None:
+    """An earlier study on the grid of the newest, of which alignment sees `fixed`; None where it does not fit."""
+    prior = align_prior(_chest(one), newest, fixed)
     if prior.refusal:
         logger.info("study %s is trained on alone: %s", one.stored.study, prior.refusal)
         return None

@@ -21,9 +21,10 @@ import SimpleITK
 
 from pipeline.affine_fit import box_transform, chest_of
 from pipeline.align import AlignedPrior, Alignment, align_prior
+from pipeline.chest_volume import ChestVolume, chest_volume
 from pipeline.orient import LpsVolume, sub_grid
 from pipeline.phantom import Course, PhantomStudy, Scan, build_patient, render_study
-from pipeline.study import BoolArray, Float64Array, Grid, UInt8Array
+from pipeline.study import BoolArray, Float64Array, Grid
 from pipeline.warp import dice, warp_labels
 
 DAYS = (3.0, 9.0)
@@ -77,16 +78,17 @@ def pair_of(seed: int) -> Pair:
 
 def figures(pair: Pair) -> dict[str, dict[str, float]]:
     """Of every method for one pair."""
-    earlier, current = lps_of(pair.earlier), lps_of(pair.current)
-    points = points_in(current.grid, pair.current.lung_mask > 0)
+    earlier, current = (chest_volume(lps_of(one), one.lung_mask) for one in (pair.earlier, pair.current))
+    fixed = chest_of(current)
+    points = points_in(current.lps.grid, pair.current.lung_mask > 0)
     truth = pair.earlier.frame.scan_mm(pair.current.frame.patient_mm(points))
-    box = box_transform(chest_of(current, pair.current.lung_mask), chest_of(earlier, pair.earlier.lung_mask))
+    box = box_transform(fixed, chest_of(earlier))
     found: dict[str, dict[str, float]] = {}
     for name, transform in (("none", SimpleITK.Transform()), ("lung box", box)):
         found[name] = errors_mm(transform, points, truth) | {"lung_dice": overlap(pair, transform)}
     for alignment in Alignment:
         began = time.process_time()
-        aligned = align_prior(earlier, pair.earlier.lung_mask, current, pair.current.lung_mask, alignment=alignment)
+        aligned = align_prior(earlier, current, fixed, alignment=alignment)
         found[alignment.value] = {
             **errors_mm(aligned.prior_from_current, points, truth),
             "lung_dice": aligned.lung_dice,
@@ -104,16 +106,17 @@ def cut_figures(pair: Pair) -> dict[str, dict[str, float]]:
         for is_current in (False, True):
             earlier = cut_off(pair.earlier, "none" if is_current else end)
             current = cut_off(pair.current, end if is_current else "none")
+            fixed = chest_of(current)
             for alignment in Alignment:
-                aligned = align_prior(*earlier, *current, alignment=alignment)
-                points = points_in(current[0].grid, (current[1] > 0) & aligned.valid)
+                aligned = align_prior(earlier, current, fixed, alignment=alignment)
+                points = points_in(current.lps.grid, (current.lung_mask > 0) & aligned.valid)
                 truth = pair.earlier.frame.scan_mm(pair.current.frame.patient_mm(points))
                 name = f"{end} of the {'current' if is_current else 'earlier'}, {alignment.value}"
                 found[name] = errors_mm(aligned.prior_from_current, points, truth)
     return found
 
 
-def cut_off(study: PhantomStudy, end: str) -> tuple[LpsVolume, UInt8Array]:
+def cut_off(study: PhantomStudy, end: str) -> ChestVolume:
     """Without the slices of one end of the lungs, "base", "apex" or "none"."""
     volume, lungs = lps_of(study), study.lung_mask
     with_lung = np.flatnonzero(lungs.any(axis=(1, 2)))
@@ -122,7 +125,8 @@ def cut_off(study: PhantomStudy, end: str) -> tuple[LpsVolume, UInt8Array]:
     stop = int(with_lung[-1]) + 1 - lost if end == "apex" else len(lungs)
     box = (slice(start, stop), *(slice(0, size) for size in lungs.shape[1:]))
     grid = sub_grid(volume.grid, box)
-    return LpsVolume(volume_hu=volume.volume_hu[box], grid=grid, source_grid=grid), np.ascontiguousarray(lungs[box])
+    part = LpsVolume(volume_hu=volume.volume_hu[box], grid=grid, source_grid=grid)
+    return chest_volume(part, np.ascontiguousarray(lungs[box]))
 
 
 def errors_mm(transform: SimpleITK.Transform, points: Float64Array, truth: Float64Array) -> dict[str, float]:

@@ -5,7 +5,9 @@ import pytest
 
 from builders.ct_series import LEFT_LUNG_CENTRE, RIGHT_LUNG_CENTRE, chest_hu
 from builders.fake_engine import ShapeSegmenter
+from pipeline.affine_fit import chest_of
 from pipeline.align import AlignedPrior, Alignment, align_prior
+from pipeline.chest_volume import ChestVolume, chest_volume
 from pipeline.orient import LpsVolume, sub_grid
 from pipeline.study import Float64Array, Grid, UInt8Array
 from pipeline.warp import dice, warp_labels
@@ -36,9 +38,15 @@ def lungs_of(volume: LpsVolume) -> UInt8Array:
     return ShapeSegmenter().segment(volume.volume_hu, volume.spacing_mm)
 
 
-def aligned(prior: LpsVolume, current: LpsVolume) -> AlignedPrior:
+def chest_with_lungs(volume: LpsVolume) -> ChestVolume:
     """With lungs by shape."""
-    return align_prior(prior, lungs_of(prior), current, lungs_of(current))
+    return chest_volume(volume, lungs_of(volume))
+
+
+def aligned(prior: LpsVolume, current: LpsVolume, alignment: Alignment = Alignment.AFFINE) -> AlignedPrior:
+    """With lungs by shape."""
+    seen = chest_with_lungs(current)
+    return align_prior(chest_with_lungs(prior), seen, chest_of(seen), alignment=alignment)
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +124,7 @@ def test_a_series_thinner_than_the_working_grid_is_answered(alignment: Alignment
     affine[:3, 0], affine[2, 3] = (0.0, 0.0, 0.3), -1.35
     whole, thin = build_chest(build_grid()), build_chest(Grid(shape=(10, 68, 68), affine_lps_from_kji=affine))
     for prior, current, refused in ((thin, whole, True), (whole, thin, False)):
-        found = align_prior(prior, lungs_of(prior), current, lungs_of(current), alignment=alignment)
+        found = aligned(prior, current, alignment)
         assert ("shows only" in found.refusal) is refused
 
 
@@ -128,10 +136,10 @@ def test_a_study_of_less_than_half_of_the_lungs_is_refused() -> None:
 
 def test_lungs_that_do_not_match_are_refused() -> None:
     """Another shape of lungs is another place, or another patient: the reason gives the overlap."""
-    current, prior = build_chest(build_grid()), build_chest(build_grid())
+    current, prior = chest_with_lungs(build_chest(build_grid())), build_chest(build_grid())
     lungs = lungs_of(prior)
     lungs[:, :, ::3] = 0
-    result = align_prior(prior, lungs, current, lungs_of(current))
+    result = align_prior(chest_volume(prior, lungs), current, chest_of(current))
     assert "do not match" in result.refusal
 
 

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import SimpleITK
 
+from pipeline.affine_fit import chest_of
 from pipeline.align import AlignedPrior, Alignment, align_prior
+from pipeline.chest_volume import ChestVolume, chest_volume
 from pipeline.orient import LpsVolume
 from pipeline.phantom import Course, PhantomStudy, Scan, build_patient, render_study
 from pipeline.study import Float64Array, Grid
@@ -42,8 +44,13 @@ def pair(earlier: Scan) -> Pair:
 
 def align(of: Pair, alignment: Alignment) -> AlignedPrior:
     """With the true lungs."""
-    earlier, current = lps_of(of.earlier), lps_of(of.current)
-    return align_prior(earlier, of.earlier.lung_mask, current, of.current.lung_mask, alignment=alignment)
+    current = chest_with_lungs(of.current)
+    return align_prior(chest_with_lungs(of.earlier), current, chest_of(current), alignment=alignment)
+
+
+def chest_with_lungs(study: PhantomStudy) -> ChestVolume:
+    """With its true lungs."""
+    return chest_volume(lps_of(study), study.lung_mask)
 
 
 @cache

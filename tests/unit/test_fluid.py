@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from pipeline.findings import Change, Lesion, LesionKind, Side
 from pipeline.fluid import fluid_notes
@@ -50,7 +51,8 @@ def notes(volume_hu: Int16Array, labels: UInt16Array | None = None) -> tuple[str
     """Of the lesion, as measured."""
     labels = block() if labels is None else labels
     volume_ml = np.count_nonzero(labels) * float(np.prod(SPACING_MM)) / 1000.0
-    return fluid_notes([lesion_of(volume_ml)], labels, volume_hu, SPACING_MM)
+    boxes = ndimage.find_objects(labels)
+    return fluid_notes([lesion_of(volume_ml)], boxes, labels, volume_hu, SPACING_MM)
 
 
 @pytest.mark.parametrize("density_hu", [0.0, 12.0, 20.0])

@@ -71,6 +71,6 @@ def test_padding_is_marked_by_what_no_scanner_measures() -> None:
     """Everything else stays as it is."""
     volume_hu = np.full(SHAPE, 40, np.int16)
     volume_hu[:, :, :3] = AIR_HU
-    marked = padding_marked(placed(volume_hu))
+    marked = padding_marked(volume_hu, imaged_part(placed(volume_hu)))
     assert (marked[:, :, :3] == NOT_IMAGED_HU).all()
     assert (marked[:, :, 3:] == 40).all()
