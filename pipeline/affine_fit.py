@@ -80,7 +80,8 @@ def lung_overlap(fixed: Chest, moving: Chest, transform: SimpleITK.Transform) ->
         SimpleITK.GetArrayFromImage(SimpleITK.Resample(one, fixed.lungs, transform, SimpleITK.sitkNearestNeighbor)) > 0
         for one in (moving.lungs, moving.imaged)
     )
-    return dice((SimpleITK.GetArrayViewFromImage(fixed.lungs) > 0) & imaged, moved)
+    here, shown = (SimpleITK.GetArrayViewFromImage(one) > 0 for one in (fixed.lungs, fixed.imaged))
+    return dice(here & imaged, moved & shown)
 
 
 def fitted_affine(fixed: Chest, moving: Chest) -> FittedAffine:

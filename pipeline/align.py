@@ -71,7 +71,7 @@ class AlignedPrior:
     """Maps points of the current study to the same place in the earlier one, both LPS in mm."""
     volume_change: VolumeChange
     lung_dice: float
-    """Of both lungs, where the earlier study was imaged."""
+    """Of both lungs, where both studies show something."""
     shared_share: float
     """Of the current lungs that the earlier study shows."""
 
@@ -113,7 +113,7 @@ def align_prior(
         valid=valid,
         prior_from_current=transform,
         volume_change=_volume_change(fitted.transform, deformation),
-        lung_dice=dice(current_inside, lungs > 0),
+        lung_dice=dice(current_inside, (lungs > 0) & current.imaged),
         shared_share=float(np.count_nonzero(current_inside)) / max(1, int(np.count_nonzero(current.lung_mask))),
     )
 

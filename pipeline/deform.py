@@ -60,12 +60,12 @@ def fitted_deformation(fixed: Chest, moving: Chest, fitted: FittedAffine) -> Def
     affine = fitted.transform
     around = _around_lungs(fixed)
     imaged = SimpleITK.Resample(moving.imaged, around.lungs, affine, SimpleITK.sitkNearestNeighbor)
-    # Lungs that the earlier study does not show pull at nothing.
+    # Lungs that one of the studies does not show pull at nothing.
     near = replace(around, lungs=around.lungs & imaged)
     moved = replace(
         near,
         tissue=SimpleITK.Resample(moving.tissue, near.tissue, affine, SimpleITK.sitkLinear, 0.0),
-        lungs=SimpleITK.Resample(moving.lungs, near.lungs, affine, SimpleITK.sitkNearestNeighbor),
+        lungs=SimpleITK.Resample(moving.lungs, near.lungs, affine, SimpleITK.sitkNearestNeighbor) & near.imaged,
     )
     field = _demons(_texture(near), _texture(moved))
     jacobian = SimpleITK.Cast(SimpleITK.DisplacementFieldJacobianDeterminant(field), SimpleITK.sitkFloat32)

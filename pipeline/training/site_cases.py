@@ -14,7 +14,7 @@ import torch
 
 from pipeline.affine_fit import Chest, chest_of
 from pipeline.align import align_prior
-from pipeline.chest_volume import ChestVolume
+from pipeline.chest_volume import ChestVolume, chest_volume
 from pipeline.importers.records import NOT_KNOWN, Licence
 from pipeline.importers.splits import Split
 from pipeline.importers.store import StoredStudy, read_store, read_terms
@@ -23,7 +23,6 @@ from pipeline.lungs import NetworkLungSegmenter
 from pipeline.model_input import InputContract
 from pipeline.model_pack import TrainingData, load_model_pack
 from pipeline.orient import LpsVolume, grid_of_image
-from pipeline.padding import imaged_part
 from pipeline.study import Int8Array, UInt8Array
 from pipeline.training.cases import Case, case_folders, is_whole, load_case, save_case, whole_or_not_at_all
 from pipeline.training.site_grid import SiteStudy, case_of, known_kinds, labels_as_volume
@@ -31,7 +30,7 @@ from pipeline.warp import warp_labels
 
 logger = logging.getLogger(__name__)
 
-RENDERING = 1
+RENDERING = 2
 """Raise it when the same store makes other cases."""
 
 SAME_DAY = 0.5
@@ -202,18 +201,14 @@ def _on_newest(course: Sequence[_Read]) -> list[tuple[_Read, SiteStudy | None]]:
     """All studies but the newest, oldest first, each with what it is on the grid of the newest."""
     if len(course) == 1:
         return []
-    newest = _chest(course[-1])
+    newest = chest_volume(course[-1].lps, course[-1].lungs)
     fixed = chest_of(newest)
     return [(one, _aligned(one, newest, fixed)) for one in course[:-1]]
 
 
-def _chest(one: _Read) -> ChestVolume:
-    return ChestVolume(lps=one.lps, lung_mask=one.lungs, imaged=imaged_part(one.lps))
-
-
 def _aligned(one: _Read, newest: ChestVolume, fixed: Chest) -> SiteStudy | None:
     """An earlier study on the grid of the newest, of which alignment sees `fixed`; None where it does not fit."""
-    prior = align_prior(_chest(one), newest, fixed)
+    prior = align_prior(chest_volume(one.lps, one.lungs), newest, fixed)
     if prior.refusal:
         logger.info("study %s is trained on alone: %s", one.stored.study, prior.refusal)
         return None

@@ -12,7 +12,7 @@ from pipeline.align import AlignedPrior, Alignment, align_prior
 from pipeline.chest_volume import ChestVolume, chest_volume
 from pipeline.orient import LpsVolume
 from pipeline.phantom import Course, PhantomStudy, Scan, build_patient, render_study
-from pipeline.study import Float64Array, Grid
+from pipeline.study import AIR_HU, BoolArray, Float64Array, Grid
 from pipeline.warp import warp_labels
 
 STILL = Scan(matrix=96, slice_spacing_mm=4.0, slice_thickness_mm=1.5)
@@ -28,11 +28,16 @@ class Pair:
 
     def error_mm(self, prior: AlignedPrior) -> float:
         """Median distance of 300 places in the lungs from where they truly come from."""
-        voxels = np.argwhere(self.current.lung_mask > 0)[:: np.count_nonzero(self.current.lung_mask) // 300]
+        return float(np.median(self.errors_mm(prior, self.current.lung_mask > 0)))
+
+    def errors_mm(self, prior: AlignedPrior, where: BoolArray) -> Float64Array:
+        """Distance of 300 places in a mask on the current grid from where they truly come from."""
+        voxels = np.argwhere(where)[:: np.count_nonzero(where) // 300]
         points = np.array(self.current.origin_lps_mm) + (voxels * self.current.spacing_mm)[:, ::-1]
         found = np.array([prior.prior_from_current.TransformPoint(point) for point in points.tolist()])
         truth = self.earlier.frame.scan_mm(self.current.frame.patient_mm(points))
-        return float(np.median(np.linalg.norm(found - truth, axis=1)))
+        distances: Float64Array = np.linalg.norm(found - truth, axis=1)
+        return distances
 
 
 @cache
@@ -87,6 +92,31 @@ def test_a_bent_patient_is_straightened() -> None:
     assert deformed.volume_change.jacobian is not None
     assert bent.error_mm(deformed) < 0.7 * bent.error_mm(affine)
     assert deformed.lung_dice > affine.lung_dice > 0.9
+
+
+def circled(study: PhantomStudy, radius_mm: float) -> ChestVolume:
+    """The study with its true lungs, as a reconstruction in a small circle would show it."""
+    volume = lps_of(study)
+    rows, columns = np.indices(volume.grid.shape[1:]) - (np.array(volume.grid.shape[1:]) - 1).reshape(2, 1, 1) / 2
+    shown = np.hypot(rows, columns) * volume.spacing_mm[1] <= radius_mm
+    hu = np.where(shown, volume.volume_hu, np.int16(AIR_HU))
+    return chest_volume(replace(volume, volume_hu=hu), study.lung_mask)
+
+
+@pytest.mark.parametrize("is_current", [True, False], ids=["of this study", "of the earlier study"])
+def test_lungs_beyond_the_circle_of_one_study_pull_at_nothing(*, is_current: bool) -> None:
+    """What it shows is straightened and keeps its volume; the lungs are 264 mm wide."""
+    bent = pair(BENT)
+    earlier, current = chest_with_lungs(bent.earlier), chest_with_lungs(bent.current)
+    if is_current:
+        current = circled(bent.current, 100.0)
+    else:
+        earlier = circled(bent.earlier, 100.0)
+    found = align_prior(earlier, current, chest_of(current), alignment=Alignment.DEFORMABLE)
+    assert found.volume_change.jacobian is not None
+    assert np.percentile(bent.errors_mm(found, (current.lung_mask > 0) & found.valid), 95) < 5.0
+    whole = aligned(BENT, Alignment.DEFORMABLE)
+    assert found.volume_change.factor == pytest.approx(whole.volume_change.factor, abs=0.05)
 
 
 def test_growth_is_not_erased_by_the_deformation() -> None:
