@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from pipeline.chest_volume import ChestVolume
 from pipeline.findings import Change, GoneLesion, LesionKind, Side
 from pipeline.lesions import FoundLesions, MeasuredLesion
-from pipeline.study import BoolArray, Float64Array, UInt16Array
+from pipeline.shown import cut_off, well_shown
+from pipeline.study import BoolArray, Float64Array, UInt8Array, UInt16Array
 
 GROWN_FACTOR = 1.25
 SHRUNK_FACTOR = 0.75
@@ -28,10 +30,10 @@ MATCH_STEP_MM = 2.0
 """Nearness is looked up on a grid of about this step."""
 
 IMAGED_SHARE = 0.5
-"""A lesion is new, or gone, when the other study shows this much of its place."""
+"""A lesion is new, or gone, when the other study shows this much of its place well."""
 
 WHOLE_SHARE = 0.9
-"""Volumes are compared when the other study shows this much of the lesion: what is cut off looks like a change."""
+"""Volumes are compared when both studies show this much of the lesion well: what is cut off looks like a change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,8 @@ class PriorLesions:
     labels: UInt16Array
     valid: BoolArray
     """Where the earlier study was imaged."""
+    lung_mask: UInt8Array
+    """Of the earlier study."""
     lesions: tuple[PriorLesion, ...]
     volume_factor: float
     """Volume in the earlier study per volume on the current grid."""
@@ -89,30 +93,42 @@ def without_prior(found: FoundLesions, origin: str) -> Comparison:
     return Comparison(lesions=_named_apart(lesions), gone=())
 
 
-def compare_lesions(
-    found: FoundLesions, prior: PriorLesions, origin: str, *, spacing_mm: tuple[float, float, float], voxel_ml: float
-) -> Comparison:
+def compare_lesions(found: FoundLesions, prior: PriorLesions, current: ChestVolume, origin: str) -> Comparison:
     """Every lesion with the tracking UID and the change that the earlier study gives it.
 
     A lesion that meets several earlier ones has their volumes as its prior volume and the tracking UID of the one it
     meets most. An earlier lesion that meets several current ones lends each the share of its volume that it meets
-    there, and its tracking UID to the one it meets most. Where either study cuts a lesion off, it keeps its tracking
-    UID and is not compared: what is not imaged has no volume.
+    there, and its tracking UID to the one it meets most. Where either study cuts a lesion off, or cuts the lungs beside
+    it, it keeps its tracking UID and is not compared: what is not imaged has no volume.
+
+    Args:
+        found: Lesions of the current study.
+        prior: Those of the earlier one, as far as the current study shows their places.
+        current: What the lesions were found in.
+        origin: What the tracking UIDs of lesions without a history derive from besides the place: study and series UID.
     """
-    contacts = _contacts(found, prior, spacing_mm)
+    grid = current.lps.grid
+    contacts = _contacts(found, prior, grid.spacing_mm)
     prior_volumes = np.array([0.0, *(lesion.volume_ml for lesion in prior.lesions)])
     met = np.maximum(contacts.sum(axis=0), 1.0)
     lent_ml = (contacts / met) @ prior_volumes
     heirs = _heirs(contacts)
-    imaged = _imaged_share(found, prior.valid)
-    lent_ml[(imaged < WHOLE_SHARE) | _reaches_beyond(found, prior, contacts)] = np.nan
+    lungs = (current.lung_mask > 0) | (prior.lung_mask > 0)
+    now, then = (well_shown(one, lungs, grid.spacing_mm) for one in (current.imaged, prior.valid))
+    shown, well = current.imaged & prior.valid, now & then
+    is_part = _is_part(found.labels, found.boxes, shown, well)
+    was_part = _is_part(prior.labels, ndimage.find_objects(prior.labels, contacts.shape[1] - 1), shown, well)
+    lent_ml[is_part | ((contacts > 0) & was_part).any(axis=1)] = np.nan
+    seen_then = _share(found.labels, then, len(contacts)) >= IMAGED_SHARE
     lesions = tuple(
         _with_history(lesion, float(lent_ml[lesion.number]), heirs.get(lesion.number), prior=prior, origin=origin)
         if contacts[lesion.number].any()
-        else _first_seen(lesion, origin, Change.NEW if imaged[lesion.number] >= IMAGED_SHARE else Change.NOT_COMPARED)
+        else _first_seen(lesion, origin, Change.NEW if seen_then[lesion.number] else Change.NOT_COMPARED)
         for lesion in found.lesions
     )
-    return Comparison(lesions=_named_apart(lesions, prior.lesions), gone=_gone(prior, contacts, voxel_ml))
+    return Comparison(
+        lesions=_named_apart(lesions, prior.lesions), gone=_gone(prior, contacts, now, grid.voxel_volume_ml)
+    )
 
 
 def volume_change(volume_ml: float, prior_volume_ml: float) -> Change:
@@ -197,50 +213,23 @@ def _heirs(contacts: Float64Array) -> dict[int, int]:
     return heirs
 
 
-def _imaged_share(found: FoundLesions, valid: BoolArray) -> Float64Array:
-    """By number: how much of each current lesion the earlier study shows."""
-    length = len(found.lesions) + 1
-    lesion = found.labels > 0
-    whole = np.bincount(found.labels[lesion], minlength=length)
-    imaged = np.bincount(found.labels[lesion & valid], minlength=length)
-    return imaged / np.maximum(whole, 1)
+def _is_part(
+    labels: UInt16Array, boxes: Sequence[tuple[slice, ...] | None], shown: BoolArray, well: BoolArray
+) -> BoolArray:
+    """By number: whether too little of the lesion is shown, or well shown, by both studies for its volume to be compared."""
+    is_part: BoolArray = cut_off(labels, boxes, shown) | (_share(labels, well, len(boxes) + 1) < WHOLE_SHARE)
+    return is_part
 
 
-def _reaches_beyond(found: FoundLesions, prior: PriorLesions, contacts: Float64Array) -> BoolArray:
-    """By number: the current study ends within the lesion, or within an earlier one that it meets."""
-    current = _cut_off(found.labels, found.boxes, contacts.shape[0])
-    earlier = _cut_off(prior.labels, ndimage.find_objects(prior.labels), contacts.shape[1])
-    reaches: BoolArray = current | ((contacts > 0) & earlier).any(axis=1)
-    return reaches
+def _share(labels: UInt16Array, where: BoolArray, length: int) -> Float64Array:
+    """By number: how much of each lesion lies in a mask."""
+    inside = np.bincount(labels[where & (labels > 0)], minlength=length)
+    return inside / np.maximum(np.bincount(labels[labels > 0], minlength=length), 1)
 
 
-def _cut_off(labels: UInt16Array, boxes: Sequence[tuple[slice, ...] | None], length: int) -> BoolArray:
-    """By number: whether the images end within the lesion."""
-    cut = np.zeros(length, np.bool_)
-    for number, box in zip(range(1, length), boxes, strict=False):
-        cut[number] = box is not None and _is_cut_off(labels[box] == number, box, labels.shape)
-    return cut
-
-
-def _is_cut_off(lesion: BoolArray, box: tuple[slice, ...], shape: tuple[int, ...]) -> bool:
-    """Whether it reaches an end of the images with a section that is no smaller than its mean one along that axis.
-
-    Of a ball, a tenth of the volume lies beyond such a section. The last section but one counts too: at the end itself
-    less of a lesion is found.
-    """
-    sections = [
-        np.count_nonzero(lesion.take(index, axis=axis)) * lesion.shape[axis]
-        for axis, (part, size) in enumerate(zip(box, shape, strict=True))
-        for indices, is_end in (((0, 1), part.start == 0), ((-1, -2), part.stop == size))
-        for index in indices[: lesion.shape[axis]]
-        if is_end
-    ]
-    return bool(max(sections, default=0) >= np.count_nonzero(lesion))
-
-
-def _gone(prior: PriorLesions, contacts: Float64Array, voxel_ml: float) -> tuple[GoneLesion, ...]:
-    """Earlier lesions that meet no current one, in a place that the current study shows; the largest first."""
-    voxels = np.bincount(prior.labels[prior.labels > 0], minlength=contacts.shape[1])
+def _gone(prior: PriorLesions, contacts: Float64Array, now: BoolArray, voxel_ml: float) -> tuple[GoneLesion, ...]:
+    """Earlier lesions that meet no current one, in a place that the current study shows well; the largest first."""
+    voxels = np.bincount(prior.labels[now & (prior.labels > 0)], minlength=contacts.shape[1])
     shown_ml = voxels * voxel_ml * prior.volume_factor
     gone = [
         GoneLesion(

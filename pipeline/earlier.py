@@ -122,6 +122,7 @@ def known_prior_lesions(known: KnownLesions, aligned: AlignedPrior, grid: Grid) 
     return PriorLesions(
         labels=labels.astype(np.uint16),
         valid=aligned.valid,
+        lung_mask=aligned.lung_mask,
         lesions=lesions,
         volume_factor=aligned.volume_change.factor,
     )
@@ -147,7 +148,13 @@ def found_prior_lesions(found: FoundLesions, prior: UsablePrior, grid: Grid) -> 
         )
         for lesion, uid in zip(found.lesions, uids, strict=True)
     )
-    return PriorLesions(labels=found.labels, valid=prior.aligned.valid, lesions=lesions, volume_factor=change.factor)
+    return PriorLesions(
+        labels=found.labels,
+        valid=prior.aligned.valid,
+        lung_mask=prior.aligned.lung_mask,
+        lesions=lesions,
+        volume_factor=change.factor,
+    )
 
 
 def lesion_origin(study_instance_uid: str, series_instance_uid: str) -> str:

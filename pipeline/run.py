@@ -135,7 +135,7 @@ def _compared(
     grid = study.chest.lps.grid
     prior, burden = _newest_prior(engine, detection, earlier.usable[0], grid)
     prior = replace(prior, labels=np.where(study.chest.imaged, prior.labels, np.uint16(0)))
-    comparison = compare_lesions(found, prior, origin, spacing_mm=grid.spacing_mm, voxel_ml=grid.voxel_volume_ml)
+    comparison = compare_lesions(found, prior, study.chest, origin)
     older = tuple(
         _burden(engine, detection, older, place=place, grid=grid)
         for place, older in enumerate(earlier.usable[1:], start=1)

@@ -1,10 +1,14 @@
 """What became of the lesions of the earlier study."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from builders.grids import cube_grid
+from pipeline.chest_volume import ChestVolume
 from pipeline.compare import (
     Comparison,
     PriorLesion,
@@ -14,16 +18,25 @@ from pipeline.compare import (
     volume_change,
     without_prior,
 )
-from pipeline.findings import Change, LesionKind, Side
+from pipeline.findings import Change, LesionKind, Side, Stage
 from pipeline.lesions import FoundLesions, LesionMaps, find_lesions
-from pipeline.study import RIGHT_LUNG, UInt16Array
+from pipeline.orient import LpsVolume
+from pipeline.stage import stage_of
+from pipeline.study import RIGHT_LUNG, BoolArray, UInt8Array, UInt16Array
 
 SHAPE = (30, 40, 60)
 SPACING_MM = (2.0, 2.0, 2.0)
 VOXEL_ML = 0.008
-Place = tuple[slice, ...]
+Place = tuple[slice, ...] | BoolArray
 BALL, FAR_BALL = np.s_[8:16, 8:16, 8:16], np.s_[8:16, 8:16, 40:48]
 BOTH = np.s_[8:16, 8:16, 8:48]
+
+
+def build_lungs(until: int = SHAPE[2]) -> UInt8Array:
+    """One lung that reaches so far to the left."""
+    lungs = np.full(SHAPE, RIGHT_LUNG, np.uint8)
+    lungs[:, :, until:] = 0
+    return lungs
 
 
 def build_current(*places: Place) -> FoundLesions:
@@ -32,17 +45,18 @@ def build_current(*places: Place) -> FoundLesions:
     for place in places:
         lesion[place] = True
     maps = LesionMaps(lesion=lesion, consolidation=np.zeros(SHAPE, np.bool_))
-    lungs = np.full(SHAPE, RIGHT_LUNG, np.uint8)
-    return find_lesions(maps, np.zeros(SHAPE, np.int16), lungs, VOXEL_ML, smallest_ml=0.1)
+    return find_lesions(maps, np.zeros(SHAPE, np.int16), build_lungs(), VOXEL_ML, smallest_ml=0.1)
 
 
-def build_prior(*places: Place, valid: Place = np.s_[:]) -> PriorLesions:
+def build_prior(*places: Place, valid: Place = np.s_[:], lungs_until: int = SHAPE[2]) -> PriorLesions:
     """Lesions of the earlier study, with tracking UIDs 2.25.1, 2.25.2, ..."""
     labels, imaged = np.zeros(SHAPE, np.uint16), np.zeros(SHAPE, np.bool_)
     for number, place in enumerate(places, start=1):
         labels[place] = number
     imaged[valid] = True
-    return PriorLesions(labels=labels, valid=imaged, lesions=_prior_lesions(labels, len(places)), volume_factor=1.0)
+    lungs = build_lungs(lungs_until)
+    lesions = _prior_lesions(labels, len(places))
+    return PriorLesions(labels=labels, valid=imaged, lung_mask=lungs, lesions=lesions, volume_factor=1.0)
 
 
 def _prior_lesions(labels: UInt16Array, count: int) -> tuple[PriorLesion, ...]:
@@ -59,9 +73,16 @@ def _prior_lesions(labels: UInt16Array, count: int) -> tuple[PriorLesion, ...]:
     )
 
 
-def compared(current: FoundLesions, prior: PriorLesions) -> Comparison:
-    """Of study 1.2, series 1.2.3."""
-    return compare_lesions(current, prior, "1.2/1.2.3", spacing_mm=SPACING_MM, voxel_ml=VOXEL_ML)
+def compared(
+    current: FoundLesions, prior: PriorLesions, *, shown: Place = np.s_[:], lungs_until: int = SHAPE[2]
+) -> Comparison:
+    """Of study 1.2, series 1.2.3, whose images show so much, and whose lungs reach so far."""
+    imaged = np.zeros(SHAPE, np.bool_)
+    imaged[shown] = True
+    grid = cube_grid(SHAPE, step_mm=SPACING_MM[0])
+    lps = LpsVolume(volume_hu=np.zeros(SHAPE, np.int16), grid=grid, source_grid=grid)
+    chest = ChestVolume(lps=lps, lung_mask=build_lungs(lungs_until) * imaged, imaged=imaged)
+    return compare_lesions(current, prior, chest, "1.2/1.2.3")
 
 
 def test_a_lesion_in_its_old_place_keeps_its_tracking_uid() -> None:
@@ -128,6 +149,59 @@ def test_a_lesion_that_is_cut_off_keeps_its_name_and_is_not_compared(
     (lesion,) = result.lesions
     assert (lesion.tracking_uid, lesion.change, lesion.prior_volume_ml) == ("2.25.1", Change.NOT_COMPARED, None)
     assert result.gone == ()
+
+
+RIGHT_OF_40 = np.s_[:, :, :40]
+
+
+@pytest.mark.parametrize(
+    ("current", "earlier", "shown", "valid"),
+    [
+        (np.s_[8:20, 8:20, 32:40], np.s_[8:20, 8:20, 32:40], RIGHT_OF_40, np.s_[:]),
+        (np.s_[8:20, 8:20, 33:40], np.s_[8:20, 8:20, 32:40], np.s_[:], RIGHT_OF_40),
+        (np.s_[8:20, 8:20, 33:38], np.s_[8:20, 8:20, 32:40], np.s_[:], RIGHT_OF_40),
+        (np.s_[8:20, 8:20, 44:60], np.s_[8:20, 8:20, 44:60], np.s_[:], np.s_[:]),
+    ],
+    ids=["this study", "the earlier study", "the earlier study, it has shrunk", "the images of both"],
+)
+def test_a_lesion_that_a_circle_ends_in_is_not_compared(
+    current: Place, earlier: Place, shown: Place, valid: Place
+) -> None:
+    """Beside the circle of a reconstruction nothing was imaged, as beyond the images; so nothing is in absorption."""
+    prior = build_prior(earlier, valid=valid)
+    prior = replace(prior, lesions=(replace(prior.lesions[0], volume_ml=18.4),))
+    result = compared(build_current(current), prior, shown=shown)
+    (lesion,) = result.lesions
+    assert (lesion.tracking_uid, lesion.change, lesion.prior_volume_ml) == ("2.25.1", Change.NOT_COMPARED, None)
+    assert stage_of(result, 10.0) is not Stage.ABSORPTION
+
+
+def test_beside_a_cut_through_the_lungs_of_this_study_nothing_is_gone_and_nothing_shrinks() -> None:
+    """Networks miss lesions there; what they find in a place that the earlier study shows well is new all the same."""
+    near, far = np.s_[8:16, 8:16, 33:38], np.s_[8:16, 8:16, 8:16]
+    result = compared(build_current(near), build_prior(near, far), shown=RIGHT_OF_40)
+    assert [lesion.change for lesion in result.lesions] == [Change.NOT_COMPARED]
+    assert [lesion.tracking_uid for lesion in result.gone] == ["2.25.2"]
+    assert compared(build_current(), build_prior(near), shown=RIGHT_OF_40).gone == ()
+    assert compared(build_current(near), build_prior(), shown=RIGHT_OF_40).lesions[0].change is Change.NEW
+
+
+def test_beside_a_cut_through_the_lungs_of_the_earlier_study_nothing_is_new_and_nothing_grows() -> None:
+    """It may have been missed then; what was found then and is not now is gone all the same."""
+    near, far = np.s_[8:16, 8:16, 33:38], np.s_[8:16, 8:16, 8:16]
+    for earlier in (build_prior(near, valid=RIGHT_OF_40), build_prior(valid=RIGHT_OF_40)):
+        changes = {one.lesion.first_voxel[2]: one.change for one in compared(build_current(near, far), earlier).lesions}
+        assert changes == {33: Change.NOT_COMPARED, 8: Change.NEW}
+    gone = compared(build_current(), build_prior(near, valid=RIGHT_OF_40)).gone
+    assert [lesion.tracking_uid for lesion in gone] == ["2.25.1"]
+
+
+def test_a_circle_around_whole_lungs_keeps_nothing_from_being_compared() -> None:
+    """However near to it they are, and a lesion in them: the chest wall lies between."""
+    place = np.s_[8:16, 8:16, 29:36]
+    prior = build_prior(place, lungs_until=38)
+    (lesion,) = compared(build_current(place), prior, shown=RIGHT_OF_40, lungs_until=38).lesions
+    assert lesion.change is Change.STABLE
 
 
 def test_a_lesion_that_barely_touches_the_end_of_the_images_is_compared() -> None:

@@ -201,7 +201,7 @@ def with_circle(files: StudyFiles, radius_mm: float) -> StudyFiles:
     return files
 
 
-OUTER_LEFT = (112.0, 5.0, 7.0)
+OUTER_LEFT, AT_CIRCLE = (112.0, 5.0, 7.0), (100.0, 5.0, 7.0)
 
 
 def test_a_lesion_beyond_the_circle_of_the_earlier_study_is_not_compared(tmp_path: Path) -> None:
@@ -210,6 +210,21 @@ def test_a_lesion_beyond_the_circle_of_the_earlier_study_is_not_compared(tmp_pat
     before = with_circle(build_files(tmp_path, "1.2.9", 14, {}), 103.0)
     findings = analyse_files(now, PriorStudy(files=before)).findings
     assert [lesion.change for lesion in findings.lesions] == [Change.NOT_COMPARED]
+
+
+@pytest.mark.parametrize("is_reported", [True, False])
+@pytest.mark.parametrize("is_current", [True, False], ids=["of this study", "of the earlier study"])
+def test_a_lesion_that_the_circle_of_one_study_cuts_off_neither_grew_nor_shrank(
+    tmp_path: Path, *, is_current: bool, is_reported: bool
+) -> None:
+    """What lies beside the circle was not imaged; a shrunk half of a lesion would be a disease in absorption."""
+    now, before = (build_files(tmp_path, uid, ago, {AT_CIRCLE: 15.0}) for uid, ago in (("1.2.3", 0), ("1.2.9", 14)))
+    with_circle(now if is_current else before, 103.0)
+    known = known_lesions(analyse_files(before)) if is_reported else None
+    findings = analyse_files(now, PriorStudy(files=before, known=known)).findings
+    assert [lesion.change for lesion in findings.lesions] == [Change.NOT_COMPARED]
+    assert findings.gone_lesions == ()
+    assert findings.stage is not Stage.ABSORPTION
 
 
 @pytest.mark.parametrize("is_known", [True, False])
