@@ -1,5 +1,6 @@
 """Which device the networks run on."""
 
+import SimpleITK
 import torch
 
 from pipeline.errors import PipelineError
@@ -35,6 +36,7 @@ def _too_few(device: torch.device) -> str:
 
 
 def limit_threads(count: int) -> None:
-    """Let torch use at most so many CPU threads; 0 leaves the choice to torch."""
+    """Let torch and SimpleITK use at most so many CPU threads each; 0 leaves the choice to them."""
     if count:
         torch.set_num_threads(count)
+        SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(count)

@@ -27,7 +27,8 @@ from pipeline.warp import warp_labels
 SECONDS_PER_DAY = 86_400.0
 
 FEWEST_AT_ONCE, MOST_AT_ONCE = 2, 3
-"""Earlier studies prepared at the same time: the fit of each runs in one thread, so that it gives the same everywhere."""
+"""Earlier studies prepared at the same time, where there is more than one thread: the fit of each runs in one, so that it
+gives the same everywhere."""
 
 THREADS_PER_STUDY = 4
 """Of torch, from which one more is prepared at the same time."""
@@ -81,8 +82,7 @@ def prepare_earlier(
     offered = sorted(priors, key=_newest_first)
     reasons = _unfit_reasons(offered, current.files)
     fixed = None if all(reasons) else chest_of(current.chest)
-    at_once = min(MOST_AT_ONCE, max(FEWEST_AT_ONCE, torch.get_num_threads() // THREADS_PER_STUDY))
-    with ThreadPoolExecutor(at_once) as pool:
+    with ThreadPoolExecutor(_at_once(torch.get_num_threads())) as pool:
         jobs = [
             pool.submit(_ready, prior, current, fixed, segmenter, alignment) if fixed and not reason else None
             for prior, reason in zip(offered, reasons, strict=True)
@@ -160,6 +160,11 @@ def found_prior_lesions(found: FoundLesions, prior: UsablePrior, grid: Grid) -> 
 def lesion_origin(study_instance_uid: str, series_instance_uid: str) -> str:
     """What the tracking UIDs of a study's own lesions derive from."""
     return f"{study_instance_uid}/{series_instance_uid}"
+
+
+def _at_once(threads: int) -> int:
+    """Earlier studies prepared at the same time, of as many threads as torch may use."""
+    return min(threads, MOST_AT_ONCE, max(FEWEST_AT_ONCE, threads // THREADS_PER_STUDY))
 
 
 def _newest_first(prior: PriorStudy) -> tuple[float, str]:

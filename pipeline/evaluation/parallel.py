@@ -6,7 +6,7 @@ from multiprocessing import get_context
 from types import TracebackType
 from typing import Self, TypeVar
 
-import torch
+from pipeline.device import limit_threads
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -24,7 +24,7 @@ class Workers:
         context = get_context("spawn")
         self._on_progress = on_progress
         self._pool = (
-            ProcessPoolExecutor(processes, mp_context=context, initializer=torch.set_num_threads, initargs=(1,))
+            ProcessPoolExecutor(processes, mp_context=context, initializer=limit_threads, initargs=(1,))
             if processes > 1
             else None
         )

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import get_ident
 
 import numpy as np
 import pytest
+import torch
 from pydicom import dcmread
 
 from builders.ct_series import AIR_HU, BODY_HU, LESION_HU, LUNG_HU, CtSeries, chest_hu, ct_images, write_images
@@ -142,6 +144,26 @@ def test_the_order_of_earlier_studies_changes_nothing(tmp_path: Path, earlier: S
     first, second = analyse_files(now, *priors).findings, analyse_files(now, *reversed(priors)).findings
     assert first == second
     assert [used.study_instance_uid for used in first.priors_used] == ["1.2.9", "1.2.8"]
+
+
+def test_one_thread_prepares_one_earlier_study_after_the_other(
+    tmp_path: Path, earlier: StudyFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the configuration allows an attempt one, it takes no second one for them."""
+    threads: list[int] = []
+
+    class Watched(ShapeSegmenter):
+        def segment(self, volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
+            threads.append(get_ident())
+            return super().segment(volume_hu, spacing_mm)
+
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    now, oldest = build_files(tmp_path, "1.2.3", 0, {}), build_files(tmp_path, "1.2.8", 30, {})
+    engine = replace(shape_engine(), segmenter=Watched())
+    priors = [PriorStudy(files=files) for files in (earlier, oldest)]
+    analyse_with(engine, now, priors, on_progress=lambda *_: None)
+    assert threads[0] == get_ident()
+    assert threads[1] == threads[2]
 
 
 def test_earlier_studies_say_how_much_was_diseased(tmp_path: Path, earlier: StudyFiles) -> None:
