@@ -11,6 +11,20 @@ from pipeline.evaluation.results import CheckpointFigures, EvaluationResult, Mod
 from pipeline.evaluation.truth import TrueLesion
 from pipeline.patient_score import PatientScoreWeights
 
+STORE_CONFIG = """
+bootstrap_samples = 10
+[test]
+store = "store"
+[validation]
+store = "store"
+[[models]]
+name = "Space-Time1"
+kind = "space-time-1"
+epochs = "space-time"
+network = { widths = [8, 8, 16, 16], hidden = 8, mask_width = 8 }
+"""
+"""evaluation.toml beside a store and the saved epochs of a small Space-Time1."""
+
 RESAMPLING = Resampling(samples=60, seed=1)
 
 CHOICES = Choices(

@@ -9,6 +9,7 @@ import torch
 from typer.testing import CliRunner
 
 from builders.ct_series import chest_hu
+from builders.evaluation import STORE_CONFIG
 from builders.site_data import lesion_at, nothing_at, right_is_one_at, write_nifti
 from builders.site_store import imported, rows_of
 from dicom_node.cli.app import app
@@ -20,19 +21,6 @@ from pipeline.importers.records import ImportOptions
 from pipeline.importers.splits import Split, split_of
 from pipeline.space_time import SpaceTimeConfig, SpaceTimeNet
 from pipeline.training.epochs import save_epoch
-
-CONFIG = """
-bootstrap_samples = 10
-[test]
-store = "store"
-[validation]
-store = "store"
-[[models]]
-name = "Space-Time1"
-kind = "space-time-1"
-epochs = "space-time"
-network = { widths = [8, 8, 16, 16], hidden = 8, mask_width = 8 }
-"""
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     shape = SpaceTimeConfig(widths=(8, 8, 16, 16), hidden=8, mask_width=8)
     save_epoch(folder / "space-time", 1, SpaceTimeNet(shape), 0.3)
-    (folder / "evaluation.toml").write_text(CONFIG)
+    (folder / "evaluation.toml").write_text(STORE_CONFIG)
     return folder
 
 
@@ -77,7 +65,7 @@ def test_detectors_are_compared_on_the_splits_that_nobody_was_trained_on(site: P
 
 def test_a_split_without_patients_is_refused(site: Path, tmp_path: Path) -> None:
     """By its name."""
-    (site / "train.toml").write_text(CONFIG.replace("[validation]", 'split = "train"\n[validation]'))
+    (site / "train.toml").write_text(STORE_CONFIG.replace("[validation]", 'split = "train"\n[validation]'))
     config = load_evaluation_config(site / "train.toml")
     with pytest.raises(EvaluationError, match=r"test\.store: the split 'train' of .*store has no patient"):
         evaluate(config, out=tmp_path, only=[], on_progress=lambda *_: None)
@@ -85,6 +73,6 @@ def test_a_split_without_patients_is_refused(site: Path, tmp_path: Path) -> None
 
 def test_a_folder_that_is_no_store_is_refused(site: Path, tmp_path: Path) -> None:
     """With how one is made."""
-    (site / "none.toml").write_text(CONFIG.replace('"store"', '"in"'))
+    (site / "none.toml").write_text(STORE_CONFIG.replace('"store"', '"in"'))
     with pytest.raises(StoreError, match="is no store"):
         evaluate(load_evaluation_config(site / "none.toml"), out=tmp_path, only=[], on_progress=lambda *_: None)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from builders.ct_series import chest_hu
-from builders.evaluation import CHOICES
+from builders.evaluation import CHOICES, STORE_CONFIG
 from builders.site_data import lesion_at, nothing_at, right_is_one_at, write_nifti
 from builders.site_store import imported
 from builders.training_cases import SHAPE, small_case
@@ -37,19 +37,7 @@ VOXEL_ML = 0.01125
 
 WEIGHTS = PatientScoreWeights(bias=0.0, slice_weight=1.0, involvement_weight=1.0)
 
-CONFIG = """
-bootstrap_samples = 10
-controls = false
-[test]
-store = "store"
-[validation]
-store = "store"
-[[models]]
-name = "Space-Time1"
-kind = "space-time-1"
-epochs = "space-time"
-network = { widths = [8, 8, 16, 16], hidden = 8, mask_width = 8 }
-"""
+CONFIG = f"controls = false\n{STORE_CONFIG}"
 
 
 @pytest.fixture(autouse=True)

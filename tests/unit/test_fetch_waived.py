@@ -1,6 +1,5 @@
 """What an administrator waives holds for studies that a PACS has, as for those that are here."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -8,31 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from builders.clock import FakeClock
-from builders.index import JANE, NOON, build_index, database_url, received
-from config.chest_words import CHEST_WORDS
+from builders.index import JANE, NOON
+from builders.married_patient import MAIDEN, MARRIED, MISTYPED, OTHER_JANE, index_of_jane, said_by_admin, study
+from config.settings import PriorsSettings
+from dicom_node.priors import chest_words
 from dicom_node.retrieve.answers import SeriesAnswer, StudyAnswer
 from dicom_node.retrieve.survey import Limits, Survey, Surveyor
-from storage.database import open_engine
 from storage.fetch_records import FoundState
 from storage.index import Index
 from storage.lifecycle import Event
 from storage.patient_index import PatientIndex
-from storage.records import Demographics, PatientKey, ReceivedInstance
+from storage.records import Demographics
 
 pytestmark = pytest.mark.usefixtures("each_engine")
 
-OTHER_JANE = PatientKey(patient_id="99", issuer="OLD")
-MAIDEN = Demographics(patient_name="Doe^Jane", birth_date="19500102", sex="F")
-MARRIED = replace(MAIDEN, patient_name="Roe^Jane")
-MISTYPED = replace(MAIDEN, birth_date="19500201")
-LIMITS = Limits(maximum_count=2, maximum_age_days=730, chest=re.compile("|".join(CHEST_WORDS), re.IGNORECASE))
-
-
-def study(uid: str, who: Demographics, *, days_ago: float, patient: PatientKey = JANE) -> ReceivedInstance:
-    """The only instance of a study."""
-    said = {"patient_name": who.patient_name, "birth_date": who.birth_date, "sex": who.sex}
-    return received(uid, patient=patient, acquired_at=NOON - timedelta(days=days_ago), **said)
+LIMITS = Limits(maximum_count=2, maximum_age_days=730, chest=chest_words(PriorsSettings()))
 
 
 def answer(uid: str, who: Demographics, *, days_ago: float) -> StudyAnswer:
@@ -53,15 +42,13 @@ def answer(uid: str, who: Demographics, *, days_ago: float) -> StudyAnswer:
 @pytest.fixture
 def index(tmp_path: Path) -> Index:
     """Jane's study from before her marriage, and one from after it."""
-    index = build_index(tmp_path, FakeClock())
-    index.record_received([study("1.1", MAIDEN, days_ago=400), study("1.2", MARRIED, days_ago=100)])
-    return index
+    return index_of_jane(tmp_path)
 
 
 @pytest.fixture
 def patients(index: Index, tmp_path: Path) -> PatientIndex:
     """What administrators say, as the operator admin."""
-    return PatientIndex(open_engine(database_url(tmp_path)), now=FakeClock().now, by="admin")
+    return said_by_admin(tmp_path)
 
 
 def surveyed(index: Index, uid: str, answers: Sequence[StudyAnswer]) -> Survey:

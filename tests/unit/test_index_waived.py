@@ -1,14 +1,13 @@
 """What an administrator waives by saying that it is one person although something contradicts."""
 
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import delete
 
-from builders.clock import FakeClock
-from builders.index import JANE, NOON, build_index, database_url, received
+from builders.index import JANE, NOON, database_url
+from builders.married_patient import MAIDEN, MARRIED, MISTYPED, OTHER_JANE, index_of_jane, said_by_admin, study
 from config.settings import PriorsSettings
 from dicom_node.priors import PriorSelection, chest_words, select_priors
 from storage.database import open_engine, writing
@@ -17,41 +16,23 @@ from storage.index import Index
 from storage.known_words import known_words
 from storage.link_models import WaivedContradiction
 from storage.patient_index import PatientIndex
-from storage.records import Demographics, PatientKey, ReceivedInstance
+from storage.records import Demographics
 
 pytestmark = pytest.mark.usefixtures("each_engine")
 
-OTHER_JANE = PatientKey(patient_id="99", issuer="OLD")
-MAIDEN = Demographics(patient_name="Doe^Jane", birth_date="19500102", sex="F")
-MARRIED = replace(MAIDEN, patient_name="Roe^Jane")
-MISTYPED = replace(MAIDEN, birth_date="19500201")
 BOB = Demographics(patient_name="Stranger^Bob", birth_date="19800505", sex="M")
-
-
-def study(uid: str, who: Demographics, *, days_ago: float, patient: PatientKey = JANE) -> ReceivedInstance:
-    """The only instance of a study."""
-    return received(
-        uid,
-        patient=patient,
-        patient_name=who.patient_name,
-        birth_date=who.birth_date,
-        sex=who.sex,
-        acquired_at=NOON - timedelta(days=days_ago),
-    )
 
 
 @pytest.fixture
 def index(tmp_path: Path) -> Index:
     """Jane's study from before her marriage, and one from after it."""
-    index = build_index(tmp_path, FakeClock())
-    index.record_received([study("1.1", MAIDEN, days_ago=400), study("1.2", MARRIED, days_ago=100)])
-    return index
+    return index_of_jane(tmp_path)
 
 
 @pytest.fixture
 def patients(index: Index, tmp_path: Path) -> PatientIndex:
     """What administrators say, as the operator admin."""
-    return PatientIndex(open_engine(database_url(tmp_path)), now=FakeClock().now, by="admin")
+    return said_by_admin(tmp_path)
 
 
 def selected(index: Index, uid: str) -> PriorSelection:
