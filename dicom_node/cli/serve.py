@@ -26,7 +26,7 @@ def run(context: typer.Context) -> None:
 def listen(context: typer.Context) -> None:
     """Receive studies; never loads the pipeline."""
     with loading():
-        from dicom_node.listen import run_listener
+        from dicom_node.listen.server import run_listener
         from dicom_node.log import setup_logging
         from dicom_node.service import StopSignal, notify_ready
         from dicom_node.settings_file import SettingsFile

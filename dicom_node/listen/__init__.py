@@ -1,5 +1,1 @@
-"""The listener: receives instances by C-STORE, nothing else."""
-
-from dicom_node.listen.server import run_listener
-
-__all__ = ["run_listener"]
+"""The listener: receives instances by C-STORE, nothing else. It is run by `dicom_node.listen.server.run_listener`."""

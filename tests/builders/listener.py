@@ -20,7 +20,7 @@ from config.settings import ListenSettings, NodeSettings, Peer, Settings
 from config.storage import StorageSettings
 from dicom_node.checkpoint import guard_answers
 from dicom_node.clock import SystemClock
-from dicom_node.listen import run_listener
+from dicom_node.listen.server import run_listener
 from storage.database import open_engine
 from storage.index import Index
 from storage.records import StoredInstance

@@ -17,8 +17,9 @@ from builders.instances import ct_instance, encoded
 from builders.listener import STARTED_WITHIN_S, association, listener_settings, running_listener, send
 from builders.raw_peer import A_ABORT, A_ASSOCIATE_AC, P_DATA, RawPeer, p_data, status_of, store_command
 from dicom_node.clock import SystemClock
-from dicom_node.listen import finishing, run_listener
+from dicom_node.listen import finishing
 from dicom_node.listen.errors import ListenError
+from dicom_node.listen.server import run_listener
 from storage.database import open_engine
 from storage.errors import DataFolderInUseError
 from storage.index import Index

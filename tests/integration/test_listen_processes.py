@@ -30,10 +30,10 @@ from builders.raw_peer import P_DATA, RawPeer, p_data, status_of, store_command
 from builders.receiving_processes import CONTEXTS, children_of, listener_of_two, rest, serves, sockets_of, spread
 from config.settings import Settings
 from dicom_node.clock import SystemClock
-from dicom_node.listen import run_listener
 from dicom_node.listen.limits import AssociationPlaces
 from dicom_node.listen.process import BEAT_S
 from dicom_node.listen.processes import ReceivingProcesses, count_of
+from dicom_node.listen.server import run_listener
 
 WITHIN_S = 60.0
 
@@ -143,7 +143,7 @@ def test_further_processes_end_with_the_listener(tmp_path: Path) -> None:
         "from pathlib import Path\n"
         "sys.path.insert(0, sys.argv[2])\n"
         "from builders.listener import listener_settings\n"
-        "from dicom_node.listen import run_listener\n"
+        "from dicom_node.listen.server import run_listener\n"
         "settings = listener_settings(Path(sys.argv[1]), processes=3)\n"
         "run_listener(settings, stop=threading.Event(), on_ready=lambda port: print(port, flush=True))\n"
     )

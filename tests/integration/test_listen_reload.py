@@ -20,7 +20,7 @@ from builders.listener import AE_TITLE, STARTED_WITHIN_S, association
 from builders.receiving_processes import CONTEXTS, children_of, rest, serves, sockets_of, spread
 from dicom_node.cli.app import app
 from dicom_node.clock import SystemClock
-from dicom_node.listen import run_listener
+from dicom_node.listen.server import run_listener
 from dicom_node.settings_file import SettingsFile
 from storage.database import open_engine
 from storage.index import Index

@@ -18,7 +18,7 @@ from builders.postgres import PostgresServer, running_server, why_no_postgres
 from config.settings import Settings
 from config.storage import StorageSettings
 from config.web import WebSettings
-from dicom_node.listen import run_listener
+from dicom_node.listen.server import run_listener
 from dicom_node.settings_file import SettingsFile
 from dicom_node.web.server import run_web
 
