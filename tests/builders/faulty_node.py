@@ -2,10 +2,7 @@
 
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from builders.deadline import until
 from builders.node import NodeProcess
@@ -13,7 +10,6 @@ from storage.failpoints import FAILPOINTS, VARIABLE
 from storage.lifecycle import State
 from storage.records import StudyView
 
-QUICK_WORKER = Path(__file__).with_name("quick_worker.py")
 LISTEN_POINTS = FAILPOINTS[:11]
 WORK_POINTS = FAILPOINTS[11:]
 _IN_THE_JOB = frozenset({"job.inputs_verified", "job.mid_inference", "job.output_in_memory"})
@@ -62,12 +58,4 @@ class FaultyNode(NodeProcess):
         self.watch(study_instance_uid, is_delivered, within_s=_DELIVERED_WITHIN_S, what=what)
 
     def _launch(self, part: str, environment: dict[str, str]) -> None:
-        program = [str(QUICK_WORKER)] if part == "work" else ["-m", "dicom_node"]
-        environment |= {"PYTHONPATH": str(QUICK_WORKER.parents[2])}
-        with (self.folder / f"{part}.log").open("ab") as log:
-            self._running[part] = subprocess.Popen(
-                [sys.executable, *program, "--config", str(self.config_path), part],
-                stdout=log,
-                stderr=log,
-                env=environment,
-            )
+        self._fork(part, environment, is_quick=part == "work")

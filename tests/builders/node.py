@@ -3,8 +3,7 @@
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Self, TypeVar
 
 from builders.deadline import until
 from builders.engines import server_url
+from builders.forked import ForkedProcess, run_forked, start_forked
 from builders.ports import free_port
 from config import Peer, load_settings
 from dicom_node.index import open_index
@@ -64,7 +64,7 @@ class NodeProcess:
     shared_dir: Path | None = None
     """Data folder of all of them; None where it has one of its own."""
     port: int = field(default_factory=free_port)
-    _running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    _running: dict[str, ForkedProcess] = field(default_factory=dict)
 
     @property
     def config_path(self) -> Path:
@@ -98,10 +98,7 @@ class NodeProcess:
 
     def start(self, part: str) -> None:
         """Start one part."""
-        with (self.folder / f"{part}.log").open("ab") as log:
-            self._running[part] = subprocess.Popen(
-                [sys.executable, "-m", "dicom_node", "--config", str(self.config_path), part], stdout=log, stderr=log
-            )
+        self._fork(part)
 
     def pid(self, part: str) -> int:
         """Process ID of a part."""
@@ -168,6 +165,13 @@ class NodeProcess:
                 what=f"{what}; see the logs in {self.folder}",
             )
 
+    def _fork(self, part: str, environment: Mapping[str, str] | None = None, *, is_quick: bool = False) -> None:
+        with (self.folder / f"{part}.log").open("ab") as log:
+            outputs = (log.fileno(), log.fileno())
+            self._running[part] = start_forked(
+                "--config", str(self.config_path), part, outputs=outputs, environment=environment, is_quick=is_quick
+            )
+
     def _stop_all(self) -> None:
         for part in reversed(list(self._running)):
             self.stop(part)
@@ -205,9 +209,7 @@ def node_peer(node: NodeProcess) -> Peer:
 
 def run_dicom_node(*arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "dicom_node", *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
-    )
+    return run_forked(*arguments, timeout_s=timeout_s)
 
 
 def _toml(value: bool) -> str:

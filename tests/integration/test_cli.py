@@ -196,7 +196,7 @@ def test_infer_refuses_an_earlier_study_of_another_patient(tmp_path: Path) -> No
 
 def test_listening_imports_neither_torch_nor_the_pipeline() -> None:
     """A CUDA fault or a bad weight file can never refuse an association."""
-    code = "import sys, dicom_node.cli, dicom_node.listen; print(' '.join(sys.modules))"
+    code = "import sys, dicom_node.cli, dicom_node.listen.server; print(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     loaded = {name.split(".")[0] for name in done.stdout.split()}
