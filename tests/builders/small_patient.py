@@ -10,7 +10,7 @@ from dicom_node.folders import find_studies
 from pipeline.phantom import Scan
 
 SMALL_PLAN = PatientPlan(
-    seed=DEMO_PLAN.seed, course=DEMO_PLAN.course, days=DEMO_PLAN.days, scan=Scan(matrix=256, slice_spacing_mm=5.0)
+    seed=DEMO_PLAN.seed, course=DEMO_PLAN.course, days=DEMO_PLAN.days, scan=Scan(matrix=192, slice_spacing_mm=8.0)
 )
 
 
