@@ -60,13 +60,14 @@ class AuditTrail:
             self._held_back.append(message)
             self._write_held_back()
 
-    def record_at_once(self, event: AuditEvent) -> None:
-        """Write down what succeeded, or nothing: for a process that ends behind it, where nothing could wait.
+    def record_at_once(self, event: AuditEvent, *, outcome: Outcome = Outcome.SUCCESS, words: str = "") -> None:
+        """Write an event down now or never, as `record` does: for a process that ends behind it, where nothing could wait.
 
         Raises:
             OSError: It is not on disk.
         """
-        self._chain.append(build_message(event, at=self._clock.now(), source=self._source))
+        message = build_message(event, at=self._clock.now(), source=self._source, outcome=outcome, words=words)
+        self._chain.append(message)
 
     def _write_held_back(self) -> None:
         while self._held_back:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from dicom_node.cli.auditing import note_change
+from dicom_node.cli.auditing import Attempt, attempt_to_change, note_change
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, print_table, table_of
 from storage.account_records import AccountRole
@@ -42,7 +42,8 @@ def add(
     if not name.strip() or len(name) > 64 or not name.isprintable():
         message = "must have 1 to 64 printable characters"
         raise typer.BadParameter(message, param_hint="NAME")
-    _book(context).add(name, role, password_hash=_asked_hash(context))
+    with _attempt(context, f"account {name} as {role}"):
+        _book(context).add(name, role, password_hash=_asked_hash(context))
     _note(context, f"account {name} added as {role}")
     console().print(f"{name} may log in as {role}", markup=False)
 
@@ -50,7 +51,8 @@ def add(
 @app.command()
 def password(context: typer.Context, name: _Name) -> None:
     """Give an account another password; where it is logged in, it no longer is."""
-    _book(context).set_password(name, password_hash=_asked_hash(context))
+    with _attempt(context, f"password of account {name}"):
+        _book(context).set_password(name, password_hash=_asked_hash(context))
     _note(context, f"password of account {name} changed")
     console().print(f"the password of {name} is changed", markup=False)
 
@@ -58,9 +60,16 @@ def password(context: typer.Context, name: _Name) -> None:
 @app.command()
 def remove(context: typer.Context, name: _Name) -> None:
     """Remove an account; where it is logged in, it no longer is."""
-    _book(context).remove(name)
+    with _attempt(context, f"account {name}"):
+        _book(context).remove(name)
     _note(context, f"account {name} removed")
     console().print(f"{name} may no longer log in", markup=False)
+
+
+def _attempt(context: typer.Context, subject: str) -> Attempt:
+    from dicom_node.audit.events import AlertKind
+
+    return attempt_to_change(context, AlertKind.USER_SECURITY, subject)
 
 
 def _note(context: typer.Context, subject: str) -> None:

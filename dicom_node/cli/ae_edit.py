@@ -8,6 +8,7 @@ from rich.markup import escape
 
 from config.names import port_from
 from config.settings import Peer
+from dicom_node.cli.auditing import Attempt, attempt_to_change
 from dicom_node.cli.configuring import configuration_of, print_lines, report, values_from
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import print_json, print_table, silence_logs, table_of
@@ -97,7 +98,9 @@ def add(
         raise typer.BadParameter(problem, param_hint="HOST:PORT")
     where = {"host": host.removeprefix("[").removesuffix("]"), "port": port}
     block = {"name": name, "ae_title": ae_title, **where, **given}
-    _report(context, configuration_of(context).add_peer(block, by=_operator()), as_json=json)
+    with _attempt(context, name):
+        edit = configuration_of(context).add_peer(block, by=_operator())
+    _report(context, edit, as_json=json)
 
 
 def change(context: typer.Context, name: _Name, values: _Values = None, json: _Json = False) -> None:
@@ -105,13 +108,17 @@ def change(context: typer.Context, name: _Name, values: _Values = None, json: _J
 
     `key=` without a value takes the key out, so that its default holds.
     """
-    edit = configuration_of(context).change_peer(name, values_from(values or []), by=_operator())
+    given = values_from(values or [])
+    with _attempt(context, name):
+        edit = configuration_of(context).change_peer(name, given, by=_operator())
     _report(context, edit, as_json=json)
 
 
 def remove(context: typer.Context, name: _Name, json: _Json = False) -> None:
     """Take a peer out of the configuration file."""
-    _report(context, configuration_of(context).remove_peer(name, by=_operator()), as_json=json)
+    with _attempt(context, name):
+        edit = configuration_of(context).remove_peer(name, by=_operator())
+    _report(context, edit, as_json=json)
 
 
 def echo(context: typer.Context, name: _Name, json: _Json = False) -> None:
@@ -138,6 +145,12 @@ def echo(context: typer.Context, name: _Name, json: _Json = False) -> None:
 
 def _line(peer: Peer) -> PeerLine:
     return PeerLine(**{name: getattr(peer, name) for name in PeerLine.__slots__})
+
+
+def _attempt(context: typer.Context, name: str) -> Attempt:
+    from dicom_node.audit.events import AlertKind
+
+    return attempt_to_change(context, AlertKind.NETWORK_CONFIGURATION, f"peer {name}")
 
 
 def _report(context: typer.Context, edit: "Edit", *, as_json: bool) -> None:

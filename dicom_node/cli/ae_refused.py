@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from dicom_node.cli.auditing import attempt_to_change
 from dicom_node.cli.configuring import configuration_of, print_lines, report, values_from
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import print_json, print_table, table_of
@@ -64,8 +65,9 @@ def allow(
     from dicom_node.refused import Welcome
     from dicom_node.refused import allow as let_in
 
-    callers = open_index(settings_of(context)).refused_callers.newest()
     given = {key: value for key, value in values_from(values or []).items() if value is not None}
     welcome = Welcome(calling_aet=title, address=address, values=given)
-    edit = let_in(configuration_of(context), callers, welcome, by=operator_name())
+    with attempt_to_change(context, AlertKind.NETWORK_CONFIGURATION, f"caller {title}"):
+        callers = open_index(settings_of(context)).refused_callers.newest()
+        edit = let_in(configuration_of(context), callers, welcome, by=operator_name())
     report(context, edit, AlertKind.NETWORK_CONFIGURATION, as_json=json)

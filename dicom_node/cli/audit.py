@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicom_node.cli.auditing import attempt_to_read_trail
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.failures import OPERATION_FAILED
 from dicom_node.cli.output import console, print_json
@@ -42,7 +43,8 @@ def list_entries(
     wanted = AuditFilter(since=_utc(since), until=_utc(until), **_conditions(where or []))
     settings = settings_of(context)
     folder = trail_folder(settings)
-    found = list_trail(folder, wanted, limit=limit)
+    with attempt_to_read_trail(context):
+        found = list_trail(folder, wanted, limit=limit)
     audit_trail(settings).record(AuditLogUsed(user=operator_party(), uri=folder.as_uri()))
     if json:
         print_json(found)
@@ -91,7 +93,8 @@ def verify(
 
     settings = settings_of(context)
     folder = trail_folder(settings)
-    report = verify_trail(folder, begins_at=begins_at)
+    with attempt_to_read_trail(context):
+        report = verify_trail(folder, begins_at=begins_at)
     if report.lines:
         audit_trail(settings).record(AuditLogUsed(user=operator_party(), uri=folder.as_uri()))
     if json:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from dicom_node.cli.auditing import note_search
+from dicom_node.cli.auditing import attempt_to_search, note_search
 from dicom_node.cli.configuring import values_from
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, error_console, print_json, print_table, silence_logs, table_of
@@ -157,9 +157,11 @@ def table(
     """
     from dicom_node.batch.table import table_rows, write_table
 
-    index = _index(context)
-    index.batches.view(number)
-    note_search(context, f"batch={number} with_patients={with_patients}")
+    query = f"batch={number} with_patients={with_patients}"
+    with attempt_to_search(context, query):
+        index = _index(context)
+        index.batches.view(number)
+    note_search(context, query)
     rows = table_rows(index, number, with_patients=with_patients)
     count = write_table(out, rows, _format_of(out), with_patients=with_patients)
     if json:

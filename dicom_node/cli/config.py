@@ -10,6 +10,7 @@ from config.load import configuration_file, document_from_text, read_text
 from config.secrets import shown_value
 from config.settings import Settings
 from config.toml_text import toml_text
+from dicom_node.cli.auditing import attempt_to_change
 from dicom_node.cli.configuring import configuration_of, print_lines, report
 from dicom_node.cli.context import configuration_path, settings_of
 from dicom_node.cli.output import print_json
@@ -117,7 +118,8 @@ def restore(
     from dicom_node.audit.events import AlertKind
     from dicom_node.operators import operator_name
 
-    edit = configuration_of(context).restore(number, by=operator_name())
+    with attempt_to_change(context, AlertKind.SOFTWARE_CONFIGURATION, f"version {number} of the configuration"):
+        edit = configuration_of(context).restore(number, by=operator_name())
     report(context, edit, AlertKind.SOFTWARE_CONFIGURATION, as_json=json)
 
 

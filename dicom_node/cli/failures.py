@@ -27,9 +27,13 @@ def tell(failure: Exception) -> None:
     A defect of the program shows where it is, never the text of its exception, which may quote a patient's data.
     """
     stderr = error_console()
+    for line in failure_in_lines(failure):
+        stderr.print(f"[red]error:[/] {escape(line)}", soft_wrap=True)
+
+
+def failure_in_lines(failure: BaseException) -> list[str]:
+    """What failed and what to do; of a defect only where it is."""
     if not isinstance(failure, _EXPECTED):
         where = failure_in_short(type(failure), failure.__traceback__)
-        stderr.print(f"[red]error:[/] a defect of dicom-node, please report this line: {escape(where)}", soft_wrap=True)
-        return
-    for line in str(failure).splitlines() or [type(failure).__doc__ or type(failure).__name__]:
-        stderr.print(f"[red]error:[/] {escape(line)}", soft_wrap=True)
+        return [f"a defect of dicom-node, please report this line: {where}"]
+    return str(failure).splitlines() or [type(failure).__doc__ or type(failure).__name__]

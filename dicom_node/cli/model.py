@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from dicom_node.cli.auditing import note_change
+from dicom_node.cli.auditing import Attempt, attempt_to_change, note_change
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, print_json
 from dicom_node.errors import NodeError
@@ -70,8 +70,9 @@ def install(
     from pipeline.device import choose_device
 
     settings = settings_of(context)
-    device = choose_device(settings.pipeline.device)
-    accepted = install_pack(source, PackStore(settings.data_dir), device)
+    with _attempt(context, f"model pack {source}"):
+        device = choose_device(settings.pipeline.device)
+        accepted = install_pack(source, PackStore(settings.data_dir), device)
     _note(context, f"model pack {accepted.pack.name} {accepted.pack.version} installed")
     out = console()
     out.print(_verdict(accepted), soft_wrap=True)
@@ -102,7 +103,8 @@ def list_packs(
 def rollback(context: typer.Context) -> None:
     """Use the pack that was in use before the current one, from the next study on."""
     settings = settings_of(context)
-    now = PackStore(settings.data_dir).roll_back()
+    with _attempt(context, "model pack in use before"):
+        now = PackStore(settings.data_dir).roll_back()
     _note(context, f"model pack in use again: {now.name if now else BUNDLED}")
     console().print(f"in use: {escape(str(now)) if now else BUNDLED}", soft_wrap=True)
     _tell_override(settings)
@@ -151,6 +153,12 @@ def _listed(folder: Path | None, *, in_use: bool) -> ListedPack:
     return ListedPack(
         folder=folder, name=pack.name, version=pack.version, sha256=pack.sha256, in_use=in_use, problem=""
     )
+
+
+def _attempt(context: typer.Context, subject: str) -> Attempt:
+    from dicom_node.audit.events import AlertKind
+
+    return attempt_to_change(context, AlertKind.SOFTWARE_CONFIGURATION, subject)
 
 
 def _note(context: typer.Context, subject: str) -> None:

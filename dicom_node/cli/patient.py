@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from dicom_node.audit.events import Action
-from dicom_node.cli.auditing import note_patient, note_study
+from dicom_node.cli.auditing import attempt_on_patients, attempt_on_study, note_patient, note_study
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, error_console, print_json
 from dicom_node.errors import NodeError
@@ -39,8 +39,9 @@ class ContradictingPatientsError(NodeError):
 @app.command()
 def show(context: typer.Context, patient: _Patient, json: _Json = False) -> None:
     """Show a patient: studies, who is the same person, who said so."""
-    index = _index(context)
-    view = index.patient(_known(index, patient))
+    with attempt_on_patients(context, [patient_key(patient)], Action.READ):
+        index = _index(context)
+        view = index.patient(_known(index, patient))
     note_patient(context, view.patient, Action.READ)
     if json:
         print_json(view)
@@ -56,10 +57,13 @@ def merge(context: typer.Context, one: _Patient, other: _Other, although_contrad
 
     Their studies are compared with each other from now on.
     """
-    index, keys = _index(context), (patient_key(one), patient_key(other))
-    if not although_contradicting:
-        _refuse(index.contradictions_of_merge(*keys))
-    _show_waived(index.merge(*keys, although_contradicting=although_contradicting))
+    keys = (patient_key(one), patient_key(other))
+    with attempt_on_patients(context, keys, Action.UPDATE):
+        index = _index(context)
+        if not although_contradicting:
+            _refuse(index.contradictions_of_merge(*keys))
+        waived = index.merge(*keys, although_contradicting=although_contradicting)
+    _show_waived(waived)
     for key in keys:
         note_patient(context, key, Action.UPDATE)
     _say(
@@ -71,7 +75,8 @@ def merge(context: typer.Context, one: _Patient, other: _Other, although_contrad
 def unmerge(context: typer.Context, one: _Patient, other: _Other) -> None:
     """Take a merge back."""
     keys = (patient_key(one), patient_key(other))
-    _index(context).unmerge(*keys)
+    with attempt_on_patients(context, keys, Action.UPDATE):
+        _index(context).unmerge(*keys)
     for key in keys:
         note_patient(context, key, Action.UPDATE)
     _say(f"{named(keys[0])} and {named(keys[1])} are no longer merged with each other.")
@@ -83,10 +88,13 @@ def assign(context: typer.Context, uid: _Uid, patient: _Patient, although_contra
 
     With the patient's own ID and --although-contradicting: that it does although its name is another one.
     """
-    index, key = _index(context), patient_key(patient)
-    if not although_contradicting:
-        _refuse(index.contradictions_of_assignment(uid, key))
-    _show_waived(index.assign(uid, key, although_contradicting=although_contradicting))
+    key = patient_key(patient)
+    with attempt_on_study(context, uid, Action.UPDATE), attempt_on_patients(context, [key], Action.UPDATE):
+        index = _index(context)
+        if not although_contradicting:
+            _refuse(index.contradictions_of_assignment(uid, key))
+        waived = index.assign(uid, key, although_contradicting=although_contradicting)
+    _show_waived(waived)
     note_study(context, None, uid, Action.UPDATE)
     note_patient(context, key, Action.UPDATE)
     _say(f"{uid} belongs to {named(key)}. It is compared anew by: dicom-node study retry {uid}")
@@ -95,7 +103,8 @@ def assign(context: typer.Context, uid: _Uid, patient: _Patient, although_contra
 @app.command()
 def unassign(context: typer.Context, uid: _Uid) -> None:
     """Take an assignment back: the study belongs to the patient that its images name."""
-    _index(context).unassign(uid)
+    with attempt_on_study(context, uid, Action.UPDATE):
+        _index(context).unassign(uid)
     note_study(context, None, uid, Action.UPDATE)
     _say(f"{uid} belongs to the patient that its images name.")
 

@@ -8,7 +8,7 @@ import typer
 from config.load import document_from_text, read_text
 from config.settings import Settings
 from dicom_node.audit.events import Action
-from dicom_node.cli.auditing import note_study
+from dicom_node.cli.auditing import attempt_on_study, note_study
 from dicom_node.cli.configuring import print_lines
 from dicom_node.cli.context import configuration_in_use, settings_of
 from dicom_node.cli.output import print_json
@@ -54,10 +54,12 @@ def try_rules(
     from dicom_node.index import open_index
     from dicom_node.rules_report import report_in_words, tested
 
-    settings = settings_of(context)
-    index = open_index(settings)
-    report = tested(_settings_to_try(context, candidate) if candidate else settings, index, uid)
-    note_study(context, index.study(uid), uid, Action.READ)
+    with attempt_on_study(context, uid, Action.READ):
+        settings = settings_of(context)
+        index = open_index(settings)
+        report = tested(_settings_to_try(context, candidate) if candidate else settings, index, uid)
+        view = index.study(uid)
+    note_study(context, view, uid, Action.READ)
     if json:
         print_json(report)
         return

@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dicom_node.cli.auditing import Attempt, attempt_to_change, note_change
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.failures import OPERATION_FAILED
 from dicom_node.cli.output import console, print_json, silence_logs
 from dicom_node.wording import counted
+from storage.errors import DatabaseAddressError
 
 if TYPE_CHECKING:
     from dicom_node.index_move import MoveReport
@@ -55,7 +57,10 @@ def reindex(
 
     settings = settings_of(context)
     silence_logs()
-    report = reindex_storage(settings, clock=SystemClock(), anew=anew)
+    with _attempt(context, "index of the received files"):
+        report = reindex_storage(settings, clock=SystemClock(), anew=anew)
+    done = "made anew" if report.rebuilt else "completed"
+    _note(context, f"index {done} from {counted(report.added, 'file')}")
     if json:
         print_json(report)
     else:
@@ -77,11 +82,40 @@ def move(
 
     settings = settings_of(context)
     silence_logs()
-    report = move_storage(settings, to, dry_run=dry_run)
+    if dry_run:
+        report = move_storage(settings, to, dry_run=True)
+    else:
+        target = _place_of(to)
+        with _attempt(context, f"index to {target}"):
+            report = move_storage(settings, to, dry_run=False)
+        _note(context, f"index moved to {target}")
     if json:
         print_json(report)
     else:
         _print(_moved(report))
+
+
+def _attempt(context: typer.Context, subject: str) -> Attempt:
+    from dicom_node.audit.events import AlertKind
+
+    return attempt_to_change(context, AlertKind.SOFTWARE_CONFIGURATION, subject)
+
+
+def _note(context: typer.Context, subject: str) -> None:
+    from dicom_node.audit.events import AlertKind
+
+    note_change(context, AlertKind.SOFTWARE_CONFIGURATION, subject)
+
+
+def _place_of(url: str) -> str:
+    """Where a database is, without any password that its address may have."""
+    from storage.address import parse_address
+
+    try:
+        parsed = parse_address(url)
+    except DatabaseAddressError:
+        return "another database"
+    return f"{parsed.get_backend_name()}://{parsed.host or ''}/{parsed.database or ''}"
 
 
 def _print(lines: list[str]) -> None:

@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 
 from dicom_node.audit.events import Action
-from dicom_node.cli.auditing import note_search, note_study
+from dicom_node.cli.auditing import attempt_on_study, attempt_to_search, note_search, note_study
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, print_json, print_table, table_of
 from dicom_node.cli.patient import in_words, named
@@ -43,8 +43,10 @@ def list_studies(
     json: _Json = False,
 ) -> None:
     """List studies, newest first."""
-    views = _index(context).find_studies(state=state, text=text, limit=limit)
-    note_search(context, f"state={state or ''} text={text} limit={limit}")
+    query = f"state={state or ''} text={text} limit={limit}"
+    with attempt_to_search(context, query):
+        views = _index(context).find_studies(state=state, text=text, limit=limit)
+    note_search(context, query)
     if json:
         print_json(StudyList(studies=tuple(views)))
         return
@@ -115,10 +117,11 @@ def resend(context: typer.Context, uid: _Uid) -> None:
     from dicom_node.destinations import destination_of
     from dicom_node.rules_decision import destinations_of_study
 
-    settings, index = settings_of(context), _index(context)
-    peers = destinations_of_study(settings, index, uid)
-    state = index.resend(uid, destinations=[destination_of(peer) for peer in peers])
-    view = index.study(uid)
+    with attempt_on_study(context, uid, Action.UPDATE):
+        index = _index(context)
+        peers = destinations_of_study(settings_of(context), index, uid)
+        state = index.resend(uid, destinations=[destination_of(peer) for peer in peers])
+        view = index.study(uid)
     note_study(context, view, uid, Action.UPDATE)
     _say(uid, state)
     if view:
@@ -145,9 +148,12 @@ def release(
     if all_of_one == (patient is not None):
         message = "say either the NUMBER of the patient, or --all-of-one"
         raise typer.BadParameter(message)
-    by, index = operator_name(), _index(context)
-    state = index.release_held_whole(uid, by=by) if patient is None else index.release_held(uid, patient, by=by)
-    note_study(context, index.study(uid), uid, Action.UPDATE)
+    by = operator_name()
+    with attempt_on_study(context, uid, Action.UPDATE):
+        index = _index(context)
+        state = index.release_held_whole(uid, by=by) if patient is None else index.release_held(uid, patient, by=by)
+        view = index.study(uid)
+    note_study(context, view, uid, Action.UPDATE)
     _say(uid, state)
 
 
@@ -162,9 +168,11 @@ def discard(context: typer.Context, uid: _Uid) -> None:
 
 def _move(context: typer.Context, uid: str, event: Event) -> None:
     """Apply an operator's event, then say where the study stands."""
-    index = _index(context)
-    state = index.apply(uid, event, why="by an operator on the command line")
-    note_study(context, index.study(uid), uid, Action.UPDATE)
+    with attempt_on_study(context, uid, Action.UPDATE):
+        index = _index(context)
+        state = index.apply(uid, event, why="by an operator on the command line")
+        view = index.study(uid)
+    note_study(context, view, uid, Action.UPDATE)
     _say(uid, state)
 
 
@@ -179,9 +187,10 @@ def _view(context: typer.Context, uid: str) -> StudyView:
     Raises:
         UnknownStudyError: The index has none with this UID.
     """
-    view = _index(context).study(uid)
-    if view is None:
-        raise UnknownStudyError(uid)
+    with attempt_on_study(context, uid, Action.READ):
+        view = _index(context).study(uid)
+        if view is None:
+            raise UnknownStudyError(uid)
     note_study(context, view, uid, Action.READ)
     return view
 

@@ -1,15 +1,17 @@
 """What commands that change the node leave in its audit trail."""
 
 from pathlib import Path
+from xml.etree.ElementTree import fromstring
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from builders.audit import recorded
+from builders.audit import messages_in, recorded
 from dicom_node.audit.chain import Chain
 from dicom_node.audit.verifying import verify
 from dicom_node.cli.app import app
 from dicom_node.operators import operator_name
+from storage.locks import lock_data_dir
 from storage.migrations import migrate
 
 _PEER = ("ae", "add", "pacs", "PACS", "10.0.0.5:104")
@@ -31,6 +33,31 @@ def done(config: Path, *arguments: str) -> Result:
     ended = CliRunner().invoke(app, ["--config", str(config), *arguments], input="a sentence as a password\n")
     assert ended.exit_code == 0, ended.output
     return ended
+
+
+def failed(config: Path, *arguments: str) -> BaseException | None:
+    """Why a command failed; None where it was given wrongly."""
+    ended = CliRunner().invoke(app, ["--config", str(config), *arguments])
+    assert ended.exit_code != 0, ended.output
+    return None if isinstance(ended.exception, SystemExit) else ended.exception
+
+
+def failures(config: Path) -> list[tuple[str, str, str]]:
+    """Of each message about a failure: the event, what the command line was, why; by the operator."""
+    found = []
+    for message in map(fromstring, messages_in(config.parent / "data" / "audit")):
+        event = message.find("EventIdentification")
+        assert event is not None
+        if event.get("EventOutcomeIndicator") == "0":
+            continue
+        assert operator_name() in [one.get("UserID") for one in message.iter("ActiveParticipant")]
+        meaning = event.find("EventID")
+        assert meaning is not None
+        objects = [str(one.get("ParticipantObjectID")) for one in message.iter("ParticipantObjectIdentification")]
+        found.append(
+            (str(meaning.get("originalText")), " ".join(objects), event.findtext("EventOutcomeDescription", ""))
+        )
+    return found
 
 
 def alerts(config: Path) -> list[tuple[str, str, str]]:
@@ -70,6 +97,94 @@ def test_commands_that_change_accounts_are_security_alerts_without_the_password(
     assert [kind for kind, _, _ in found] == ["User security Attributes Changed"] * 3
     assert all("ann" in subject for _, subject, _ in found)
     assert "a sentence" not in str(found)
+
+
+_SEEN, _RECORD, _ALERT = "DICOM Instances Accessed", "Patient Record", "Security Alert"
+
+
+@pytest.mark.parametrize(
+    ("command", "event", "about"),
+    [
+        (("study", "show", "9.9"), _SEEN, "9.9"),
+        (("study", "choose", "9.9"), _SEEN, "9.9"),
+        (("study", "discard", "9.9"), _SEEN, "9.9"),
+        (("study", "resend", "9.9"), _SEEN, "9.9"),
+        (("study", "release", "9.9", "1"), _SEEN, "9.9"),
+        (("rules", "test", "9.9"), _SEEN, "9.9"),
+        (("patient", "show", "1@CITY"), _RECORD, "1^^^CITY"),
+        (("patient", "unassign", "9.9"), _SEEN, "9.9"),
+        (("batch", "table", "7", "--out", "x.csv"), "Query", "dicom-node:batch/table"),
+        (("ae", "change", "nobody", "port=105"), _ALERT, "peer nobody"),
+        (("ae", "remove", "nobody"), _ALERT, "peer nobody"),
+        (("ae", "add", "a peer", "PACS", "10.0.0.5:0"), _ALERT, "peer a peer"),
+        (("ae", "allow", "NOBODY"), _ALERT, "caller NOBODY"),
+        (("config", "restore", "77"), _ALERT, "version 77"),
+        (("model", "rollback"), _ALERT, "model pack"),
+        (("account", "remove", "nobody"), _ALERT, "account nobody"),
+        (("storage", "move", "--to", "mysql://root:hunter2@x/y"), _ALERT, "index to"),
+    ],
+    ids=lambda value: "-".join(value[:2]) if isinstance(value, tuple) else None,
+)
+def test_a_command_that_failed_is_in_the_trail_with_the_reason(
+    config: Path, command: tuple[str, ...], event: str, about: str
+) -> None:
+    """Whoever asks in vain for a study or a patient looked for it all the same."""
+    why = failed(config, *command)
+    assert why is not None
+    ((found, objects, words),) = failures(config)
+    assert (found, about in objects, words) == (event, True, " ".join(str(why).splitlines()))
+    assert "hunter2" not in str(messages_in(config.parent / "data" / "audit"))
+
+
+def test_both_sides_of_a_merge_and_of_an_assignment_in_vain_are_in_the_trail(config: Path) -> None:
+    """Two patients, or the study with the patient."""
+    failed(config, "patient", "merge", "1", "2@CITY")
+    failed(config, "patient", "unmerge", "3", "4")
+    failed(config, "patient", "assign", "9.9", "5")
+    about = [(event, named) for event, named, _ in failures(config)]
+    assert about[:2] == [(_RECORD, "1"), (_RECORD, "2^^^CITY")]
+    assert about[2:4] == [(_RECORD, "3"), (_RECORD, "4")]
+    assert sorted(about[4:]) == [(_SEEN, "9.9"), (_RECORD, "5")]
+
+
+def test_an_interrupted_command_is_in_the_trail(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that failed."""
+
+    def interrupt(*_arguments: object, **_named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("dicom_node.reindex.reindex", interrupt)
+    failed(config, "storage", "reindex")
+    assert [(event, why) for event, _, why in failures(config)] == [(_ALERT, "interrupted at the keyboard")]
+
+
+def test_a_command_given_wrongly_tried_nothing(config: Path) -> None:
+    """It is in no trail; nor is one of a configuration that names no node, for which no folder is made."""
+    for command in (("study", "release", "9.9"), ("ae", "add", "x", "X", "nowhere"), ("account", "add", "ann")):
+        failed(config, *command)
+    elsewhere = config.with_name("elsewhere.toml")
+    elsewhere.write_text(f'[node]\ndata_dir = "{config.parent / "elsewhere"}"\n')
+    failed(elsewhere, "study", "show", "9.9")
+    assert not (config.parent / "data" / "audit").exists()
+    assert not (config.parent / "elsewhere").exists()
+
+
+def test_making_the_index_anew_and_moving_it_are_security_alerts(config: Path) -> None:
+    """Also where another one runs and it fails; a look at what would be moved is none."""
+    target = f"sqlite:///{config.parent / 'moved.sqlite'}"
+    done(config, "storage", "reindex")
+    done(config, "storage", "reindex", "--anew")
+    done(config, "storage", "move", "--to", target, "--dry-run")
+    done(config, "storage", "move", "--to", target)
+    found = alerts(config)
+    assert [kind for kind, _, _ in found] == ["Software Configuration"] * 3
+    about = [subject for _, subject, _ in found]
+    assert about[:2] == ["index completed from 0 files", "index made anew from 0 files"]
+    assert about[2].startswith("index moved to sqlite:") and about[2].endswith("moved.sqlite")
+    with lock_data_dir(config.parent / "data", "listen"):
+        failed(config, "storage", "reindex")
+        failed(config, "storage", "move", "--to", target)
+    assert ["listen runs" in why for _, _, why in failures(config)] == [True, True]
 
 
 @pytest.mark.parametrize("command", [_PEER, _ACCOUNT])
