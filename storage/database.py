@@ -1,7 +1,5 @@
 """Opens the index: engine, transactions, and what a failing database means."""
 
-import fcntl
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -15,7 +13,6 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from storage.address import is_sqlite, parse_address
-from storage.disk import disk_errors
 from storage.errors import (
     DiskError,
     DiskFailedError,
@@ -38,6 +35,7 @@ from storage.postgresql import (
     meaning_of,
     written_in_pipeline,
 )
+from storage.turns import turn_at
 
 AnyRow = Row[*tuple[Any, ...]]
 Made = TypeVar("Made")
@@ -47,6 +45,9 @@ DriverConnection = Any
 
 BUSY_TIMEOUT_S = 30
 """How long a writer waits for another process; after it the caller hears `IndexBusyError`."""
+
+TURN_TIMEOUT_S = 2 * BUSY_TIMEOUT_S
+"""How long a writer waits for its turn: whose turn it is may wait for SQLite first, and the next one still has as long."""
 
 SAFE_SQLITE = (3, 51, 3)
 """First SQLite without the WAL-reset defect (sqlite.org/wal.html, "The WAL-reset bug")."""
@@ -208,7 +209,7 @@ def _written_in_turn(engine: Engine, change: Callable[[DriverConnection], Made |
     Processes that write so take turns by a lock of the system on the folder of the index, which wakes the next one at
     once: where SQLite finds another writer, it sleeps for whole milliseconds and looks again.
     """
-    with _turn_at(Path(engine.url.database or "").parent):
+    with turn_at(Path(engine.url.database or "").parent, within_s=TURN_TIMEOUT_S):
         try:
             # What was not committed is rolled back as the connection goes back to the pool.
             with closing(engine.raw_connection()) as connection:
@@ -219,18 +220,6 @@ def _written_in_turn(engine: Engine, change: Callable[[DriverConnection], Made |
                 return made
         except pysqlite3.dbapi2.Error as error:
             raise _meaning_of_sqlite(error) from error
-
-
-@contextmanager
-def _turn_at(folder: Path) -> Iterator[None]:
-    """Hold the lock of a folder (flock(2)), which goes with the process that holds it."""
-    with disk_errors():
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _prepare_sqlite(dbapi_connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

@@ -145,7 +145,7 @@ class IndexStateError(StorageError):
 
 
 class IndexBusyError(IndexStateError):
-    """Another process kept the index locked for longer than 30 seconds; it is tried again."""
+    """Another process kept the index locked for longer than 30 seconds; it is tried again, and `lslocks` names that process."""
 
     retryable = True
 
