@@ -1,6 +1,7 @@
 """What becomes of an index that is missing or damaged: the node does not start beside it, and its file is kept aside."""
 
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from sqlalchemy import literal, select
@@ -100,7 +101,7 @@ def put_in_place(new: Path, database: Path, *, at: datetime) -> Path | None:
     Args:
         new: Closed, with nothing beside it.
         database: What it replaces; may be missing.
-        at: Becomes part of the name of the old one.
+        at: Becomes part of the name of the old one, with a number where that name is taken.
 
     Returns:
         Where the old one is; None when there was none.
@@ -108,8 +109,8 @@ def put_in_place(new: Path, database: Path, *, at: datetime) -> Path | None:
     Raises:
         DiskError: The folder cannot be written.
     """
-    aside = database.with_name(f"{database.name}.aside-{at:%Y%m%dT%H%M%SZ}")
     with disk_errors():
+        aside = _free_name(database.with_name(f"{database.name}.aside-{at:%Y%m%dT%H%M%SZ}"))
         for suffix in _BESIDE:
             old = database.with_name(database.name + suffix)
             if old.exists():
@@ -117,3 +118,9 @@ def put_in_place(new: Path, database: Path, *, at: datetime) -> Path | None:
         new.rename(database)
         sync_folder(database.parent)
     return aside if aside.exists() else None
+
+
+def _free_name(wanted: Path) -> Path:
+    """The name, or the next one with a number, under which nothing lies: what was put aside before is all that is left of it."""
+    names = (wanted.with_name(f"{wanted.name}-{number}") if number > 1 else wanted for number in count(1))
+    return next(name for name in names if not any(name.with_name(name.name + suffix).exists() for suffix in _BESIDE))

@@ -197,6 +197,17 @@ def test_a_reindex_that_was_killed_half_way_is_begun_anew(settings: Settings) ->
     assert reindex(settings, clock=FakeClock(), anew=True).added == 5
 
 
+def test_indexes_made_anew_within_one_second_keep_each_other(settings: Settings) -> None:
+    """Each old one has a name of its own."""
+    before = [database(settings).read_bytes()]
+    kept = []
+    for _ in range(3):
+        kept.append(reindex(settings, clock=FakeClock(), anew=True).old_index)
+        before.append(database(settings).read_bytes())
+    assert len({*kept}) == 3
+    assert [path.read_bytes() for path in kept if path] == before[:3]
+
+
 def test_only_a_database_that_says_ok_is_sound(settings: Settings) -> None:
     """As SQLite itself finds."""
     assert not is_damaged(settings.database_url)
