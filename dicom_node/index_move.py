@@ -9,7 +9,9 @@ from dicom_node.index import open_index_engine
 from dicom_node.machines import refuse_folder_of_others
 from storage.active import ActiveLock
 from storage.address import is_sqlite, parse_address
+from storage.errors import IndexHalfFilledError
 from storage.locks import lock_out_writers
+from storage.lost_index import is_half_filled
 from storage.moving import MovedTable, counts_of_index, move_index, refuse_filled_target
 
 
@@ -38,12 +40,15 @@ def move_storage(settings: Settings, target_url: str, *, dry_run: bool) -> MoveR
 
     Raises:
         NoIndexError: There is nothing to move.
+        IndexHalfFilledError: Not all of it is there: a `storage reindex` is to be given again.
         DataFolderInUseError: The node runs; the role that does is named.
         SharedFolderError: The data folder is not that of the index, for instance because it is not mounted.
         WorkRunsError: A work of another machine runs.
         StorageError: One of the databases refuses, or the target is not empty.
     """
     open_index_engine(settings).dispose()
+    if is_half_filled(settings.database_url):
+        raise IndexHalfFilledError
     # Whoever runs has its lock in the folder of the index: another folder would show nobody.
     refuse_folder_of_others(settings)
     shown = parse_address(target_url).render_as_string(hide_password=True)

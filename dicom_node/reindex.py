@@ -25,7 +25,15 @@ from storage.former_index import FormerIndex, read_former_index
 from storage.identity import fits_index
 from storage.index import Index
 from storage.locks import lock_out_writers
-from storage.lost_index import index_file, is_damaged, is_missing, knows_study, put_in_place
+from storage.lost_index import (
+    being_filled,
+    index_file,
+    is_damaged,
+    is_half_filled,
+    is_missing,
+    knows_study,
+    put_in_place,
+)
 from storage.migrations import migrate
 from storage.records import ReceivedInstance, Recorded
 from storage.removal_notes import Asked, finish_removals
@@ -44,7 +52,7 @@ class ReindexReport:
     old_index: Path | None
     """Where the index of before is kept; null where there was none, and where it stays."""
     added: int
-    """Files that the index learnt of."""
+    """Files that the index learnt of; where one that was interrupted went on, those of this time."""
     unreadable: tuple[str, ...]
     """Files that are damaged, no instance of a study, or of a Patient ID too long for a server, as paths below the data folder."""
     not_run_again: int
@@ -93,19 +101,23 @@ def reindex(settings: Settings, *, clock: Clock, anew: bool = False) -> ReindexR
 
 
 def _added_on_server(settings: Settings, clock: Clock, *, anew: bool) -> ReindexReport:
-    """What an index on a server did not know, added to it; all that is there where it knows no study."""
+    """What an index on a server did not know, added to it; all that is there where it knows no study, or not all yet."""
     if anew:
         raise NoIndexFileError
     url, data_dir = settings.database_url, settings.data_dir
-    is_empty = not knows_study(url)
+    is_filled = knows_study(url) and not is_half_filled(url)
     filing = _Filing(data_dir, clock)
     with _opened(url, clock) as index:
         # Before anything is taken from the folder: the others would not find its files.
         require_own_folder(settings)
-        removed = finish_removals(data_dir, remove=remove, are_rows_gone=_asked_of(url)) if is_empty else 0
-        filing.add(index, _unindexed(url, data_dir))
-        kept = filing.keep_from_running(index, FormerIndex()) if is_empty else Counter[Kept]()
-    return replace(filing.report(rebuilt=is_empty, kept=kept), removed=removed)
+        if is_filled:
+            filing.add(index, _unindexed(url, data_dir))
+            return filing.report(rebuilt=False)
+        with being_filled(url, at=clock.now()):
+            removed = finish_removals(data_dir, remove=remove, are_rows_gone=_asked_of(url))
+            filing.add(index, _unindexed(url, data_dir))
+            kept = filing.keep_from_running(index, FormerIndex())
+    return replace(filing.report(rebuilt=True, kept=kept), removed=removed)
 
 
 def _asked_of(url: str) -> Asked:

@@ -28,6 +28,11 @@ def leave(
     connection.execute(insert(ProcessBeat).values(**values, needs_restart="\n".join(needs_restart)))
 
 
+def end(connection: Connection, process: str) -> None:
+    """A process came to its end, and leaves none."""
+    connection.execute(delete(ProcessBeat).where(ProcessBeat.process == process))
+
+
 def all_of(connection: Connection) -> tuple[Heartbeat, ...]:
     """Last sign of life of each process, by name and machine."""
     rows = connection.execute(select(ProcessBeat).order_by(ProcessBeat.process, ProcessBeat.machine))

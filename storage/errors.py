@@ -23,7 +23,8 @@ StorageError
 │   ├── NoIndexYetError
 │   ├── IndexDamagedError
 │   ├── IndexLostError
-│   │   └── IndexEmptyError
+│   │   ├── IndexEmptyError
+│   │   └── IndexHalfFilledError
 │   ├── NoIndexFileError
 │   ├── IndexTooNewError
 │   ├── IndexNotEmptyError
@@ -178,6 +179,10 @@ class IndexLostError(IndexStateError):
 
 class IndexEmptyError(IndexLostError):
     """Files are here and the database knows of none; check database_url, restore the database, or `storage reindex`."""
+
+
+class IndexHalfFilledError(IndexLostError):
+    """A `dicom-node storage reindex` did not come to its end; give it again: it goes on where it was, then start the node."""
 
 
 class NoIndexFileError(IndexStateError):

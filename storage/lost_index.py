@@ -1,19 +1,31 @@
 """What becomes of an index that is missing or damaged: the node does not start beside it, and its file is kept aside."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from itertools import count
 from pathlib import Path
 
-from sqlalchemy import literal, select
+from sqlalchemy import ColumnElement, literal, select, true
 
+from storage import beats
 from storage.address import is_sqlite, parse_address
-from storage.database import open_engine, reading
+from storage.database import open_engine, reading, writing
 from storage.disk import disk_errors, sync_folder
-from storage.errors import IndexDamagedError, IndexEmptyError, IndexLostError, NoIndexYetError
+from storage.errors import (
+    IndexDamagedError,
+    IndexEmptyError,
+    IndexHalfFilledError,
+    IndexLostError,
+    NoIndexYetError,
+)
 from storage.models import ProcessBeat, Study
 
 _BESIDE = ("-wal", "-shm", "")
 """What belongs to an index file, the file itself last (sqlite.org/wal.html, "the WAL file")."""
+
+_FILLING = "reindex"
+"""Whose sign of life stands in an index on a server for as long as it is not filled."""
 
 
 def index_file(url: str) -> Path | None:
@@ -26,13 +38,16 @@ def refuse_lost_index(url: str, data_dir: Path) -> None:
     """Return unless the index is gone while received files are there: a new one would know nothing of them.
 
     Raises:
-        IndexLostError: It is; IndexEmptyError where its database is there, and another one or begun anew.
+        IndexLostError: It is; IndexEmptyError where its database is there, and another one or begun anew; IndexHalfFilledError
+            where it was begun to be filled from the files, and was not.
         StorageError: The database cannot be read.
     """
     database = index_file(url)
     if database is not None:
         if is_missing(database) and has_received_files(data_dir):
             raise IndexLostError
+    elif is_half_filled(url):
+        raise IndexHalfFilledError
     elif has_received_files(data_dir) and not was_used(url):
         raise IndexEmptyError
 
@@ -63,11 +78,41 @@ def knows_study(url: str) -> bool:
     return _has_row(url, Study)
 
 
-def _has_row(url: str, model: type[Study | ProcessBeat]) -> bool:
+def is_half_filled(url: str) -> bool:
+    """Whether the index of a server was begun to be filled from the files, and this did not come to its end.
+
+    Of what is in it nothing says yet which studies are not to be analysed, nor that they are whole.
+
+    Raises:
+        StorageError: The database cannot be read.
+    """
+    return _has_row(url, ProcessBeat, ProcessBeat.process == _FILLING)
+
+
+@contextmanager
+def being_filled(url: str, *, at: datetime) -> Iterator[None]:
+    """Say in the index of a server that it is being filled, until the block has come to its end; what ends it before lets that stand.
+
+    Raises:
+        StorageError: The database cannot be written.
+    """
+    engine = open_engine(url)
+    try:
+        with writing(engine) as connection:
+            beats.leave(connection, _FILLING, "fills the index from the files", machine="", needs_restart=(), at=at)
+        yield
+        with writing(engine) as connection:
+            beats.end(connection, _FILLING)
+    finally:
+        engine.dispose()
+
+
+def _has_row(url: str, model: type[Study | ProcessBeat], condition: ColumnElement[bool] | None = None) -> bool:
+    wanted = select(literal(1)).select_from(model).where(true() if condition is None else condition).limit(1)
     engine = open_engine(url)
     try:
         with reading(engine) as connection:
-            return connection.execute(select(literal(1)).select_from(model).limit(1)).first() is not None
+            return connection.execute(wanted).first() is not None
     except NoIndexYetError:
         return False
     finally:

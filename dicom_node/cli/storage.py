@@ -60,7 +60,7 @@ def reindex(
     with _attempt(context, "index of the received files"):
         report = reindex_storage(settings, clock=SystemClock(), anew=anew)
     done = "made anew" if report.rebuilt else "completed"
-    _note(context, f"index {done} from {counted(report.added, 'file')}")
+    _note(context, f"index {done}, {counted(report.added, 'file')} added")
     if json:
         print_json(report)
     else:
@@ -170,4 +170,4 @@ def _reindexed(report: "ReindexReport") -> list[str]:
             f"{report.not_run_unknown}; not analysed by themselves"
         )
         lines.append("to see them: dicom-node study list --state skipped; to analyse one: dicom-node study retry UID")
-    return [*lines, f"the index was made anew from {counted(report.added, 'file')}; start the node"]
+    return [*lines, f"the index was made anew; {counted(report.added, 'file')} added; start the node"]

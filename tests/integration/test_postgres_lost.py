@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,10 +13,17 @@ from builders.kept_images import keep_images
 from config.settings import NodeSettings, Settings
 from config.storage import StorageSettings
 from dicom_node.check import Outcome, check_index
+from dicom_node.index_move import move_storage
 from dicom_node.machines import require_own_folder
-from dicom_node.reindex import reindex
+from dicom_node.reindex import _Filing, reindex
 from storage.database import open_engine
-from storage.errors import DataFolderInUseError, IndexEmptyError, NoIndexFileError, SharedFolderError
+from storage.errors import (
+    DataFolderInUseError,
+    IndexEmptyError,
+    IndexHalfFilledError,
+    NoIndexFileError,
+    SharedFolderError,
+)
 from storage.files import ResultStore
 from storage.lifecycle import State
 from storage.locks import lock_for_machine
@@ -104,6 +112,43 @@ def test_an_empty_database_is_filled_from_the_files(settings: Settings) -> None:
     refused(settings)
     with closing(build_index(settings.data_dir, FakeClock())) as index:
         view = index.study(STUDY)
+    assert view is not None
+    assert (view.instance_count, view.state) == (5, State.SKIPPED)
+
+
+@pytest.mark.parametrize("ended_in", ["filing", "keeping"])
+def test_a_reindex_that_was_killed_half_way_goes_on(
+    settings: Settings, ended_in: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it came to its end the node does not start: nothing says yet which studies are not to be analysed."""
+    ResultStore(settings.data_dir).folder_of(STUDY).mkdir(parents=True)
+    with monkeypatch.context() as killed:
+        killed.setattr("dicom_node.reindex._BATCH", 2)
+        step = "_recorded" if ended_in == "filing" else "keep_from_running"
+        whole, calls = getattr(_Filing, step), []
+
+        def end_at_the_second(*arguments: Any) -> Any:
+            calls.append(arguments)
+            if len(calls) == (2 if ended_in == "filing" else 1):
+                raise KeyboardInterrupt
+            return whole(*arguments)
+
+        killed.setattr(_Filing, step, end_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            reindex(settings, clock=FakeClock())
+    assert unknown_files(settings) == (3 if ended_in == "filing" else 0)
+    with pytest.raises(IndexHalfFilledError, match="goes on where it was"):
+        refused(settings)
+    with pytest.raises(IndexHalfFilledError):
+        move_storage(settings, f"sqlite:///{settings.data_dir}/index.sqlite", dry_run=True)
+    found = check_index(settings)
+    assert (found.outcome, "storage reindex" in found.detail) == (Outcome.FAILED, True)
+    report = reindex(settings, clock=FakeClock())
+    assert (report.rebuilt, report.added, report.not_run_again) == (True, 3 if ended_in == "filing" else 0, 1)
+    refused(settings)
+    with closing(build_index(settings.data_dir, FakeClock())) as index:
+        view = index.study(STUDY)
+        assert index.heartbeats() == ()
     assert view is not None
     assert (view.instance_count, view.state) == (5, State.SKIPPED)
 

@@ -179,7 +179,7 @@ def test_making_the_index_anew_and_moving_it_are_security_alerts(config: Path) -
     found = alerts(config)
     assert [kind for kind, _, _ in found] == ["Software Configuration"] * 3
     about = [subject for _, subject, _ in found]
-    assert about[:2] == ["index completed from 0 files", "index made anew from 0 files"]
+    assert about[:2] == ["index completed, 0 files added", "index made anew, 0 files added"]
     assert about[2].startswith("index moved to sqlite:") and about[2].endswith("moved.sqlite")
     with lock_data_dir(config.parent / "data", "listen"):
         failed(config, "storage", "reindex")
