@@ -2,11 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timezone
 
 from pydicom.dataset import Dataset
 
-from dicom_node.listen.instants import day_from_da, first_instant
+from dicom_node.listen.instants import day_from_da, first_instant, zone_from_offset
 from dicom_node.listen.text import sex_from_cs
 from storage.records import Demographics, PatientKey
 
@@ -25,7 +25,7 @@ class StudyAnswer:
     study_date: str
     """YYYYMMDD or empty."""
     acquired_at: datetime | None
-    """Study date and time, taken as UTC as the index does; midnight where only the date is said."""
+    """Study date and time, aware, in the zone that the answer names, else in that of who asks; midnight where only the date is said."""
     description: str
     modalities: tuple[str, ...]
     """Modalities in Study; empty where the PACS does not say."""
@@ -46,13 +46,19 @@ class SeriesAnswer:
     """Number of Series Related Instances; None where the PACS does not say."""
 
 
-def study_answer_from(identifier: Dataset) -> StudyAnswer:
+def study_answer_from(identifier: Dataset, *, zone: timezone = UTC) -> StudyAnswer:
     """The study of one response; what is not as DICOM has it is empty.
+
+    Args:
+        identifier: Of the response.
+        zone: Of the clock by which the study is compared; UTC where that is not known, as in the index. Then two clocks on
+            the wall are compared, and what the response names as its Timezone Offset From UTC (0008,0201) is of no use.
 
     Raises:
         ArithmeticError, LookupError, TypeError, ValueError: pydicom cannot read it; `conversation` says so of the PACS.
     """
     study_date = day_from_da(_text(identifier, "StudyDate"))
+    own_zone = zone_from_offset(_text(identifier, "TimezoneOffsetFromUTC")) if zone.utcoffset(None) else None
     return StudyAnswer(
         study_instance_uid=_uid(identifier, "StudyInstanceUID"),
         patient=PatientKey(patient_id=_text(identifier, "PatientID"), issuer=_text(identifier, "IssuerOfPatientID")),
@@ -62,7 +68,7 @@ def study_answer_from(identifier: Dataset) -> StudyAnswer:
             sex=sex_from_cs(_text(identifier, "PatientSex")),
         ),
         study_date=study_date,
-        acquired_at=first_instant([(study_date, _text(identifier, "StudyTime"))], zone=UTC),
+        acquired_at=first_instant([(study_date, _text(identifier, "StudyTime"))], zone=own_zone or zone),
         description=_text(identifier, "StudyDescription"),
         modalities=_several(identifier, "ModalitiesInStudy"),
         accession_number=_text(identifier, "AccessionNumber"),

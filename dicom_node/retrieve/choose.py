@@ -69,7 +69,7 @@ def choose_series(study: StudyAnswer, series: Sequence[SeriesAnswer], *, chest: 
 def _untimely(answer: StudyAnswer, task: FetchTask) -> str:
     if answer.acquired_at is None:
         return "the PACS named no study date"
-    if answer.acquired_at.date() > task.acquired_at.date():
+    if answer.acquired_at.astimezone(task.acquired_at.tzinfo).date() > task.acquired_at.date():
         return "of a later date than the current study"
     if task.acquired_at - answer.acquired_at < LEAST_GAP:
         return "of the same day: it says the same"

@@ -1,7 +1,7 @@
 """C-FIND: which studies of a patient a PACS has, which series a study has (PS3.4 C.4.1, Study Root)."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
@@ -39,7 +39,9 @@ def find_studies(talk: Conversation, task: FetchTask, *, maximum_age_days: float
         RetrieveError: The PACS did not answer, failed, or lists more than `MAXIMUM_ANSWERS`.
     """
     query = _study_query(task.patient.patient_id, task.acquired_at, maximum_age_days=maximum_age_days)
-    return tuple(study_answer_from(answer) for answer in answers_of(talk, query, maximum=MAXIMUM_ANSWERS))
+    # A PACS shows the time on the wall of the scanner, and seldom names its zone.
+    zone = timezone(task.acquired_at.utcoffset() or timedelta())
+    return tuple(study_answer_from(answer, zone=zone) for answer in answers_of(talk, query, maximum=MAXIMUM_ANSWERS))
 
 
 def find_series(talk: Conversation, study_instance_uid: str) -> tuple[SeriesAnswer, ...]:
