@@ -134,7 +134,7 @@ def prior_candidates(
 
 
 def waivers_for_absent(connection: Connection, study_instance_uid: str) -> tuple[Waiver, ...]:
-    """What is waived between a study and any earlier one that comes under the patient ID and issuer of its images.
+    """What is waived between a study and any earlier one that comes under the patient ID and issuer which a PACS is asked for.
 
     What was waived for one other study alone is not among it.
 
@@ -143,12 +143,8 @@ def waivers_for_absent(connection: Connection, study_instance_uid: str) -> tuple
     """
     current = _study_row(connection, study_instance_uid)
     person = person_of(connection, current.assigned_key or current.patient_key)
-    if current.patient_key not in person.keys:
-        # It was assigned to somebody else: what comes under the ID in its images is not of that person.
-        return ()
     waived = _waived_of(connection, person, assigned_to(connection, person.keys))
-    is_across_merge = current.patient_key not in person.unconfirmed_keys
-    return tuple(waived.between({current.id}, is_across_merge=is_across_merge))
+    return tuple(waived.between({current.id}, is_across_merge=False))
 
 
 def _study_row(connection: Connection, study_instance_uid: str) -> AnyRow:

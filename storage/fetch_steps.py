@@ -12,6 +12,7 @@ from storage.fetches import ASKED_FOR
 from storage.life import move, standing_by_id
 from storage.lifecycle import Event, State
 from storage.models import Origin, Patient, Study
+from storage.patient_links import chosen_patient_key
 
 FETCHED_WHY = "fetched as an earlier study: it is compared with, not analysed; `dicom-node study retry` analyses it"
 _IN_PART_WHY = "fetched as an earlier study, in part: it is not used; `dicom-node study retry` analyses it as it is"
@@ -28,7 +29,7 @@ def plan(connection: Connection, study_instance_uid: str, *, peers: Sequence[str
     """
     study = connection.execute(
         select(Study, Patient.patient_id)
-        .join(Patient, Patient.id == Study.patient_key)
+        .join(Patient, Patient.id == chosen_patient_key())
         .where(Study.study_instance_uid == study_instance_uid)
     ).one()
     if not study.patient_id or study.ct_acquired_at is None or study.has_identity_conflict:

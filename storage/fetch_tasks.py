@@ -14,14 +14,16 @@ class FetchTask:
     fetch_id: int
     study_instance_uid: str
     patient: PatientKey
+    """Whom the study was assigned to, else whom its images name: what the PACS is asked for."""
     demographics: Demographics
+    """As the images say."""
     acquired_at: datetime
     """Of the current study, by the clock of its scanner: what is later is not earlier."""
     planned_at: datetime
     tries: int
     """Counting this one."""
     waivers: tuple[Waiver, ...] = ()
-    """What may contradict between this study and an earlier one of the same patient ID and issuer that is not here yet."""
+    """What may contradict between this study and an earlier one of that patient ID and issuer that is not here yet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

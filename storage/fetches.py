@@ -10,6 +10,7 @@ from storage.fetch_models import FoundPrior, PriorFetch
 from storage.fetch_records import FetchState, FoundPriorView, PriorFetchView
 from storage.fetch_tasks import FetchTask, HeldStudy
 from storage.models import Instance, Origin, Patient, Series, Study, Use
+from storage.patient_links import chosen_patient_key
 from storage.records import Demographics, PatientKey
 
 ASKED_FOR = timedelta(days=1)
@@ -37,7 +38,7 @@ def next_due(connection: Connection, *, peer: str, at: datetime) -> FetchTask | 
     row = connection.execute(
         select(PriorFetch, Study, Patient.patient_id, Patient.issuer, PriorFetch.id.label("fetch_id"))
         .join(Study, Study.id == PriorFetch.study_id)
-        .join(Patient, Patient.id == Study.patient_key)
+        .join(Patient, Patient.id == chosen_patient_key())
         .where(PriorFetch.state == FetchState.WAITING, PriorFetch.peer == peer, PriorFetch.next_try_at <= at)
         .order_by(PriorFetch.next_try_at, PriorFetch.id)
         .limit(1)

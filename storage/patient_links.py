@@ -13,6 +13,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     exists,
+    func,
     insert,
     or_,
     select,
@@ -137,6 +138,14 @@ def _is_assigned_elsewhere() -> ColumnElement[bool]:
         StudyAssignment.undone_at.is_(None),
         StudyAssignment.patient_key.not_in(_PATIENT_KEYS),
     )
+
+
+def chosen_patient_key() -> ColumnElement[int]:
+    """Primary key of the patient whom a study was assigned to, else of the one whom its images name."""
+    standing = select(StudyAssignment.patient_key).where(
+        StudyAssignment.study_id == Study.id, StudyAssignment.undone_at.is_(None)
+    )
+    return func.coalesce(standing.correlate(Study).scalar_subquery(), Study.patient_key)
 
 
 def studies_of(

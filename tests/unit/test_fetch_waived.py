@@ -14,22 +14,23 @@ from dicom_node.priors import chest_words
 from dicom_node.retrieve.answers import SeriesAnswer, StudyAnswer
 from dicom_node.retrieve.survey import Limits, Survey, Surveyor
 from storage.fetch_records import FoundState
+from storage.fetch_tasks import FetchTask
 from storage.index import Index
 from storage.lifecycle import Event
 from storage.patient_index import PatientIndex
-from storage.records import Demographics
+from storage.records import Demographics, PatientKey
 
 pytestmark = pytest.mark.usefixtures("each_engine")
 
 LIMITS = Limits(maximum_count=2, maximum_age_days=730, chest=chest_words(PriorsSettings()))
 
 
-def answer(uid: str, who: Demographics, *, days_ago: float) -> StudyAnswer:
-    """A study of Jane's ID that the PACS has."""
+def answer(uid: str, who: Demographics, *, days_ago: float, patient: PatientKey = JANE) -> StudyAnswer:
+    """A study of Jane's ID, or another one, that the PACS has."""
     at = NOON - timedelta(days=days_ago)
     return StudyAnswer(
         study_instance_uid=uid,
-        patient=JANE,
+        patient=patient,
         demographics=who,
         study_date=f"{at:%Y%m%d}",
         acquired_at=at,
@@ -154,3 +155,52 @@ def test_what_is_here_and_linked_is_not_refused_at_the_pacs(index: Index, patien
     index.record_received([study("1.5", MAIDEN, days_ago=0)])
     answers = [answer("1.3", MISTYPED, days_ago=50), answer("7.3", MISTYPED, days_ago=10)]
     assert others(surveyed(index, "1.5", answers)) == {"1.3": FoundState.HELD, "7.3": FoundState.REFUSED}
+
+
+def task_of(index: Index, uid: str) -> FetchTask | None:
+    """What the PACS is asked for a study."""
+    index.apply(uid, Event.COMPLETED, why="quiet")
+    index.fetches.plan(uid, peers=["pacs"])
+    return index.fetches.take_due("pacs")
+
+
+def test_the_pacs_is_asked_for_the_patient_whom_the_study_was_assigned_to(index: Index, patients: PatientIndex) -> None:
+    """What it has under the ID in the images is of somebody else, and is refused; taken back, it is asked for that again."""
+    index.record_received([study("1.5", MAIDEN, days_ago=0, patient=OTHER_JANE)])
+    patients.assign("1.5", JANE, although_contradicting=False)
+    found = surveyed(
+        index,
+        "1.5",
+        [answer("7.1", MAIDEN, days_ago=30), answer("7.2", MAIDEN, days_ago=20, patient=OTHER_JANE)],
+    )
+    assert (wanted(found), others(found)) == (["7.1"], {"7.2": FoundState.REFUSED})
+    index.record_received([study("1.6", MAIDEN, days_ago=0, patient=OTHER_JANE)])
+    patients.assign("1.6", JANE, although_contradicting=False)
+    patients.unassign("1.6")
+    task = task_of(index, "1.6")
+    assert (task and task.patient) == OTHER_JANE
+
+
+def test_a_study_without_an_id_that_was_assigned_is_looked_for_at_the_pacs(
+    index: Index, patients: PatientIndex
+) -> None:
+    """As it is compared with what is here."""
+    nobody = PatientKey(patient_id="", issuer="")
+    index.record_received(
+        [study("1.5", MAIDEN, days_ago=0, patient=nobody), study("1.6", MAIDEN, days_ago=0, patient=nobody)]
+    )
+    patients.assign("1.5", JANE, although_contradicting=False)
+    task = task_of(index, "1.5")
+    assert (task and task.patient) == JANE
+    assert task_of(index, "1.6") is None
+
+
+def test_what_was_waived_for_an_assigned_study_holds_at_the_pacs_of_the_chosen_patient(
+    index: Index, patients: PatientIndex
+) -> None:
+    """Her wrong birth date was seen; somebody else of that ID is refused."""
+    index.record_received([study("1.5", MISTYPED, days_ago=0, patient=OTHER_JANE)])
+    patients.assign("1.5", JANE, although_contradicting=True)
+    man = Demographics(patient_name="Poe^John", birth_date="19610203", sex="M")
+    found = surveyed(index, "1.5", [answer("7.1", MAIDEN, days_ago=30), answer("7.2", man, days_ago=20)])
+    assert (wanted(found), others(found)) == (["7.1"], {"7.2": FoundState.REFUSED})
