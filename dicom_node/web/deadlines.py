@@ -1,14 +1,17 @@
 """Cuts connections that hold a place of the pages without use: who says nothing, half a request, or takes no answer."""
 
 import logging
-from asyncio import Transport
+from asyncio import SelectorEventLoop, Server, Transport
 from collections.abc import Callable
+from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 logger = logging.getLogger(__name__)
 
+HANDSHAKE_S = 5.0
+"""For that of TLS, from the connection on, as by default on the TLS port for DICOM (`[listen].first_pdu_timeout_s`)."""
 REQUEST_S = 10.0
 """For a whole request, its body too, from the connection or from the first byte behind an answer; forms are small."""
 TAKING_S = 30.0
@@ -16,6 +19,16 @@ TAKING_S = 30.0
 PER_ADDRESS = 64
 """Connections; a reverse proxy has one address for all who come through it."""
 _COMPLETE = frozenset({h11.DONE, h11.MUST_CLOSE, h11.CLOSED, h11.ERROR, h11.SWITCHED_PROTOCOL})
+
+
+class ImpatientLoop(SelectorEventLoop):
+    """The loop of asyncio, which by itself waits a minute for a handshake of TLS; uvicorn cannot be told to wait less."""
+
+    async def create_server(self, *arguments: Any, **named: Any) -> Server:
+        """A server, as asyncio's."""
+        if named.get("ssl"):
+            named.setdefault("ssl_handshake_timeout", HANDSHAKE_S)
+        return await super().create_server(*arguments, **named)
 
 
 class ImpatientProtocol(H11Protocol):

@@ -20,7 +20,7 @@ from dicom_node.settings_file import SettingsFile
 from dicom_node.tls.contexts import server_context
 from dicom_node.web.app import build_app, build_site
 from dicom_node.web.auditing import PagesAudit
-from dicom_node.web.deadlines import PER_ADDRESS, ImpatientProtocol
+from dicom_node.web.deadlines import PER_ADDRESS, ImpatientLoop, ImpatientProtocol
 from dicom_node.web.login_rules import REMEMBERED
 from dicom_node.web.site import Site
 from storage.database import open_engine
@@ -103,6 +103,7 @@ def _configuration(site: Site) -> uvicorn.Config:
     made = uvicorn.Config(
         build_app(site),
         http=ImpatientProtocol,
+        loop=f"{ImpatientLoop.__module__}:{ImpatientLoop.__qualname__}",
         log_config=None,
         access_log=False,
         server_header=False,

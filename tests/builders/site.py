@@ -48,14 +48,14 @@ class Pages:
 
 
 @contextmanager
-def pages_in(folder: Path, *, login: bool = False) -> Iterator[Pages]:
-    """Pages over an empty index, with the accounts `ann` (administrator) and `vera` (viewer)."""
+def pages_in(folder: Path, *, login: bool = False, **web: str) -> Iterator[Pages]:
+    """Pages over an empty index, with the accounts `ann` (administrator) and `vera` (viewer); `web` is more of [web]."""
     clock = FakeClock()
     index = build_index(folder, clock)
     settings = Settings.model_validate(
         {
             "node": {"data_dir": str(folder)},
-            "web": {"login": login},
+            "web": {"login": login, **web},
             "peers": [{"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 1, "receives_results": True}],
         }
     )

@@ -1,18 +1,21 @@
 """Connections that hold a place of the pages without use are cut, and keep nobody out meanwhile."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
-from http.client import HTTPConnection, HTTPResponse
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from pathlib import Path
 from unittest import mock
 
 import pytest
 import uvicorn
 
+from builders.certificates import Authority
 from builders.deadline import until
 from builders.site import pages_in
+from config.settings import Settings
 from dicom_node.web import deadlines
 from dicom_node.web.server import _configuration
 
@@ -24,8 +27,14 @@ _WHOLE = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
     """Where the pages answer, with short deadlines."""
-    short = mock.patch.multiple(deadlines, REQUEST_S=1.0, TAKING_S=1.0)
-    with short, pages_in(tmp_path, login=True) as pages, socket.create_server(("127.0.0.1", 0)) as listening:
+    with _served(tmp_path) as port:
+        yield port
+
+
+@contextmanager
+def _served(folder: Path, **web: str) -> Iterator[int]:
+    short = mock.patch.multiple(deadlines, HANDSHAKE_S=1.0, REQUEST_S=1.0, TAKING_S=1.0)
+    with short, pages_in(folder, login=True, **web) as pages, socket.create_server(("127.0.0.1", 0)) as listening:
         server = uvicorn.Server(_configuration(pages.site))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
@@ -69,6 +78,21 @@ def test_a_hundred_connections_without_a_whole_request_keep_nobody_out(port: int
         assert all(_is_cut(one) for one in silent)
         with _connected(port, "127.0.0.2", _WHOLE) as again:
             assert again.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_a_handshake_that_does_not_come_is_cut_as_on_the_port_for_dicom(tmp_path: Path) -> None:
+    """Whether it was never begun or stopped in its middle; who does it has an answer meanwhile."""
+    issued = Authority(tmp_path / "ca").issue("pages")
+    believed = ssl.create_default_context(cafile=tmp_path / "ca" / "ca.pem")
+    with _served(tmp_path, certificate=str(issued.certificate), key=str(issued.key)) as port, ExitStack() as stack:
+        silent = [
+            stack.enter_context(_connected(port, "127.0.0.2", said)) for said in (b"", b"\x16\x03\x01\x02\x00\x01")
+        ]
+        with closing(HTTPSConnection("localhost", port, timeout=20, context=believed)) as connection:
+            connection.request("GET", "/health")
+            assert connection.getresponse().status == 200
+        assert all(_is_cut(one) for one in silent)
+    assert Settings().listen.first_pdu_timeout_s == deadlines.HANDSHAKE_S
 
 
 def test_half_a_request_behind_an_answer_is_cut_too(port: int) -> None:
