@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from dicom_node.web.door import Visitor
 from storage.lifecycle import State
-from storage.records import Demographics, PatientKey
+from storage.records import Demographics, PatientKey, StudyView
 from storage.study_lists import Sent, Standing, StudyLine
 
 HIDDEN = "hidden"
@@ -49,6 +49,12 @@ COLOUR_OF_STATE = {
 def colour_of(line: StudyLine) -> str:
     """Colour of a study in the list; one that is analysed and has nothing to send is done."""
     return "quiet" if line.state is State.PROCESSED and line.standing is Standing.DONE else COLOUR_OF_STATE[line.state]
+
+
+def colour_of_view(view: StudyView) -> str:
+    """Colour of a study on its page, as in the list."""
+    waits = any(delivery.state == "waiting" for delivery in view.deliveries)
+    return "quiet" if view.state is State.PROCESSED and not waits else COLOUR_OF_STATE[view.state]
 
 
 STANDING_WORDS = {

@@ -1,11 +1,13 @@
 """In which order studies are listed, and what each asks of people."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from builders.clock import FakeClock
 from builders.index import build_index, claimed_study, database_url, received, result_files, to
+from builders.site import pages_in
 from dicom_node.web.words import colour_of, steps_of
 from storage.database import open_engine
 from storage.index import Index
@@ -67,3 +69,17 @@ def test_mark_for_sending_says_whether_anything_is_to_be_sent(
     (line,) = StudyLists(open_engine(database_url(tmp_path))).page(StudyQuery()).lines
     assert colour_of(line) == colour
     assert [step.colour for step in steps_of(line)] == ["good", "good", "good", colour, ""]
+
+
+@pytest.mark.parametrize(("destinations", "colour"), [((), "quiet"), (("PACS",), "busy")])
+def test_the_page_of_a_study_has_the_colour_that_it_has_in_the_list(
+    tmp_path: Path, destinations: tuple[str, ...], colour: str
+) -> None:
+    """At its head, and as the last step of its history."""
+    with pages_in(tmp_path) as pages:
+        end_analysis(pages.index, "1.2.3", *destinations)
+        text = pages.browser().get("/studies/1.2.3").text
+        listed = pages.browser().get("/studies").text
+    badges = re.findall(r'class="badge (\w+)">analysed<', text)
+    assert badges == [colour, colour]
+    assert f'class="badge {colour}" href="/studies/1.2.3"' in listed
