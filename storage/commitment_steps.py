@@ -1,5 +1,6 @@
 """Steps by which it becomes known whether a destination keeps the results that it was sent."""
 
+from collections import Counter
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, or_, select, update
@@ -25,8 +26,21 @@ COMMITMENT_COLUMNS = (
     CommitmentObject.resends,
     func.coalesce(func.nullif(CommitmentObject.words, ""), Commitment.words).label("keeping_words"),
     Delivery.state.label("delivery_state"),
+    Delivery.settled_at.label("delivery_ended_at"),
 )
 """What `commitment_from_row` needs."""
+
+_SENT_NO_MORE = {
+    Progress.SUPERSEDED: "it was superseded before it was sent again",
+    Progress.FAILED: "it was given up when it was sent again",
+    Progress.DECLINED: "it was declined when it was sent again",
+}
+"""What became of the delivery of an object that was to be sent again, and is not."""
+
+
+def keeping_by_now(keeping: Keeping, delivery: Progress) -> Keeping:
+    """Whether an object is kept, by what became of its delivery: what is sent again no more was not kept."""
+    return Keeping.FAILED if keeping is Keeping.RESENDING and delivery in _SENT_NO_MORE else keeping
 
 
 def commitment_from_row(row: AnyRow) -> DeliveryCommitment | None:
@@ -34,6 +48,14 @@ def commitment_from_row(row: AnyRow) -> DeliveryCommitment | None:
     is_asked_in_vain = row.keeping is Keeping.PENDING and row.delivery_state is not Progress.DELIVERED
     if row.keeping is None or is_asked_in_vain:
         return None
+    if keeping_by_now(row.keeping, row.delivery_state) is not row.keeping:
+        return DeliveryCommitment(
+            state=Keeping.FAILED,
+            requested_at=row.requested_at,
+            settled_at=row.delivery_ended_at,
+            resends=row.resends - (row.delivery_state is Progress.SUPERSEDED),
+            words=f"{row.keeping_words}; {_SENT_NO_MORE[row.delivery_state]}",
+        )
     return DeliveryCommitment(
         state=row.keeping,
         requested_at=row.requested_at,
@@ -146,7 +168,7 @@ def counts_of(connection: Connection, destination: str) -> CommitmentCounts:
         Delivery.state.in_((Progress.WAITING, Progress.FAILED)),
     )
     rows = connection.execute(
-        select(CommitmentObject.state, func.count().label("objects"))
+        select(CommitmentObject.state.label("keeping"), Delivery.state, func.count().label("objects"))
         .join(Commitment, Commitment.id == CommitmentObject.commitment_id)
         .join(Delivery, Delivery.id == CommitmentObject.delivery_id)
         .join(Result, Result.id == Commitment.result_id)
@@ -155,14 +177,16 @@ def counts_of(connection: Connection, destination: str) -> CommitmentCounts:
             is_newest_result(),
             or_(is_asked_for, is_wanted_there),
         )
-        .group_by(CommitmentObject.state)
+        .group_by(CommitmentObject.state, Delivery.state)
     )
-    counts = {row.state: row.objects for row in rows}
+    counts = Counter[Keeping]()
+    for row in rows:
+        counts[keeping_by_now(row.keeping, row.state)] += row.objects
     return CommitmentCounts(
-        pending=counts.get(Keeping.PENDING, 0),
-        resending=counts.get(Keeping.RESENDING, 0),
-        failed=counts.get(Keeping.FAILED, 0),
-        unconfirmed=counts.get(Keeping.UNCONFIRMED, 0),
+        pending=counts[Keeping.PENDING],
+        resending=counts[Keeping.RESENDING],
+        failed=counts[Keeping.FAILED],
+        unconfirmed=counts[Keeping.UNCONFIRMED],
     )
 
 

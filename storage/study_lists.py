@@ -13,10 +13,12 @@ from sqlalchemy.orm import InstrumentedAttribute
 from storage.acquired import acquired_by_clock
 from storage.commitment_models import CommitmentObject
 from storage.commitment_records import Keeping
+from storage.commitment_steps import keeping_by_now
 from storage.database import AnyRow, reading
 from storage.delivery_state import has_to_be_sent
 from storage.lifecycle import State
-from storage.models import Delivery, Instance, Patient, Progress, Series, Study, Use
+from storage.models import Delivery, Instance, Patient, Progress, Result, ResultObject, Series, Study, Use
+from storage.newest_result import is_newest_result
 from storage.records import Demographics, PatientKey
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -248,13 +250,15 @@ def _lines(connection: Connection, study_ids: Sequence[int]) -> tuple[StudyLine,
 
 
 def _sent(connection: Connection, study_ids: Sequence[int]) -> dict[int, Sent]:
-    """How far the deliveries of these studies are; what was superseded does not count."""
+    """How far the deliveries of the newest results of these studies are; what was superseded does not count."""
     rows = connection.execute(
         select(
             Delivery.study_id, Delivery.state, CommitmentObject.state.label("keeping"), func.count().label("objects")
         )
+        .join(ResultObject, ResultObject.id == Delivery.result_file_id)
+        .join(Result, Result.id == ResultObject.result_id)
         .outerjoin(CommitmentObject, CommitmentObject.delivery_id == Delivery.id)
-        .where(Delivery.study_id.in_(study_ids), Delivery.state != Progress.SUPERSEDED)
+        .where(Delivery.study_id.in_(study_ids), Delivery.state != Progress.SUPERSEDED, is_newest_result())
         .group_by(Delivery.study_id, Delivery.state, CommitmentObject.state)
     )
     of_study: dict[int, dict[str, int]] = {}
@@ -268,6 +272,7 @@ def _sent(connection: Connection, study_ids: Sequence[int]) -> dict[int, Sent]:
 def _words_of(state: Progress, keeping: Keeping | None) -> Iterator[str]:
     if state in {Progress.WAITING, Progress.DELIVERED, Progress.FAILED}:
         yield state.value
+    keeping = keeping and keeping_by_now(keeping, state)
     if keeping is Keeping.COMMITTED:
         yield "committed"
     elif keeping is Keeping.FAILED:

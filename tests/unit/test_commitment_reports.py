@@ -6,10 +6,24 @@ from pathlib import Path
 import pytest
 
 from builders.clock import FakeClock
-from builders.index import build_index, claim, claimed_study, make_ready, received, result_files, state_of, to, view_of
+from builders.index import (
+    build_index,
+    claim,
+    claimed_study,
+    database_url,
+    make_ready,
+    received,
+    result_files,
+    state_of,
+    to,
+    view_of,
+)
+from dicom_node.commitment.words import commitment_in_words
 from storage.commitment_records import CommitmentReport, Keeping
+from storage.database import open_engine
 from storage.index import Index
 from storage.lifecycle import Event, State
+from storage.study_lists import Sent, StudyLists, StudyQuery
 
 pytestmark = pytest.mark.usefixtures("each_engine")
 
@@ -91,6 +105,59 @@ def test_what_is_not_kept_of_the_newest_result_is_told(index: Index) -> None:
     index.resend("1.2.3", destinations=to("PACS"))
     deliver(index)
     assert state_of(index) is State.DELIVERED
+
+
+def said_of(index: Index, uid: str) -> str:
+    """What people read of an object."""
+    (one,) = [one for one in view_of(index).deliveries if one.sop_instance_uid == uid]
+    assert one.commitment is not None
+    return commitment_in_words("PACS", one.commitment)
+
+
+def in_list(folder: Path) -> Sent:
+    """How far the study is, as the list says it."""
+    engine = open_engine(database_url(folder))
+    try:
+        (line,) = StudyLists(engine).page(StudyQuery()).lines
+    finally:
+        engine.dispose()
+    return line.sent
+
+
+def test_what_is_superseded_before_it_is_sent_again_is_not_said_to_be_sent_again(index: Index, tmp_path: Path) -> None:
+    """Nobody sends it any more; the newer result counts."""
+    lose_the_old(index, maximum_resends=3)
+    assert said_of(index, OLD) == "not kept by PACS (no such object instance (0x0112)): sent again, time 1"
+    run_again(index)
+    words = "no such object instance (0x0112); it was superseded before it was sent again"
+    assert said_of(index, OLD) == f"not kept by PACS ({words}), sent again 0 times"
+    assert sorted(keeping(index)) == [(OLD, "superseded", Keeping.FAILED), (NEW, "delivered", None)]
+    counts = index.commitments.counts_of("PACS")
+    assert (counts.resending, counts.failed) == (0, 0)
+    assert in_list(tmp_path) == Sent(delivered=1)
+
+
+def test_what_the_destination_refuses_when_it_is_sent_again_is_not_kept(index: Index, tmp_path: Path) -> None:
+    """It is not being sent any more: somebody has to look."""
+    lose_the_old(index, maximum_resends=3)
+    assert index.commitments.counts_of("PACS").resending == 1
+    (again,) = index.due_deliveries(destination="PACS", limit=9)
+    index.delivery_gave_up(again.delivery_id, "0xA900 refused")
+    words = "no such object instance (0x0112); it was given up when it was sent again"
+    assert said_of(index, OLD) == f"not kept by PACS ({words}), sent again 1 time"
+    counts = index.commitments.counts_of("PACS")
+    assert (counts.resending, counts.failed) == (0, 1)
+    assert in_list(tmp_path) == Sent(failed=1, not_kept=1)
+    index.resend("1.2.3", destinations=to("PACS"))
+    deliver(index)
+    assert keeping(index)[0][1] == "delivered"
+
+
+def test_what_was_not_kept_of_an_older_result_marks_no_study_in_the_list(index: Index, tmp_path: Path) -> None:
+    """The newer result has it in its place."""
+    run_again(index)
+    lose_the_old(index, maximum_resends=3)
+    assert in_list(tmp_path) == Sent(delivered=1)
 
 
 def test_what_becomes_of_an_older_result_does_not_move_the_study(tmp_path: Path, clock: FakeClock) -> None:
