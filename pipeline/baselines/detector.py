@@ -37,7 +37,7 @@ class BaselineDetector:
     def read(self, studies: Sequence[CaseStudy]) -> StudyReading:
         """Boxes in the lungs of the newest study; the best of a slice, down to 0.0025, gives its logit."""
         newest = studies[-1]
-        lungs: BoolArray = newest.truth[0] > 0
+        lungs = newest.lungs
         found = [_within_lungs(boxes, plane) for boxes, plane in zip(self._found(newest, lungs), lungs, strict=True)]
         return StudyReading(
             boxes=tuple(_likely(boxes) for boxes in found),

@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from pipeline.evaluation.detector import StudyReading
 from pipeline.evaluation.lesion_boxes import Int32Array
-from pipeline.evaluation.truth import SMALLEST_LESION_ML, known_lung
+from pipeline.evaluation.truth import SMALLEST_LESION_ML, known_lung, known_region
 from pipeline.study import BoolArray, Float32Array, UInt8Array
 from pipeline.training.cases import CaseStudy
 
@@ -56,9 +56,9 @@ class KeptReading:
 
 
 def kept_reading(reading: StudyReading, study: CaseStudy, voxel_ml: float) -> KeptReading:
-    """A reading beside the truth of its study."""
+    """A reading beside the truth of its study: answers count in the lungs as found, lesions wherever they were drawn."""
     lungs = known_lung(study)
-    numbers: UInt8Array = np.where(lungs, study.truth[1], 0)
+    numbers: UInt8Array = np.where(known_region(study), study.truth[1], 0)
     slices, boxes, scores = _boxes_in_lungs(reading, lungs)
     counts = _mask_counts(reading, lungs, numbers, SMALLEST_LESION_ML / voxel_ml)
     return KeptReading(

@@ -32,9 +32,9 @@ class SpaceTimeDetector:
         self._net = net.eval()
 
     def read(self, studies: Sequence[CaseStudy]) -> StudyReading:
-        """Boxes, slice logits, and the lesion probability within the true lungs of the newest study."""
+        """Boxes, slice logits, and the lesion probability within the lungs as found of the newest study."""
         output = newest_output(self._net, studies)
-        lungs = studies[-1].truth[0] > 0
+        lungs = studies[-1].lungs
         probability = kind_probabilities(output, lungs.shape[1:]).sum(axis=1) * lungs
         found = decode_boxes(output.box_maps, score_threshold=LEAST_SCORE, iou_threshold=BOX_OVERLAP)
         return StudyReading(
@@ -53,8 +53,7 @@ def newest_output(net: SpaceTimeNet, studies: Sequence[CaseStudy]) -> StudyOutpu
     """
     device = next(net.parameters()).device
     channels = [
-        padded_with_air(stacked_channels(np.asarray(study.volume_hu, np.float32), study.truth[0] > 0))
-        for study in studies
+        padded_with_air(stacked_channels(np.asarray(study.volume_hu, np.float32), study.lungs)) for study in studies
     ]
     sequence = torch.stack(channels)
     days = torch.tensor([study.day for study in studies])

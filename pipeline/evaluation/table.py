@@ -27,6 +27,8 @@ DEFINITIONS = """\
   three highest slice logits and of log(0.01 + involvement in per cent), fitted with its temperature on the validation set
   for every detector alike; so is its threshold, for each stage (Youden). A detector that draws no mask has for involvement
   the share of the lungs in the ellipses inscribed in its boxes.
+* **Lungs** of a store's studies are those that somebody drew, else those that the lung network finds; a detector is shown
+  them and answers in them. A lesion that was drawn beside them is lesion all the same, and missed.
 * **Lesions**: boxes of neighbouring slices that are each other's best match (IoU >= 0.2) are one candidate, scored by the
   mean of its three best boxes; boxes of which less than a fifth lies in the lungs are dropped. A candidate hits a lesion of
   at least 0.1 ml where the IoU of their stacks of boxes is at least 0.1.

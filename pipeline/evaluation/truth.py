@@ -33,13 +33,13 @@ class TrueLesion:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StudyTruth:
-    """One study, within the part of the lungs about which the truth is known."""
+    """One study, within the part of its lungs and lesions about which the truth is known."""
 
     lesions: tuple[TrueLesion, ...]
     lesion_ml: float
     involvement_percent: float
     is_known: bool
-    """Something of its lungs is; of any other study every answer could be right."""
+    """Something of it is; of any other study every answer could be right."""
 
     @property
     def diseased(self) -> bool:
@@ -74,8 +74,8 @@ def case_truth(case: Case) -> CaseTruth:
 
 
 def study_truth(study: CaseStudy, voxel_ml: float) -> StudyTruth:
-    """Lesions by their number, each with its box on every slice that shows it."""
-    known = known_lung(study)
+    """Lesions by their number, each with its box on every slice that shows it, also beside the lungs that were found."""
+    known = known_region(study)
     numbers = np.where(known, study.truth[1], 0)
     lesions = [
         TrueLesion(boxes=_stack(numbers, number, place), volume_ml=_voxels(numbers, number, place) * voxel_ml)
@@ -92,8 +92,18 @@ def study_truth(study: CaseStudy, voxel_ml: float) -> StudyTruth:
 
 
 def known_lung(study: CaseStudy) -> BoolArray:
-    """(Z, Y, X): lung whose truth is known."""
-    known: BoolArray = (study.truth[0] > 0) & (study.truth[2] != UNKNOWN_KIND)
+    """(Z, Y, X): lung as found whose truth is known: where answers count."""
+    known: BoolArray = study.lungs & (study.truth[2] != UNKNOWN_KIND)
+    return known
+
+
+def known_region(study: CaseStudy) -> BoolArray:
+    """(Z, Y, X): the same with the lesions that were drawn beside the lungs: what there is to find.
+
+    Nothing where nothing is known of the lungs: there no answer counts.
+    """
+    lungs = known_lung(study)
+    known: BoolArray = lungs.any() & study.lungs_with_lesions & (study.truth[2] != UNKNOWN_KIND)
     return known
 
 

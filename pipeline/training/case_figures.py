@@ -8,11 +8,11 @@ from scipy import ndimage
 
 from pipeline.boxes import box_overlap, decode_boxes
 from pipeline.evaluation.space_time_detector import kind_probabilities, newest_output
+from pipeline.evaluation.truth import known_lung, known_region
 from pipeline.patient_score import patient_features
 from pipeline.space_time import SpaceTimeNet, StudyOutput
 from pipeline.study import BoolArray, Float32Array, UInt8Array
 from pipeline.training.cases import Case
-from pipeline.training.losses import UNKNOWN_KIND
 from pipeline.training.sequences import boxes_of_slices
 
 PROBABILITIES = (0.3, 0.4, 0.5, 0.6, 0.7)
@@ -68,11 +68,11 @@ def evaluate_case(net: SpaceTimeNet, case: Case, priors: int) -> CaseFigures:
     output = newest_output(net, studies)
     newest = studies[-1]
     # Where nobody said what there is, nothing is right or wrong.
-    lungs = (newest.truth[0] > 0) & (newest.truth[2] != UNKNOWN_KIND)
+    lungs, region = known_lung(newest), known_region(newest)
     by_kind = kind_probabilities(output, newest.volume_hu.shape[1:])
     probability = np.asarray(by_kind.sum(axis=1) * lungs)
     voxel_ml = case.slice_spacing_mm * case.pixel_mm**2 / 1000.0
-    numbers = np.where(lungs, newest.truth[1], 0)
+    numbers = np.where(region, newest.truth[1], 0)
     masks = tuple(_mask_figures(probability >= value, numbers, lungs, voxel_ml) for value in PROBABILITIES)
     counts = np.bincount(numbers.ravel(), minlength=2)[1:] * voxel_ml
     return CaseFigures(
@@ -83,7 +83,7 @@ def evaluate_case(net: SpaceTimeNet, case: Case, priors: int) -> CaseFigures:
         lesion_ml=float(counts.sum()),
         masks=masks,
         kind_agreement=_kind_agreement(
-            probability >= 0.5, by_kind, np.where(lungs, newest.truth[2], 0).astype(np.uint8)
+            probability >= 0.5, by_kind, np.where(region, newest.truth[2], 0).astype(np.uint8)
         ),
         slice_logits=output.slice_logits.numpy(),
         slice_truth=(numbers > 0).sum(axis=(1, 2)) >= 12,

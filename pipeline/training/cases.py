@@ -25,9 +25,22 @@ class CaseStudy:
     volume_hu: Int16Array
     """(Z, Y, X) on the model grid."""
     truth: UInt8Array
-    """(3, Z, Y, X): lung side, lesion number, lesion kind (1 ground-glass, 2 consolidation, 255 not known)."""
+    """(3, Z, Y, X): lung side as found, which is what a network is shown; lesion number, also where a lesion was drawn
+    beside the lungs; lesion kind (1 ground-glass, 2 consolidation, 255 not known)."""
     slice_labels: Int8Array | None = None
     """(Z,): what a reader said of each whole slice, 1 it shows a lesion, 0 it does not, -1 nothing; None: of no slice."""
+
+    @property
+    def lungs(self) -> BoolArray:
+        """(Z, Y, X): the lungs as found, in which answers count."""
+        found: BoolArray = self.truth[0] > 0
+        return found
+
+    @property
+    def lungs_with_lesions(self) -> BoolArray:
+        """(Z, Y, X): the lungs as found with what was drawn as lesion beside them, of which the truth speaks."""
+        region: BoolArray = self.lungs | (self.truth[1] > 0)
+        return region
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -30,7 +30,7 @@ from pipeline.warp import warp_labels
 
 logger = logging.getLogger(__name__)
 
-RENDERING = 2
+RENDERING = 3
 """Raise it when the same store makes other cases."""
 
 SAME_DAY = 0.5
@@ -102,9 +102,9 @@ def store_training_data(store: Path) -> tuple[TrainingData, ...]:
 
 
 def teaches(case: Case) -> bool:
-    """Whether anything is known of a voxel of its lungs, or of a slice, in any of its studies."""
+    """Whether anything is known of a voxel of its lungs or lesions, or of a slice, in any of its studies."""
     return any(
-        bool(np.any(study.truth[2][study.truth[0] > 0] != NOT_KNOWN))
+        bool(np.any(study.truth[2][study.lungs_with_lesions] != NOT_KNOWN))
         or (study.slice_labels is not None and bool(np.any(study.slice_labels >= 0)))
         for study in case.studies
     )

@@ -56,7 +56,10 @@ def labels_as_volume(labels: Int8Array, shape: tuple[int, ...]) -> UInt8Array:
 
 
 def case_of(name: str, studies: Sequence[SiteStudy], contract: InputContract) -> Case:
-    """A case on the model grid, cut to the lungs of the newest study.
+    """A case on the model grid, cut to the lungs of the newest study and all drawn lesions.
+
+    A lung mask often ends where a dense lobe begins. What was drawn beyond it is lesion all the same, and the lungs stay as
+    they were found: that is what the node shows its networks.
 
     Args:
         name: Of the case.
@@ -65,8 +68,13 @@ def case_of(name: str, studies: Sequence[SiteStudy], contract: InputContract) ->
     """
     spacing = studies[-1].spacing_mm
     lungs = [_gridded_sides(study, contract) for study in studies]
-    window = lung_window(lungs[-1] > 0, round(contract.margin_mm / contract.pixel_mm))
-    cut = tuple(_case_study(study, sides, window, contract) for study, sides in zip(studies, lungs, strict=True))
+    kinds = [_gridded_kinds(study, contract) for study in studies]
+    region = np.logical_or.reduce([lungs[-1] > 0, *(_shows_lesion(each) for each in kinds)])
+    window = lung_window(region, round(contract.margin_mm / contract.pixel_mm))
+    cut = tuple(
+        _case_study(study, np.stack([sides, kind])[:, *window], window, contract)
+        for study, sides, kind in zip(studies, lungs, kinds, strict=True)
+    )
     shows_lesion = any(bool(study.truth[1].any()) for study in cut)
     return Case(
         name=name,
@@ -80,7 +88,7 @@ def case_of(name: str, studies: Sequence[SiteStudy], contract: InputContract) ->
 
 def numbered(kinds: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
     """Lesion numbers with the kinds that go with them: connected parts, the largest first."""
-    shows = (kinds == GROUND_GLASS) | (kinds == CONSOLIDATION)
+    shows = _shows_lesion(kinds)
     labels, count = ndimage.label(shows, np.ones((3, 3, 3)))
     sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
     order = np.argsort(-sizes, kind="stable")[:MOST_LESIONS]
@@ -90,13 +98,19 @@ def numbered(kinds: UInt8Array) -> tuple[UInt8Array, UInt8Array]:
     return numbers, np.where(shows & (numbers == 0), NOT_KNOWN, kinds).astype(np.uint8)
 
 
+def _shows_lesion(kinds: UInt8Array) -> BoolArray:
+    shows: BoolArray = (kinds == GROUND_GLASS) | (kinds == CONSOLIDATION)
+    return shows
+
+
 def _case_study(
-    study: SiteStudy, sides: UInt8Array, window: tuple[slice, slice, slice], contract: InputContract
+    study: SiteStudy, drawn: UInt8Array, window: tuple[slice, slice, slice], contract: InputContract
 ) -> CaseStudy:
+    """What the window shows of a study, of which `drawn` (2, z, y, x) has lung sides and kinds."""
     volume = np.rint(_gridded(study.volume_hu, study, contract)).astype(np.int16)[window]
-    numbers, kinds = numbered(_gridded_kinds(study, contract)[window])
-    lungs = _with_lesions(sides[window], numbers > 0)
-    truth = np.stack([lungs, numbers, np.where(lungs > 0, kinds, NO_LESION)]).astype(np.uint8)
+    lungs = drawn[0]
+    numbers, kinds = numbered(drawn[1])
+    truth = np.stack([lungs, numbers, np.where((lungs > 0) | (numbers > 0), kinds, NO_LESION)]).astype(np.uint8)
     labels = None if study.slice_codes is None else _slab_labels(study, contract)[window[0]]
     return CaseStudy(day=study.day, volume_hu=volume, truth=truth, slice_labels=labels)
 
@@ -126,15 +140,6 @@ def _gridded_kinds(study: SiteStudy, contract: InputContract) -> UInt8Array:
     lesion = np.where(ground_glass >= consolidation, GROUND_GLASS, CONSOLIDATION)
     kinds = np.where(ground_glass + consolidation > 0.5, lesion, NO_LESION)
     return np.where(unknown > 0.5, NOT_KNOWN, kinds).astype(np.uint8)
-
-
-def _with_lesions(lungs: UInt8Array, lesion: BoolArray) -> UInt8Array:
-    """Lungs with the lesions that were drawn beside them, on the nearer side: a dense lobe is often missed."""
-    missed = lesion & (lungs == 0)
-    if not missed.any() or not lungs.any():
-        return lungs
-    nearest = ndimage.distance_transform_edt(lungs == 0, return_distances=False, return_indices=True)
-    return np.where(missed, lungs[tuple(nearest)], lungs).astype(np.uint8)
 
 
 def _slab_labels(study: SiteStudy, contract: InputContract) -> Int8Array:

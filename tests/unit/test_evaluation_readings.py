@@ -82,6 +82,19 @@ def test_voxels_of_unknown_truth_are_held_against_nobody() -> None:
     assert kept.mask_voxels[0] == kept.lung_voxels
 
 
+def test_a_lesion_drawn_beside_the_lungs_is_missed() -> None:
+    """Answers count in the lungs as found alone, and what was drawn beyond them is lesion all the same."""
+    study = newest()
+    truth = study.truth.copy()
+    truth[0][truth[1] > 0] = 0
+    beside = replace(study, truth=truth)
+    kept = kept_reading(box_reading([], np.ones(SHAPE, np.float32)), beside, VOXEL_ML)
+    assert kept.truth_voxels == np.count_nonzero(study.truth[1]) > 0
+    assert kept.lung_voxels == kept.mask_voxels[0] == np.count_nonzero(truth[0])
+    assert kept.common_voxels.tolist() == kept.found_lesions.tolist() == [0] * len(MASK_PROBABILITIES)
+    assert study_truth(beside, VOXEL_ML).lesion_ml == study_truth(study, VOXEL_ML).lesion_ml
+
+
 def test_slices_without_lung_have_no_say() -> None:
     """Only logits of slices that show lung are kept."""
     study = newest()

@@ -13,6 +13,7 @@ from builders.ct_series import LUNG_HU, RIGHT_LUNG_CENTRE, chest_hu
 from builders.site_data import Drawing, ct_of, lesion_at, lesion_square, write_dicom, write_nifti
 from builders.site_store import imported, name_in, only_study, values_of
 from builders.training_cases import save_small_cases, small_case
+from pipeline.evaluation.truth import case_truth
 from pipeline.importers.records import ImportOptions
 from pipeline.importers.splits import Split
 from pipeline.model_input import InputContract
@@ -223,14 +224,30 @@ def test_what_is_neither_ground_glass_nor_consolidation_is_not_known() -> None:
     assert not case.diseased
 
 
-def test_a_lesion_drawn_beside_the_lungs_is_lung() -> None:
-    """A dense lobe is what lung masks miss first; it belongs to the nearer side."""
+def test_a_lesion_drawn_beside_the_lungs_is_lesion_and_the_lungs_stay_as_found() -> None:
+    """A dense lobe is what lung masks miss first: what a network is shown must not say where it was drawn."""
     lesion = np.zeros((10, 40, 44), np.uint8)
     lesion[3:6, 10:16, 19:22] = 2
-    (found,) = case_of("x", [site_study(known_kinds(lesion, None, lesion.shape))], InputContract(pixel_mm=8.0)).studies
-    lungs, numbers, _ = found.truth
-    assert np.count_nonzero(numbers) == np.count_nonzero(lesion)
-    assert (lungs[numbers > 0] == RIGHT_LUNG).all()
+    study = site_study(known_kinds(lesion, None, lesion.shape))
+    (found,) = case_of("x", [study], InputContract(pixel_mm=8.0)).studies
+    lungs, numbers, kinds = found.truth
+    assert np.count_nonzero(numbers) == np.count_nonzero(kinds == 2) == np.count_nonzero(lesion)
+    assert np.count_nonzero(lungs) == np.count_nonzero(study.lungs)
+    assert np.count_nonzero(found.lungs_with_lesions & ~found.lungs) == 3 * 6 * 2
+
+
+def test_a_lesion_drawn_below_the_lungs_is_not_cut_off() -> None:
+    """Of any study of the patient: the window reaches as far as lungs and lesions do."""
+    lesion = np.zeros((20, 40, 44), np.uint8)
+    lesion[1:9, 10:16, 8:12] = 2
+    lungs = np.zeros(lesion.shape, np.uint8)
+    lungs[8:18, 4:-4, 4:20] = RIGHT_LUNG
+    ill = site_study(known_kinds(lesion, None, lesion.shape), lungs=lungs)
+    clear = site_study(known_kinds(0 * lesion, None, lesion.shape), lungs=lungs, day=9.0)
+    for studies in ([ill], [ill, clear]):
+        case = case_of("x", studies, InputContract(pixel_mm=8.0))
+        assert np.count_nonzero(case.studies[0].truth[1]) == np.count_nonzero(lesion)
+        assert case_truth(case).studies[0].lesion_ml == pytest.approx(np.count_nonzero(lesion) * 8.0**3 / 1000)
 
 
 def test_more_lesions_than_numbers_leave_the_smallest_unknown() -> None:
