@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.errors import PipelineError
 from pipeline.model_pack import LUNG_WEIGHTS, SPACE_TIME_WEIGHTS, file_sha256, load_model_pack
+from pipeline.training.compared import SPACE_TIME_2
 from pipeline.training.config import TrainingConfig
 from pipeline.training.loop import LUNGS, checkpoint_path
 from pipeline.training.train_space_time import space_time_plan
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 TRAINING = 1
 """Raise it when the same configuration and data train otherwise."""
+
+BASELINE_SLICES = 2
+"""Raise it when the baselines alone learn from other slices of the same batches."""
 
 
 class TrainingCacheError(PipelineError):
@@ -89,10 +93,15 @@ def _all_grounds(config: TrainingConfig, data: TrainingDataFingerprints) -> list
         TrainingGrounds(name=LUNGS, steps=config.lungs.steps, settings=lungs),
         TrainingGrounds(name=space_time_plan(config).name, steps=config.space_time.steps, settings=space_time),
         *(
-            TrainingGrounds(name=name, steps=config.comparison.steps, settings=taught)
+            TrainingGrounds(name=name, steps=config.comparison.steps, settings=taught | _read_by(name))
             for name in config.comparison.models
         ),
     ]
+
+
+def _read_by(name: str) -> dict[str, str]:
+    """What only the networks that read slices depend on."""
+    return {} if name == SPACE_TIME_2 else {"the slices that the baselines learn from": repr(BASELINE_SLICES)}
 
 
 def _settings(table: str, record: "DataclassInstance", weights: str) -> dict[str, str]:

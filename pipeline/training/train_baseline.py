@@ -4,7 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -28,6 +30,9 @@ ANCHOR_BATCHES = 60
 """Whose boxes the anchors of YOLOv3 are fitted to."""
 
 ANCHOR_SEED = 800_000
+
+TOUCHING = np.ones((3, 3, 3))
+"""Voxels touch along sides and at corners."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,14 +133,26 @@ def batch_loss(net: nn.Module, batch: SliceBatch, device: torch.device, *, seed:
 def slices_of(batch: SequenceBatch) -> SliceBatch:
     """What a detector that reads slices may learn from: all studies, except slices that show nothing of theirs or of
     which nobody said everything.
+
+    The faint border of a lesion, of which nobody says either, leaves its slice in, also above and below the lesion.
     """
     most = max(boxes.shape[1] for boxes in batch.boxes)
     padded = [functional.pad(boxes, (0, 0, 0, most - boxes.shape[1]), value=torch.nan) for boxes in batch.boxes]
     valid = batch.valid.flatten(0, 2)
     images = batch.sequence.flatten(0, 2) * valid
-    known = ~(batch.kinds == UNKNOWN_KIND).flatten(2).any(dim=2).flatten()
+    blocks = batch.kinds.reshape(-1, batch.sequence.shape[2], *batch.kinds.shape[2:])
+    known = torch.cat([_says_everything(block) for block in blocks])
     useful = known & (valid.flatten(1).amax(dim=1) > 0)
     return SliceBatch(images=images[useful], boxes=torch.cat(padded)[useful])
+
+
+def _says_everything(kinds: Tensor) -> Tensor:
+    """Of each slice (Z,) of a study (Z, H, W), whether all of it that is not known belongs to what touches a lesion."""
+    unknown = (kinds == UNKNOWN_KIND).numpy()
+    lesion = ((kinds > 0) & (kinds != UNKNOWN_KIND)).numpy()
+    regions, _ = ndimage.label(unknown, TOUCHING)
+    borders = np.unique(regions[ndimage.binary_dilation(lesion, TOUCHING)])
+    return torch.from_numpy(~(unknown & ~np.isin(regions, borders)).any(axis=(1, 2)))
 
 
 def validation_of(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from scipy import ndimage
 
 from builders.training_cases import small_case
 from pipeline.baselines.build import BaselineKind, build_baseline
@@ -89,6 +90,22 @@ def test_slices_that_show_nothing_or_are_not_labelled_are_left_out() -> None:
     slices = slices_of(batch)
     assert len(slices.images) == len(slices.boxes) == 9
     torch.testing.assert_close(slices.images[:2], batch.sequence[0, 0, 2:])
+
+
+def test_a_slice_stays_where_only_the_faint_border_of_its_lesion_is_not_known() -> None:
+    """Painted lesions have one in nearly every slice, and end in it; what touches no lesion may be one of its own."""
+    batch = batch_of_three_studies()
+    assert (batch.kinds[2, 1] == 1).any()
+    whole = batch.kinds[2, 1] == 1
+    inner = ndimage.binary_erosion(whole.numpy(), iterations=2)
+    batch.kinds[2, 1][whole & ~torch.from_numpy(inner)] = 255
+    assert (batch.kinds[2, 1] == 255).any()
+    assert (batch.kinds[2, 1] == 1).any()
+    assert len(slices_of(batch).images) == 12
+    batch.kinds[2, 1][batch.kinds[2, 1] == 1] = 255
+    assert len(slices_of(batch).images) == 12
+    batch.kinds[2, 0], batch.kinds[2, 2] = 0, 0
+    assert len(slices_of(batch).images) == 11
 
 
 def test_a_step_without_any_slice_to_learn_from_passes(tmp_path: Path) -> None:
