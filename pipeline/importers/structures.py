@@ -1,7 +1,7 @@
 """What names and codes of segments, regions and labels mean to this software."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from enum import Enum
 
 from pipeline.importers.errors import ImportOptionError
@@ -48,16 +48,28 @@ _BY_TEXT: tuple[tuple[str, Structure], ...] = (
     (r"consolidat", Structure.CONSOLIDATION),
     (r"vessel|airway|bronch|trache|lobe|fissure", Structure.NOTHING),
     (
-        r"nodul|\bmass\b|tumou?r|neoplas|metasta|atelecta|effusion|fibro|scar|emphys|\bgtv|\bctv|\bptv",
+        r"nodul|\bmass\b|tumou?r|neoplas|metasta|cancer|carcinom|sarcom|lymphom|abscess|cyst|infarct|contusion|atelecta|effusion"
+        r"|fibro|scar|emphys|\bgtv|\bctv|\bptv|\bitv",
         Structure.NOT_KNOWN,
     ),
-    (r"non[\s_-]*infect", Structure.NOT_KNOWN),
+    (r"\bnon[\s-]*(infect|covid|pneumon|inflam)", Structure.NOT_KNOWN),
     (r"covid|infect|infiltrat|opacit|pneumonia|lesion", Structure.LESION),
-    (r"\b(right|rt|r)\b.*\blungs?\b|\blungs?\b.*\b(right|rt|r)\b", Structure.RIGHT_LUNG),
-    (r"\b(left|lt|l)\b.*\blungs?\b|\blungs?\b.*\b(left|lt|l)\b", Structure.LEFT_LUNG),
-    (r"\blungs?\b", Structure.LUNGS),
 )
 """The first that is found in the name decides; words as in TG-263 names, radiology reports and public sets."""
+
+_LUNG = frozenset({"lung", "lungs"})
+_RIGHT, _LEFT = frozenset({"right", "rt", "r"}), frozenset({"left", "lt", "l"})
+_BESIDE_LUNG = _RIGHT | _LEFT | {"both", "bilateral", "whole", "total", "all", "and", "mask", "segmentation"}
+"""Words that may stand beside "lung" in the name of a whole lung; numbers may too."""
+
+_EXCLUDES = re.compile(r"\b(?:minus|without|except|excl\w*|w/o)(?=\s|\W|$)")
+"""What follows is not part of the structure."""
+
+_TAKEN_FROM_LUNG = re.compile(r"(?:lungs\s*|lung\s+(?:right|left|rt|lt|r|l)\s*|lung\s*(?=-\s*[gcpi]tv))-")
+"""A lung less what follows, as TG-263 writes it (Mayo et al. 2018): Lungs-GTV, Lung_R-PTV."""
+
+_NONE_OF_IT = re.compile(r"\W*(?:no(?!\W*\d)|not|absence of|free of)\b")
+"""A name that begins so is of what is not there; "no. 3" is a number."""
 
 
 def structure_named(name: str, chosen: Mapping[str, str]) -> Structure:
@@ -66,7 +78,13 @@ def structure_named(name: str, chosen: Mapping[str, str]) -> Structure:
     if wanted is not None:
         return structure_from_word(wanted)
     words = name.replace("_", " ").casefold()
-    return next((structure for rule, structure in _BY_TEXT if re.search(rule, words)), Structure.NOTHING)
+    whole = _whole_lung(words)
+    if whole is not None:
+        return whole
+    if _is_rest_of_lung(words) or _NONE_OF_IT.match(words):
+        return Structure.NOTHING
+    drawn = _EXCLUDES.split(words)[0]
+    return next((structure for rule, structure in _BY_TEXT if re.search(rule, drawn)), Structure.NOTHING)
 
 
 def structure_coded(
@@ -78,6 +96,8 @@ def structure_coded(
 ) -> Structure:
     """What a coded structure means; its code counts more than its name, the user's choice more than both.
 
+    Lungs that lack a part, by their name, mean nothing: their code cannot say so.
+
     Args:
         name: As its maker called it.
         codes: Scheme designator, value, meaning, most telling first.
@@ -86,6 +106,8 @@ def structure_coded(
     """
     if name.casefold() in {key.casefold() for key in chosen}:
         return structure_named(name, chosen)
+    if _is_rest_of_lung(name.replace("_", " ").casefold()):
+        return Structure.NOTHING
     coded = next((_BY_CODE[scheme, value] for scheme, value, _ in codes if (scheme, value) in _BY_CODE), None)
     if coded is Structure.LUNGS:
         return _sided(name, sides)
@@ -110,7 +132,34 @@ def structure_from_word(word: str) -> Structure:
         raise ImportOptionError(reason) from exc
 
 
+def _whole_lung(words: str) -> Structure | None:
+    """Of a name with nothing but sides and numbers beside "lung"; None of any other: it may be a part, or in a lung."""
+    told = _words_of(words)
+    beside = told - _LUNG
+    if not told & _LUNG or not beside <= _BESIDE_LUNG:
+        return None
+    return _lung_of(beside)
+
+
+def _lung_of(words: Set[str]) -> Structure:
+    """The lung of the one side that is among some words, else both."""
+    sides = bool(words & _RIGHT), bool(words & _LEFT)
+    return {(True, False): Structure.RIGHT_LUNG, (False, True): Structure.LEFT_LUNG}.get(sides, Structure.LUNGS)
+
+
+def _words_of(text: str) -> Set[str]:
+    """Without numbers and signs."""
+    return set(re.findall(r"[^\W\d]+", text))
+
+
+def _is_rest_of_lung(words: str) -> bool:
+    """Whether the name is of a lung from which something was taken."""
+    if _whole_lung(words) is not None:
+        return False
+    parts = _EXCLUDES.split(words)
+    return bool(_TAKEN_FROM_LUNG.match(words)) or (len(parts) > 1 and _whole_lung(parts[0]) is not None)
+
+
 def _sided(name: str, sides: Sequence[tuple[str, str]]) -> Structure:
     side = next((_SIDE_BY_CODE[code] for code in sides if code in _SIDE_BY_CODE), "")
-    by_name = structure_named(f"{side} lung" if side else name, {})
-    return by_name if by_name in {Structure.RIGHT_LUNG, Structure.LEFT_LUNG} else Structure.LUNGS
+    return _lung_of({side} if side else _words_of(name.replace("_", " ").casefold()))
