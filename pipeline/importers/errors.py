@@ -6,6 +6,7 @@ ImportingError
 ├── NothingToImportError
 ├── StudyNotImportedError        one study is left out, the others go on
 └── StoreError
+    └── DamagedStudyError        of one study; importing it again replaces it
 """
 
 from pipeline.errors import PipelineError
@@ -33,3 +34,7 @@ class StudyNotImportedError(ImportingError):
 
 class StoreError(ImportingError):
     """The store cannot be used; the message says what is wrong with it."""
+
+
+class DamagedStudyError(StoreError):
+    """What the store notes of a study is missing or damaged; import the study again."""

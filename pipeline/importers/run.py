@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.errors import PipelineError
-from pipeline.importers.errors import ImportOptionError, NothingToImportError
+from pipeline.importers.errors import ImportOptionError, NothingToImportError, StudyNotImportedError
 from pipeline.importers.licences import OWN
 from pipeline.importers.records import (
     FoundStudies,
@@ -82,8 +82,13 @@ def import_data(
             if isinstance(read, Refusal):
                 refused.append(read)
                 continue
-            outcomes.append(opened.write(read, source=source_name, split_by=options.split_by))
             left_out |= set(read.left_out)
+            try:
+                outcomes.append(
+                    opened.write(read, source=source_name, split_by=options.split_by, importer=importer.name)
+                )
+            except StudyNotImportedError as exc:
+                refused.append(Refusal(where=study.where, reason=exc.reason))
         opened.finish()
     return ImportReport(
         source=source_name,

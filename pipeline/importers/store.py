@@ -24,16 +24,17 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
 from enum import Enum
 from io import StringIO
 from pathlib import Path
 
-from pipeline.importers.errors import StoreError
+from pipeline.importers.errors import DamagedStudyError, StoreError
 from pipeline.importers.records import ImportedStudy, KindSource, Licence, StudyLabel
 from pipeline.importers.splits import Split, split_of, strictest
 from pipeline.importers.store_files import content_of, flush_folder, write_study_files, write_text
+from pipeline.importers.store_merge import kept_parts, parts_of, with_kept
 from pipeline.importers.truth import KIND_RULE
 from pipeline.spreadsheet import spreadsheet_value
 
@@ -75,6 +76,8 @@ class StoredStudy:
     split: Split
     content: str
     """Hash of everything in its folder."""
+    brought_by: Mapping[str, str] = field(default_factory=dict)
+    """Format that brought each part of what is known; nothing in stores of earlier versions."""
 
 
 class Store:
@@ -88,18 +91,31 @@ class Store:
         self._salt = _salt(folder / SALT_FILE)
         _mend(self._studies)
 
-    def write(self, study: ImportedStudy, *, source: str, split_by: str) -> Outcome:
+    def write(self, study: ImportedStudy, *, source: str, split_by: str, importer: str = "") -> Outcome:
         """Put one study in place, whole or not at all; the same content leaves everything as it is.
+
+        What another format drew on the same CT, and this one does not, stays. A study that is damaged is replaced.
 
         Args:
             study: As an importer read it.
             source: Name of the data set; identifiers mean something within it only.
             split_by: "patient", or "site" to keep whole sites out of training.
+            importer: Name of the format.
+
+        Raises:
+            StudyNotImportedError: What another format drew would be lost, since the CT has changed.
+            StoreError: Another version wrote the study.
         """
-        record = self._record(study, source, split_by)
-        target = self._studies / record.study
-        before = _stored(target) if target.exists() else None
-        if before == record:
+        target = self._studies / self._hashed("s", source, study.patient, study.study)
+        was_there = target.exists()
+        before = _stored_or_damaged(target)
+        brought_by = dict.fromkeys(sorted(parts_of(study)), importer)
+        if before is not None:
+            kept = kept_parts(study, target, before.brought_by, importer)
+            study = with_kept(study, target, kept, label=before.label, kinds=before.kinds, drawn_by=before.drawn_by)
+            brought_by |= {part: before.brought_by.get(part, "") for part in sorted(kept)}
+        record = replace(self._record(study, source, split_by), brought_by=brought_by)
+        if before is not None and replace(before, brought_by=brought_by) == record:
             return Outcome.UNCHANGED
         fresh = self._studies / f".new-{record.study}"
         shutil.rmtree(fresh, ignore_errors=True)
@@ -108,7 +124,7 @@ class Store:
         write_text(fresh / STUDY_FILE, _as_json(_row(record)))
         flush_folder(fresh)
         self._put(fresh, target)
-        return Outcome.NEW if before is None else Outcome.REPLACED
+        return Outcome.REPLACED if was_there else Outcome.NEW
 
     def terms_of(self, source: str) -> Licence | None:
         """What is stated of a source; None: nothing yet."""
@@ -263,6 +279,14 @@ def _mend(studies: Path) -> None:
         shutil.rmtree(fresh)
 
 
+def _stored_or_damaged(folder: Path) -> StoredStudy | None:
+    """The study in a folder; None where there is none, or what is noted of it is damaged."""
+    try:
+        return _stored(folder) if folder.exists() else None
+    except DamagedStudyError:
+        return None
+
+
 def _stored(folder: Path) -> StoredStudy:
     try:
         values = json.loads((folder / STUDY_FILE).read_text(encoding="utf-8"))
@@ -274,8 +298,8 @@ def _stored(folder: Path) -> StoredStudy:
         }
         study = StoredStudy(**{**values, **words})
     except (OSError, ValueError, TypeError, KeyError) as exc:
-        reason = f"{folder / STUDY_FILE} is missing or damaged; import the study again."
-        raise StoreError(reason) from exc
+        reason = f"{folder / STUDY_FILE} is missing or damaged; import the study again, in each format that it came in."
+        raise DamagedStudyError(reason) from exc
     if written_as != FORMAT:
         reason = f"{folder} was written by another version; import it into a new store."
         raise StoreError(reason)
@@ -295,7 +319,7 @@ def _row(study: StoredStudy) -> dict[str, object]:
 
 def _table(studies: tuple[StoredStudy, ...]) -> str:
     text = StringIO()
-    names = [item.name for item in fields(StoredStudy) if item.name != "content"]
+    names = [item.name for item in fields(StoredStudy) if item.name not in {"content", "brought_by"}]
     writer = csv.DictWriter(text, names, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for study in studies:

@@ -66,6 +66,15 @@ def read_slice_labels(path: Path) -> Int8Array:
         return np.array([int(row["label"]) for row in csv.DictReader(file)], np.int8)
 
 
+def read_lobe_labels(path: Path) -> Int8Array | None:
+    """(z, 5), one column for each of `LOBES`; None where nobody labelled lobes."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or LOBES[0] not in rows[0]:
+        return None
+    return np.array([[int(row[lobe]) for lobe in LOBES] for row in rows], np.int8)
+
+
 def write_text(path: Path, text: str) -> None:
     """A file that is there whole or not at all."""
     part = path.with_name(f".{path.name}.part")
