@@ -7,16 +7,18 @@ import numpy as np
 
 from pipeline.evaluation.choices import Choices, candidates_of, dice, involvement_percent, mask_count, study_score
 from pipeline.evaluation.lesion_matching import LesionClaims, claims_of
-from pipeline.evaluation.read_cases import Patient
-from pipeline.evaluation.readings import KeptReading
+from pipeline.evaluation.read_cases import Patient, patient_numbers
+from pipeline.evaluation.readings import Int64Array, KeptReading
 from pipeline.evaluation.views import View, Views
 from pipeline.study import BoolArray, Float64Array
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Answers:
-    """One row per patient; lesions, Dice and involvement are those of the newest study."""
+    """One row per case; lesions, Dice and involvement are those of the newest study."""
 
+    patients: Int64Array
+    """Number of the patient whose case it is: rows of one patient are drawn together."""
     scores: Float64Array
     """Of the reading that looks most diseased."""
     diseased: BoolArray
@@ -49,6 +51,7 @@ def answers_of(
     truths = [patient.truth.studies[-1] for patient in patients]
     candidates = [candidates_of(reading, choices.link_floor) for reading in newest]
     return Answers(
+        patients=np.array(patient_numbers(patients), np.int64),
         scores=np.array([max(study_score(reading, choices) for reading in group) for group in used]),
         diseased=np.array([bool(patient.truth.diseased) for patient in patients], np.bool_),
         claims=claims_of([(found, truth.lesions) for found, truth in zip(candidates, truths, strict=True)]),

@@ -8,7 +8,7 @@ from pipeline.evaluation.checkpoints import Checkpoint, checkpoints_of
 from pipeline.evaluation.choices import Choices, best_threshold, choose
 from pipeline.evaluation.config import ModelConfig, ModelKind
 from pipeline.evaluation.measure import Resampling, mean_and_sd, plain_figures, stage_figures
-from pipeline.evaluation.read_cases import Patient, Reader
+from pipeline.evaluation.read_cases import Patient, Reader, patient_numbers
 from pipeline.evaluation.readings import KeptReading
 from pipeline.evaluation.results import CheckpointFigures, ModelResult, PlainFigures
 from pipeline.evaluation.truth import StudyTruth
@@ -110,7 +110,8 @@ def _checkpoint_figures(stage: str, figures: list[PlainFigures], patients: Seque
     return CheckpointFigures(
         stage=stage,
         checkpoints=len(figures),
-        patients=len(patients),
+        patients=len(set(patient_numbers(patients))),
+        cases=len(patients),
         diseased=sum(bool(patient.truth.diseased) for patient in patients),
         mean=mean,
         sd=sd,
@@ -120,7 +121,7 @@ def _checkpoint_figures(stage: str, figures: list[PlainFigures], patients: Seque
 def _chosen(checkpoint: Checkpoint, validation: Sequence[Patient], stages: dict[str, Views], reader: Reader) -> _Chosen:
     samples: list[tuple[KeptReading, StudyTruth]] = []
     patients: list[int] = []
-    for number, patient in enumerate(validation):
+    for number, patient in zip(patient_numbers(validation), validation, strict=True):
         held = reader.load(checkpoint, patient, stages.values())
         samples += [(reading, patient.truth.studies[-1 - view.studies_back]) for view, reading in held.items()]
         patients += [number] * len(held)

@@ -143,7 +143,7 @@ def _reliability(result: EvaluationResult) -> Figure:
             found = _figures(model, stage)
             x = [each.mean_score for each in found.reliability]
             y = [each.diseased_share for each in found.reliability]
-            sizes = [12 + 160 * each.patients / result.patients for each in found.reliability]
+            sizes = [12 + 160 * each.patients / result.cases for each in found.reliability]
             label = f"{model.name}  {found.calibration_error:.3f}"
             axes.plot(x, y, color=_colour(index), lw=1.2, alpha=0.7, label=label)
             axes.scatter(x, y, s=sizes, color=_colour(index), alpha=0.8, lw=0)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -27,10 +27,10 @@ from pipeline.evaluation.results import (
     StageFigures,
 )
 from pipeline.evaluation.roc import area_under, delong_area, roc_curve, sensitivity_at
-from pipeline.study import Float64Array
+from pipeline.study import BoolArray, Float64Array
 
 Figure: TypeAlias = Callable[[Answers, Float64Array], float]
-"""Of answers, given how often each patient counts."""
+"""Of answers, given how often each case counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,9 @@ class Resampling:
 
     def estimate(self, statistic: Statistic, answers: Answers) -> Estimate:
         """A figure of these patients with its interval."""
-        return bootstrapped(statistic, answers.diseased, samples=self.samples, seed=self.seed)
+        return bootstrapped(
+            statistic, answers.diseased, samples=self.samples, seed=self.seed, patients=answers.patients
+        )
 
 
 def area(answers: Answers, weights: Float64Array | None = None) -> float:
@@ -109,15 +111,15 @@ def stage_figures(
     positive, ill = answers.scores >= threshold, answers.diseased
     roc, froc = roc_curve(answers.scores, ill), froc_curve(answers.claims)
     bins = reliability(answers.scores, ill)
-    little = answers.involvement_percent[~ill] < LITTLE_INVOLVEMENT_PERCENT
+    little = answers.involvement_percent < LITTLE_INVOLVEMENT_PERCENT
     accuracy = partial(target_accuracy, answers.claims, box_score)
     return StageFigures(
         stage=stage,
         threshold=threshold,
-        area=delong_area(answers.scores, ill),
+        area=_area(answers, resampling),
         sensitivity_at_specificity=resampling.estimate(partial(sensitivity_at_specificity, answers), answers),
-        sensitivity=share(int(positive[ill].sum()), int(ill.sum())),
-        specificity=share(int((~positive[~ill]).sum()), int((~ill).sum())),
+        sensitivity=_share(positive, ill, answers, resampling),
+        specificity=_share(~positive, ~ill, answers, resampling),
         target_accuracy=resampling.estimate(accuracy, answers),
         competition_metric=resampling.estimate(partial(competition_metric, answers), answers),
         froc_sensitivities=froc_sensitivities(froc),
@@ -126,7 +128,7 @@ def stage_figures(
         found_by_mask=resampling.estimate(partial(share_found_by_mask, answers), answers),
         false_pieces=float(answers.false_pieces.mean()),
         involvement=agreement(answers.involvement_percent, answers.true_involvement_percent),
-        little_involvement=share(int(little.sum()), len(little)),
+        little_involvement=_share(little, ~ill, answers, resampling),
         calibration_error=calibration_error(bins),
         brier=brier_score(answers.scores, ill),
         roc=_curve(roc.false_positive_share, roc.sensitivity),
@@ -148,16 +150,45 @@ def _difference(statistic: Figure, first: Answers, second: Answers, weights: Flo
     return statistic(first, weights) - statistic(second, weights)
 
 
+def _area(answers: Answers, resampling: Resampling) -> Estimate:
+    """With DeLong's interval, which is for patients with one case each; else over patients drawn anew."""
+    if _has_one_case_each(answers):
+        return delong_area(answers.scores, answers.diseased)
+    return resampling.estimate(partial(area, answers), answers)
+
+
+def _share(hits: BoolArray, of: BoolArray, answers: Answers, resampling: Resampling) -> Estimate:
+    """Share of hits among some cases, with Wilson's interval, which is for patients with one case each; else over patients."""
+    if _has_one_case_each(answers):
+        return share(int((hits & of).sum()), int(of.sum()))
+
+    def weighted(weights: Float64Array) -> float:
+        return float(weights @ (hits & of)) / (float(weights @ of) or math.nan)
+
+    return replace(resampling.estimate(weighted, answers), n=int(of.sum()))
+
+
+def _has_one_case_each(answers: Answers) -> bool:
+    return len(np.unique(answers.patients)) == len(answers.patients)
+
+
 def _dice(answers: Answers, resampling: Resampling) -> Estimate:
     """Mean over the studies that have one."""
-    values = answers.dice[~np.isnan(answers.dice)]
+    has_dice = ~np.isnan(answers.dice)
+    values = answers.dice[has_dice]
     if not len(values):
         return Estimate(value=math.nan, n=0)
 
     def mean(weights: Float64Array) -> float:
         return float(np.average(values, weights=weights))
 
-    return bootstrapped(mean, np.ones(len(values), np.bool_), samples=resampling.samples, seed=resampling.seed)
+    return bootstrapped(
+        mean,
+        np.ones(len(values), np.bool_),
+        samples=resampling.samples,
+        seed=resampling.seed,
+        patients=answers.patients[has_dice],
+    )
 
 
 def _mean(values: Float64Array) -> float:

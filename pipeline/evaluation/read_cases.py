@@ -18,9 +18,11 @@ from pipeline.training.cases import DESCRIPTION, load_case
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Patient:
-    """A case that is evaluated."""
+    """A case that is evaluated; a patient whose studies could not be aligned has several."""
 
     folder: Path
+    identity: str
+    """The same for all cases of one patient."""
     source: str
     """"phantom", "real" or "site"."""
     truth: CaseTruth
@@ -54,7 +56,19 @@ def load_patient(folder: Path) -> Patient:
     for study in case.studies:
         for array in (study.volume_hu, study.truth):
             check = zlib.crc32(array.tobytes(), check)
-    return Patient(folder=folder, source=case.source, truth=case_truth(case), fingerprint=f"{check:08x}")
+    return Patient(
+        folder=folder,
+        identity=case.patient or case.name,
+        source=case.source,
+        truth=case_truth(case),
+        fingerprint=f"{check:08x}",
+    )
+
+
+def patient_numbers(patients: Sequence[Patient]) -> list[int]:
+    """Of each case the number of its patient, from 0 in the order they come."""
+    known: dict[str, int] = {}
+    return [known.setdefault(patient.identity, len(known)) for patient in patients]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

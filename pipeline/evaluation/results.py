@@ -74,7 +74,10 @@ class CheckpointFigures:
     stage: str
     checkpoints: int
     patients: int
+    cases: int
+    """A patient whose studies could not be aligned has several."""
     diseased: int
+    """Of the cases."""
     mean: PlainFigures
     sd: PlainFigures
     """nan of a single checkpoint."""
@@ -112,11 +115,15 @@ class EvaluationResult:
 
     title: str
     patients: int
+    cases: int
+    """A patient whose studies could not be aligned has several."""
     diseased: int
+    """Of the cases."""
     set_aside: int
-    """Patients whose newest study is free of lesions although they had some: neither answer would be wrong."""
+    """Cases whose newest study is free of lesions although they had some: neither answer would be wrong."""
     studies: int
     validation_patients: int
+    validation_cases: int
     bootstrap_samples: int
     phantoms: bool
     """Some patient is made up."""

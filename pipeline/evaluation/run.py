@@ -13,8 +13,9 @@ from pipeline.evaluation.evaluate_model import EvaluatedModel, PatientSets, eval
 from pipeline.evaluation.figures import draw_figures
 from pipeline.evaluation.measure import Resampling, area, differences
 from pipeline.evaluation.parallel import Progress, Workers
-from pipeline.evaluation.read_cases import Patient, Reader
+from pipeline.evaluation.read_cases import Patient, Reader, patient_numbers
 from pipeline.evaluation.results import Difference, EvaluationResult
+from pipeline.evaluation.strangers import strangers_of
 from pipeline.evaluation.table import write_json, write_markdown
 from pipeline.evaluation.views import STAGE_ONE, STAGE_TWO
 
@@ -39,7 +40,7 @@ def evaluate(config: EvaluationConfig, *, out: Path, only: Sequence[str], on_pro
     models = _wanted_models(config, only)
     with Workers(config.processes, on_progress) as workers:
         sets = _patient_sets(config, workers, out / "cases")
-        strangers = _strangers(sets.test, config.seed)
+        strangers = strangers_of(sets.test, config.seed)
         reader = Reader(folder=out / "readings", device=config.device, strangers=strangers, workers=workers)
         for model in models:
             read_model(model, sets, reader, controls=model.name == config.controlled)
@@ -80,6 +81,9 @@ def _patient_sets(config: EvaluationConfig, workers: Workers, cache: Path) -> Pa
                 f"the {name} set needs patients with and without lesions in their newest study; render or import more"
             )
             raise EvaluationError(reason)
+        if len({patient.identity for patient in patients if patient.truth.diseased is not None}) == 1:
+            reason = f"the {name} set is of one patient alone; import more patients"
+            raise EvaluationError(reason)
     known = [patient for patient in prepared["test"] if patient.truth.diseased is not None]
     return PatientSets(
         validation=prepared["validation"],
@@ -101,22 +105,18 @@ def _subset(patients: Sequence[Patient], of_each: int, seed: int) -> list[Patien
     return [patient for index, patient in enumerate(patients) if index in chosen]
 
 
-def _strangers(patients: Sequence[Patient], seed: int) -> dict[Path, Path]:
-    """For each patient another one, everybody once: the next in a random ring."""
-    ring = [patients[index].folder for index in np.random.default_rng(seed).permutation(len(patients))]
-    return dict(zip(ring, [*ring[1:], ring[0]], strict=True))
-
-
 def _result(
     config: EvaluationConfig, sets: PatientSets, evaluated: Sequence[EvaluatedModel], resampling: Resampling
 ) -> EvaluationResult:
     return EvaluationResult(
         title=config.title,
-        patients=len(sets.test),
+        patients=len(set(patient_numbers(sets.test))),
+        cases=len(sets.test),
         diseased=sum(bool(patient.truth.diseased) for patient in sets.test),
         set_aside=sets.set_aside,
         studies=sum(len(patient.truth.studies) for patient in sets.test),
-        validation_patients=len(sets.validation),
+        validation_patients=len(set(patient_numbers(sets.validation))),
+        validation_cases=len(sets.validation),
         bootstrap_samples=resampling.samples,
         phantoms=any(patient.source == "phantom" for patient in sets.test),
         models=tuple(each.result for each in evaluated),

@@ -36,7 +36,8 @@ DEFINITIONS = """\
   being found once, at the candidate score of the highest F1 on the validation set. **CPM**: mean sensitivity to lesions at
   1/8, 1/4, 1/2, 1, 2, 4, 8 false positives per scan. **AP**: average precision of the candidates.
 * **Intervals** are of 95 %: DeLong's for the AUC, Wilson's for sensitivity and specificity, bootstrap over patients for
-  the rest. Differences are paired: both sides see the same patients drawn. DeLong's interval of an AUC of 1 has no width.
+  the rest. A patient whose studies could not be aligned has several cases, which are fitted, held out and drawn together;
+  where one has, all intervals are bootstrapped. Differences are paired: both sides see the same patients drawn. DeLong's interval of an AUC of 1 has no width.
   The best detector that does not look back is the one with the highest AUC on this test set, which is in its favour.
 * **Found by the mask**: at least a tenth of the lesion lies in it; a false piece of at least 0.1 ml holds no lesion.
 * **Calibration**: expected calibration error in ten bins; it also shows where the share of diseased patients differs
@@ -103,19 +104,23 @@ def _test_set(result: EvaluationResult) -> str:
         else ""
     )
     return (
-        f"Test set: {result.patients} patients, {result.diseased} diseased and {result.patients - result.diseased} not, "
-        f"{result.studies} studies.{aside} Validation set: {result.validation_patients} patients. Bootstrap: "
-        f"{result.bootstrap_samples} samples."
+        f"Test set: {_people(result.patients, result.cases)}, {result.diseased} diseased and "
+        f"{result.cases - result.diseased} not, {result.studies} studies.{aside} Validation set: "
+        f"{_people(result.validation_patients, result.validation_cases)}. Bootstrap: {result.bootstrap_samples} samples."
     )
 
 
+def _people(patients: int, cases: int) -> str:
+    return f"{patients} patients" if cases == patients else f"{cases} cases of {patients} patients"
+
+
 def _checkpoint_note(result: EvaluationResult) -> str:
-    sizes = {(each.patients, each.diseased) for model in result.models for each in model.checkpoints}
-    patients, diseased = max(sizes)
-    which = "all test patients" if patients == result.patients else "a fixed random part of the test patients"
+    sizes = {(each.cases, each.diseased) for model in result.models for each in model.checkpoints}
+    cases, diseased = max(sizes)
+    which = "all test patients" if cases == result.cases else "a fixed random part of the test patients"
     return (
         f"Mean and standard deviation over the saved checkpoints, each with its own choices on the validation set, on "
-        f"{which}: {diseased} diseased, {patients - diseased} not."
+        f"{which}: {diseased} diseased, {cases - diseased} not."
     )
 
 

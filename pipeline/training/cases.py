@@ -54,6 +54,8 @@ class Case:
     slice_spacing_mm: float
     pixel_mm: float
     studies: tuple[CaseStudy, ...]
+    patient: str = ""
+    """Whose studies these are, where one patient may have several cases; empty: nobody else's case is of this patient."""
     course: str = ""
     """Of the disease, where it is known."""
     look_alikes: tuple[str, ...] = ()
@@ -74,6 +76,7 @@ def save_case(folder: Path, case: Case) -> None:
     description = {
         "name": case.name,
         "source": case.source,
+        "patient": case.patient,
         "diseased": case.diseased,
         "slice_spacing_mm": case.slice_spacing_mm,
         "pixel_mm": case.pixel_mm,

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache as kept
 from itertools import groupby
 from pathlib import Path
@@ -144,7 +144,7 @@ def _render(store: Path, studies: Sequence[StoredStudy], folder: Path, contract:
     with whole_or_not_at_all(folder) as part:
         for number, sequence in enumerate(_sequences(store, studies)):
             name = f"{studies[0].patient}-{number}"
-            case = case_of(name, sequence, contract)
+            case = replace(case_of(name, sequence, contract), patient=studies[0].patient)
             if teaches(case):
                 save_case(part / name, case)
 

@@ -67,6 +67,7 @@ def random_answers(seed: int, separation: float, *, patients: int = 60) -> Answe
         scans.append(([*hits, *alarms], true))
     involvement = np.where(diseased, rng.uniform(0.5, 20.0, patients), 0.0)
     return Answers(
+        patients=np.arange(patients),
         scores=scores,
         diseased=diseased,
         claims=claims_of(scans),
@@ -88,7 +89,9 @@ def random_model(name: str, kind: str, seed: int, separations: dict[str, float])
             plain_figures(random_answers(seed + n, separations[stage]), threshold=0.5, box_score=0.5) for n in range(3)
         ]
         mean, sd = mean_and_sd(runs)
-        checkpoints.append(CheckpointFigures(stage=stage, checkpoints=3, patients=60, diseased=20, mean=mean, sd=sd))
+        checkpoints.append(
+            CheckpointFigures(stage=stage, checkpoints=3, patients=60, cases=60, diseased=20, mean=mean, sd=sd)
+        )
     result = ModelResult(
         name=name,
         kind=kind,
@@ -117,10 +120,12 @@ def result_of(models: list[ModelResult], first: tuple[str, Answers], second: tup
     return EvaluationResult(
         title="Made up",
         patients=60,
+        cases=60,
         diseased=20,
         set_aside=2,
         studies=120,
         validation_patients=20,
+        validation_cases=20,
         bootstrap_samples=60,
         phantoms=True,
         models=tuple(models),

@@ -1,14 +1,15 @@
 """Figures of patients agree with known values, or with the slowest way to compute them."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from builders.evaluation import random_answers
+from builders.evaluation import RESAMPLING, random_answers
 from pipeline.evaluation.agreement import agreement
 from pipeline.evaluation.calibration import brier_score, calibration_error, reliability
-from pipeline.evaluation.measure import area
+from pipeline.evaluation.measure import area, stage_figures
 from pipeline.evaluation.resampling import bootstrapped, share
 from pipeline.evaluation.roc import area_under, delong_area, roc_curve, sensitivity_at
 from pipeline.study import BoolArray, Float64Array
@@ -132,3 +133,26 @@ def test_area_of_answers_is_that_of_their_scores() -> None:
     """The figure that is compared is the one that is drawn."""
     answers = random_answers(3, 2.0)
     assert area(answers) == delong_area(answers.scores, answers.diseased).value
+
+
+def test_cases_of_one_patient_are_drawn_together() -> None:
+    """With two cases each, all alike, the interval is that of the patients and not of twice as many."""
+    values = np.random.default_rng(5).normal(size=50)
+    one = bootstrapped(lambda weights: float(np.average(values, weights=weights)), values > 0, samples=500, seed=1)
+    twice, numbers = np.repeat(values, 2), np.repeat(np.arange(50), 2)
+    two = bootstrapped(
+        lambda weights: float(np.average(twice, weights=weights)), twice > 0, samples=500, seed=1, patients=numbers
+    )
+    assert (two.low, two.high) == pytest.approx((one.low, one.high))
+    assert two.n == 100
+
+
+def test_intervals_for_patients_with_one_case_each_are_not_given_to_others() -> None:
+    """DeLong's and Wilson's take every case for a patient of its own: they would be too narrow."""
+    answers = random_answers(3, 1.0)
+    plain = stage_figures("I", answers, RESAMPLING, threshold=0.5, box_score=0.5)
+    shared = replace(answers, patients=np.arange(len(answers.patients)) // 6)
+    found = stage_figures("I", shared, RESAMPLING, threshold=0.5, box_score=0.5)
+    for name in ("area", "sensitivity", "specificity", "little_involvement"):
+        assert getattr(found, name).value == pytest.approx(getattr(plain, name).value)
+        assert (getattr(found, name).low, getattr(found, name).n) != (getattr(plain, name).low, 0)

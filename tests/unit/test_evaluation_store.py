@@ -76,3 +76,22 @@ def test_a_folder_that_is_no_store_is_refused(site: Path, tmp_path: Path) -> Non
     (site / "none.toml").write_text(STORE_CONFIG.replace('"store"', '"in"'))
     with pytest.raises(StoreError, match="is no store"):
         evaluate(load_evaluation_config(site / "none.toml"), out=tmp_path, only=[], on_progress=lambda *_: None)
+
+
+def test_several_cases_of_one_patient_are_one_patient(site: Path, tmp_path: Path) -> None:
+    """Studies without a day are cases of their own, of patients who are counted, and held out, once."""
+    for split in (Split.VALIDATION, Split.TEST):
+        for number, name in enumerate(patients_in(split)[:2]):
+            for scan in "ab":
+                write_nifti(tmp_path / "in" / f"{name}_{scan}.nii.gz", chest_hu)
+                write_nifti(tmp_path / "in" / f"{name}_{scan}_lung.nii.gz", right_is_one_at)
+                write_nifti(tmp_path / "in" / f"{name}_{scan}_mask.nii.gz", lesion_at if number else nothing_at)
+    options = ImportOptions(name="ours", patient=r"(p\d+)_.*")
+    imported("nifti-dir", tmp_path / "in", tmp_path / "store", options=options)
+    (tmp_path / "evaluation.toml").write_text(STORE_CONFIG.replace('"space-time"', f'"{site / "space-time"}"'))
+    config = load_evaluation_config(tmp_path / "evaluation.toml")
+    table = evaluate(config, out=tmp_path / "out", only=[], on_progress=lambda *_: None)
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert (found["patients"], found["cases"], found["diseased"], found["validation_patients"]) == (2, 4, 2, 2)
+    assert "4 cases of 2 patients, 2 diseased and 2 not, 4 studies" in table.read_text()
+    assert found["models"][0]["stages"][0]["sensitivity"]["n"] == 2

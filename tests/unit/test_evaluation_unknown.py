@@ -122,7 +122,7 @@ def test_an_earlier_study_of_which_nothing_is_known_makes_nobody_ill() -> None:
 
 def patient_of(case: Case) -> Patient:
     """The case as it is evaluated."""
-    return Patient(folder=Path(), source=case.source, truth=case_truth(case), fingerprint="")
+    return Patient(folder=Path(), identity=case.name, source=case.source, truth=case_truth(case), fingerprint="")
 
 
 def readings(case: Case, views: Sequence) -> dict:

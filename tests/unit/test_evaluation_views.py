@@ -1,11 +1,15 @@
 """What a detector gets to see of a patient."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from builders.training_cases import small_case
+from pipeline.evaluation.read_cases import Patient
+from pipeline.evaluation.strangers import strangers_of
+from pipeline.evaluation.truth import case_truth
 from pipeline.evaluation.views import (
     NEWEST_ALONE,
     STAGE_ONE,
@@ -19,6 +23,8 @@ from pipeline.evaluation.views import (
 from pipeline.training.cases import Case, CaseStudy
 
 STRANGER = small_case(9, studies=2)
+
+TRUTH = case_truth(STRANGER)
 
 
 def shown(way: Way, *, studies: int = 3, studies_back: int = 0) -> tuple[Case, list[CaseStudy]]:
@@ -105,3 +111,23 @@ def test_the_same_patient_is_shuffled_the_same_way_every_time() -> None:
 
 def _stretched(study: CaseStudy) -> CaseStudy:
     return replace(study, volume_hu=study.volume_hu.repeat(2, axis=2), truth=study.truth.repeat(2, axis=3))
+
+
+def cases_of(*counts: int) -> list[Patient]:
+    """Patients with so many cases each, mixed up."""
+    found = [
+        Patient(folder=Path(f"{number}-{index}"), identity=f"p{number}", source="site", truth=TRUTH, fingerprint="")
+        for number, count in enumerate(counts)
+        for index in range(count)
+    ]
+    return [found[index] for index in np.random.default_rng(3).permutation(len(found))]
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1, 1, 1), (3, 3, 2, 1, 1), (4, 2, 2), (6, 1, 1)])
+def test_nobody_stands_in_for_oneself(counts: tuple[int, ...]) -> None:
+    """Nor does another case of the same patient; each stands in once, where that can be."""
+    found = strangers_of(cases_of(*counts), seed=1)
+    assert len(found) == sum(counts)
+    assert all(own.name.split("-")[0] != other.name.split("-")[0] for own, other in found.items())
+    if 2 * max(counts) <= sum(counts):
+        assert set(found) == set(found.values())
