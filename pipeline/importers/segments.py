@@ -27,6 +27,9 @@ LARGEST_TURN = 1e-3
 ROUNDING = 0.01
 """Voxels of the CT that places in headers may be wrong by."""
 
+TOUCHING_SHARE = 0.9
+"""Of the distance of frames, from which their thickness fills it: headers round, and some give the collimation."""
+
 _OUTSIDE = (
     "The segment `{name}` lies outside of its CT, or reaches beyond it: not all slices of the series are here, or it was drawn on "
     "another one. Export the whole series."
@@ -64,6 +67,7 @@ class Segmentation:
     """(6,): row, column direction."""
     pixel_mm: tuple[float, float]
     between_slices_mm: float | None
+    thickness_mm: float | None
     threshold: float
     """Values from here on belong to a segment; a fraction is half of its maximum."""
 
@@ -133,6 +137,7 @@ def _segmentation(dataset: Dataset) -> Segmentation:
         orientation=orientations[0],
         pixel_mm=(float(measures.PixelSpacing[0]), float(measures.PixelSpacing[1])),
         between_slices_mm=_positive(measures.get("SpacingBetweenSlices")),
+        thickness_mm=_positive(measures.get("SliceThickness")),
         threshold=fraction / 2,
     )
 
@@ -190,7 +195,7 @@ def _stack(segmentation: Segmentation, number: int, grid: Grid) -> tuple[BoolArr
         return None
     normal = np.cross(segmentation.orientation[:3], segmentation.orientation[3:])
     heights = np.array([float(segmentation.places[index] @ normal) for index in planes])
-    step_mm = _step_mm(segmentation, heights, grid)
+    step_mm = _step_mm(segmentation, segmentation.places @ normal, grid)
     lowest = int(np.argmin(heights))
     ks = np.rint((heights - heights[lowest]) / step_mm).astype(int)
     volume = np.zeros((int(ks.max()) + 1, *segmentation.frames.shape[1:]), np.bool_)
@@ -216,11 +221,16 @@ def _planes(segmentation: Segmentation, number: int) -> dict[int, BoolArray]:
 
 
 def _step_mm(segmentation: Segmentation, heights: Float64Array, grid: Grid) -> float:
-    """Between frames: what the file says, else the least distance of frames, else the spacing of the CT."""
+    """Between frames: what the file says, else the least distance of frames, where they are as thick as it is wide.
+
+    Thinner frames that lie farther apart than the slices of the CT are slices of the CT, some of which were left out.
+    """
     if segmentation.between_slices_mm:
         return segmentation.between_slices_mm
     steps = np.diff(np.unique(np.round(heights / SAME_PLACE_MM))) * SAME_PLACE_MM
-    return min([float(step) for step in steps] + [grid.spacing_mm[0]])
+    least = min((float(step) for step in steps), default=grid.spacing_mm[0])
+    touches = (segmentation.thickness_mm or 0.0) >= TOUCHING_SHARE * least
+    return least if touches else min(least, grid.spacing_mm[0])
 
 
 def _reaches_beyond(volume: BoolArray, own: Grid, grid: Grid) -> bool:

@@ -65,7 +65,15 @@ def highdicom_seg(
     segmentation.save_as(path)
 
 
-def dcmqi_like_seg(path: Path, images: Sequence[FileDataset], drawing: Drawing, *, label: str, code: Code) -> None:
+def dcmqi_like_seg(
+    path: Path,
+    images: Sequence[FileDataset],
+    drawing: Drawing,
+    *,
+    label: str,
+    code: Code,
+    thickness_mm: float = SPACING_MM,
+) -> None:
     """A segmentation as older tools write it: geometry in shared groups, codes of SRT, no spacing between slices.
 
     Its frames are in the order of the images given and the rows run as in them; only frames that show something are in.
@@ -84,7 +92,7 @@ def dcmqi_like_seg(path: Path, images: Sequence[FileDataset], drawing: Drawing, 
     dataset.SharedFunctionalGroupsSequence = [
         _item(
             PlaneOrientationSequence=[_item(ImageOrientationPatient=list(images[0].ImageOrientationPatient))],
-            PixelMeasuresSequence=[_item(PixelSpacing=[SPACING_MM, SPACING_MM], SliceThickness=SPACING_MM)],
+            PixelMeasuresSequence=[_item(PixelSpacing=[SPACING_MM, SPACING_MM], SliceThickness=thickness_mm)],
             SegmentIdentificationSequence=[_item(ReferencedSegmentNumber=1)],
         )
     ]

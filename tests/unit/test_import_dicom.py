@@ -5,13 +5,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK
+from pydicom.dataset import FileDataset
 from pydicom.sr.coding import Code
 
 from builders.analysis import CONSOLIDATION_CENTRE, GROUND_GLASS_CENTRE, PRONE, Layout, StudyPlan
-from builders.ct_series import LESION_CENTRE, LESION_HU, RIGHT_LUNG_CENTRE
+from builders.ct_series import (
+    LESION_CENTRE,
+    LESION_HU,
+    LESION_RADIUS_MM,
+    RIGHT_LUNG_CENTRE,
+    CtSeries,
+    chest_hu,
+    ct_images,
+)
 from builders.results import ResultShelf
 from builders.shared_data import shared_data
 from builders.site_data import (
+    SHAPE,
     ct_of,
     left_is_one_at,
     lesion_at,
@@ -19,6 +29,7 @@ from builders.site_data import (
 )
 from builders.site_segments import (
     CONSOLIDATION,
+    GROUND_GLASS,
     LIVER,
     dcmqi_like_seg,
     drawn_on,
@@ -101,6 +112,31 @@ def test_what_a_reader_corrected_replaces_what_software_drew(tmp_path: Path) -> 
     folder = only_study(tmp_path / "store")
     assert set(np.unique(values_of(folder / "lesion.nii.gz"))) == {0, 2}
     assert rows_of(tmp_path / "store")[0]["drawn_by"] == "semiautomatic"
+
+
+@pytest.mark.parametrize(("thickness_mm", "filled"), [(5.0, True), (1.0, False)], ids=["coarse", "every-fifth"])
+def test_coarse_slices_of_a_segmentation_are_filled(tmp_path: Path, thickness_mm: float, filled: bool) -> None:
+    """Drawn on slices of 5 mm that do not say how far apart they are; as thin as those of the CT, they are some of these."""
+    thin = ct_series_of(160, 1.0)
+    write_dicom(tmp_path / "in" / "ct", thin)
+    coarse = ct_series_of(32, 5.0)
+    dcmqi_like_seg(
+        tmp_path / "in" / "s.dcm", coarse, lesion_at, label="GGO", code=GROUND_GLASS, thickness_mm=thickness_mm
+    )
+    imported("dicom-seg", tmp_path / "in", tmp_path / "store")
+    shown = values_of(only_study(tmp_path / "store") / "lesion.nii.gz").any(axis=(1, 2))
+    found = np.flatnonzero(shown)
+    assert (np.diff(found) == (1 if filled else 5)).all()
+    assert found[-1] - found[0] == pytest.approx(2 * LESION_RADIUS_MM, abs=6.0)
+
+
+def ct_series_of(slices: int, spacing_mm: float) -> list[FileDataset]:
+    """The chest in one series, however thick its slices."""
+    series = CtSeries(uid="1.2.3.4", study_uid="1.2.3", shape=(slices, *SHAPE[1:]), spacing_mm=(spacing_mm, 8.0, 8.0))
+    images = ct_images(series, chest_hu)
+    for image in images:
+        image.PatientID, image.FrameOfReferenceUID = "A", "1.2.3.5"
+    return images
 
 
 def test_a_segmentation_of_other_organs_is_refused(tmp_path: Path) -> None:
