@@ -6,20 +6,23 @@ The masks are teachers only: inference never uses a threshold for its lungs.
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pydicom
-from pydicom.errors import InvalidDicomError
 from pydicom.uid import CTImageStorage
 from scipy import ndimage
 
+from pipeline.choose import choose_series
+from pipeline.errors import PipelineError
 from pipeline.lung_holes import holes_filled
 from pipeline.read import FOREIGN_READ_ERRORS
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Float32Array, Int16Array, UInt8Array
+from pipeline.tolerance import tolerant_pydicom
 from pipeline.training.marked_boxes import Box, marked_region, read_marked_boxes
+from pipeline.volume import read_volume
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +45,12 @@ FOLDER_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 """Patient IDs that a folder may be called; others hold blanks, slashes or nothing."""
 
 
+_TAGS = ["ImageOrientationPatient", "PatientID", "PixelData", "SOPClassUID", "SeriesInstanceUID", "StudyInstanceUID"]
+
+_LATER_BYTES = 1024
+"""Longer values, the pixels, stay in the file when headers are looked through."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class RealStudy:
     """One axial series of a real patient."""
@@ -56,18 +65,30 @@ class RealStudy:
     """True where somebody marked other disease; None: nobody marked any."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Image:
+    """One axial CT image."""
+
+    path: Path
+    series_uid: str
+    patient: str
+    """What to call the patient."""
+
+
 def read_real_studies(folder: Path) -> list[RealStudy]:
     """Every axial CT series of at least ten slices below `folder` that shows lungs, with its pseudo lung mask.
 
-    A series that shows none, or makes no volume, is left out, with a line in the log that names it.
+    A series that shows none, or that the node would not read (uneven, of several passes, damaged), is left out, with a line
+    in the log that names it.
 
     PASCAL-VOC boxes below `folder`, named by SOP Instance UID, mark what is neither lesion nor healthy.
     """
-    series: dict[str, list[pydicom.FileDataset]] = defaultdict(list)
-    for path in sorted(folder.rglob("*")):
-        image = _read_ct(path) if path.is_file() else None
-        if image is not None:
-            series[str(image.SeriesInstanceUID)].append(image)
+    series: dict[str, list[_Image]] = defaultdict(list)
+    with tolerant_pydicom():
+        for path in sorted(folder.rglob("*")):
+            image = _read_ct(path) if path.is_file() else None
+            if image is not None:
+                series[image.series_uid].append(image)
     whole = [images for _, images in sorted(series.items()) if len(images) >= 10]
     boxes = read_marked_boxes(folder)
     studies = [_study_or_none(images, number, boxes, folder) for number, images in enumerate(whole)]
@@ -88,25 +109,26 @@ def pseudo_lung_mask(volume_hu: Int16Array, spacing_mm: tuple[float, float, floa
     return mask
 
 
-def _read_ct(path: Path) -> pydicom.FileDataset | None:
+def _read_ct(path: Path) -> _Image | None:
+    """An axial CT image as most patients lie; None of anything else, and of what cannot be read."""
     try:
-        image = pydicom.dcmread(path)
-    except InvalidDicomError:
+        image = pydicom.dcmread(path, defer_size=_LATER_BYTES, specific_tags=_TAGS)
+        oriented = [round(float(value)) for value in image.get("ImageOrientationPatient") or ()]
+        if image.get("SOPClassUID") != CTImageStorage or oriented != [1, 0, 0, 0, 1, 0] or "PixelData" not in image:
+            return None
+        return _Image(path=path, series_uid=str(image.SeriesInstanceUID), patient=_patient_name(image))
+    except FOREIGN_READ_ERRORS:
         return None
-    if image.get("SOPClassUID") != CTImageStorage:
-        return None
-    oriented = [round(float(value)) for value in image.get("ImageOrientationPatient") or ()]
-    return image if oriented == [1, 0, 0, 0, 1, 0] and "PixelData" in image else None
 
 
 def _study_or_none(
-    images: list[pydicom.FileDataset], number: int, boxes: Mapping[str, tuple[Box, ...]], folder: Path
+    images: Sequence[_Image], number: int, boxes: Mapping[str, tuple[Box, ...]], folder: Path
 ) -> RealStudy | None:
-    name = f"series {images[0].SeriesInstanceUID} in {folder}"
+    name = f"series {images[0].series_uid} in {folder}"
     try:
         study = _study(images, number, boxes)
-    except FOREIGN_READ_ERRORS as exc:
-        logger.warning("%s makes no volume (%s), it is left out", name, type(exc).__name__)
+    except PipelineError as exc:
+        logger.warning("%s makes no volume, it is left out: %s", name, exc.reason)
         return None
     if not study.lung_mask.any():
         logger.warning("%s shows no lungs, it is left out", name)
@@ -114,22 +136,18 @@ def _study_or_none(
     return study
 
 
-def _study(images: list[pydicom.FileDataset], number: int, boxes: Mapping[str, tuple[Box, ...]]) -> RealStudy:
-    images = sorted(images, key=lambda image: float(image.ImagePositionPatient[2]))
-    first, last = images[0], images[-1]
-    step = (float(last.ImagePositionPatient[2]) - float(first.ImagePositionPatient[2])) / (len(images) - 1)
-    slope, intercept = float(first.get("RescaleSlope", 1)), float(first.get("RescaleIntercept", 0))
-    stored = np.stack([image.pixel_array for image in images]).astype(np.float32)
-    volume = np.clip(stored * slope + intercept, -1024, 3071).astype(np.int16)
-    spacing = (step, float(first.PixelSpacing[0]), float(first.PixelSpacing[1]))
-    uids = [str(image.SOPInstanceUID) for image in images]
+def _study(images: Sequence[_Image], number: int, boxes: Mapping[str, tuple[Box, ...]]) -> RealStudy:
+    read = read_volume(choose_series([image.path for image in images]))
+    volume = np.clip(read.volume_hu, -1024, 3071).astype(np.int16)
+    spacing = read.grid.spacing_mm
+    uids = [header.sop_instance_uid for header in read.slice_headers]
     marked = (
         marked_region(uids, boxes, shape=volume.shape, spacing_mm=spacing)
         if any(uid in boxes for uid in uids)
         else None
     )
     return RealStudy(
-        name=f"{_patient_name(first)}-{number}",
+        name=f"{images[0].patient}-{number}",
         volume_hu=volume,
         spacing_mm=spacing,
         lung_mask=pseudo_lung_mask(volume, spacing),

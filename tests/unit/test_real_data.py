@@ -1,5 +1,6 @@
 """Folders of real CT become training cases: all of every folder, or none."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pydicom
 import pytest
 import torch
 from numpy.typing import NDArray
-from pydicom.uid import UID, MRImageStorage, PositronEmissionTomographyImageStorage
+from pydicom.uid import UID, MRImageStorage, PositronEmissionTomographyImageStorage, generate_uid
 
 from builders.site_data import ct_of, write_dicom
 from builders.training_cases import save_small_cases
@@ -17,6 +18,7 @@ from pipeline.study import Float64Array
 from pipeline.training.cases import is_whole, load_cases
 from pipeline.training.config import DataConfig, RealFolder, TrainingConfig, TrainingConfigError
 from pipeline.training.real_data import real_cases_folder, real_folders_fingerprint, render_real_cases
+from pipeline.training.real_lungs import read_real_studies
 from pipeline.training.run import train
 from pipeline.training.train_lungs import load_lung_slices
 
@@ -151,7 +153,44 @@ def test_a_series_that_makes_no_volume_is_left_out_and_named(tmp_path: Path, cap
         image.ImagePositionPatient = images[0].ImagePositionPatient
     write_dicom(folder.path, images, prefix="perfusion")
     assert len(load_lung_slices(rendered(config_of(tmp_path, folder))).images) == SLICES
-    assert f"series {images[0].SeriesInstanceUID} in {folder.path} makes no volume (ZeroDivisionError)" in caplog.text
+    assert f"series {images[0].SeriesInstanceUID} in {folder.path} makes no volume, it is left out: " in caplog.text
+
+
+def second_pass(folder: Path) -> None:
+    """The same chest in the same series 40 mm lower."""
+    images = ct_of("anon", study=folder.name)
+    for image in images:
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = generate_uid()
+        image.PixelData = np.roll(image.pixel_array, 5, axis=0).tobytes()
+    write_dicom(folder, images, prefix="second")
+
+
+def missing_slices(folder: Path) -> None:
+    """Four in the middle."""
+    for path in sorted(folder.iterdir())[8:12]:
+        path.unlink()
+
+
+@pytest.mark.parametrize("spoilt", [second_pass, missing_slices])
+def test_a_series_that_the_node_would_not_read_is_no_healthy_chest(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, spoilt: Callable[[Path], None]
+) -> None:
+    """Slices of two passes in turn, or with a hole, make a chest that nobody has."""
+    folder, other = real_folder(tmp_path / "a"), real_folder(tmp_path / "b")
+    spoilt(other.path)
+    write_dicom(other.path / "whole", ct_of("anon", study="whole"))
+    assert len(load_lung_slices(rendered(config_of(tmp_path, folder, other))).images) == 2 * SLICES
+    assert f"in {other.path} makes no volume, it is left out: " in caplog.text
+
+
+def test_files_that_are_cut_off_are_passed_over(tmp_path: Path) -> None:
+    """Wherever their headers end."""
+    folder = real_folder(tmp_path / "a")
+    content = next(folder.path.iterdir()).read_bytes()
+    for length in range(100, content.index(bytes.fromhex("e07f1000")), 15):
+        (folder.path / f"cut-{length}").write_bytes(content[:length])
+    (study,) = read_real_studies(folder.path)
+    assert study.volume_hu.shape[0] == SLICES
 
 
 @pytest.mark.parametrize("patient", ["", "../12", "A 1/2"])
