@@ -12,17 +12,18 @@ from pipeline.training.fingerprint import fingerprint
 from pipeline.training.real_cases import save_real_cases
 from pipeline.training.real_lungs import RealStudy, read_real_studies
 
-RENDERING = 2
-"""Raise it when the same folders make other cases."""
+RENDERING = 3
+"""Raise it when the same folders make other cases, or the same cases another truth."""
 
 
 def real_folders_fingerprint(folders: Sequence[RealFolder]) -> str:
-    """Of every file in them by its content, wherever the folders lie and whatever they are called.
+    """Of every file in them by its content, wherever the folders lie and whatever they are called, and of what is made of it.
 
     Raises:
         TrainingConfigError: A folder is not there.
     """
-    return fingerprint([_content(folder.path) for folder in folders])
+    content = [_content(folder.path) for folder in folders]
+    return fingerprint([RENDERING, *content] if content else [])
 
 
 def real_cases_folder(config: TrainingConfig, folders_fingerprint: str, contract: InputContract) -> Path:
@@ -33,7 +34,7 @@ def real_cases_folder(config: TrainingConfig, folders_fingerprint: str, contract
         folders_fingerprint: From `real_folders_fingerprint`.
         contract: The model grid.
     """
-    told = fingerprint([RENDERING, contract, folders_fingerprint, config.data.paintings_per_real_study])
+    told = fingerprint([contract, folders_fingerprint, config.data.paintings_per_real_study])
     return config.cache / f"real-{told[:16]}"
 
 

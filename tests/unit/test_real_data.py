@@ -193,6 +193,15 @@ def test_files_that_are_cut_off_are_passed_over(tmp_path: Path) -> None:
     assert study.volume_hu.shape[0] == SLICES
 
 
+def test_another_rendering_is_another_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training does not go on from a checkpoint whose cases had another truth; without folders nothing changes."""
+    folders = [real_folder(tmp_path / "a")]
+    before = real_folders_fingerprint(folders), real_folders_fingerprint([])
+    monkeypatch.setattr("pipeline.training.real_data.RENDERING", 1)
+    assert real_folders_fingerprint(folders) != before[0]
+    assert real_folders_fingerprint([]) == before[1]
+
+
 @pytest.mark.parametrize("patient", ["", "../12", "A 1/2"])
 def test_a_patient_whose_id_is_no_folder_name_is_called_by_the_study(tmp_path: Path, patient: str) -> None:
     """Nothing is written outside the cache, and what was de-identified to nothing is still a chest."""
