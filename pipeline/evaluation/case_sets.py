@@ -10,7 +10,7 @@ from pipeline.evaluation.read_cases import Patient, load_patient
 from pipeline.importers.splits import Split
 from pipeline.model_input import InputContract
 from pipeline.training.cases import case_folders
-from pipeline.training.phantom_cases import Status, is_rendered, render_test_case
+from pipeline.training.phantom_cases import Status, is_rendered_as, render_test_case
 from pipeline.training.site_cases import site_case_folders
 
 
@@ -73,7 +73,7 @@ def _from_store(name: str, job: StoreJob, workers: Workers) -> list[Path]:
 
 def _from_folder(name: str, wanted: CaseSet, folder: Path, workers: Workers) -> list[Path]:
     jobs = _render_jobs(wanted, folder)
-    missing = [job for job in jobs if not is_rendered(job.folder)]
+    missing = [job for job in jobs if not is_rendered_as(job.folder, job.status)]
     workers.do(render, missing, phase=f"rendering {name} phantoms")
     folders = [job.folder for job in jobs] or case_folders(folder)
     if not folders:

@@ -14,7 +14,7 @@ from pipeline.model_input import InputContract
 from pipeline.phantom import Course, LookAlike, PhantomPatient, PhantomStudy, build_patient, render_study
 from pipeline.phantom.look_alikes import draw_kinds
 from pipeline.study import Int16Array, UInt8Array
-from pipeline.training.cases import Case, CaseStudy, lung_window, rendering_of, save_case
+from pipeline.training.cases import Case, CaseStudy, load_case, lung_window, rendering_of, save_case
 from pipeline.training.phantom_scans import draw_posture, draw_scan, misplaced, model_spacing
 
 RENDERING = 2
@@ -64,6 +64,11 @@ def is_rendered(folder: Path) -> bool:
     return rendering_of(folder) == RENDERING
 
 
+def is_rendered_as(folder: Path, status: Status) -> bool:
+    """Whether a folder holds a whole test phantom of this status: of what number a patient is, another test set may say else."""
+    return is_rendered(folder) and load_case(folder).diseased is (status is Status.DISEASED)
+
+
 def render_phantom_case(seed: int, folder: Path, contract: InputContract) -> None:
     """Renders one patient into `folder` (the case) and `folder/lungs.npz` (whole slices), unless it is there."""
     if is_rendered(folder):
@@ -82,11 +87,11 @@ def render_phantom_case(seed: int, folder: Path, contract: InputContract) -> Non
 
 
 def render_test_case(seed: int, folder: Path, contract: InputContract, *, status: Status) -> None:
-    """Renders one patient of a test set into `folder`, unless it is there.
+    """Renders one patient of a test set into `folder`, unless it is there in this status.
 
     Two studies, of every fifth patient three; a diseased patient has at least LEAST_DISEASE_ML of lesion in the newest.
     """
-    if is_rendered(folder):
+    if is_rendered_as(folder, status):
         return
     rng = np.random.default_rng([seed, 78])
     for _ in range(_TRIES):

@@ -19,6 +19,7 @@ from pipeline.training.phantom_cases import (
     Status,
     draw_days,
     is_rendered,
+    is_rendered_as,
     render_phantom_case,
     render_test_case,
 )
@@ -137,6 +138,15 @@ def test_a_phantom_of_another_rendering_is_rendered_anew(tmp_path: Path) -> None
     save_case(tmp_path, replace(EMPTY_CASE, rendering=RENDERING))
     render_test_case(2_000_003, tmp_path, COARSE, status=Status.FREE)
     assert load_case(tmp_path).name == "empty"
+
+
+def test_a_phantom_that_was_free_and_is_to_be_diseased_is_rendered_anew(tmp_path: Path) -> None:
+    """More diseased test patients in the folder of an earlier evaluation take the numbers of free ones."""
+    save_case(tmp_path, replace(EMPTY_CASE, rendering=RENDERING))
+    assert [is_rendered_as(tmp_path, status) for status in (Status.FREE, Status.DISEASED)] == [True, False]
+    render_test_case(2_000_003, tmp_path, COARSE, status=Status.DISEASED)
+    assert load_case(tmp_path).diseased
+    assert [is_rendered_as(tmp_path, status) for status in (Status.FREE, Status.DISEASED)] == [False, True]
 
 
 def test_a_case_from_before_there_were_courses_loads(tmp_path: Path) -> None:
