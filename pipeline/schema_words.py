@@ -15,6 +15,7 @@ _WORDS: Final = {
     "string_too_short": "must not be empty",
     "string_pattern_mismatch": "must match {pattern}",
     "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
     "greater_than": "must be greater than {gt:g}",
     "greater_than_equal": "must be at least {ge:g}",
     "less_than_equal": "must be at most {le:g}",
@@ -25,6 +26,7 @@ _WORDS: Final = {
     "dict_type": "must be an object",
     "model_type": "must be an object",
     "dataclass_type": "must be a table",
+    "path_type": "must be text",
     "value_error": "{error}",
 }
 

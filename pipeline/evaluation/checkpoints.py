@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import nn
@@ -87,7 +88,7 @@ def _space_time_config(shape: NetworkShape, kind: ModelKind) -> SpaceTimeConfig:
 def _load(net: nn.Module, checkpoint: Checkpoint) -> None:
     try:
         net.load_state_dict(torch.load(checkpoint.weights, map_location="cpu", weights_only=True))
-    except (OSError, RuntimeError) as exc:
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as exc:
         reason = f"{checkpoint.model.name}: {checkpoint.weights.name} does not fit the network: {str(exc)[:200]}"
         raise EvaluationError(reason) from exc
 

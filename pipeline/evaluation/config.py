@@ -1,18 +1,25 @@
 """What an evaluation is told: patients, models, lengths."""
 
+import json
 import tomllib
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import Annotated, Any, ClassVar, Final, NoReturn
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from pipeline.evaluation.errors import EvaluationConfigError
 from pipeline.importers.splits import Split
+from pipeline.pack_schema import Channels, Count, Text
+from pipeline.schema_words import problem_in_words
+from pipeline.training.config import FIRST_FREE_SEED, Device, Number, Processes, Seed
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
+_STRICT: Final = ConfigDict(extra="forbid", strict=True)
 
-Record = TypeVar("Record", bound="DataclassInstance")
+FIRST_SEEDS: Final = {"test": 2_000_000, "validation": 1_900_000}
+"""Of the phantoms of a set that names no seed: nobody is in both."""
 
 
 class ModelKind(StrEnum):
@@ -34,26 +41,35 @@ class ModelKind(StrEnum):
 class CaseSet:
     """Patients in a folder of rendered cases, or of a split of a store."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
     folder: Path | None = None
     """Of the cases; those of a store are made in it, None: beside the readings."""
     store: Path | None = None
     """That `dicom-node import` made; None: the patients are phantoms, or cases that lie in the folder."""
     split: Split | None = None
     """Of the store's patients."""
-    diseased: int = 0
+    diseased: Count = 0
     """Phantoms to render into the folder; 0 of both: the cases that are there are taken as they are."""
-    not_diseased: int = 0
-    first_seed: int = 2_000_000
-    """Of the diseased phantoms; the others come right after them."""
+    not_diseased: Count = 0
+    first_seed: Annotated[int, Field(ge=FIRST_FREE_SEED, le=10**12)] = FIRST_SEEDS["test"]
+    """Of the diseased phantoms; the others come right after them. The seeds below are those of patients who are trained on."""
+
+    @property
+    def seeds(self) -> range:
+        """Of all phantoms that are rendered."""
+        return range(self.first_seed, self.first_seed + self.diseased + self.not_diseased)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkShape:
     """Shape of a network whose weights do not come in a model pack; baselines take the encoder's widths from it."""
 
-    widths: tuple[int, int, int, int] = (24, 48, 96, 160)
-    hidden: int = 64
-    mask_width: int = 32
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    widths: tuple[Channels, Channels, Channels, Channels] = (24, 48, 96, 160)
+    hidden: Channels = 64
+    mask_width: Channels = 32
     difference_input: bool = False
 
 
@@ -61,7 +77,9 @@ class NetworkShape:
 class ModelConfig:
     """One detector with its checkpoints."""
 
-    name: str
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    name: Text
     """What tables and figures call it."""
     kind: ModelKind
     epochs: Path | None = None
@@ -75,21 +93,23 @@ class ModelConfig:
 class EvaluationConfig:
     """An evaluation of some detectors on one test set."""
 
-    title: str = "Evaluation"
+    __pydantic_config__: ClassVar[ConfigDict] = _STRICT
+
+    title: Text = "Evaluation"
     test: CaseSet
     validation: CaseSet
     """Never trained on: scores, thresholds and calibration are chosen here, for every detector alike."""
     models: tuple[ModelConfig, ...]
-    checkpoint_patients: int = 0
+    checkpoint_patients: Count = 0
     """Test patients of each class on which the checkpoints other than the best are read; 0: all of them."""
     controls: bool = True
     """The first Space-Time1 is also read with earlier studies that cannot help."""
-    bootstrap_samples: int = 2000
-    seed: int = 1
-    processes: int = 1
+    bootstrap_samples: Number = 2000
+    seed: Seed = 1
+    processes: Processes = 1
     """That render and read at the same time, each with one thread."""
-    device: str = "cpu"
-    """Where the networks compute, as torch names it."""
+    device: Device = "cpu"
+    """Where the networks compute: "cpu", "cuda", or "auto": CUDA where there is one."""
 
     @property
     def controlled(self) -> str:
@@ -98,24 +118,93 @@ class EvaluationConfig:
         return first if self.controls else ""
 
 
+_PATHS: Final = frozenset({"folder", "store", "epochs", "pack"})
+"""Keys that name files or folders, in whichever table."""
+
+_REASONS: Final = {"first_seed": "patients who are trained on have the seeds below"}
+"""Why a range is what it is, where that is not plain."""
+
+
 def load_evaluation_config(path: Path) -> EvaluationConfig:
     """The evaluation configuration in a TOML file; relative paths count from the file.
 
     Raises:
-        EvaluationConfigError: The file cannot be read, or a key is unknown, missing or wrong.
+        EvaluationConfigError: The file cannot be read, or keys are unknown, missing, of the wrong type, out of range or at odds
+            with one another; the message names every one that the schema refuses.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as exc:
         reason = f"{path}: {exc}"
         raise EvaluationConfigError(reason) from exc
-    base = path.parent
-    sets = {name: _case_set(name, content.pop(name, None), base) for name in ("test", "validation")}
-    tables = content.pop("models", [])
-    models = tuple(_model(f"models[{index}]", table, base) for index, table in enumerate(tables))
-    config = _built(EvaluationConfig, "evaluation", {**content, **sets, "models": models})
+    counted = _counted("", _with_defaults(content), path.parent)
+    try:
+        # As JSON, where strict checks take a list for a tuple and a text for a path, and nothing else.
+        config = TypeAdapter(EvaluationConfig).validate_json(json.dumps(counted, default=str))
+    except ValidationError as exc:
+        problems = [_problem(error) for error in exc.errors(include_url=False)]
+        raise EvaluationConfigError("; ".join(problems)) from exc
+    for name, patients in (("test", config.test), ("validation", config.validation)):
+        _refuse_set(name, patients)
+    for index, model in enumerate(config.models):
+        _refuse_model(f"models[{index}]", model)
     _refuse_unusable(config)
     return config
+
+
+def _with_defaults(content: dict[str, Any]) -> dict[str, Any]:
+    """What a set does not say and its name decides: the first seed, and of a store the split."""
+    found = dict(content)
+    for name in FIRST_SEEDS:
+        table = content.get(name)
+        if isinstance(table, dict):
+            split = {"split": name} if "store" in table else {}
+            found[name] = {"first_seed": FIRST_SEEDS[name], **split, **table}
+    return found
+
+
+def _counted(name: str, value: object, base: Path) -> object:
+    """The same, paths counted from a folder; what is no table or no text stays, to be refused by the schema."""
+    if isinstance(value, dict):
+        return {key: _counted(key, item, base) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_counted("", item, base) for item in value]
+    return str(base / value) if name in _PATHS and isinstance(value, str) else value
+
+
+def _problem(error: ErrorDetails) -> str:
+    """`models[0].network.widths[2]: must be at least 1 (got 0)`."""
+    path = error["loc"]
+    place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+    if error["type"] == "unexpected_keyword_argument":
+        return f"{place}: unknown key (known: {', '.join(sorted(item.name for item in fields(_record_at(path))))})"
+    reason = _REASONS.get(str(path[-1])) if error["type"] == "greater_than_equal" else None
+    return f"{place}: {problem_in_words(error)}{f', since {reason}' if reason else ''}"
+
+
+def _record_at(path: tuple[int | str, ...]) -> type[Any]:
+    """What the keys beside the last one of a path belong to."""
+    if "network" in path[:-1]:
+        return NetworkShape
+    if len(path) == 1:
+        return EvaluationConfig
+    return ModelConfig if path[0] == "models" else CaseSet
+
+
+def _refuse_set(name: str, patients: CaseSet) -> None:
+    if patients.folder is None and patients.store is None:
+        _refuse(f"{name}.folder", "the folder of the cases, or their store, is missing", "none")
+    if patients.store is None and patients.split is not None:
+        _refuse(f"{name}.split", "only a store has splits", patients.split)
+    if patients.store and patients.seeds:
+        _refuse(f"{name}.diseased", "phantoms are not rendered into a store", len(patients.seeds))
+
+
+def _refuse_model(key: str, model: ModelConfig) -> None:
+    if (model.epochs is None) == (model.pack is None):
+        _refuse(f"{key}.epochs", "give either epochs or pack", "none" if model.epochs is None else "both")
+    if model.pack and not model.kind.looks_back:
+        _refuse(f"{key}.pack", "only Space-Time-Net comes in model packs", model.kind)
 
 
 def _refuse_unusable(config: EvaluationConfig) -> None:
@@ -124,66 +213,21 @@ def _refuse_unusable(config: EvaluationConfig) -> None:
         _refuse("models", "name at least one", "none")
     if len(set(names)) < len(names):
         _refuse("models.name", "two models have the same name", ", ".join(names))
-    for key in ("checkpoint_patients", "bootstrap_samples", "processes"):
-        value, least = getattr(config, key), 0 if key == "checkpoint_patients" else 1
-        if not isinstance(value, int) or value < least:
-            _refuse(key, f"a whole number from {least} on", value)
     place = "store" if config.test.store else "folder"
     if _whereabouts(config.test) == _whereabouts(config.validation):
         _refuse(f"validation.{place}", "must not be the test set", getattr(config.validation, place))
+    first, other = config.test.seeds, config.validation.seeds
+    if max(first.start, other.start) < min(first.stop, other.stop):
+        _refuse(
+            "validation.first_seed",
+            f"its phantoms must not be those of the test set, which has the seeds {first.start} to {first.stop - 1}",
+            other.start,
+        )
 
 
 def _whereabouts(patients: CaseSet) -> tuple[Path | None, Split | None]:
     """What no other set may have."""
     return (patients.store or patients.folder, patients.split)
-
-
-def _case_set(key: str, table: object, base: Path) -> CaseSet:
-    if not isinstance(table, dict) or not {"folder", "store"} & table.keys():
-        _refuse(f"{key}.folder", "the folder of the cases, or their store, is missing", table)
-    paths = {name: base / table[name] for name in ("folder", "store") if name in table}
-    found = _built(CaseSet, key, {**table, **paths, "split": _split(key, table)})
-    if min(found.diseased, found.not_diseased) < 0:
-        _refuse(f"{key}.diseased", "numbers of patients from 0 on", (found.diseased, found.not_diseased))
-    if found.store and (found.diseased or found.not_diseased):
-        _refuse(f"{key}.diseased", "phantoms are not rendered into a store", (found.diseased, found.not_diseased))
-    return found
-
-
-def _split(key: str, table: dict[str, Any]) -> Split | None:
-    """Of a store; what is not said is the split of the set's own name."""
-    if "store" not in table:
-        return None if "split" not in table else _refuse(f"{key}.split", "only a store has splits", table["split"])
-    known = [split.value for split in Split]
-    given = table.get("split", key)
-    return Split(given) if given in known else _refuse(f"{key}.split", f"one of {', '.join(known)}", given)
-
-
-def _model(key: str, table: dict[str, Any], base: Path) -> ModelConfig:
-    values = dict(table)
-    kind = values.pop("kind", None)
-    if kind not in list(ModelKind):
-        _refuse(f"{key}.kind", f"one of {', '.join(ModelKind)}", kind)
-    if ("epochs" in values) == ("pack" in values):
-        _refuse(f"{key}.epochs", "give either epochs or pack", sorted(values))
-    if "pack" in values and not ModelKind(kind).looks_back:
-        _refuse(f"{key}.pack", "only Space-Time-Net comes in model packs", kind)
-    paths: dict[str, Any] = {name: base / values.pop(name) for name in ("epochs", "pack") if name in values}
-    shape = {name: tuple(item) if isinstance(item, list) else item for name, item in values.pop("network", {}).items()}
-    network = _built(NetworkShape, f"{key}.network", shape)
-    return _built(ModelConfig, key, {**values, **paths, "kind": ModelKind(kind), "network": network})
-
-
-def _built(record: type[Record], table: str, values: dict[str, Any]) -> Record:
-    known = {item.name for item in fields(record)}
-    unknown = sorted(values.keys() - known)
-    if unknown:
-        _refuse(f"{table}.{unknown[0]}", f"unknown key (known: {', '.join(sorted(known))})", values[unknown[0]])
-    try:
-        return record(**values)
-    except TypeError as exc:
-        reason = f"{table}: {exc}"
-        raise EvaluationConfigError(reason) from exc
 
 
 def _refuse(key: str, problem: str, got: object) -> NoReturn:

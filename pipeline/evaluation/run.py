@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.device import NoSuchDeviceError, choose_device
 from pipeline.evaluation.answers import Answers
 from pipeline.evaluation.case_sets import prepare_patients
+from pipeline.evaluation.checkpoints import checkpoints_of, load_detector
 from pipeline.evaluation.config import EvaluationConfig, ModelConfig
 from pipeline.evaluation.errors import EvaluationConfigError, EvaluationError
 from pipeline.evaluation.evaluate_model import EvaluatedModel, PatientSets, evaluate_model, read_model
@@ -34,14 +36,19 @@ def evaluate(config: EvaluationConfig, *, out: Path, only: Sequence[str], on_pro
         The table in Markdown.
 
     Raises:
-        EvaluationConfigError: `only` names a model that the configuration does not.
-        EvaluationError: Something is missing.
+        EvaluationConfigError: `only` names a model that the configuration does not, or the device is not there.
+        EvaluationError: Something is missing, or weights do not fit.
+        ModelPackError: A pack is damaged.
     """
     models = _wanted_models(config, only)
+    device = _device(config)
+    for model in models:
+        # What does not fit is told before hours of rendering.
+        load_detector(checkpoints_of(model)[0], "cpu")
     with Workers(config.processes, on_progress) as workers:
         sets = _patient_sets(config, workers, out / "cases")
         strangers = strangers_of(sets.test, config.seed)
-        reader = Reader(folder=out / "readings", device=config.device, strangers=strangers, workers=workers)
+        reader = Reader(folder=out / "readings", device=device, strangers=strangers, workers=workers)
         for model in models:
             read_model(model, sets, reader, controls=model.name == config.controlled)
     resampling = Resampling(samples=config.bootstrap_samples, seed=config.seed)
@@ -70,6 +77,15 @@ def _wanted_models(config: EvaluationConfig, only: Sequence[str]) -> list[ModelC
     return [model for model in config.models if not only or model.name in only]
 
 
+def _device(config: EvaluationConfig) -> str:
+    """As torch names it."""
+    try:
+        return str(choose_device(config.device))
+    except NoSuchDeviceError as exc:
+        reason = f'device: this machine has no "{config.device}"; set it to "auto" or "cpu"'
+        raise EvaluationConfigError(reason) from exc
+
+
 def _patient_sets(config: EvaluationConfig, workers: Workers, cache: Path) -> PatientSets:
     prepared = {
         name: prepare_patients(name, wanted, workers, cache)
@@ -84,6 +100,10 @@ def _patient_sets(config: EvaluationConfig, workers: Workers, cache: Path) -> Pa
         if len({patient.identity for patient in patients if patient.truth.diseased is not None}) == 1:
             reason = f"the {name} set is of one patient alone; import more patients"
             raise EvaluationError(reason)
+    both = {patient.identity for patient in prepared["test"]} & {each.identity for each in prepared["validation"]}
+    if both:
+        reason = f"{min(both)} is in the test and in the validation set; take this patient's cases out of one of them"
+        raise EvaluationError(reason)
     known = [patient for patient in prepared["test"] if patient.truth.diseased is not None]
     return PatientSets(
         validation=prepared["validation"],

@@ -20,6 +20,11 @@ Seed = Annotated[int, Field(ge=0, le=10**12)]
 """A million of them and the number of a step fit the 64 bits of torch's generators."""
 CropSide = Annotated[int, Field(ge=16, multiple_of=16)]
 """Space-Time-Net has features at a sixteenth of it."""
+FIRST_TRAINING_SEED: Final = 1000
+FIRST_VALIDATION_SEED: Final = 500_000
+FIRST_FREE_SEED: Final = 1_000_000
+"""Of the phantoms that are trained on, of those that thresholds are chosen on, of all others. No patient is in two sets."""
+
 Processes = Annotated[int, Field(ge=1, le=1024)]
 Loaders = Annotated[int, Field(ge=0, le=1024)]
 
@@ -67,8 +72,8 @@ class DataConfig:
 
     __pydantic_config__: ClassVar[ConfigDict] = _STRICT
 
-    phantom_patients: Number = 120
-    validation_patients: Annotated[int, Field(ge=2)] = 60
+    phantom_patients: Annotated[int, Field(ge=1, le=FIRST_VALIDATION_SEED - FIRST_TRAINING_SEED)] = 120
+    validation_patients: Annotated[int, Field(ge=2, le=FIRST_FREE_SEED - FIRST_VALIDATION_SEED)] = 60
     """Phantoms of other seeds, never trained on."""
     paintings_per_real_study: Number = 24
     """Series of synthetic lesions set into each real chest; blocks of slices get a third."""

@@ -14,7 +14,7 @@ from pipeline.training.beforehand import check_device, check_starts
 from pipeline.training.case_figures import CaseFigures, evaluate_case
 from pipeline.training.cases import DESCRIPTION, Case, load_cases
 from pipeline.training.compared import check_compared, train_compared
-from pipeline.training.config import TrainingConfig, TrainingConfigError
+from pipeline.training.config import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, TrainingConfig, TrainingConfigError
 from pipeline.training.fingerprint import fingerprint
 from pipeline.training.model_card import model_card
 from pipeline.training.operating_points import OperatingPoints, choose_operating_points
@@ -28,10 +28,6 @@ from pipeline.training.train_space_time import train_space_time, weights_of_pack
 from pipeline.training.what_was_seen import WhatWasSeen, training_data, what_was_seen
 
 Progress = Callable[[str, float], None]
-
-FIRST_TRAINING_SEED = 1000
-FIRST_VALIDATION_SEED = 500_000
-"""No patient is in both sets."""
 
 VALIDATED_PRIORS = (0, 1)
 """Every validation case is read alone, then with its newest earlier study."""

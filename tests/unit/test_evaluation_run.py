@@ -78,6 +78,11 @@ def nobody_listens(what: str, share: float) -> None:
     """Progress that nobody reads."""
 
 
+def work_begins(what: str, share: float) -> None:
+    """Progress that must not come."""
+    raise AssertionError(what)
+
+
 def test_command_compares_detectors_in_both_stages(site: Path, tmp_path: Path) -> None:
     """One table as Markdown and JSON, and the figures."""
     outcome = CliRunner().invoke(
@@ -145,11 +150,11 @@ def test_a_model_that_is_not_configured_is_refused(site: Path, tmp_path: Path) -
 
 
 def test_a_model_without_checkpoints_is_refused(site: Path, tmp_path: Path) -> None:
-    """Before anything is read."""
+    """Before anything is rendered or read."""
     config = load_evaluation_config(site / "evaluation.toml")
-    untrained = replace(config, models=(replace(config.models[0], epochs=tmp_path / "none"),))
+    untrained = replace(config.models[0], epochs=tmp_path / "none")
     with pytest.raises(EvaluationError, match="YOLOv3: no saved epochs"):
-        evaluate(untrained, out=tmp_path, only=[], on_progress=nobody_listens)
+        evaluate(replace(config, models=(config.models[1], untrained)), out=tmp_path, only=[], on_progress=work_begins)
 
 
 def test_weights_of_another_shape_are_refused(site: Path, tmp_path: Path) -> None:
@@ -157,7 +162,37 @@ def test_weights_of_another_shape_are_refused(site: Path, tmp_path: Path) -> Non
     config = load_evaluation_config(site / "evaluation.toml")
     mistaken = replace(config.models[1], network=replace(config.models[1].network, hidden=16))
     with pytest.raises(EvaluationError, match=r"Space-Time1: epoch-0002\.pt does not fit the network"):
-        evaluate(replace(config, models=(mistaken,)), out=tmp_path, only=[], on_progress=nobody_listens)
+        evaluate(replace(config, models=(mistaken,)), out=tmp_path, only=[], on_progress=work_begins)
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights"], ids=["empty", "other"])
+def test_damaged_weights_are_refused(site: Path, tmp_path: Path, content: bytes) -> None:
+    """By the name of their file."""
+    config = load_evaluation_config(site / "evaluation.toml")
+    save_epoch(tmp_path / "epochs", 1, SpaceTimeNet(SHAPE), 0.4)
+    (weights,) = (tmp_path / "epochs").glob("*.pt")
+    weights.write_bytes(content)
+    damaged = replace(config.models[1], epochs=tmp_path / "epochs")
+    with pytest.raises(EvaluationError, match=r"Space-Time1: epoch-0001\.pt does not fit the network"):
+        evaluate(replace(config, models=(damaged,)), out=tmp_path, only=[], on_progress=work_begins)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_device_that_is_not_there_is_refused(site: Path, tmp_path: Path) -> None:
+    """Before anything is rendered or read."""
+    config = replace(load_evaluation_config(site / "evaluation.toml"), device="cuda")
+    with pytest.raises(EvaluationConfigError, match='device: this machine has no "cuda"'):
+        evaluate(config, out=tmp_path, only=[], on_progress=work_begins)
+
+
+def test_a_patient_in_both_sets_is_refused(site: Path, tmp_path: Path) -> None:
+    """Whatever folder they lie in."""
+    config = load_evaluation_config(site / "evaluation.toml")
+    save_case(tmp_path / "test" / "ill", small_case(100))
+    save_case(tmp_path / "test" / "well", healthy_case(1))
+    with pytest.raises(EvaluationError, match="small-100 is in the test and in the validation set"):
+        mixed = replace(config, test=replace(config.test, folder=tmp_path / "test"))
+        evaluate(mixed, out=tmp_path / "out", only=[], on_progress=nobody_listens)
 
 
 def test_one_class_alone_cannot_be_evaluated(site: Path, tmp_path: Path) -> None:
