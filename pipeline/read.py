@@ -227,7 +227,7 @@ def _header(dataset: Dataset, path: Path, syntax: str, *, frame_number: int | No
         kernel=next(iter(_texts(dataset, "ConvolutionKernel")), ""),
         contrast_agent=_text(dataset, "ContrastBolusAgent"),
         region=_region(dataset),
-        slice_thickness_mm=_thickness_mm(dataset),
+        slice_thickness_mm=positive_number(dataset, "SliceThickness"),
         acquisition_number=_integer(dataset, "AcquisitionNumber"),
         stack_id=_text(dataset, "StackID"),
         temporal_position=_integer(dataset, "TemporalPositionIndex"),
@@ -309,8 +309,9 @@ def _acquired(dataset: Dataset) -> str:
     return _text(dataset, "AcquisitionDateTime") or date_and_time
 
 
-def _thickness_mm(dataset: Dataset) -> float | None:
-    values = _numbers(dataset, "SliceThickness", 1)
+def positive_number(dataset: Dataset, name: str) -> float | None:
+    """What an element says in one finite number above zero; None where it is missing or says anything else."""
+    values = _numbers(dataset, name, 1)
     return values[0] if values and values[0] > 0 else None
 
 

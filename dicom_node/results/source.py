@@ -15,7 +15,7 @@ from dicom_node.character_sets import settle_character_set
 from dicom_node.listen.instants import date_from_da
 from dicom_node.results.acquisition import settle_acquisition_date_time, settle_lossy_compression, settle_offset
 from dicom_node.results.errors import InconsistentAnalysisError, SourceImageError, header_faults
-from dicom_node.results.uids import derive_uid
+from dicom_node.results.geometry import settle_geometry
 from pipeline.frames import frame_headers, is_multi_frame_ct
 from pipeline.read import transfer_syntax_uid
 from pipeline.study import SliceHeader, Volume
@@ -34,9 +34,6 @@ REQUIRED_PRESENT: Final = (
     "ReferringPhysicianName",
 )
 """Type 2 of the Patient and General Study modules (PS3.3 C.7.1.1, C.7.2.1): may be empty, may not be absent."""
-
-OPTIONAL_NUMBERS: Final = ("SpacingBetweenSlices",)
-"""Copied into reports as numbers where present, so never present and empty."""
 
 _REFERENCE: Final = ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")
 _CODE: Final = ("CodeValue", "CodingSchemeDesignator", "CodeMeaning")
@@ -118,12 +115,12 @@ def read_source_images(volume: Volume, *, beside: Sequence[str] = ()) -> SourceI
         InconsistentAnalysisError: a file holds another instance than the volume was read from.
         UnwritableResultError: pydicom refuses what a header says.
     """
-    thickness_mm = volume.grid.slice_spacing_mm
+    spacing_mm = volume.grid.slice_spacing_mm
     by_path = {header.path: header for header in volume.slice_headers}
     instances = {path: _read_instance(header, beside) for path, header in by_path.items()}
     datasets = tuple(_slice_header(header, instances[header.path]) for header in volume.slice_headers)
     for dataset in datasets:
-        _settle_geometry(dataset, thickness_mm)
+        settle_geometry(dataset, spacing_mm)
         settle_acquisition_date_time(dataset)
     return SourceImages(datasets=datasets, frame_numbers=tuple(header.frame_number for header in volume.slice_headers))
 
@@ -189,13 +186,3 @@ def _drop_if_half_empty(dataset: Dataset, keyword: str, needed: tuple[str, ...])
     items = dataset.get(keyword) or ()
     if not items or not all(item.get(attribute) for item in items for attribute in needed):
         delattr(dataset, keyword)
-
-
-def _settle_geometry(dataset: Dataset, thickness_mm: float) -> None:
-    if not dataset.get("SliceThickness"):
-        dataset.SliceThickness = f"{thickness_mm:.6g}"
-    if not dataset.get("FrameOfReferenceUID"):
-        dataset.FrameOfReferenceUID = derive_uid("frame of reference", str(dataset.SeriesInstanceUID))
-    for keyword in OPTIONAL_NUMBERS:
-        if keyword in dataset and not dataset.get(keyword):
-            delattr(dataset, keyword)
