@@ -1,5 +1,6 @@
 """Findings in words that read well."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,10 +23,44 @@ def read_in_words(number: int | None, passed_over: int) -> str:
     return f"{name} read, one of {passed_over + 1}" if passed_over else f"{name} read"
 
 
-def result_in_words(lesion_count: int, involvement_percent: float, stage: "Stage") -> str:
-    """A study's result in one line."""
+def percent_in_words(percent: float, digits: int = 1) -> str:
+    """`4.6 %`, or `less than 0.1 %` of what is there and would be rounded to nothing.
+
+    Args:
+        percent: From 0 on.
+        digits: After the point.
+    """
+    text = f"{percent:.{digits}f}"
+    return f"less than {10**-digits:.{digits}f} %" if percent > 0 and float(text) == 0 else f"{text} %"
+
+
+def lungs_in_words(missing: Sequence[str]) -> str:
+    """What the share of a study is of: `both lungs`, or `the lung found`.
+
+    Args:
+        missing: Sides of the lungs that were not found.
+    """
+    return "the lung found" if missing else "both lungs"
+
+
+def missing_in_words(missing: Sequence[str]) -> str:
+    """`no left lung was found`; empty where both were."""
+    return f"no {' and no '.join(missing)} lung was found" if missing else ""
+
+
+def result_in_words(lesion_count: int, involvement_percent: float, stage: "Stage", missing: Sequence[str] = ()) -> str:
+    """A study's result in one line.
+
+    Args:
+        lesion_count: How many were found.
+        involvement_percent: Of the lungs, or of the one that was found.
+        stage: On CT.
+        missing: Sides of the lungs that were not found.
+    """
     words = stage.value.replace("_", " ")
-    return f"{lesions_in_words(lesion_count)}, {involvement_percent:.1f} % of the lungs, stage: {words}"
+    where = lungs_in_words(missing) if missing else "the lungs"
+    found = f"{lesions_in_words(lesion_count)}, {percent_in_words(involvement_percent)} of {where}, stage: {words}"
+    return f"{found}; {missing_in_words(missing)}" if missing else found
 
 
 def counted(count: int, what: str) -> str:

@@ -17,11 +17,11 @@ class Burden:
     lesion_count: int
     lesion_volume_ml: float
     involvement_percent: float
-    """Of both lungs."""
+    """Of both lungs, or of the one that was found."""
 
 
 def lung_figures(lung_mask: UInt8Array, lesion_labels: UInt16Array, voxel_ml: float) -> tuple[LungFigures, ...]:
-    """Right, then left."""
+    """Right, then left; of a lung that is not in the mask no share is known."""
     diseased = np.bincount(lung_mask[lesion_labels > 0], minlength=LEFT_LUNG + 1)
     whole = {value: int(np.count_nonzero(lung_mask == value)) for value in (RIGHT_LUNG, LEFT_LUNG)}
     return tuple(
@@ -29,14 +29,14 @@ def lung_figures(lung_mask: UInt8Array, lesion_labels: UInt16Array, voxel_ml: fl
             side=side,
             volume_ml=whole[value] * voxel_ml,
             lesion_volume_ml=float(diseased[value]) * voxel_ml,
-            involvement_percent=100.0 * float(diseased[value]) / max(1, whole[value]),
+            involvement_percent=100.0 * float(diseased[value]) / whole[value] if whole[value] else None,
         )
         for side, value in ((Side.RIGHT, RIGHT_LUNG), (Side.LEFT, LEFT_LUNG))
     )
 
 
 def involvement_percent(lungs: Sequence[LungFigures]) -> float:
-    """Of both lungs."""
+    """Of both lungs, or of the one that was found."""
     volume_ml = sum(lung.volume_ml for lung in lungs)
     return 100.0 * sum(lung.lesion_volume_ml for lung in lungs) / volume_ml if volume_ml else 0.0
 

@@ -91,7 +91,8 @@ class LungFigures:
     side: Side
     volume_ml: float
     lesion_volume_ml: float
-    involvement_percent: float
+    involvement_percent: float | None
+    """None where this lung was not found: `volume_ml` is 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +202,7 @@ class Findings:
     lungs: tuple[LungFigures, ...]
     """Right, then left."""
     involvement_percent: float
-    """Of both lungs."""
+    """Of both lungs, or of the one that was found."""
     lesions: tuple[Lesion, ...]
     gone_lesions: tuple[GoneLesion, ...]
     priors_used: tuple[UsedPrior, ...]
@@ -211,6 +212,11 @@ class Findings:
     algorithm: Algorithm
     slice_scores: tuple[float, ...] = ()
     """Of each input slice, 0..1, not calibrated: it shows a lesion. Empty where slices are not axial."""
+
+    @property
+    def missing_lungs(self) -> tuple[Side, ...]:
+        """Those that were not found: nothing is known of them."""
+        return tuple(lung.side for lung in self.lungs if lung.involvement_percent is None)
 
     @property
     def is_positive(self) -> bool | None:

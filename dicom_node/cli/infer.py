@@ -101,7 +101,7 @@ def _lines(study: "InferredStudy") -> list[str]:
     dropped = [f"not compared with {prior.study_instance_uid}: {prior.reason}" for prior in findings.priors_dropped]
     return [
         f"series: {findings.series_reason}",
-        result_in_words(len(findings.lesions), findings.involvement_percent, findings.stage),
+        result_in_words(len(findings.lesions), findings.involvement_percent, findings.stage, findings.missing_lungs),
         *compared,
         *dropped,
         *(f"note: {qualification}" for qualification in findings.qualifications),

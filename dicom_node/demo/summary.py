@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import TypeAdapter
 
 from dicom_node.wording import result_in_words
-from pipeline.findings import Change, Stage
+from pipeline.findings import Change, Side, Stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,14 @@ class LesionSummary:
 
     tracking_uid: str
     change: Change
+    volume_ml: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LungSummary:
+    """One lung."""
+
+    side: Side
     volume_ml: float
 
 
@@ -40,6 +48,7 @@ class FindingsSummary:
 
     stage: Stage
     involvement_percent: float
+    lungs: tuple[LungSummary, ...]
     lesions: tuple[LesionSummary, ...]
     gone_lesions: tuple[GoneSummary, ...]
     priors_used: tuple[PriorSummary, ...]
@@ -52,7 +61,8 @@ class FindingsSummary:
     @property
     def found(self) -> str:
         """How much was found."""
-        return result_in_words(len(self.lesions), self.involvement_percent, self.stage)
+        missing = [lung.side for lung in self.lungs if lung.volume_ml == 0]
+        return result_in_words(len(self.lesions), self.involvement_percent, self.stage, missing)
 
     @property
     def changes(self) -> str:

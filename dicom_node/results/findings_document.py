@@ -11,10 +11,11 @@ patient_score_population  whom that probability holds for, for instance syntheti
 patient_score_positive  whether lesions are reported and the score reaches the default operating point; null when none
                         was measured
 stage                   no_lesion, early, advanced, severe, absorption, indeterminate
-involvement_percent     of both lungs
+involvement_percent     of both lungs, or of the one that was found
 slice_scores[]          0..1 of each of series.sop_instance_uids, not calibrated: the slice shows a lesion; empty where the
                         slices are not axial
-lungs[]                 side, volume_ml, lesion_volume_ml, involvement_percent; right, then left
+lungs[]                 side, volume_ml, lesion_volume_ml, involvement_percent (null where that lung was not found, which
+                        then has 0 ml); right, then left
 lesions[]               number (its segment and its value in masks.npz), tracking_uid, tracking_id, kind
                         (ground_glass, consolidation), side, score (0..1, not calibrated), volume_ml, mean_hu, sd_hu,
                         share_of_lung_percent, box_lps_mm (x0 y0 z0 x1 y1 z1, voxel centres), key_slice (k),

@@ -241,7 +241,7 @@ def _legend() -> list[tuple[Rgb, str]]:
 
 
 def _overview_title(findings: Findings) -> str:
-    return result_in_words(len(findings.lesions), findings.involvement_percent, findings.stage)
+    return result_in_words(len(findings.lesions), findings.involvement_percent, findings.stage, findings.missing_lungs)
 
 
 def _lesion_title(lesion: Lesion) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from dicom_node.wording import lungs_in_words, missing_in_words, percent_in_words
 from pipeline.findings import (
     Algorithm,
     Analysis,
@@ -47,9 +48,11 @@ CHANGE: Final = {
 
 def conclusion(findings: Findings) -> str:
     """What was found, in one or two sentences."""
-    shares = ", ".join(f"{lung.side.value} lung {lung.involvement_percent:.1f} %" for lung in findings.lungs)
+    missing = missing_in_words(findings.missing_lungs)
     if not findings.lesions:
-        return f"No lesion was found in the lungs (involved: {shares})."
+        return _nothing_found(findings, missing)
+    shares = ", ".join(_shares(findings))
+    parts = f"{shares}; {missing}" if missing else shares
     count = len(findings.lesions)
     volume_ml = sum(lesion.volume_ml for lesion in findings.lesions)
     found = (
@@ -58,9 +61,28 @@ def conclusion(findings: Findings) -> str:
         else f"1 lesion of {volume_ml:.1f} cm3 was found"
     )
     return (
-        f"{found}; {findings.involvement_percent:.1f} % of both lungs involved ({shares}). "
-        f"Stage on CT (Pan 2020): {STAGE[findings.stage]}."
+        f"{found}; {percent_in_words(findings.involvement_percent)} of {lungs_in_words(findings.missing_lungs)} "
+        f"involved ({parts}). Stage on CT (Pan 2020): {STAGE[findings.stage]}."
     )
+
+
+def _nothing_found(findings: Findings, missing: str) -> str:
+    shares = ", ".join(_shares(findings))
+    unknown = f" {missing.capitalize()}: nothing is known of it." if missing else ""
+    return f"No lesion was found in {searched_lungs(findings)} (involved: {shares}).{unknown}"
+
+
+def searched_lungs(findings: Findings) -> str:
+    """`the lungs`, or `the right lung` where the other was not found."""
+    found = [lung.side.value for lung in findings.lungs if lung.involvement_percent is not None]
+    return f"the {found[0]} lung" if len(found) == 1 else "the lungs"
+
+
+def _shares(findings: Findings) -> Iterator[str]:
+    """How much of each lung that was found is involved."""
+    for lung in findings.lungs:
+        if lung.involvement_percent is not None:
+            yield f"{lung.side.value} lung {percent_in_words(lung.involvement_percent)}"
 
 
 def searched(analysis: Analysis) -> str:
@@ -151,7 +173,7 @@ def describe_lesion(lesion: Lesion, findings: Findings) -> str:
     """One lesion with its numbers."""
     return (
         f"{lesion.tracking_id}: {KIND[lesion.kind]}, {lesion.side.value} lung, {lesion.volume_ml:.2f} cm3 "
-        f"({lesion.share_of_lung_percent:.2f} % of that lung), mean {lesion.mean_hu:.0f} HU, SD {lesion.sd_hu:.0f} HU, "
+        f"({percent_in_words(lesion.share_of_lung_percent, 2)} of that lung), mean {lesion.mean_hu:.0f} HU, SD {lesion.sd_hu:.0f} HU, "
         f"score {lesion.score:.2f}. {_describe_change(lesion, compared_with(findings, lesion))}."
     )
 
@@ -175,12 +197,16 @@ def describe_dropped(prior: DroppedPrior) -> str:
 
 
 def describe_lungs(findings: Findings) -> Iterator[str]:
-    """Each lung with its numbers."""
+    """Each lung with its numbers, or that it was not found."""
     for lung in findings.lungs:
-        yield (
-            f"{lung.side.value.capitalize()} lung: {lung.volume_ml:.0f} cm3, of which {lung.lesion_volume_ml:.2f} cm3 "
-            f"({lung.involvement_percent:.2f} %) is involved."
-        )
+        name = f"{lung.side.value.capitalize()} lung"
+        if lung.involvement_percent is None:
+            yield f"{name}: not found."
+        else:
+            yield (
+                f"{name}: {lung.volume_ml:.0f} cm3, of which {lung.lesion_volume_ml:.2f} cm3 "
+                f"({percent_in_words(lung.involvement_percent, 2)}) is involved."
+            )
 
 
 def _describe_change(lesion: Lesion, prior: UsedPrior | None) -> str:

@@ -50,6 +50,8 @@ GroupPair: TypeAlias = tuple[Group, Group]
 """Numbers, then outline."""
 
 BOTH_LUNGS_NAME: Final = "Both lungs"
+LUNG_FOUND_NAME: Final = "Lung found"
+"""Of the same Tracking UID where the other lung was not found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -170,13 +172,20 @@ def lung_groups(material: ReportMaterial, figures: LungFigures, *, segment_numbe
 
 
 def both_lungs_groups(material: ReportMaterial) -> GroupPair:
-    """Score, stage and involvement of the patient, with an outline around both lungs."""
+    """Score, stage and involvement of the patient, with an outline around both lungs, or around the one that was found."""
     analysis, findings = material.analysis, material.analysis.findings
+    sides = sides_present(analysis)
+    is_single = len(sides) == 1
     subject = Subject(
-        tracking=TrackingIdentifier(uid=lung_tracking_uid(material.images.first, None), identifier=BOTH_LUNGS_NAME),
+        tracking=TrackingIdentifier(
+            uid=lung_tracking_uid(material.images.first, None),
+            identifier=LUNG_FOUND_NAME if is_single else BOTH_LUNGS_NAME,
+        ),
         finding=codes.ABNORMAL_OPACITY if findings.lesions else codes.LUNG,
         category=codes.MORPHOLOGICALLY_ABNORMAL if findings.lesions else codes.ANATOMICAL_STRUCTURE,
-        site=FindingSite(anatomic_location=codes.LUNG, laterality=codes.BILATERAL),
+        site=FindingSite(
+            anatomic_location=codes.LUNG, laterality=codes.SIDE[sides[0]] if is_single else codes.BILATERAL
+        ),
     )
     summary = MeasurementsAndQualitativeEvaluations(
         **_of(subject),

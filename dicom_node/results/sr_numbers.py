@@ -1,6 +1,7 @@
 """Numbers of the report, each with its name and unit (TID 300 of PS3.16)."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from highdicom.sr import Measurement
 from pydicom.sr.coding import Code
@@ -8,6 +9,9 @@ from pydicom.sr.coding import Code
 from dicom_node.results import codes
 from dicom_node.results.areas import Attenuation
 from pipeline.findings import Findings, Lesion, LungFigures
+
+LITTLE_PERCENT: Final = 0.1
+"""Below it a hundredth is less than two digits that count."""
 
 
 def lesion_numbers(lesion: Lesion) -> Sequence[Measurement]:
@@ -26,24 +30,29 @@ def lesion_numbers(lesion: Lesion) -> Sequence[Measurement]:
 
 def lung_numbers(lung: LungFigures, attenuation: Attenuation) -> Sequence[Measurement]:
     """Size, density and involvement of a lung."""
+    share = lung.involvement_percent
     return [
         _volume(codes.VOLUME, lung.volume_ml),
         _attenuation(codes.MEAN_ATTENUATION, attenuation.mean_hu),
         _attenuation(codes.SD_ATTENUATION, attenuation.sd_hu),
         _volume(codes.LESION_VOLUME, lung.lesion_volume_ml),
-        _percent(codes.INVOLVEMENT, lung.involvement_percent),
+        *([] if share is None else [_percent(codes.INVOLVEMENT, share)]),
     ]
 
 
 def summary_numbers(findings: Findings) -> Sequence[Measurement]:
-    """Involvement of both lungs and of each, the patient score under the name that says what it is, and the lesions.
+    """Involvement of the lungs together and of each that was found, the patient score under the name that says what it is, and the lesions.
 
     OHIF shows the first five.
     """
     calibrated = findings.algorithm.calibration is not None
     return [
         _percent(codes.INVOLVEMENT, findings.involvement_percent),
-        *(_percent(codes.LUNG_INVOLVEMENT[lung.side], lung.involvement_percent) for lung in findings.lungs),
+        *(
+            _percent(codes.LUNG_INVOLVEMENT[lung.side], lung.involvement_percent)
+            for lung in findings.lungs
+            if lung.involvement_percent is not None
+        ),
         _score(codes.PATIENT_PROBABILITY if calibrated else codes.PATIENT_SCORE, findings.patient_score),
         _count(codes.LESION_COUNT, len(findings.lesions)),
         _volume(codes.LESION_VOLUME, sum(lung.lesion_volume_ml for lung in findings.lungs)),
@@ -78,7 +87,9 @@ def _attenuation(name: Code, hounsfield: float) -> Measurement:
 
 
 def _percent(name: Code, percent: float) -> Measurement:
-    return Measurement(name=name, value=round(float(percent), 2), unit=codes.PERCENT)
+    """To a hundredth, or two digits that count where that says less: what is there is never 0."""
+    rounded = round(float(percent), 2) if abs(percent) >= LITTLE_PERCENT else float(f"{percent:.2g}")
+    return Measurement(name=name, value=rounded, unit=codes.PERCENT)
 
 
 def _score(name: Code, score: float) -> Measurement:

@@ -68,6 +68,8 @@ class ShownFindings:
     patient_score: float
     stage: str
     involvement_percent: float
+    missing_lungs: tuple[str, ...]
+    """Sides of the lungs that were not found."""
     lesion_volume_ml: float
     lesions: tuple[ShownLesion, ...]
     gone_count: int
@@ -111,6 +113,7 @@ def _findings(document: dict[str, Any]) -> ShownFindings:
         patient_score=document["patient_score"],
         stage=document["stage"].replace("_", " "),
         involvement_percent=document["involvement_percent"],
+        missing_lungs=tuple(lung["side"] for lung in document["lungs"] if not lung["volume_ml"]),
         lesion_volume_ml=sum(lung["lesion_volume_ml"] for lung in document["lungs"]),
         lesions=tuple(_lesion(lesion) for lesion in document["lesions"]),
         gone_count=len(document["gone_lesions"]),

@@ -18,7 +18,7 @@ from dicom_node.destinations import class_name, role_in_words
 from dicom_node.web import words
 from dicom_node.web.door import Visitor, cookie_name
 from dicom_node.web.site import Site, site_of
-from dicom_node.wording import readable_size
+from dicom_node.wording import lungs_in_words, missing_in_words, percent_in_words, readable_size
 
 
 def build_templates() -> Environment:
@@ -40,6 +40,9 @@ def build_templates() -> Environment:
         "role": role_in_words,
         "state": lambda state: words.STATE_WORDS[state],
         "colour": lambda state: words.COLOUR_OF_STATE[state],
+        "percent": percent_in_words,
+        "lungs": lungs_in_words,
+        "missing": missing_in_words,
         "spaced": lambda word: str(word).replace("_", " "),
     }
     made.globals |= {"commitment_in_words": commitment_in_words, "version": version("dicom-node")}

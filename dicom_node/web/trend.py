@@ -27,7 +27,7 @@ class TrendPoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
-    """Involvement of both lungs in percent over time, oldest first."""
+    """Involvement of the lungs in percent over time, oldest first."""
 
     points: tuple[TrendPoint, ...]
     top_percent: float

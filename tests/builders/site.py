@@ -1,13 +1,13 @@
 """The pages of a node over an index of its own, with a study that has a result."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from starlette.testclient import TestClient
 
-from builders.analysis import SERIES_UID, STUDY_UID, build_analysis, build_context
+from builders.analysis import SERIES_UID, STUDY_UID, StudyPlan, build_analysis, build_context
 from builders.clock import FakeClock
 from builders.index import build_index, claim, database_url, make_ready, received, to
 from config.settings import Settings
@@ -16,6 +16,7 @@ from dicom_node.settings_file import SettingsFile
 from dicom_node.web.app import build_app, build_site
 from dicom_node.web.audit_hook import WebEvent
 from dicom_node.web.site import Site
+from pipeline.findings import Analysis
 from storage.account_records import AccountRole
 from storage.database import open_engine
 from storage.index import Index
@@ -69,15 +70,22 @@ def pages_in(folder: Path, *, login: bool = False, **web: str) -> Iterator[Pages
     index.close()
 
 
-def add_finished_study(pages: Pages) -> str:
-    """A study with images, findings, masks and deliveries, whose text is full of canaries; its UID."""
-    write_result_set_of(pages)
+def add_finished_study(
+    pages: Pages, plan: StudyPlan | None = None, *, changed: Callable[[Analysis], Analysis] = lambda same: same
+) -> str:
+    """A study with images, findings, masks and deliveries, whose text is full of canaries; its UID.
+
+    Args:
+        pages: Where it is received.
+        plan: What the built study is like.
+        changed: Makes of its analysis what the worker hands over.
+    """
+    write_result_set_of(pages, changed(build_analysis(pages.folder / "ct", plan)))
     return STUDY_UID
 
 
-def write_result_set_of(pages: Pages) -> None:
+def write_result_set_of(pages: Pages, analysis: Analysis) -> None:
     """Receive the built series, and let a worker finish it."""
-    analysis = build_analysis(pages.folder / "ct")
     pages.index.record_received(
         [
             received(

@@ -71,7 +71,7 @@ def test_table_has_each_lesion_with_its_change(text: str) -> None:
 
 def test_trend_shows_the_earlier_study(text: str) -> None:
     """Its involvement, and the one now, at their dates."""
-    trend = text.split("Involvement over time, % of both lungs")[1].split("What was analysed")[0]
+    trend = text.split("Involvement over time, % of the lungs")[1].split("What was analysed")[0]
     assert "2.2" in trend
     assert "4.6" in trend
     assert "2024-02-20" in trend

@@ -8,6 +8,7 @@ from dicom_node.results.colours import Rgb
 from dicom_node.results.page import words
 from dicom_node.results.page.fonts import Weight
 from dicom_node.results.page.pen import GREY_INK, INK, RULE_INK, WHITE, Box, Pen, Stroke, Style
+from dicom_node.wording import lungs_in_words
 from pipeline.findings import Findings, UsedPrior
 
 TITLE: Final = Style(size_pt=6.8, ink=GREY_INK)
@@ -33,15 +34,20 @@ class TrendPoint:
 
 
 def draw_bars(pen: Pen, box: Box, findings: Findings) -> None:
-    """How much of the right lung, of the left and of both is lesion; the ticks are the quarters."""
+    """How much of the right lung, of the left and of both is lesion; the ticks are the quarters. A lung that was not found
+    has no bar."""
     pen.text((box.left, box.top + 3.6), "Involvement of the lungs", TITLE)
     pen.rule((box.left, box.top + 5), (box.right, box.top + 5), Stroke(width_pt=0.7))
-    rows = [
+    rows: list[tuple[str, float | None, float]] = [
         (f"{lung.side.value.capitalize()} lung", lung.involvement_percent, lung.volume_ml) for lung in findings.lungs
     ]
-    rows.append(("Both lungs", findings.involvement_percent, sum(lung.volume_ml for lung in findings.lungs)))
+    whole = lungs_in_words(findings.missing_lungs).capitalize()
+    rows.append((whole, findings.involvement_percent, sum(lung.volume_ml for lung in findings.lungs)))
     for number, (name, share, volume_ml) in enumerate(rows):
         y = box.top + 8.6 + number * 7.0
+        if share is None:
+            pen.text((box.left, y), f"{name}: not found", SMALL)
+            continue
         pen.text((box.left, y), f"{name}, {volume_ml:.0f} ml", SMALL)
         bar = Box(left=box.left, top=y + 1.0, width=box.width - 12, height=BAR_MM)
         _draw_bar(pen, bar, share)
@@ -82,9 +88,9 @@ def _current_date(newest: UsedPrior) -> datetime | None:
 
 
 def draw_trend(pen: Pen, box: Box, findings: Findings, study_day: str) -> None:
-    """Involvement of both lungs over the dates; words where there is one date only."""
+    """Involvement of the lungs over the dates; words where there is one date only."""
     points = trend_of(findings, study_day)
-    pen.text((box.left, box.top + 3.6), "Involvement over time, % of both lungs", TITLE)
+    pen.text((box.left, box.top + 3.6), "Involvement over time, % of the lungs", TITLE)
     pen.rule((box.left, box.top + 5), (box.right, box.top + 5), Stroke(width_pt=0.7))
     if len(points) < 2:
         nothing = NO_TREND if findings.priors_used else NO_PRIOR

@@ -5,12 +5,15 @@ from datetime import datetime
 from typing import Final
 
 from dicom_node.results import sentences
-from dicom_node.wording import lesions_in_words
+from dicom_node.results.sentences import searched_lungs
+from dicom_node.wording import lesions_in_words, missing_in_words
 from pipeline.findings import Analysis, Change, Findings, Lesion, Side, Stage, UsedPrior
 
 MINUS: Final = "\u2212"
 DASH: Final = "\u2013"
 DOT: Final = "\u00b7"
+
+SMALLEST_PERCENT: Final = "0.01"
 
 SCOPE: Final = "Nothing else is assessed: no nodules, vessels, pleura, mediastinum, bones."
 
@@ -27,10 +30,12 @@ CHANGE_WORDS: Final = {
 
 def headline(findings: Findings) -> str:
     """The answer: how many, where, how much."""
+    missing = missing_in_words(findings.missing_lungs)
     if not findings.lesions:
-        return "No lesion found in the lungs"
+        return f"No lesion found in {searched_lungs(findings)}" + (f"; {missing}" if missing else "")
     place, share = _place(findings), percent(findings.involvement_percent)
-    return f"{lesions_in_words(len(findings.lesions))} {place}, {share} of lung volume"
+    found = f"{lesions_in_words(len(findings.lesions))} {place}, {share} of lung volume"
+    return f"{found}; {missing}" if missing else found
 
 
 def second_line(findings: Findings) -> str:
@@ -88,8 +93,9 @@ def interval(prior: UsedPrior) -> str:
 
 
 def percent(value: float) -> str:
-    """Two digits that count where there are any: `0.42 %`, `4.2 %`, `42 %`."""
-    return f"{_two_digits(value)} %"
+    """Two digits that count where there are any: `0.42 %`, `4.2 %`, `42 %`; what is less than they show is `< 0.01 %`."""
+    text = _two_digits(value)
+    return f"< {SMALLEST_PERCENT} %" if value and float(text) == 0 else f"{text} %"
 
 
 def volume(volume_ml: float) -> str:
