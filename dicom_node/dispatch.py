@@ -13,6 +13,7 @@ from typing import Protocol
 
 from config.settings import Settings
 from dicom_node.destinations import destination_of
+from dicom_node.earlier_studies import earlier_of_study
 from dicom_node.job_records import (
     InputFile,
     JobOutcome,
@@ -20,14 +21,12 @@ from dicom_node.job_records import (
     JobSpec,
     OutcomeKind,
     PriorSpec,
-    RefusedPriorSpec,
     StudySpec,
 )
 from dicom_node.journal import STUDY
 from dicom_node.pack_store import PackStoreError, chosen_pack
-from dicom_node.priors import chest_words, select_priors
 from dicom_node.result_plan import result_plan
-from dicom_node.retrieve.waiting import not_fetched, unfinished
+from dicom_node.retrieve.waiting import unfinished
 from dicom_node.rules_decision import decision_for, destinations_of_study
 from dicom_node.series_choice import rules_for_study
 from dicom_node.superseding import Superseded, superseded
@@ -203,25 +202,15 @@ class Dispatcher:
     def _spec(self, claim: Claim) -> JobSpec:
         """Everything the attempt needs, from index and configuration."""
         uid = claim.study_instance_uid
-        selection = select_priors(
-            self._index.demographics_of(uid),
-            self._index.prior_candidates(uid, maximum_age_days=self._settings.priors.maximum_age_days),
-            acquired_at=self._acquired_at(uid),
-            maximum_count=self._settings.priors.maximum_count,
-            chest=chest_words(self._settings.priors),
-        )
-        settings, earlier = self._settings, self._superseded(uid)
+        settings, superseded_reports = self._settings, self._superseded(uid)
         searches = self._index.fetches.of_study(uid)
-        refused = {prior.study_instance_uid: prior.reason for prior in selection.refused}
-        linked = {prior.study_instance_uid for prior in selection.linked}
-        refused |= {missing: why for missing, why in not_fetched(searches) if missing not in {*refused, *linked}}
+        earlier = earlier_of_study(settings, self._index, uid, searches)
         return JobSpec(
             study=self._study(uid),
-            priors=self._priors(selection.linked),
-            refused_priors=tuple(
-                RefusedPriorSpec(study_instance_uid=refused_uid, reason=why) for refused_uid, why in refused.items()
-            ),
-            qualifications=(*unfinished(searches), *earlier.qualifications),
+            priors=self._priors(earlier.linked),
+            refused_priors=earlier.refused,
+            priors_were_searched=earlier.were_searched,
+            qualifications=(*unfinished(searches), *superseded_reports.qualifications),
             revision=claim.revision,
             created_at=claim.started_at.astimezone(),
             device=settings.pipeline.device,
@@ -234,8 +223,8 @@ class Dispatcher:
             results=result_plan(settings, destinations_of_study(settings, self._index, uid)),
             device_serial_number=settings.results.device_serial_number,
             institution=settings.results.institution,
-            predecessor=earlier.predecessor,
-            further_predecessors=earlier.further_predecessors,
+            predecessor=superseded_reports.predecessor,
+            further_predecessors=superseded_reports.further_predecessors,
         )
 
     def _acquired_at(self, study_instance_uid: str) -> datetime | None:

@@ -12,7 +12,7 @@ from config.settings import Settings
 from dicom_node.errors import NodeError
 from dicom_node.folders import FolderStudy
 from dicom_node.pack_store import chosen_pack
-from dicom_node.priors import choose_priors, contradiction
+from dicom_node.priors import choose_priors, contradiction, why_left_out
 from dicom_node.result_folders import check_result_folders, result_folder
 from dicom_node.result_plan import result_plan
 from dicom_node.results.context import ResultContext
@@ -136,7 +136,8 @@ class FolderInference:
             alignment=Alignment(self._settings.pipeline.alignment),
             on_progress=lambda stage, fraction: self._on_progress(study, stage, fraction),
         )
-        return _with_refused(analysis, refused)
+        left_out = _left_out(study, linked, chosen, maximum_count=self._maximum_priors)
+        return _with_refused(analysis, (*refused, *left_out))
 
     def _files(self, study: FolderStudy) -> StudyFiles:
         """The files of a study, with how the site reads them."""
@@ -213,6 +214,18 @@ def _why_not(study: FolderStudy, prior: FolderStudy) -> str:
 def _is_earlier(one: datetime | None, other: datetime | None) -> bool:
     """Whether one instant is before another; an unknown one is not."""
     return one is not None and other is not None and one < other
+
+
+def _left_out(
+    study: FolderStudy, linked: Sequence[FolderStudy], chosen: Sequence[FolderStudy], *, maximum_count: int
+) -> Iterator[DroppedPrior]:
+    """The earlier studies that could be compared with and are not."""
+    compared = [study.files.acquired_at, *(prior.files.acquired_at for prior in chosen)]
+    for prior in linked:
+        if prior not in chosen:
+            at = prior.files.acquired_at or _NEVER
+            reason = why_left_out(at, compared, maximum_count=maximum_count)
+            yield DroppedPrior(study_instance_uid=prior.files.study_instance_uid, reason=reason)
 
 
 def _with_refused(analysis: Analysis, refused: tuple[DroppedPrior, ...]) -> Analysis:

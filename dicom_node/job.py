@@ -107,6 +107,7 @@ def _analyse(spec: JobSpec, folder: Path, engine_source: EngineSource) -> Analys
     findings = dataclasses.replace(
         findings,
         priors_dropped=(*findings.priors_dropped, *refused),
+        priors_were_searched=spec.priors_were_searched,
         qualifications=(*findings.qualifications, *spec.qualifications),
     )
     return dataclasses.replace(analysis, findings=findings)

@@ -58,6 +58,8 @@ class JobSpec:
     study: StudySpec
     priors: tuple[PriorSpec, ...]
     refused_priors: tuple[RefusedPriorSpec, ...]
+    priors_were_searched: bool = False
+    """Whether each place that the node was told to look in for earlier studies was looked in to the end."""
     revision: int
     created_at: datetime
     """Goes into the results, the same in every retry; in the time zone of the node, which another machine may not have."""

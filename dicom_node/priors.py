@@ -40,10 +40,12 @@ class RefusedPrior:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriorSelection:
-    """The earlier studies to compare with, newest first, with those refused."""
+    """The earlier studies to compare with, newest first, and what became of all others."""
 
     linked: tuple[PriorCandidate, ...]
     refused: tuple[RefusedPrior, ...]
+    left_out: tuple[RefusedPrior, ...]
+    """Those that could be compared with and are not."""
 
 
 def select_priors(
@@ -76,7 +78,17 @@ def select_priors(
         else:
             linked.append(candidate)
     chosen = choose_priors(linked, acquired_at, at=lambda prior: prior.acquired_at, maximum_count=maximum_count)
-    return PriorSelection(linked=chosen, refused=tuple(refused))
+    left_out = [
+        RefusedPrior(
+            study_instance_uid=prior.study_instance_uid,
+            reason=why_left_out(
+                prior.acquired_at, (acquired_at, *(one.acquired_at for one in chosen)), maximum_count=maximum_count
+            ),
+        )
+        for prior in linked
+        if prior not in chosen
+    ]
+    return PriorSelection(linked=chosen, refused=tuple(refused), left_out=tuple(left_out))
 
 
 def chest_words(priors: PriorsSettings) -> re.Pattern[str]:
@@ -134,6 +146,21 @@ def choose_priors(
     nearest = days[: maximum_count - 1]
     oldest = _oldest_of_episode(days, at)
     return (*nearest, oldest if oldest not in nearest else days[maximum_count - 1])
+
+
+def why_left_out(at: datetime, compared: Sequence[datetime | None], *, maximum_count: int) -> str:
+    """Why an earlier study that could be compared with is not among those that `choose_priors` gave.
+
+    Args:
+        at: When it was acquired.
+        compared: When the current study and those that were chosen were acquired; None where that is not known.
+        maximum_count: At most so many are chosen.
+    """
+    if any(other and abs(other - at) < LEAST_GAP for other in compared):
+        return f"within {LEAST_GAP / timedelta(hours=1):g} hours of a study that is compared: it says the same"
+    if maximum_count == 0:
+        return "[priors].maximum_count is 0: no study is compared with earlier ones"
+    return "others are nearer in time, and no more than [priors].maximum_count are compared with"
 
 
 def _oldest_of_episode(days: Sequence[Earlier], at: Callable[[Earlier], datetime]) -> Earlier:

@@ -208,6 +208,8 @@ class Findings:
     priors_used: tuple[UsedPrior, ...]
     """Newest first; changes are against the first."""
     priors_dropped: tuple[DroppedPrior, ...]
+    priors_were_searched: bool = False
+    """Whether it is known that there are no others, wherever whoever offered them was told to look."""
     qualifications: tuple[str, ...]
     algorithm: Algorithm
     slice_scores: tuple[float, ...] = ()

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection, and_, bindparam, exists, select
 
@@ -120,7 +120,7 @@ def prior_candidates(
     assigned = assigned_to(connection, person.keys)
     values = {
         "patient_keys": list(person.keys),
-        "since": current.ct_acquired_at - timedelta(days=maximum_age_days),
+        "since": _days_before(current.ct_acquired_at, maximum_age_days),
         "before": current.ct_acquired_at,
     }
     if assigned:
@@ -131,6 +131,14 @@ def prior_candidates(
     candidates = [_candidate(row, current, person=person, assigned=assigned, waived=waived) for row in rows]
     words = _words_of(connection, [row.id for row in rows if _is_known_by_words_alone(row)])
     return tuple(replace(one, series=words.get(row.id, ())) for one, row in zip(candidates, rows, strict=True))
+
+
+def _days_before(moment: datetime, days: float) -> datetime:
+    """So many days before; the beginning of the calendar where that lies before it."""
+    try:
+        return moment - timedelta(days=days)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC)
 
 
 def waivers_for_absent(connection: Connection, study_instance_uid: str) -> tuple[Waiver, ...]:

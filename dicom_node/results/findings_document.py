@@ -30,6 +30,8 @@ priors_used[]           study_instance_uid, series_instance_uid, acquired_at (IS
                         images name, as UTC where they name none), interval_days, lung_overlap_dice, and lesion_count,
                         lesion_volume_ml, involvement_percent, each null when not known
 priors_dropped[]        study_instance_uid, reason
+priors_were_searched    whether earlier studies were looked for to the end wherever the node was told to look: none used and none
+                        dropped then means that there is none
 algorithm               name, version, weights_sha256, thresholds{}, synthetic_training_only,
                         calibration (null, or population, calibrated_on, studies), operating_points[] (name, threshold,
                         sensitivity, specificity, diseased, healthy)
@@ -78,6 +80,7 @@ def findings_bytes(findings: Findings, context: ResultContext) -> bytes:
         "series": _series(findings),
         "priors_used": [asdict(prior) for prior in findings.priors_used],
         "priors_dropped": [asdict(prior) for prior in findings.priors_dropped],
+        "priors_were_searched": findings.priors_were_searched,
         "algorithm": asdict(findings.algorithm),
         "qualifications": findings.qualifications,
     }

@@ -20,7 +20,7 @@ def time_point(findings: Findings, image: Dataset) -> TimePointContext | None:
 
 
 def _type_of(findings: Findings) -> Code | None:
-    """Not told where earlier studies exist and none could be used."""
+    """Not told where earlier studies exist and none was used, nor where it is not known whether there are any."""
     if findings.priors_used:
         return codes.FOLLOW_UP
-    return None if findings.priors_dropped else codes.BASELINE
+    return codes.BASELINE if findings.priors_were_searched and not findings.priors_dropped else None

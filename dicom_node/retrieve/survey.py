@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from dicom_node.priors import choose_priors, why_not_linked
+from dicom_node.priors import choose_priors, why_left_out, why_not_linked
 from dicom_node.retrieve.answers import SeriesAnswer, StudyAnswer
 from dicom_node.retrieve.choose import choose_series, refusal_of, too_old, unsuitable_study
 from storage.fetch_records import FoundPriorView, FoundState
@@ -14,8 +14,6 @@ from storage.prior_records import PriorCandidate
 
 MAXIMUM_LOOKED_AT = 24
 """Studies whose series a PACS is asked for, for one search."""
-
-_NOT_NEEDED = "others are nearer in time, and no more than [priors].maximum_count are compared with"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +80,7 @@ class Surveyor:
         self._linkable = [one for one in candidates if not why_not_linked(task.demographics, one, chest=limits.chest)]
         self._ask_series = ask_series
         self._others: list[FoundPriorView] = []
+        self._compared: list[datetime] = [task.acquired_at]
 
     def decide(self, answers: Sequence[StudyAnswer]) -> Survey:
         """Decide about each study that the PACS named."""
@@ -92,7 +91,7 @@ class Surveyor:
         told = {one.study_instance_uid for one in self._others}
         for answer in possible:
             if answer.study_instance_uid not in chosen | told:
-                self._tell(answer, FoundState.NOT_NEEDED, _NOT_NEEDED)
+                self._tell(answer, FoundState.NOT_NEEDED, self._why_left_out(answer))
         return Survey(wanted=tuple(wanted), others=tuple(self._others))
 
     @property
@@ -138,6 +137,7 @@ class Surveyor:
                 series[earlier.study_instance_uid] = self._series_of(earlier.answer)
                 if not series[earlier.study_instance_uid]:
                     pool.remove(earlier)
+        self._compared += [earlier.acquired_at for earlier in self._best(pool)]
         uids = {earlier.study_instance_uid: earlier.answer for earlier in chosen}
         return [Wanted(study=answer, series=series[uid]) for uid, answer in uids.items() if answer and series.get(uid)]
 
@@ -151,6 +151,11 @@ class Surveyor:
     def _best(self, pool: Sequence[_Earlier]) -> tuple[_Earlier, ...]:
         maximum = self._limits.maximum_count
         return choose_priors(pool, self._task.acquired_at, at=lambda one: one.acquired_at, maximum_count=maximum)
+
+    def _why_left_out(self, answer: StudyAnswer) -> str:
+        if answer.acquired_at is None:
+            return "the PACS named no study date"
+        return why_left_out(answer.acquired_at, self._compared, maximum_count=self._limits.maximum_count)
 
     def _series_of(self, answer: StudyAnswer | None) -> tuple[SeriesAnswer, ...]:
         """The series to fetch; none, which is told, where the study has no chest CT."""

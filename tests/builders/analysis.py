@@ -93,6 +93,7 @@ class StudyPlan:
     with_lesions: bool = True
     priors_used: tuple[UsedPrior, ...] = ()
     priors_dropped: tuple[DroppedPrior, ...] = ()
+    priors_were_searched: bool = True
     gone_lesions: tuple[GoneLesion, ...] = ()
     qualifications: tuple[str, ...] = ("Slices are 9 mm apart; lesions below that size can be missed.",)
     calibration: ScoreCalibration | None = PHANTOM_CALIBRATION
@@ -270,6 +271,7 @@ def _findings(volume: Volume, lung_mask: UInt8Array, labels: UInt16Array, plan: 
         gone_lesions=plan.gone_lesions,
         priors_used=plan.priors_used,
         priors_dropped=plan.priors_dropped,
+        priors_were_searched=plan.priors_were_searched,
         qualifications=plan.qualifications,
         algorithm=Algorithm(
             name="Space-Time-Net",

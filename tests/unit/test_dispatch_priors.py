@@ -1,7 +1,7 @@
 """What an attempt is given of the earlier studies that it compares with."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event as Stop
 
@@ -10,12 +10,12 @@ import pytest
 from builders.clock import FakeClock
 from builders.index import NOON, build_index, claim, make_ready, received, result_files, to, view_of
 from builders.two_patients import johns
-from config.settings import NodeSettings, Settings
+from config.settings import Settings
 from dicom_node.dispatch import Dispatcher
 from dicom_node.job_records import JobOutcome, JobSpec, PriorSpec
 from storage.files import ResultStore
 from storage.index import Index
-from storage.records import ReceivedInstance
+from storage.records import PatientKey, ReceivedInstance
 
 EARLIER = "1.2.3"
 MONTH_AGO = NOON - timedelta(days=30)
@@ -65,14 +65,26 @@ def fail(index: Index) -> None:
 def prior_of(index: Index, folder: Path, *, of_john: bool) -> PriorSpec:
     """The earlier study, as the next study of one of the two is given it."""
     current = johns(1, study="9.9") if of_john else received("9.9")
-    index.record_received([current])
-    make_ready(index, "9.9")
-    engine = Listening()
-    settings = Settings(node=NodeSettings(data_dir=folder))
-    Dispatcher(settings, index, results=ResultStore(folder), engine=engine).run_next(Stop())
-    (spec,) = engine.specs
-    (prior,) = spec.priors
+    (prior,) = spec_of(index, folder, current).priors
     return prior
+
+
+def spec_of(index: Index, folder: Path, current: ReceivedInstance, **settings: object) -> JobSpec:
+    """What the attempt at a study that is received now is given.
+
+    Args:
+        index: Has nothing else that is ready.
+        folder: Of the node.
+        current: Its one image.
+        settings: Tables of the configuration.
+    """
+    index.record_received([current])
+    make_ready(index, current.study_instance_uid)
+    engine = Listening()
+    configured = Settings.model_validate({"node": {"data_dir": str(folder)}} | settings)
+    Dispatcher(configured, index, results=ResultStore(folder), engine=engine).run_next(Stop())
+    (spec,) = engine.specs
+    return spec
 
 
 def test_lesions_of_one_patient_are_never_known_lesions_of_another(index: Index, tmp_path: Path) -> None:
@@ -113,3 +125,56 @@ def test_what_was_found_under_the_patient_who_was_chosen_serves(index: Index, tm
     index.release_held(EARLIER, 2, by="admin")
     run(index)
     assert prior_of(index, tmp_path, of_john=True).result_folder is not None
+
+
+HOURS_AGO = NOON - timedelta(hours=9)
+
+
+@pytest.mark.parametrize(
+    ("acquired_at", "priors", "reason"),
+    [
+        (HOURS_AGO, {}, "within 12 hours"),
+        (MONTH_AGO, {"maximum_count": 0}, "maximum_count is 0"),
+        (MONTH_AGO, {"maximum_age_days": 7}, "older than 7 days, see [priors].maximum_age_days"),
+    ],
+)
+def test_an_earlier_study_that_is_not_compared_is_told_with_the_reason(
+    tmp_path: Path, acquired_at: datetime, priors: dict[str, int], reason: str
+) -> None:
+    """So that nobody takes the study for the first one."""
+    index = build_index(tmp_path, FakeClock())
+    index.record_received([received(EARLIER, acquired_at=acquired_at)])
+    run(index)
+    spec = spec_of(index, tmp_path, received("9.9"), priors=priors)
+    assert spec.priors == ()
+    (refused,) = spec.refused_priors
+    assert refused.study_instance_uid == EARLIER
+    assert reason in refused.reason
+
+
+PACS = {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 1, "query_retrieve": "move"}
+
+
+@pytest.mark.parametrize(
+    ("current", "settings", "expected"),
+    [
+        (received("9.9"), {}, True),
+        (received("9.9", patient=PatientKey(patient_id="", issuer="")), {}, False),
+        (received("9.9"), {"priors": {"maximum_count": 0}}, False),
+        (received("9.9"), {"peers": [PACS]}, False),
+    ],
+    ids=["index alone", "no patient ID", "none wanted", "PACS that was not asked"],
+)
+def test_the_search_was_complete_where_all_that_is_to_be_asked_was(
+    tmp_path: Path, current: ReceivedInstance, settings: dict[str, object], expected: bool
+) -> None:
+    """Nothing is known of a patient without an ID, nor of a PACS that gave no answer."""
+    index = build_index(tmp_path, FakeClock())
+    spec = spec_of(index, tmp_path, current, **settings)
+    assert (spec.refused_priors, spec.priors_were_searched) == ((), expected)
+
+
+def test_the_beginning_of_the_calendar_ends_no_attempt(tmp_path: Path) -> None:
+    """A scanner without a clock: no date lies two years before."""
+    index = build_index(tmp_path, FakeClock())
+    assert spec_of(index, tmp_path, received("9.9", acquired_at=datetime(1, 1, 2, tzinfo=UTC))).priors == ()

@@ -126,3 +126,30 @@ def test_without_a_date_of_its_own_a_study_takes_the_nearest() -> None:
     """The gap to it is not known, those between the others are."""
     dates = [DAY_10, DAY_10 - timedelta(hours=2), DAY_10 - timedelta(days=2)]
     assert choose_priors(dates, None, at=lambda date: date, maximum_count=3) == (dates[0], dates[2])
+
+
+def left_out(*days_ago: float, maximum_count: int = 3) -> dict[str, str]:
+    """Reason by Study Instance UID of studies so many days before day 10 that are not linked."""
+    candidates = [
+        replace(candidate(1, person()), study_instance_uid=f"{days:g}", acquired_at=DAY_10 - timedelta(days=days))
+        for days in days_ago
+    ]
+    selection = select_priors(person(), candidates, acquired_at=DAY_10, maximum_count=maximum_count, chest=CHEST)
+    assert not selection.refused
+    assert len(selection.linked) + len(selection.left_out) == len(candidates)
+    return {prior.study_instance_uid: prior.reason for prior in selection.left_out}
+
+
+def test_every_study_that_could_be_compared_and_is_not_has_its_reason() -> None:
+    """Of the same day as the current one or as another, or one too many."""
+    reasons = left_out(0.25, 3, 3.25, 6, 9, 12)
+    assert list(reasons) == ["0.25", "3.25", "9"]
+    assert reasons["0.25"] == reasons["3.25"] == "within 12 hours of a study that is compared: it says the same"
+    assert "others are nearer in time" in reasons["9"]
+
+
+def test_a_node_that_compares_with_nothing_says_so_of_each() -> None:
+    """No other is nearer."""
+    assert set(left_out(3, 6, maximum_count=0).values()) == {
+        "[priors].maximum_count is 0: no study is compared with earlier ones"
+    }

@@ -158,6 +158,14 @@ def test_no_more_studies_are_fetched_than_are_compared_with() -> None:
     assert [(one.study_instance_uid, one.state) for one in survey.others] == [("1.2.20", FoundState.NOT_NEEDED)]
 
 
+def test_a_study_of_the_day_of_another_is_told_as_such() -> None:
+    """No other is nearer, and there is room."""
+    survey = surveyor().decide([study(10), study(10.2, study_instance_uid="1.2.99")])
+    (other,) = survey.others
+    assert (other.state, other.study_instance_uid) == (FoundState.NOT_NEEDED, "1.2.99")
+    assert other.words == "within 12 hours of a study that is compared: it says the same"
+
+
 def test_a_study_without_chest_gives_its_place_to_the_next() -> None:
     """It is told as unsuitable."""
     survey = surveyor(no_chest=["1.2.10"]).decide([study(days) for days in (10, 20, 30)])

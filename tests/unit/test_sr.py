@@ -189,6 +189,20 @@ def test_groups_carry_the_time_point(shelf: ResultShelf, plan: StudyPlan, kind: 
         assert (text(group, "Time Point"), code(group, "Time Point Type")) == ("2024-03-05", kind)
 
 
+@pytest.mark.parametrize(
+    "plan",
+    [
+        StudyPlan(priors_were_searched=False),
+        StudyPlan(priors_dropped=(DroppedPrior(study_instance_uid="2.25.9", reason="of the same day"),)),
+    ],
+)
+def test_what_may_not_be_the_first_study_is_no_baseline(shelf: ResultShelf, plan: StudyPlan) -> None:
+    """Its date stands alone."""
+    for group in groups(shelf.read("sr.dcm", plan))[::2]:
+        assert text(group, "Time Point") == "2024-03-05"
+        assert not children(group, "Time Point Type")
+
+
 def test_lungs_keep_their_tracking_uid_over_studies(shelf: ResultShelf) -> None:
     """The same lung of the same patient can be followed; that of another patient is another."""
 

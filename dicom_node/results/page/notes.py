@@ -47,7 +47,7 @@ def basis_notes(pen: Pen, analysis: Analysis, width_mm: float) -> Notes:
         f"Not compared, study \u2026{prior.study_instance_uid[-12:]}: {prior.reason}"
         for prior in findings.priors_dropped
     ]
-    nothing = [] if used or dropped else ["No earlier study was there to compare with."]
+    nothing = [] if used or dropped else ["No earlier study was compared with."]
     sentences = [*words.basis(analysis), *used, *dropped, *nothing]
     return _notes(pen, "What was analysed and compared", sentences, width_mm)
 
