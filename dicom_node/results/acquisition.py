@@ -7,7 +7,7 @@ from typing import Final
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
-from dicom_node.listen.instants import date_from_da, instant_from_dt, time_from_tm, zone_from_offset
+from dicom_node.listen.instants import date_from_da, first_instant, instant_from_dt, time_from_tm, zone_from_offset
 from pipeline.syntaxes import is_lossy_syntax
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ _METHOD_OF_SYNTAX: Final[dict[str, str]] = {
     JPEGLSNearLossless: "ISO_14495_1",
 }
 """Lossy Image Compression Method (0028,2114) by transfer syntax (PS3.3 C.7.6.1.1.5.1)."""
+
+_DATED: Final = ("Acquisition", "Series", "Study")
 
 _OFFSET_CHARACTERS: Final = 5
 """&ZZXX (PS3.5 6.2, DT)."""
@@ -62,10 +64,16 @@ def acquisition_date_time(source: Dataset) -> str:
 
 
 def acquisition_day(image: Dataset) -> str:
-    """The day of the study, YYYY-MM-DD, as the scanner writes it; empty where no date is one."""
-    said = [str(image.get(keyword) or "") for keyword in ("AcquisitionDate", "SeriesDate", "StudyDate")]
-    days = (date_from_da(text) for text in (*said, acquisition_date_time(image)[:8]))
-    return next((day.isoformat() for day in days if day), "")
+    """The day of the study, YYYY-MM-DD, as the scanner writes it; empty where no date is one.
+
+    Of what the images say, in the order in which the listener takes it (`listen.header`): Acquisition DateTime, else the date
+    of acquisition, series or study. Enhanced CT has the first alone, and its series may be of a later reconstruction.
+    """
+    said = str(image.get("AcquisitionDateTime") or "")
+    acquired_at = instant_from_dt(said, zone=UTC) if _is_date_time(said) else None
+    pairs = ((str(image.get(f"{what}Date") or ""), str(image.get(f"{what}Time") or "")) for what in _DATED)
+    instant = acquired_at or first_instant(pairs, zone=UTC)
+    return instant.date().isoformat() if instant else ""
 
 
 def was_compressed_with_loss(image: Dataset) -> bool:

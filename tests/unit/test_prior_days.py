@@ -3,11 +3,13 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 
 import pydicom
 import pytest
-from pydicom import Dataset
+from pydicom import Dataset, dcmwrite
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from builders.analysis import StudyPlan, build_analysis, build_context, used_prior
 from builders.ct_series import CtSeries, chest_hu, ct_images, write_images
@@ -17,6 +19,7 @@ from builders.report_page import page_of, text_of
 from builders.zones import local_zone
 from dicom_node.job import run_job
 from dicom_node.job_records import InputFile, OutcomeKind, StudySpec
+from dicom_node.listen.header import read_header
 from dicom_node.results.acquisition import acquisition_day
 from dicom_node.results.page.charts import trend_of
 from dicom_node.results.plan import ResultPlan, SrClass
@@ -86,16 +89,30 @@ def test_the_line_ends_on_the_day_of_the_current_study(tmp_path: Path) -> None:
         ({"AcquisitionDate": "20240702", "StudyDate": "20240701"}, "2024-07-02"),
         ({"AcquisitionDate": "", "SeriesDate": "2024.07.02"}, "2024-07-02"),
         ({"AcquisitionDateTime": "20240702003000+0200"}, "2024-07-02"),
+        ({"AcquisitionDateTime": "20240301235900", "SeriesDate": "20240307", "StudyDate": "20240301"}, "2024-03-01"),
+        ({"AcquisitionDateTime": "yesterday", "SeriesDate": "20240307"}, "2024-03-07"),
+        ({"AcquisitionDate": "20240301", "StudyDate": "20240302", "StudyTime": "101500"}, "2024-03-02"),
         ({"AcquisitionDate": "20240732"}, ""),
         ({}, ""),
     ],
 )
 def test_the_day_of_a_study_is_the_one_that_its_images_write(said: dict[str, str], expected: str) -> None:
-    """No clock is asked."""
+    """No clock is asked; the listener keeps the study under the same day."""
     image = Dataset()
     for keyword, value in said.items():
         setattr(image, keyword, value)
     assert acquisition_day(image) == expected
+    assert listed_day(image) == expected
+
+
+def listed_day(image: Dataset) -> str:
+    """The day under which the index has an image, as the listener reads it; empty where it reads none."""
+    image.SOPClassUID, image.SOPInstanceUID = CTImageStorage, "1.2.3.1"
+    image.StudyInstanceUID, image.SeriesInstanceUID = "1.2.3", "1.2.3.0"
+    encoded = BytesIO()
+    dcmwrite(encoded, image, implicit_vr=False, little_endian=True, force_encoding=True)
+    at = read_header(encoded.getvalue(), ExplicitVRLittleEndian).acquired_at
+    return f"{at:%Y-%m-%d}" if at else ""
 
 
 def _study(folder: Path, uid: str, at: datetime, **header: str) -> StudySpec:
