@@ -72,7 +72,18 @@ def build_presentation_state(material: ReportMaterial, *, context: ResultContext
     del made.ContentDate, made.ContentTime
     made.PresentationCreationDate = f"{stamp.moment:%Y%m%d}"
     made.PresentationCreationTime = f"{stamp.moment:%H%M%S.%f}"
+    _say_size_of_pixels(made, images[slices[0]])
     return made
+
+
+def _say_size_of_pixels(state: Dataset, image: Dataset) -> None:
+    """Presentation Pixel Spacing of the displayed area (PS3.3 C.10.4), so that pixels are shown as wide as they are.
+
+    The aspect ratio that highdicom writes says of all that they are square, and stands where there is no spacing alone.
+    """
+    for area in state.DisplayedAreaSelectionSequence:
+        area.pop("PresentationPixelAspectRatio", None)
+        area.add_new("PresentationPixelSpacing", "DS", list(image.PixelSpacing))
 
 
 def _rescale(image: Dataset) -> tuple[float, float]:

@@ -7,7 +7,15 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from builders.analysis import SERIES_UID, STUDY_UID, StudyPlan, build_analysis, build_context
+from builders.analysis import (
+    COLUMN_SPACING_MM,
+    ROW_SPACING_MM,
+    SERIES_UID,
+    STUDY_UID,
+    StudyPlan,
+    build_analysis,
+    build_context,
+)
 from builders.results import ResultShelf
 from dicom_node.results.colours import LESION_RGB
 from dicom_node.results.plan import ResultPlan, SrClass
@@ -104,6 +112,14 @@ def test_key_objects_are_the_key_images(shelf: ResultShelf) -> None:
     assert made.ConceptNameCodeSequence[0].CodeMeaning == "Of Interest"
     images = [item for item in made.ContentSequence if item.ValueType == "IMAGE"]
     assert [str(item.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) for item in images] == KEY_IMAGES
+
+
+@pytest.mark.parametrize("multi_frame", [False, True])
+def test_presentation_state_says_how_large_pixels_are(shelf: ResultShelf, multi_frame: bool) -> None:
+    """Those of the built study are not square; an aspect ratio beside the spacing is not allowed (PS3.3 C.10.4)."""
+    (area,) = read(shelf, "presentation-state.dcm", StudyPlan(multi_frame=multi_frame)).DisplayedAreaSelectionSequence
+    assert list(area.PresentationPixelSpacing) == [ROW_SPACING_MM, COLUMN_SPACING_MM]
+    assert "PresentationPixelAspectRatio" not in area
 
 
 def test_presentation_state_outlines_each_lesion_on_its_image(shelf: ResultShelf, tmp_path: Path) -> None:
