@@ -16,11 +16,11 @@ from dicom_node.results.acquisition import LOSSY, NOT_LOSSY, was_compressed_with
 from dicom_node.results.colours import LESION_RGB
 from dicom_node.results.context import ResultContext
 from dicom_node.results.derived_object import ObjectPlan, image_references, new_object
+from dicom_node.results.directions import direction_letter
 from dicom_node.results.key_images import key_images
 from dicom_node.results.preview import (
     NOT_FOR_DIAGNOSIS,
     WARNING_INK,
-    direction_letter,
     draw_panel,
     fitted_size,
     write_on,

@@ -12,6 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dicom_node.results.areas import lung_area_by_slice
 from dicom_node.results.colours import LESION_RGB, LUNG_RGB, Rgb
+from dicom_node.results.directions import direction_letter
 from dicom_node.results.encode import ascii_text
 from dicom_node.results.key_images import image_name
 from dicom_node.results.seg import KIND_NAME, LUNG_VALUE
@@ -99,12 +100,6 @@ def montage_slices(analysis: Analysis) -> list[int]:
         chosen[nearest] = lesion.key_slice
     ascends = analysis.volume.grid.affine_lps_from_kji[2, 0] > 0
     return sorted(set(chosen), reverse=bool(ascends))
-
-
-def direction_letter(direction: np.ndarray) -> str:
-    """The letter of the patient's side that a direction in LPS points to most (PS3.3 C.7.6.1.1.1)."""
-    axis = int(np.argmax(np.abs(direction)))
-    return ("LR", "PA", "HF")[axis][0 if direction[axis] > 0 else 1]
 
 
 def draw_panel(

@@ -14,6 +14,7 @@ import contourpy
 import numpy as np
 from PIL import Image
 
+from dicom_node.results.directions import direction_letter
 from dicom_node.web.limits import LARGEST_OBJECT_BYTES, LARGEST_VOXELS, TooLargeError
 from pipeline.study import Int16Array
 from pipeline.volume import read_slice
@@ -89,7 +90,11 @@ class SliceShelf:
         return buffer.getvalue()
 
     def _contours(self, masks_path: Path) -> bytes:
-        """JSON: for each slice that shows lesions, `{slice: [[lesion number, [[x, y], ...]], ...]}`, in pixels.
+        """JSON of how the slices lie and what is drawn on them.
+
+        `slices` has for each one that shows lesions `{slice: [[lesion number, [[x, y], ...]], ...]}`, in pixels, of which there
+        are `width` and `height`; `width_mm` and `height_mm` are the size of a slice, `edges` the side of the patient at its
+        `left`, `right`, `top` and `bottom` edge.
 
         Raises:
             TooLargeError: The masks are larger than what is shown here.
@@ -97,23 +102,36 @@ class SliceShelf:
             OSError: They cannot be read, or are damaged.
         """
         with self._turn():
-            labels = _labels(masks_path)
+            labels, affine_lps_from_kji = _labels(masks_path)
             found = {str(k): _lines(labels[k]) for k in np.flatnonzero(labels.any(axis=(1, 2))).tolist()}
-        document = {"height": labels.shape[1], "width": labels.shape[2], "slices": found}
+        _, height, width = labels.shape
+        document = {"height": height, "width": width, "slices": found} | _laid(affine_lps_from_kji, height, width)
         return json.dumps(document, separators=(",", ":")).encode()
 
 
-def _labels(path: Path) -> np.ndarray:
-    """Number of the lesion at each voxel (k, j, i)."""
+def _laid(affine_lps_from_kji: np.ndarray, height: int, width: int) -> dict[str, object]:
+    """The size of a slice in mm, and the side of the patient at each edge of it."""
+    down, right = affine_lps_from_kji[:3, 1], affine_lps_from_kji[:3, 2]
+    edges = {"left": -right, "right": right, "top": -down, "bottom": down}
+    return {
+        "height_mm": round(height * float(np.linalg.norm(down)), 3),
+        "width_mm": round(width * float(np.linalg.norm(right)), 3),
+        "edges": {edge: direction_letter(direction) for edge, direction in edges.items()},
+    }
+
+
+def _labels(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Number of the lesion at each voxel (k, j, i), and the matrix from (k, j, i, 1) to LPS in mm."""
     try:
         with np.load(path, allow_pickle=False) as arrays:
             labels: np.ndarray = arrays["lesion_labels"]
+            affine_lps_from_kji: np.ndarray = arrays["affine_lps_from_kji"]
     except (ValueError, KeyError, EOFError, BadZipFile) as exc:
         message = "the masks of the result are damaged"
         raise OSError(message) from exc
     if labels.size > LARGEST_VOXELS:
         raise TooLargeError
-    return labels
+    return labels, affine_lps_from_kji
 
 
 def _lines(labels: np.ndarray) -> list[tuple[int, list[list[float]]]]:

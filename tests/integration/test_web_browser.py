@@ -10,7 +10,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright is not installed (
 
 from playwright.sync_api import Page, expect
 
-from builders.analysis import STUDY_UID
+from builders.analysis import COLUMN_SPACING_MM, COLUMNS, ROW_SPACING_MM, ROWS, STUDY_UID
 from builders.browser import LOOKS, Watched, keep_picture, log_in_by_keyboard, watched_browser
 from builders.engines import storage_table
 from builders.ports import free_port
@@ -117,3 +117,18 @@ def _scroll_slices(page: Page) -> None:
     assert page.text_content("#where") != before
     page.uncheck("#drawn")
     assert page.locator("#outlines polyline").count() == 0
+    _look_at_slice(page)
+
+
+def _look_at_slice(page: Page) -> None:
+    """A letter at each edge, and pixels as wide as they are: those of the built study are not square."""
+    assert [page.text_content(f"#stage [data-edge={edge}]") for edge in ("left", "right", "top", "bottom")] == [
+        "R",
+        "L",
+        "A",
+        "P",
+    ]
+    shown = page.locator("#slice").bounding_box()
+    assert shown is not None
+    width_by_height = COLUMNS * COLUMN_SPACING_MM / (ROWS * ROW_SPACING_MM)
+    assert shown["width"] / shown["height"] == pytest.approx(width_by_height, rel=0.01)

@@ -10,6 +10,7 @@ import pytest
 from httpx import Response
 from starlette.testclient import TestClient
 
+from builders.analysis import COLUMN_SPACING_MM, FEET_FIRST, HEAD_FIRST, PRONE, ROW_SPACING_MM, Layout, StudyPlan
 from builders.deadline import until
 from builders.site import Pages, add_finished_study, pages_in
 from dicom_node.web.slices import SliceShelf
@@ -68,3 +69,22 @@ def test_a_slice_that_cannot_be_read_gives_its_turn_back(pages: Pages) -> None:
     pages.site = replace(pages.site, slices=SliceShelf(damaged))
     browser = pages.browser()
     assert {browser.get(f"/studies/{uid}/slices/{number}.jpg").status_code for number in range(20)} == {404}
+
+
+@pytest.mark.parametrize(
+    ("layout", "edges"),
+    [
+        (HEAD_FIRST, {"left": "R", "right": "L", "top": "A", "bottom": "P"}),
+        (FEET_FIRST, {"left": "L", "right": "R", "top": "A", "bottom": "P"}),
+        (PRONE, {"left": "L", "right": "R", "top": "P", "bottom": "A"}),
+    ],
+)
+def test_who_scrolls_is_told_the_sides_and_the_shape_of_pixels(
+    pages: Pages, layout: Layout, edges: dict[str, str]
+) -> None:
+    """As the slices are stored, which is how they are shown."""
+    uid = add_finished_study(pages, StudyPlan(layout=layout))
+    told = pages.browser().get(f"/studies/{uid}/contours.json").json()
+    assert told["edges"] == edges
+    assert told["width_mm"] / told["width"] == pytest.approx(COLUMN_SPACING_MM)
+    assert told["height_mm"] / told["height"] == pytest.approx(ROW_SPACING_MM)

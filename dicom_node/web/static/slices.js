@@ -14,6 +14,15 @@
   let contours = { width: 1, height: 1, slices: {} };
   const address = (k) => `${viewer.dataset.base}/slices/${k}.jpg?window=${windowed.value}`;
 
+  // The side of the patient at each edge, and pixels as wide as they are.
+  function lay() {
+    if (!contours.edges) return;
+    stage.style.aspectRatio = `${contours.width_mm} / ${contours.height_mm}`;
+    for (const [edge, letter] of Object.entries(contours.edges)) stage.querySelector(`[data-edge=${edge}]`).textContent = letter;
+    const sides = Object.entries(contours.edges).map(([edge, letter]) => `${edge} ${letter}`).join(", ");
+    picture.alt = `Slice with the lesions outlined; sides of the patient: ${sides}`;
+  }
+
   function draw() {
     outlines.replaceChildren();
     outlines.setAttribute("viewBox", `0 0 ${contours.width} ${contours.height}`);
@@ -58,7 +67,7 @@
       if (answer.status === 503 && tries > 0) setTimeout(() => outline(tries - 1), 1000);
       return answer.ok ? answer.json() : null;
     }).then((found) => {
-      if (found) { contours = found; draw(); }
+      if (found) { contours = found; lay(); draw(); }
     });
   }
   outline(20);
