@@ -209,6 +209,7 @@ class Dispatcher:
             study=self._study(uid),
             priors=self._priors(earlier.linked),
             refused_priors=earlier.refused,
+            reported_folder=self._reported_folder(claim),
             priors_were_searched=earlier.were_searched,
             qualifications=(*unfinished(searches), *superseded_reports.qualifications),
             revision=claim.revision,
@@ -246,6 +247,11 @@ class Dispatcher:
             PriorSpec(study=self._study(uid), result_folder=result.folder if result else None)
             for uid, result in results.items()
         )
+
+    def _reported_folder(self, claim: Claim) -> Path | None:
+        """Of the newest result of an earlier revision, made of images of the patient that the study is of now."""
+        result = self._index.latest_result(claim.study_instance_uid)
+        return result.folder if result and result.revision < claim.revision else None
 
     def _study(self, study_instance_uid: str) -> StudySpec:
         """The stored files of a study, with the site's rules for reading them."""

@@ -24,7 +24,7 @@ from pipeline.align import Alignment
 from pipeline.device import choose_device, limit_threads
 from pipeline.engine import Engine, EngineParts, build_engine
 from pipeline.errors import PipelineError, StudyRefusedError
-from pipeline.findings import Analysis, DroppedPrior, PriorStudy
+from pipeline.findings import Analysis, DroppedPrior, KnownLesions, PriorStudy
 from pipeline.model_pack import load_model_pack
 from pipeline.precision import Precision
 from pipeline.run import analyse_with
@@ -97,6 +97,7 @@ def _analyse(spec: JobSpec, folder: Path, engine_source: EngineSource) -> Analys
         engine_source(spec),
         _files(spec.study),
         [_prior(prior) for prior in spec.priors],
+        reported=_known(spec.reported_folder),
         alignment=Alignment(spec.alignment),
         on_progress=partial(_note_progress, folder),
     )
@@ -140,13 +141,19 @@ def _files(study: StudySpec) -> StudyFiles:
 
 
 def _prior(prior: PriorSpec) -> PriorStudy:
-    """An earlier study with what was reported of it; found anew where the report can no longer be read."""
+    """An earlier study with what was reported of it."""
+    return PriorStudy(files=_by_own_clock(_files(prior.study)), known=_known(prior.result_folder))
+
+
+def _known(result_folder: Path | None) -> KnownLesions | None:
+    """What a result reported; None where there is none, or it can no longer be read."""
+    if result_folder is None:
+        return None
     try:
-        known = read_known_lesions(prior.result_folder) if prior.result_folder else None
+        return read_known_lesions(result_folder)
     except UnreadableResultError:
-        logger.warning("the stored result of an earlier study is unreadable: its lesions are found anew")
-        known = None
-    return PriorStudy(files=_by_own_clock(_files(prior.study)), known=known)
+        logger.warning("a stored result is unreadable: its lesions are found and named anew")
+        return None
 
 
 def _by_own_clock(files: StudyFiles) -> StudyFiles:

@@ -58,6 +58,8 @@ class JobSpec:
     study: StudySpec
     priors: tuple[PriorSpec, ...]
     refused_priors: tuple[RefusedPriorSpec, ...]
+    reported_folder: Path | None = None
+    """Of the result of an earlier revision of the study: its lesions keep their names."""
     priors_were_searched: bool = False
     """Whether each place that the node was told to look in for earlier studies was looked in to the end."""
     revision: int

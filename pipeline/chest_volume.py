@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pipeline.findings import KnownLesions
 from pipeline.lung_checks import check_is_chest
 from pipeline.orient import LpsVolume
 from pipeline.padding import imaged_part
@@ -33,6 +34,8 @@ class CurrentStudy:
     """On the grid of acquisition."""
     chest: ChestVolume
     """The same in patient order."""
+    reported: KnownLesions | None = None
+    """What an earlier run reported of this very study: its lesions keep their names."""
 
 
 def chest_volume(lps: LpsVolume, lung_mask: UInt8Array) -> ChestVolume:

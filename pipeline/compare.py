@@ -2,7 +2,7 @@
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -90,7 +90,7 @@ def without_prior(found: FoundLesions, origin: str) -> Comparison:
         origin: What the tracking UIDs derive from besides the place: study and series UID.
     """
     lesions = tuple(_first_seen(lesion, origin, Change.NOT_COMPARED) for lesion in found.lesions)
-    return Comparison(lesions=_named_apart(lesions), gone=())
+    return Comparison(lesions=named_apart(lesions, {}), gone=())
 
 
 def compare_lesions(found: FoundLesions, prior: PriorLesions, current: ChestVolume, origin: str) -> Comparison:
@@ -112,7 +112,7 @@ def compare_lesions(found: FoundLesions, prior: PriorLesions, current: ChestVolu
     prior_volumes = np.array([0.0, *(lesion.volume_ml for lesion in prior.lesions)])
     met = np.maximum(contacts.sum(axis=0), 1.0)
     lent_ml = (contacts / met) @ prior_volumes
-    heirs = _heirs(contacts)
+    heirs = inherited(contacts)
     lungs = (current.lung_mask > 0) | (prior.lung_mask > 0)
     now, then = (well_shown(one, lungs, grid.spacing_mm) for one in (current.imaged, prior.valid))
     shown, well = current.imaged & prior.valid, now & then
@@ -126,9 +126,8 @@ def compare_lesions(found: FoundLesions, prior: PriorLesions, current: ChestVolu
         else _first_seen(lesion, origin, Change.NEW if seen_then[lesion.number] else Change.NOT_COMPARED)
         for lesion in found.lesions
     )
-    return Comparison(
-        lesions=_named_apart(lesions, prior.lesions), gone=_gone(prior, contacts, now, grid.voxel_volume_ml)
-    )
+    names = {lesion.tracking_uid: lesion.tracking_id for lesion in prior.lesions}
+    return Comparison(lesions=named_apart(lesions, names), gone=_gone(prior, contacts, now, grid.voxel_volume_ml))
 
 
 def volume_change(volume_ml: float, prior_volume_ml: float) -> Change:
@@ -201,8 +200,12 @@ def _contacts(found: FoundLesions, prior: PriorLesions, spacing_mm: tuple[float,
     return counts
 
 
-def _heirs(contacts: Float64Array) -> dict[int, int]:
-    """Current number to the prior number whose tracking UID it takes; each UID goes to one lesion only."""
+def inherited(contacts: Float64Array) -> dict[int, int]:
+    """Current number to the prior number whose tracking UID it takes; each UID goes to one lesion only.
+
+    Args:
+        contacts: [current number, prior number], how much they meet; row and column 0 are 0.
+    """
     pairs = sorted(
         (-contacts[current, earlier], int(current), int(earlier)) for current, earlier in np.argwhere(contacts > 0)
     )
@@ -245,9 +248,13 @@ def _gone(prior: PriorLesions, contacts: Float64Array, now: BoolArray, voxel_ml:
     return tuple(sorted(gone, key=lambda lesion: (-lesion.prior_volume_ml, lesion.tracking_uid)))
 
 
-def _named_apart(lesions: Iterable[ComparedLesion], prior: Iterable[PriorLesion] = ()) -> tuple[ComparedLesion, ...]:
-    """The same lesions; where a new short name falls together with another, it becomes longer."""
-    known = {lesion.tracking_uid: lesion.tracking_id for lesion in prior}
+def named_apart(lesions: Iterable[ComparedLesion], known: Mapping[str, str]) -> tuple[ComparedLesion, ...]:
+    """The same lesions; where a new short name falls together with another, it becomes longer.
+
+    Args:
+        lesions: With their names.
+        known: By tracking UID, names that were reported before: they stand.
+    """
     taken = set(known.values())
     apart: list[ComparedLesion] = []
     for lesion in lesions:

@@ -21,7 +21,8 @@ from pipeline.earlier import (
     prepare_earlier,
 )
 from pipeline.engine import Engine, build_engine
-from pipeline.findings import Analysis, PriorStudy
+from pipeline.findings import Analysis, KnownLesions, PriorStudy
+from pipeline.kept_names import keep_names
 from pipeline.lesions import FoundLesions, find_lesions, lesion_maps, lesion_scores, slices_with_lung
 from pipeline.model_pack import ModelPack
 from pipeline.orient import lps_from_source, source_from_lps
@@ -72,10 +73,11 @@ def analyse_with(
     current: StudyFiles,
     priors: Sequence[PriorStudy],
     *,
+    reported: KnownLesions | None = None,
     alignment: Alignment = Alignment.AFFINE,
     on_progress: Progress,
 ) -> Analysis:
-    """`analyse` with any lung segmenter and lesion detector."""
+    """`analyse` with any lung segmenter and lesion detector; what was `reported` of the study before keeps its names."""
     on_progress("Choosing the series", 0.02)
     choice = choose_series(current.paths, rules=current.rules, corrects_tilt=current.corrects_tilt)
     on_progress("Reading the volume", 0.05)
@@ -83,7 +85,7 @@ def analyse_with(
     lps = lps_from_source(volume)
     on_progress("Finding the lungs", 0.1)
     chest = found_chest(lps, lambda volume: engine.segmenter.segment(volume.volume_hu, volume.spacing_mm))
-    study = CurrentStudy(files=current, choice=choice, volume=volume, chest=chest)
+    study = CurrentStudy(files=current, choice=choice, volume=volume, chest=chest, reported=reported)
     earlier = prepare_earlier(
         study,
         priors,
@@ -130,12 +132,15 @@ def _compared(
     Both are as the earlier study's own run reported them, or as this run finds them.
     """
     origin = lesion_origin(study.files.study_instance_uid, study.choice.series_instance_uid)
-    if not earlier.usable:
-        return without_prior(found, origin), ()
     grid = study.chest.lps.grid
+    if not earlier.usable:
+        alone = without_prior(found, origin)
+        return keep_names(alone, found, study.reported, grid=grid) if study.reported else alone, ()
     prior, burden = _newest_prior(engine, detection, earlier.usable[0], grid)
     prior = replace(prior, labels=np.where(study.chest.imaged, prior.labels, np.uint16(0)))
     comparison = compare_lesions(found, prior, study.chest, origin)
+    if study.reported:
+        comparison = keep_names(comparison, found, study.reported, grid=grid, prior=prior.lesions)
     older = tuple(
         _burden(engine, detection, older, place=place, grid=grid)
         for place, older in enumerate(earlier.usable[1:], start=1)

@@ -51,7 +51,8 @@ def parcel_of(spec: JobSpec) -> Parcel:
     pieces: list[Piece] = []
     study = _study(spec.study, "inputs/0", pieces)
     priors = tuple(_prior(prior, number, pieces) for number, prior in enumerate(spec.priors, start=1))
-    packed = dataclasses.replace(spec, study=study, priors=priors)
+    reported = spec.reported_folder and _folder(spec.reported_folder, "results/0", pieces)
+    packed = dataclasses.replace(spec, study=study, priors=priors, reported_folder=reported)
     return Parcel(spec=packed, pieces=tuple(pieces))
 
 
@@ -149,4 +150,5 @@ def _below(spec: JobSpec, folder: Path) -> JobSpec:
         PriorSpec(study=study_below(prior.study), result_folder=prior.result_folder and folder / prior.result_folder)
         for prior in spec.priors
     )
-    return dataclasses.replace(spec, study=study_below(spec.study), priors=priors)
+    reported = spec.reported_folder and folder / spec.reported_folder
+    return dataclasses.replace(spec, study=study_below(spec.study), priors=priors, reported_folder=reported)

@@ -178,3 +178,22 @@ def test_the_beginning_of_the_calendar_ends_no_attempt(tmp_path: Path) -> None:
     """A scanner without a clock: no date lies two years before."""
     index = build_index(tmp_path, FakeClock())
     assert spec_of(index, tmp_path, received("9.9", acquired_at=datetime(1, 1, 2, tzinfo=UTC))).priors == ()
+
+
+def test_a_study_that_runs_again_is_given_what_was_reported_of_it(index: Index, tmp_path: Path) -> None:
+    """So that its lesions keep their names."""
+    late = received(EARLIER, 2, acquired_at=MONTH_AGO)
+    assert spec_of(index, tmp_path, late).reported_folder == result_files()[0].path.parent
+
+
+def test_a_first_run_has_no_names_to_keep(index: Index, tmp_path: Path) -> None:
+    """An earlier study of the patient has, which is something else."""
+    spec = spec_of(index, tmp_path, received("9.9"))
+    assert (spec.reported_folder, spec.priors[0].result_folder) == (None, result_files()[0].path.parent)
+
+
+def test_what_was_reported_under_another_patient_names_nothing(index: Index, tmp_path: Path) -> None:
+    """The study was released to John: her lesions are not his."""
+    index.record_received([johns(number, acquired_at=MONTH_AGO) for number in (2, 3, 4)])
+    index.release_held(EARLIER, 2, by="admin")
+    assert spec_of(index, tmp_path, johns(5, acquired_at=MONTH_AGO)).reported_folder is None

@@ -49,13 +49,13 @@ def study(folder: Path, uid: str, *names: str) -> StudySpec:
 
 
 def test_a_parcel_brings_every_file_that_an_attempt_reads(tmp_path: Path) -> None:
-    """Studies and what was reported of earlier ones; names stay, also where two are the same."""
+    """Studies and what was reported of them before; names stay, also where two are the same."""
     result = tmp_path / "result"
     result.mkdir()
     for name in (*READ_OF_A_RESULT, "seg-lungs.dcm"):
         (result / name).write_text(name)
     prior = PriorSpec(study=study(tmp_path, "1.2", "a/1.dcm", "b/1.dcm"), result_folder=result)
-    spec = replace(job(study(tmp_path, "1.3", "1.dcm")), priors=(prior,))
+    spec = replace(job(study(tmp_path, "1.3", "1.dcm")), priors=(prior,), reported_folder=result)
     parcel = parcel_of(spec)
     got = unpack(parcel, read_payload(parcel), tmp_path / "job")
     for sent, came in zip((spec.study, prior.study), (got.study, got.priors[0].study), strict=True):
@@ -63,9 +63,9 @@ def test_a_parcel_brings_every_file_that_an_attempt_reads(tmp_path: Path) -> Non
         assert [came.path.read_bytes() for _, came in pairs] == [sent.path.read_bytes() for sent, _ in pairs]
         assert [came.path.name for _, came in pairs] == [sent.path.name for sent, _ in pairs]
         assert all(came.path.is_relative_to(tmp_path / "job") for _, came in pairs)
-    folder = got.priors[0].result_folder
-    assert folder
-    assert {path.name for path in folder.iterdir()} == set(READ_OF_A_RESULT)
+    for folder in (got.priors[0].result_folder, got.reported_folder):
+        assert folder and folder.is_relative_to(tmp_path / "job")
+        assert {path.name for path in folder.iterdir()} == set(READ_OF_A_RESULT)
 
 
 def test_a_parcel_has_the_files_that_are_read_of_a_result() -> None:
