@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, Row, Select, create_engine, event, te
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as NoConnectionError
 from sqlalchemy.pool import ConnectionPoolEntry, QueuePool
 
 from storage.address import is_sqlite, parse_address
@@ -22,6 +23,7 @@ from storage.errors import (
     IndexDamagedError,
     IndexFailedError,
     IndexStateError,
+    IndexUnreachableError,
     NetworkFolderError,
     NoWalError,
     SqliteTooOldError,
@@ -60,6 +62,8 @@ _WRITER_LOCK = 0x4449434F
 
 _SQLITE_POOL = {"pool_size": 2, "max_overflow": 28}
 """Two connections stay open, for each keeps a cache of its own; more are opened where many threads meet, and closed again."""
+
+_ALL_IN_USE = "every connection of this process waits for an answer of the database"
 
 _SQLITE_PRAGMAS = (
     "PRAGMA synchronous = FULL",
@@ -118,7 +122,7 @@ def open_what_stays(engine: Engine) -> None:
     Raises:
         StorageError: The index cannot be opened.
     """
-    with _errors_in_our_words(), ExitStack() as opened:
+    with _errors_in_our_words(engine), ExitStack() as opened:
         for _ in range(engine.pool.size() if isinstance(engine.pool, QueuePool) else 0):
             opened.enter_context(engine.connect())
 
@@ -143,7 +147,7 @@ def _require_local_folder(url: URL) -> None:
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """One transaction that sees one state of the index and changes nothing."""
-    with _errors_in_our_words(), engine.connect() as connection, connection.begin():
+    with _errors_in_our_words(engine), engine.connect() as connection, connection.begin():
         yield connection
 
 
@@ -151,7 +155,7 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def writing(engine: Engine) -> Iterator[Connection]:
     """One transaction that is alone in writing; it is on disk when the block has ended."""
     with (
-        _errors_in_our_words(),
+        _errors_in_our_words(engine),
         engine.connect().execution_options(takes_write_lock=True) as connection,
         connection.begin(),
     ):
@@ -171,14 +175,18 @@ def write_rows(engine: Engine, change: Callable[[Connection], Made]) -> Made:
     if engine.dialect.name == "sqlite":
         with writing(engine) as connection:
             return change(connection)
+    with _errors_in_our_words(engine):
+        return _written_beside_others(engine, change)
+
+
+def _written_beside_others(engine: Engine, change: Callable[[Connection], Made]) -> Made:
     for _ in range(_BEGINNINGS - 1):
         try:
             return _written_once(engine, change)
         except DBAPIError as error:
             if not may_begin_again(error.orig):
-                raise _meaning_of(error) from error
-    with _errors_in_our_words():
-        return _written_once(engine, change)
+                raise
+    return _written_once(engine, change)
 
 
 def _written_once(engine: Engine, change: Callable[[Connection], Made]) -> Made:
@@ -197,7 +205,7 @@ def write_prepared(engine: Engine, change: Callable[[DriverConnection], Made | N
     Returns:
         What the change gave; None also where another transaction was in the way.
     """
-    with _errors_in_our_words():
+    with _errors_in_our_words(engine):
         if engine.dialect.name == "sqlite":
             return _written_in_turn(engine, change)
         return written_in_pipeline(engine, change)
@@ -242,11 +250,15 @@ def _begin_sqlite(connection: Connection) -> None:
 
 
 @contextmanager
-def _errors_in_our_words() -> Iterator[None]:
+def _errors_in_our_words(engine: Engine) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
         raise _meaning_of(error) from error
+    except NoConnectionError as error:
+        # Each waits for the database, for nobody here keeps one for longer.
+        busy = IndexBusyError if engine.dialect.name == "sqlite" else IndexUnreachableError
+        raise busy(_ALL_IN_USE) from error
     except SQLAlchemyError as error:
         raise IndexFailedError(type(error).__name__) from error
 

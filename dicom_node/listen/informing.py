@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Thread
 
+from dicom_node.listen.enduring import do_each
 from dicom_node.listen.services import Services
 from dicom_node.settings_file import SettingsFile
 from storage.errors import StorageError
@@ -50,9 +51,7 @@ class Informer:
             self._has_answered.clear()
             if self._ends.is_set():
                 return
-            self._services.inform_index()
-            if is_alive:
-                self._leave_sign_of_life()
+            do_each(self._services.inform_index, *([self._leave_sign_of_life] if is_alive else []))
 
     def _leave_sign_of_life(self) -> None:
         listen, machine = self._file.started_with.listen, self._file.started_with.machine

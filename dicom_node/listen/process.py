@@ -25,6 +25,7 @@ from dicom_node.file_stamp import FileStamp, stamp_of
 from dicom_node.listen.association import Connection, ListenServer
 from dicom_node.listen.channel import Channel, ChannelClosedError, Message, Said
 from dicom_node.listen.contexts import contexts_of
+from dicom_node.listen.enduring import do_each
 from dicom_node.listen.finishing import abort_associations, finish_objects
 from dicom_node.listen.places import PlacesOfListener
 from dicom_node.listen.ports import application_entity
@@ -160,9 +161,7 @@ class _Process:
     def _keep_informed(self) -> None:
         """Say in the index what goes on here; look at the certificates."""
         while True:
-            self._services.inform_index()
-            if self._tls:
-                self._tls.look()
+            do_each(self._services.inform_index, *([self._tls.look] if self._tls else []))
             if self._ends.wait(BEAT_S):
                 return
 
