@@ -68,8 +68,12 @@ class WorkerDuties:
         yield "counts", _made(Duty(run=self._counts.ask_next, interval_s=_ASK_INTERVAL_S, stop=self._counting.stop))
         yield "completeness", _made(Duty(run=self._sweep.run, interval_s=sweep_s), sweep_s)
         # Not of a PACS: what is here of a batch goes on when its PACS is asked for nothing any more.
-        yield "batches", _made(Duty(run=partial(note_ends, self._index), interval_s=_PEER_INTERVAL_S))
+        yield "batches", _made(Duty(run=self._note_ends, interval_s=_PEER_INTERVAL_S))
         yield "leases", _made(Duty(run=free, interval_s=pipeline.lease_s / 2), pipeline.attempts, pipeline.lease_s)
+
+    def _note_ends(self) -> None:
+        """What became of the studies of batches, by the settings of this moment."""
+        note_ends(self._index, self._settings)
 
     def _of_watching(self) -> Iterator[tuple[str, WantedDuty]]:
         """Look for what an administrator should see, tell it; bring the audit trail to its server."""

@@ -122,7 +122,7 @@ class BatchLedger:
             return tuple(map(line_from_row, connection.execute(wanted).all()))
 
     def is_kept_here(self, study_instance_uid: str) -> bool:
-        """Whether no result of the study is sent: a run that sends nothing is the reason why it is analysed."""
+        """Whether no result of the study is sent: runs are the reason why it is analysed, and none of them sends."""
         with reading(self._engine) as connection:
             return is_kept_here(connection, study_instance_uid)
 

@@ -3,10 +3,10 @@
 from dataclasses import fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select
+from sqlalchemy import ColumnElement, Connection, exists, func, select, update
 
 from storage.batch_models import Batch, BatchFinding, BatchStudy
-from storage.batch_records import BatchFindings, BatchLine, BatchPlan, BatchStudyState, BatchView
+from storage.batch_records import ENDS, BatchFindings, BatchLine, BatchPlan, BatchStudyState, BatchView
 from storage.database import AnyRow
 from storage.models import Study
 
@@ -33,11 +33,17 @@ def own_batch_of(connection: Connection, study_instance_uid: str) -> int | None:
 
 
 def is_kept_here(connection: Connection, study_instance_uid: str) -> bool:
-    """Whether no result of the study is sent: a run that sends nothing is the reason why it is analysed."""
-    number = own_batch_of(connection, study_instance_uid)
-    if number is None:
-        return False
-    return not connection.execute(select(Batch.delivers).where(Batch.id == number)).scalar_one()
+    """Whether no result of the study is sent: runs are the reason why it is analysed, and none of them sends."""
+    own = (BatchStudy.study_instance_uid == study_instance_uid, BatchStudy.is_own)
+    delivers = select(Batch.delivers).join(BatchStudy, BatchStudy.batch_id == Batch.id).where(*own)
+    said = connection.execute(delivers).scalars().all()
+    return bool(said) and not any(said)
+
+
+def forget_ended(connection: Connection, study_instance_uid: str) -> None:
+    """Runs that are through with a study that was deleted are not the reason why it is here again."""
+    ended = (BatchStudy.study_instance_uid == study_instance_uid, BatchStudy.is_own, BatchStudy.state.in_(ENDS))
+    connection.execute(update(BatchStudy).where(*ended).values(is_own=False))
 
 
 def view_from_row(connection: Connection, row: AnyRow, *, at: datetime) -> BatchView:

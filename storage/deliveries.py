@@ -22,6 +22,7 @@ SENT_BY_NOW = frozenset({State.PROCESSED, State.SENDING})
 """States in which the outcome of a delivery moves the study."""
 
 
+BY_OPERATOR = "an operator asked to send the result again"
 _TOO_LATE = "superseded while it was under way"
 
 WAITED_FOR_TRIES = 3
@@ -158,7 +159,7 @@ def note_declined(connection: Connection, delivery_id: int, *, status: str, at: 
 
 
 def resend(
-    connection: Connection, study_instance_uid: str, *, destinations: Sequence[Destination], at: datetime
+    connection: Connection, study_instance_uid: str, *, destinations: Sequence[Destination], why: str, at: datetime
 ) -> State:
     """Send the newest result again from the best on, also to destinations that did not exist when it was made.
 
@@ -174,7 +175,7 @@ def resend(
         raise NothingToSendError
     candidates = _candidates(connection, result_id)
     plans, lacks = plans_of(candidates, destinations), lacks_of(candidates, destinations)
-    why = "; ".join(["an operator asked to send the result again", *(lack.words for lack in lacks)])
+    why = "; ".join([why, *(lack.words for lack in lacks)])
     move(connection, study, Event.RESENT, why=why, at=at)
     of_result = select(ResultObject.id).where(ResultObject.result_id == result_id)
     rows = connection.execute(select(Delivery).where(Delivery.result_file_id.in_(of_result))).all()

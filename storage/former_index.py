@@ -32,7 +32,7 @@ class FormerStudy:
     reason: str
     instance_count: int
     is_kept_here: bool | None
-    """Whether a batch that sends nothing was the reason why it is analysed; None where that could not be read."""
+    """Whether batches that send nothing were the reason why it is analysed; None where that could not be read."""
 
     @property
     def was_fetched(self) -> bool:
@@ -73,10 +73,11 @@ def read_former_index(url: str, *, is_sound: bool) -> FormerIndex:
 
 
 def _kept_here(engine: Engine) -> dict[str, bool] | None:
-    """Studies of batches, and whether the newest of them sends nothing; None where that cannot be read."""
+    """Studies of batches, and whether none of these sends anything; None where that cannot be read."""
     try:
         with reading(engine) as connection:
-            rows = connection.execute(_BATCHES.where(BatchStudy.is_own).order_by(Batch.id))
+            # Those that send come last, and so hold.
+            rows = connection.execute(_BATCHES.where(BatchStudy.is_own).order_by(Batch.delivers))
             return {row.study_instance_uid: not row.delivers for row in rows}
     except StorageError:
         return None

@@ -300,10 +300,10 @@ class Index:
         with reading(self._engine) as connection:
             return negotiated.answers_of(connection, destination)
 
-    def resend(self, study_instance_uid: str, *, destinations: Sequence[Destination]) -> State:
-        """Send the newest result again, to the named destinations; what others were sent stays known.
-
-        It begins with the best again: a destination may have learnt to take it.
+    def resend(
+        self, study_instance_uid: str, *, destinations: Sequence[Destination], why: str = deliveries.BY_OPERATOR
+    ) -> State:
+        """Send the newest result again, from the best on, to the named destinations; what others were sent stays known.
 
         Raises:
             NothingToSendError: There is no result, or nobody to send it to.
@@ -311,7 +311,7 @@ class Index:
             UnknownStudyError: The index has no such study.
         """
         with writing(self._engine) as connection:
-            return deliveries.resend(connection, study_instance_uid, destinations=destinations, at=self._now())
+            return deliveries.resend(connection, study_instance_uid, destinations=destinations, why=why, at=self._now())
 
     def latest_result(self, study_instance_uid: str) -> ResultSet | None:
         """The newest result of the study; none that was made of images of another patient, as was decided later."""

@@ -71,7 +71,7 @@ class Event(_Sentenced):
         "An object was refused for good or for longer than the node tries, who it was for is gone, or the result lacks it.",
     )
     NOT_KEPT = "not_kept", "A destination said that it does not keep an object that it had taken."
-    RESENT = "resent", "An operator asked for the newest result to be sent again."
+    RESENT = "resent", "An operator, or a batch that sends, asked for the newest result to be sent."
     RETRIED = "retried", "An operator asked for the study to be run again."
     DISCARDED = "discarded", "An operator took the study out; what was not sent yet stays here."
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, insert, select, tuple_
 
-from storage.batch_rows import own_batch_of
+from storage.batch_rows import forget_ended, own_batch_of
 from storage.database import AnyRow
 from storage.fetches import is_asked_for
 from storage.life import Standing, note_birth
@@ -136,6 +136,7 @@ def _insert_study(connection: Connection, instance: ReceivedInstance, *, patient
         **said_by(instance),
     )
     study_id = connection.execute(statement.returning(Study.id)).scalar_one()
+    forget_ended(connection, instance.study_instance_uid)
     batch = own_batch_of(connection, instance.study_instance_uid)
     note_birth(connection, study_id, why=FIRST if batch is None else f"{FIRST}, asked for by batch {batch}", at=at)
 

@@ -45,7 +45,7 @@ def run_refused(folder: Path, clock: FakeClock, *, steps: int, wait_s: float) ->
         number = index.batches.begin(plan(), {"1.2.1": "20190101", "1.2.2": "20200101"})
         runner = runner_of(settings, index, peer, retriever, clock)
         for _ in range(steps):
-            note_ends(index)
+            note_ends(index, Settings())
             runner.run_due()
             clock.advance(wait_s)
     view = index.batches.view(number)

@@ -55,7 +55,7 @@ def row_of(index: Index, uid: str) -> Row:
 def test_a_batch_that_asks_for_nothing_notes_what_ended(index: Index, state: BatchState) -> None:
     """What is here is analysed in any case, and the table says so."""
     index.batches.move(1, state)
-    note_ends(index)
+    note_ends(index, Settings())
     view = index.batches.view(1)
     assert (view.state, view.studies[BatchStudyState.ANALYSED], view.in_flight) == (state, 1, 0)
 
@@ -84,7 +84,7 @@ def test_a_study_that_was_deleted_before_its_end_was_noted_does_not_stay_in_anal
     line = next_line(index)
     index.batches.asked(line, is_own=True)
     index.batches.fetched(line)
-    note_ends(index)
+    note_ends(index, Settings())
     ends = {line.state: line.words for line in index.batches.lines(1)}
     assert ends[BatchStudyState.FAILED] == GONE
     assert index.batches.view(1).state is BatchState.DONE
@@ -98,7 +98,7 @@ def test_what_was_found_is_in_the_table_when_retention_has_deleted_the_study(ind
     engine = open_engine(database_url(tmp_path))
     retention = Retention(settings, engine, clock=clock, trail=NoTrail(), by=Party(user_id="WORK"))
     assert retention.run() == 0
-    note_ends(index)
+    note_ends(index, Settings())
     assert retention.run() == 1
     row = row_of(index, "1.2.1")
     assert index.study("1.2.1") is None
@@ -110,14 +110,14 @@ def test_what_was_found_is_in_the_table_when_retention_has_deleted_the_study(ind
 
 def test_the_table_says_what_was_found_when_the_study_ended(index: Index, tmp_path: Path) -> None:
     """Whatever becomes of the file."""
-    note_ends(index)
+    note_ends(index, Settings())
     result_on_disk(results_folder(tmp_path, "1.2.1"), score=0.25)
     assert row_of(index, "1.2.1")["patient_score"] == 0.75
 
 
 def test_what_was_found_in_the_images_of_one_patient_never_stands_beside_another(index: Index, tmp_path: Path) -> None:
     """The study is released to whom its later images name: the row is empty until those are analysed."""
-    note_ends(index)
+    note_ends(index, Settings())
     index.record_received([johns(study_instance_uid="1.2.1")])
     index.release_held("1.2.1", 2, by="admin")
     (row, _) = table_rows(index, 1, with_patients=True)
@@ -140,6 +140,6 @@ def test_what_ended_under_an_older_version_is_read_from_its_result(index: Index,
 def test_a_study_ends_once(index: Index) -> None:
     """What was noted stays."""
     (line,) = index.batches.in_analysis()
-    note_ends(index)
+    note_ends(index, Settings())
     index.batches.end(line, BatchStudyState.FAILED, "too late")
     assert row_of(index, "1.2.1")["state"] == "analysed"

@@ -95,7 +95,7 @@ def test_a_retry_asks_again_for_what_was_given_up(index: Index) -> None:
     """The batch was done and runs on; its studies have all their tries."""
     fail(index)
     fail(index)
-    note_ends(index)
+    note_ends(index, Settings())
     assert index.batches.view(1).state is BatchState.DONE
     view = retry_failed(index, 1)
     assert (view.state, view.studies) == (BatchState.RUNNING, {BatchStudyState.WAITING: 2})
@@ -106,7 +106,7 @@ def test_a_retry_analyses_again_what_failed_in_the_pipeline(index: Index) -> Non
     """The PACS is not asked for it: it is here."""
     uid = fetch(index)
     index.finish_failed(claim(index), "broken", retryable=False, maximum_attempts=1)
-    note_ends(index)
+    note_ends(index, Settings())
     assert index.batches.view(1).studies[BatchStudyState.FAILED] == 1
     assert retry_failed(index, 1).studies == {BatchStudyState.ANALYSING: 1, BatchStudyState.WAITING: 1}
     assert state_of(index, uid) is State.WAITING_FOR_PRIORS
