@@ -13,6 +13,7 @@ from typing import Protocol
 
 from config.settings import Settings
 from dicom_node.destinations import destination_of
+from dicom_node.disk_refusals import DISK_REFUSALS
 from dicom_node.earlier_studies import earlier_of_study
 from dicom_node.job_records import (
     InputFile,
@@ -32,7 +33,7 @@ from dicom_node.series_choice import rules_for_study
 from dicom_node.superseding import Superseded, superseded
 from dicom_node.unread import without_ct_images
 from storage.disk import FILE_MODE, disk_errors, make_folder
-from storage.errors import DiskError, DiskFailedError, DiskFullError, DiskReadOnlyError, IndexStateError
+from storage.errors import DiskError, IndexStateError
 from storage.failpoints import reach
 from storage.files import ResultStore
 from storage.index import Index
@@ -40,9 +41,6 @@ from storage.prior_records import PriorCandidate
 from storage.records import Claim
 
 logger = logging.getLogger(__name__)
-
-_REFUSALS = (DiskFailedError, DiskFullError, DiskReadOnlyError)
-"""No study is at fault for these: the try does not count."""
 
 _TWO_PATIENTS = (
     "images of two patients came under this Study Instance UID: nothing is run; `dicom-node study show UID` names them, "
@@ -125,7 +123,9 @@ class Dispatcher:
             with disk_errors():
                 make_folder(folder)
                 self._finish(claim, folder, self._run(claim, folder, stop))
-        except _REFUSALS as error:
+        except DISK_REFUSALS as error:
+            # The index may be on the same disk, and be in want of the room.
+            shutil.rmtree(folder, ignore_errors=True)
             self._index.release(claim, why=str(error))
             raise
         except IndexStateError:
@@ -164,6 +164,7 @@ class Dispatcher:
         elif outcome.kind is OutcomeKind.REFUSED:
             kept = self._index.finish_refused(claim, outcome.reason)
         else:
+            shutil.rmtree(folder / "out", ignore_errors=True)
             maximum = self._settings.pipeline.attempts
             kept = self._index.finish_failed(
                 claim, outcome.reason, retryable=outcome.retryable, maximum_attempts=maximum

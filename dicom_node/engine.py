@@ -11,6 +11,7 @@ from threading import Event
 
 from config.settings import Settings
 from dicom_node.child import end_in_words
+from dicom_node.disk_refusals import refusal_of
 from dicom_node.forking import ForkedChild, ForkServer
 from dicom_node.job_records import JobOutcome, JobSpec, OutcomeKind
 
@@ -61,6 +62,10 @@ class LocalEngine:
 
         Returns:
             How it ended; None when it was ended from outside.
+
+        Raises:
+            DiskError: The disk refused what the attempt wrote.
+            OSError: It refused what the attempt needs.
         """
         spec.write(folder)
         with (folder / "job.log").open("wb") as log:
@@ -86,7 +91,15 @@ class LocalEngine:
                 if time.monotonic() > deadline_s:
                     return _too_slow(self.limits.time_limit_s)
             else:
-                return _crash(code) if code else JobOutcome.read(folder) or _no_outcome()
+                return _outcome(code, folder)
+
+
+def _outcome(code: int, folder: Path) -> JobOutcome:
+    """How a process ended by itself."""
+    refusal = refusal_of(code)
+    if refusal:
+        raise refusal
+    return _crash(code) if code else JobOutcome.read(folder) or _no_outcome()
 
 
 def _no_outcome() -> JobOutcome:

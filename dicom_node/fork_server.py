@@ -14,6 +14,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from resource import RLIMIT_AS, setrlimit
 
@@ -101,8 +102,10 @@ def _become(attempt: Attempt, request: ForkRequest, *, log: int) -> None:
     except BaseException:  # noqa: BLE001  # nothing of a fork may come back into the loop of the server
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            # Of a log whose disk is full; the exit code says what it must.
+            with suppress(OSError):
+                stream.flush()
         os._exit(code)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from dicom_node.disk_refusals import refusal_code
 from dicom_node.folders import by_own_clock
 from dicom_node.job_inputs import verify_inputs
 from dicom_node.job_records import JobOutcome, JobProgress, JobSpec, OutcomeKind, PriorSpec, StudySpec
@@ -53,10 +54,15 @@ def finish_job(folder: Path, engine_source: EngineSource = engine_of) -> JobOutc
     Args:
         folder: Holds `job.json`, takes what is written.
         engine_source: Loads the networks, or has them.
+
+    Raises:
+        OSError: The disk takes nothing, for which the study is not at fault.
     """
     try:
         outcome = run_job(folder, engine_source)
     except Exception as exc:
+        if refusal_code(exc):
+            raise
         logger.exception("the attempt ended in an unexpected error")
         outcome = JobOutcome(
             kind=OutcomeKind.FAILED,
@@ -185,9 +191,13 @@ def _summary(analysis: Analysis) -> str:
 
 
 def attempt(folder: Path) -> int:
-    """Do the job of a folder in a process of its own; its exit code."""
+    """Do the job of a folder in a process of its own; its exit code, which says where the disk refused."""
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
     quieten_libraries()
     arm_from_environment()
-    finish_job(folder)
+    try:
+        finish_job(folder)
+    except OSError as error:
+        logger.exception("the disk refused")
+        return refusal_code(error) or 1
     return 0
