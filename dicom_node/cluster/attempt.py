@@ -15,6 +15,7 @@ from dicom_node.cluster.parcel import Parcel, parcel_of, read_payload
 from dicom_node.cluster.pool import ActorPool, Member
 from dicom_node.cluster.records import Order, Reply
 from dicom_node.cluster.shelf import PackShelf
+from dicom_node.disk_refusals import refusal_code
 from dicom_node.errors import NodeError
 from dicom_node.job_records import JobOutcome, JobSpec, OutcomeKind
 from pipeline.errors import PipelineError
@@ -42,6 +43,9 @@ def run_attempt(cluster: Cluster, folder: Path, *, is_wanted: Callable[[], bool]
         cluster: Where.
         folder: Holds `job.json`.
         is_wanted: Asked a few times a second; after False there is no outcome.
+
+    Raises:
+        OSError: The disk takes nothing, for which the study is not at fault.
     """
     (folder / "job.log").touch()
     try:
@@ -51,6 +55,8 @@ def run_attempt(cluster: Cluster, folder: Path, *, is_wanted: Callable[[], bool]
     except cluster.ray.exceptions.RayError as error:
         outcome = _failure(folder, f"the Ray cluster ended the attempt ({type(error).__name__})", error)
     except OSError as error:
+        if refusal_code(error):
+            raise
         outcome = _failure(folder, f"this machine did not take the result: {error.strerror}", error)
     if outcome is not None:
         outcome.write(folder)

@@ -3,7 +3,8 @@
 Run as `python -m dicom_node.cluster.driver DESCRIPTOR`, with a socket whose other end the worker has. Lines go each way:
 
     worker: the plan as JSON, once; then `run FOLDER`, `end FOLDER`
-    driver: `places N`, how many attempts it takes at a time; `done FOLDER`, the outcome is in the folder if there is one
+    driver: `places N`, how many attempts it takes at a time; of an attempt `done FOLDER`, the outcome is in the folder if
+            there is one, `back FOLDER`, it was not begun, or `refused-CODE FOLDER`, the disk refused (`disk_refusals`)
 """
 
 import logging
@@ -27,8 +28,10 @@ from dicom_node.cluster.library import RayModule
 from dicom_node.cluster.places import cluster_nodes
 from dicom_node.cluster.plan import DriverPlan
 from dicom_node.cluster.pool import ActorPool
+from dicom_node.cluster.said import BACK, REFUSED
 from dicom_node.cluster.shelf import PackShelf
 from dicom_node.cluster.state import ClusterState
+from dicom_node.disk_refusals import refusal_code
 from dicom_node.log import setup_logging
 
 logger = logging.getLogger(__name__)
@@ -117,13 +120,18 @@ class Driver:
 
     def _run(self, folder: Path) -> None:
         """Do one attempt; whatever becomes of it, the worker is told."""
-        ended = self._ended[str(folder)]
+        ended, word = self._ended[str(folder)], BACK
         try:
             if self._cluster:
+                word = "done"
                 run_attempt(self._cluster, folder, is_wanted=lambda: not ended.is_set())
+        except OSError as error:
+            if not refusal_code(error):
+                raise
+            word = f"{REFUSED}{refusal_code(error)}"
         finally:
             del self._ended[str(folder)]
-            self._say(f"done {folder}")
+            self._say(f"{word} {folder}")
 
     def _offer(self, places: int) -> None:
         if places != self._places:

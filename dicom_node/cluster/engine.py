@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import Popen
 from threading import Event, Lock, Thread
@@ -18,7 +19,9 @@ from dicom_node.cluster.abort import socket_problem
 from dicom_node.cluster.driver_log import LOG_NAME, PREVIOUS_LOG_NAME, bound_log, keep_previous_log, previous_log
 from dicom_node.cluster.library import ray_environment
 from dicom_node.cluster.plan import DriverPlan
+from dicom_node.cluster.said import BACK, REFUSED
 from dicom_node.cluster.state import ClusterState
+from dicom_node.disk_refusals import refusal_of
 from dicom_node.job_records import JobOutcome, JobSpec, OutcomeKind
 
 logger = logging.getLogger(__name__)
@@ -26,6 +29,16 @@ logger = logging.getLogger(__name__)
 _LOOK_INTERVAL_S = 0.2
 _START_AGAIN_S = 5.0
 _GRACE_S = 2.0
+
+
+@dataclass(slots=True)
+class _Asked:
+    """An attempt that the driver was asked for."""
+
+    ended: Event = field(default_factory=Event)
+    """Set at its end, and when the driver is gone."""
+    word: str = ""
+    """What the driver said of it, last."""
 
 
 class _Line:
@@ -36,7 +49,7 @@ class _Line:
         self.is_open = True
         self._stream = stream
         self._lock = Lock()
-        self._done: dict[str, Event] = {}
+        self._asked: dict[str, _Asked] = {}
         Thread(target=self._listen, name="ray driver", daemon=True).start()
 
     def say(self, line: str) -> None:
@@ -47,15 +60,15 @@ class _Line:
             except OSError:
                 self.is_open = False
 
-    def run(self, folder: Path) -> Event:
-        """Ask for an attempt; the event is set at its end, and when the driver is gone."""
-        done = self._done[str(folder)] = Event()
+    def run(self, folder: Path) -> _Asked:
+        """Ask for an attempt."""
+        asked = self._asked[str(folder)] = _Asked()
         self.say(f"run {folder}")
-        return done
+        return asked
 
     def forget(self, folder: Path) -> None:
         """No more is wanted of an attempt."""
-        self._done.pop(str(folder), None)
+        self._asked.pop(str(folder), None)
 
     def _listen(self) -> None:
         with self._stream, self._stream.makefile("r", encoding="utf-8") as heard, suppress(ConnectionError):
@@ -63,11 +76,12 @@ class _Line:
                 word, _, rest = line.rstrip("\n").partition(" ")
                 if word == "places":
                     self.places = int(rest)
-                elif rest in self._done:
-                    self._done[rest].set()
+                elif asked := self._asked.get(rest):
+                    asked.word = word
+                    asked.ended.set()
         self.is_open, self.places = False, 0
-        for done in tuple(self._done.values()):
-            done.set()
+        for asked in tuple(self._asked.values()):
+            asked.ended.set()
 
 
 class RayEngine:
@@ -114,21 +128,29 @@ class RayEngine:
     def run(self, spec: JobSpec, folder: Path, *, keep_going: Callable[[], bool], stop: Event) -> JobOutcome | None:
         """Run the attempt to its end; see `LocalEngine.run`.
 
-        An attempt whose driver lost its cluster is nobody's failure.
+        An attempt whose driver lost its cluster, or is not connected yet, is nobody's failure.
+
+        Raises:
+            DiskError: The disk of this machine refused what the attempt writes.
+            OSError: It refused what the attempt needs.
         """
         line = self._line
         spec.write(folder)
         (folder / "job.log").touch()
-        if line is None or not line.is_open:
+        if line is None or not line.places:
             return None
-        done = line.run(folder)
+        asked = line.run(folder)
         try:
-            while not done.wait(_LOOK_INTERVAL_S):
+            while not asked.ended.wait(_LOOK_INTERVAL_S):
                 if stop.is_set() or not keep_going() or not line.is_open:
                     line.say(f"end {folder}")
                     return None
         finally:
             line.forget(folder)
+        if asked.word == BACK:
+            return None
+        if asked.word.startswith(REFUSED) and (refusal := refusal_of(int(asked.word.removeprefix(REFUSED)))):
+            raise refusal
         outcome = JobOutcome.read(folder)
         if outcome is None and line.is_open:
             reason = f"the driver of the Ray cluster left no outcome: see {LOG_NAME}"

@@ -49,7 +49,7 @@ class Lanes:
                 self._stop.wait(_LOOK_INTERVAL_S)
                 continue
             try:
-                claim = self._claim()
+                claim = self._claim(number)
                 if claim:
                     self._dispatcher.run(claim, self._stop)
             except StorageError as error:
@@ -57,10 +57,11 @@ class Lanes:
                 logger.error(words, _REFUSED_WAIT_S, error)  # noqa: TRY400  # says what to do
                 self._stop.wait(_REFUSED_WAIT_S)
 
-    def _claim(self) -> Claim | None:
-        """The next study; None after a moment when there is none."""
+    def _claim(self, number: int) -> Claim | None:
+        """The next study; None after a moment when there is none, or where this lane is in want of a place."""
         with self._turn:
-            if self._stop.is_set():
+            # It may have waited for its turn for longer than the cluster was there.
+            if self._stop.is_set() or number >= self._engine.places:
                 return None
             claim = self._dispatcher.claim()
             if claim is None:
