@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from socket import gaierror, socket
+from socket import MSG_DONTWAIT, SHUT_RDWR, gaierror, socket
+from ssl import SSLSocket
 
 from pynetdicom import evt
 from pynetdicom._globals import DEFAULT_MAX_LENGTH
@@ -23,6 +24,10 @@ from dicom_node.tls.errors import CertificateError
 CONNECT_TIMEOUT_S = 10.0
 ANSWER_TIMEOUT_S = 60.0
 """A PACS that is busy writing may take its time; one that is silent longer than this gets a fresh association."""
+
+
+_A_ABORT = bytes.fromhex("07 00 00000004 0000 00 00")
+"""PS3.8 table 9-26: by the service user."""
 
 
 class PeerUnreachableError(NodeError):
@@ -78,6 +83,23 @@ def called(peer: Peer, call: Call) -> Iterator[Line]:
             association.release()
         for connection in opening.sockets:
             connection.close()
+
+
+def cut(sockets: Sequence[socket]) -> None:
+    """End an association now; a thread that waits for an answer goes on at once, as when the peer closes the connection.
+
+    pynetdicom's own abort wakes nobody who waits, and waits itself for the peer to close.
+
+    Args:
+        sockets: Of its line.
+    """
+    for connection in sockets:
+        # Another thread may be reading, and TLS does not stand two: there the connection is cut below it.
+        if not isinstance(connection, SSLSocket):
+            with suppress(OSError):
+                connection.send(_A_ABORT, MSG_DONTWAIT)
+        with suppress(OSError):
+            socket.shutdown(connection, SHUT_RDWR)
 
 
 class _Opening:

@@ -3,8 +3,10 @@
 import logging
 import random
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Event, Timer
 
 from config.settings import OutboxSettings, Peer
 from dicom_node.audit.deliveries import DeliveryAudit
@@ -24,12 +26,16 @@ from storage.deliveries import WAITED_FOR_TRIES
 from storage.disk import sha256_of
 from storage.failpoints import reach
 from storage.index import Index
+from storage.outages import Outage
 from storage.records import ClassAnswer, DueDelivery, ResultFile
 
 logger = logging.getLogger(__name__)
 
 _BATCH = 50
 """Deliveries of one association; the next sweep takes the rest."""
+
+_LAST_ANSWER_S = 2.0
+"""A destination that is about to answer spares itself to get the object twice; a slow one holds nobody up."""
 
 SECONDS_PER_DAY = 86_400.0
 
@@ -88,25 +94,51 @@ class Outbox:
         self._clock = clock
         self._answer_timeout_s = answer_timeout_s
         self._random = random.Random()  # spreads retries, hides nothing
+        self._stopping = Event()
+        self._connection: StoreConnection | None = None
         self.audit = DeliveryAudit(NoTrail(), index, peer, own_aet=own_aet)
         """Told of what goes out; the worker puts one in its place that writes."""
 
     def send_due(self) -> int:
         """Try what is due, unless the destination is to be left alone; returns how many objects the peer took."""
         outage = self._index.outages.of(self._peer.name)
-        if outage and self._is_to_come(outage.next_try_at):
+        if self._stopping.is_set() or (outage and self._is_to_come(outage.next_try_at)):
             return 0
         due = self._due()
         if not due:
+            if outage:
+                self._look_again(outage)
             return 0
         verdicts, words = self._try(due)
         if any(verdict is not Verdict.TRY_AGAIN for verdict in verdicts):
             if outage:
-                self._index.outages.end(self._peer.name)
-                logger.info("%s is reached again after %d tries", self._peer.name, outage.tries)
+                self._end_outage(outage)
         elif words:
             self._note_outage(words, tries=outage.tries if outage else 0)
         return verdicts.count(Verdict.ACCEPTED)
+
+    def stop(self) -> None:
+        """Send nothing more; an object that waits for its answer has a moment, and is sent again when the worker starts."""
+        self._stopping.set()
+        connection = self._connection
+        if connection:
+            timer = Timer(_LAST_ANSWER_S, connection.cut)
+            timer.daemon = True
+            timer.start()
+
+    def _look_again(self, outage: Outage) -> None:
+        """Ask a destination for which nothing waits any more for an association alone: others wait for its return."""
+        try:
+            with self._connected(()) as connection:
+                self._remember(connection.answers)
+        except PeerUnreachableError as error:
+            self._note_outage(without_name(error.reason, self._peer.name), tries=outage.tries)
+        else:
+            self._end_outage(outage)
+
+    def _end_outage(self, outage: Outage) -> None:
+        self._index.outages.end(self._peer.name)
+        logger.info("%s is reached again after %d tries", self._peer.name, outage.tries)
 
     def _is_to_come(self, next_try_at: datetime) -> bool:
         """Whether an instant lies ahead, no further than one was ever put off: a clock may have been set back."""
@@ -118,14 +150,8 @@ class Outbox:
 
         No words where there was nothing to send to it, or nothing that can be read here.
         """
-        classes = dict.fromkeys([*classes_of(self._peer), *(delivery.file.sop_class_uid for delivery in due)])
         try:
-            with store_connection(
-                self._peer,
-                own_aet=self._own_aet,
-                sop_class_uids=tuple(classes),
-                answer_timeout_s=self._answer_timeout_s,
-            ) as connection:
+            with self._connected(due) as connection:
                 reach("send.assoc_open")
                 self._remember(connection.answers)
                 self.audit.begin(due)
@@ -137,6 +163,22 @@ class Outbox:
             words = without_name(error.reason, self._peer.name)
             self._give_up_old(due, words)
             return [], words
+
+    @contextmanager
+    def _connected(self, due: Sequence[DueDelivery]) -> Iterator[StoreConnection]:
+        """An association that `stop` may end; PeerUnreachableError where there is none."""
+        classes = dict.fromkeys([*classes_of(self._peer), *(delivery.file.sop_class_uid for delivery in due)])
+        with store_connection(
+            self._peer,
+            own_aet=self._own_aet,
+            sop_class_uids=tuple(classes),
+            answer_timeout_s=self._answer_timeout_s,
+        ) as connection:
+            self._connection = connection
+            try:
+                yield connection
+            finally:
+                self._connection = None
 
     def _due(self) -> tuple[DueDelivery, ...]:
         """What is due now, as much as one association takes."""
@@ -162,8 +204,12 @@ class Outbox:
         verdicts: list[Verdict] = []
         words = "it ended the association before it was sent anything"
         while due:
-            sent = []
+            sent: list[Verdict] = []
             for delivery, answer in self._answers(due, connection):
+                if answer.has_ended and self._stopping.is_set():
+                    # By us: that says nothing of the destination, and is no try.
+                    self.audit.note(delivery, was_taken=False)
+                    return verdicts + sent, ""
                 if not answer.is_ours:
                     sent.append(answer.verdict)
                     words = answer.words
@@ -187,7 +233,7 @@ class Outbox:
         for delivery in due:
             if delivery.study_instance_uid in put_off:
                 continue
-            if connection.has_ended:
+            if connection.has_ended or self._stopping.is_set():
                 return
             if not self._index.is_delivery_waiting(delivery.delivery_id):
                 continue

@@ -26,7 +26,7 @@ from pynetdicom.presentation import build_context
 from pynetdicom.sop_class import Verification  # type: ignore[attr-defined]  # made at import by pynetdicom
 
 from config.settings import Peer
-from dicom_node.calling import ANSWER_TIMEOUT_S, Call, PeerUnreachableError, called
+from dicom_node.calling import ANSWER_TIMEOUT_S, Call, Line, PeerUnreachableError, called, cut
 from storage.failpoints import reach
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,8 @@ def echo(peer: Peer, *, own_aet: str) -> None:
     Raises:
         PeerUnreachableError: No association, or another answer than Success.
     """
-    with _association(peer, own_aet=own_aet, sop_class_uids=(str(Verification),)) as association:
+    with _association(peer, own_aet=own_aet, sop_class_uids=(str(Verification),)) as line:
+        association = line.association
         if not association.is_established:
             reason = f"{peer.name}: does not accept Verification, so whether it works is not known"
             raise PeerUnreachableError(reason)
@@ -121,9 +122,11 @@ def accepted_classes(peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str])
 class StoreConnection:
     """An open association for C-STORE."""
 
-    def __init__(self, association: Association, peer: Peer, *, sop_class_uids: Sequence[str]) -> None:
-        """Wrap an established association that offered these classes."""
+    def __init__(self, line: Line, peer: Peer, *, sop_class_uids: Sequence[str]) -> None:
+        """Wrap the line of an association that offered these classes."""
+        association = line.association
         self._association = association
+        self._sockets = line.sockets
         self._peer = peer
         self.answers = tuple(_answer(association, str(uid)) for uid in dict.fromkeys(sop_class_uids))
         """What the peer negotiated for each class, in the order of the offer."""
@@ -139,6 +142,10 @@ class StoreConnection:
     @property
     def _is_usable(self) -> bool:
         return self._association.is_established and not self._is_unanswered
+
+    def cut(self) -> None:
+        """End it now, from any thread; an object that waits for its answer gets none."""
+        cut(self._sockets)
 
     def store(self, path: Path) -> StoreAnswer:
         """Send one file; every outcome is an answer, none an exception.
@@ -198,17 +205,15 @@ def store_connection(
     Raises:
         PeerUnreachableError: No association.
     """
-    with _association(
-        peer, own_aet=own_aet, sop_class_uids=sop_class_uids, answer_timeout_s=answer_timeout_s
-    ) as association:
-        yield StoreConnection(association, peer, sop_class_uids=sop_class_uids)
+    with _association(peer, own_aet=own_aet, sop_class_uids=sop_class_uids, answer_timeout_s=answer_timeout_s) as line:
+        yield StoreConnection(line, peer, sop_class_uids=sop_class_uids)
 
 
 @contextmanager
 def _association(
     peer: Peer, *, own_aet: str, sop_class_uids: Sequence[str], answer_timeout_s: float = ANSWER_TIMEOUT_S
-) -> Iterator[Association]:
-    """An association that the peer accepted; released at the end.
+) -> Iterator[Line]:
+    """The line of an association that the peer accepted; released at the end.
 
     It is not established where the peer refused every presentation context: pynetdicom then ends it by itself.
     """
@@ -225,7 +230,7 @@ def _association(
         if not (line.association.is_established or line.association.rejected_contexts):
             reason = f"{peer.name}: {line.failure}"
             raise PeerUnreachableError(reason)
-        yield line.association
+        yield line
 
 
 def _handle_data_sent(event: Event) -> None:

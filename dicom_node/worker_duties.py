@@ -130,7 +130,7 @@ class WorkerDuties:
         )
         trail = audit_trail(settings, clock=self._clock)
         outbox.audit = DeliveryAudit(trail, self._index, peer, own_aet=settings.node.ae_title)
-        return Duty(run=outbox.send_due, interval_s=_PEER_INTERVAL_S)
+        return Duty(run=outbox.send_due, interval_s=_PEER_INTERVAL_S, stop=outbox.stop)
 
     def _committing(self, peer: Peer) -> Duty:
         """Ask a peer with storage commitment whether it keeps its results."""

@@ -1,10 +1,9 @@
 """An association with a PACS that ends in time, whatever the PACS does."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from socket import MSG_DONTWAIT, SHUT_RDWR, socket
-from ssl import SSLSocket
+from socket import socket
 from threading import Lock, Timer
 
 from pydicom.dataset import Dataset
@@ -15,7 +14,7 @@ from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext
 
 from config.settings import Peer
-from dicom_node.calling import CONNECT_TIMEOUT_S, Call, Line, PeerUnreachableError, called
+from dicom_node.calling import CONNECT_TIMEOUT_S, Call, Line, PeerUnreachableError, called, cut
 from dicom_node.errors import NodeError
 from dicom_node.retrieve.auditing import RetrieveAudit
 from dicom_node.retrieve.errors import ArchiveFailedError, ArchiveRefusesError, ArchiveSilentError
@@ -23,8 +22,6 @@ from dicom_node.retrieve.errors import ArchiveFailedError, ArchiveRefusesError, 
 _AFTER_THE_LIMIT_S = 5.0
 _MAXIMUM_PDU_BYTES = 131_072
 """As the listener offers it: what comes by C-GET comes in as few pieces."""
-_A_ABORT = bytes.fromhex("07 00 00000004 0000 00 00")
-"""PS3.8 table 9-26: by the service user."""
 _UNREADABLE = (ArithmeticError, LookupError, TypeError, ValueError)
 """What pydicom raises where a value is none of its VR: it reads a value when it is asked for it."""
 
@@ -81,18 +78,9 @@ class Conversation:
         """The limit passed, or the worker stops: what still comes is refused."""
 
     def cut(self) -> None:
-        """End it now; a thread that waits for an answer goes on at once, as when the peer closes the connection.
-
-        pynetdicom's own abort wakes nobody who waits, and waits itself for the peer to close.
-        """
+        """End it now; a thread that waits for an answer goes on at once."""
         self.is_over = True
-        for connection in self._sockets:
-            # Another thread may be reading, and TLS does not stand two: there the connection is cut below it.
-            if not isinstance(connection, SSLSocket):
-                with suppress(OSError):
-                    connection.send(_A_ABORT, MSG_DONTWAIT)
-            with suppress(OSError):
-                socket.shutdown(connection, SHUT_RDWR)
+        cut(self._sockets)
 
     def answers(self, responses: Iterable[Answer]) -> Iterator[Answer]:
         """Each response of the PACS, the last one included.
