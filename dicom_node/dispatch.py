@@ -30,10 +30,11 @@ from dicom_node.result_plan import result_plan
 from dicom_node.retrieve.waiting import unfinished
 from dicom_node.rules_decision import decision_for, destinations_of_study
 from dicom_node.series_choice import rules_for_study
+from dicom_node.stopped_attempts import StoppedAttempts
 from dicom_node.superseding import Superseded, superseded
 from dicom_node.unread import without_ct_images
 from storage.disk import FILE_MODE, disk_errors, make_folder
-from storage.errors import DiskError, IndexStateError
+from storage.errors import DiskError, IndexStateError, StorageError
 from storage.failpoints import reach
 from storage.files import ResultStore
 from storage.index import Index
@@ -65,9 +66,26 @@ class Engine(Protocol):
 class Dispatcher:
     """Takes attempts from the index to the engine and their ends back."""
 
-    def __init__(self, settings: Settings, index: Index, *, results: ResultStore, engine: Engine) -> None:
-        """Work on the studies of the index."""
+    def __init__(
+        self,
+        settings: Settings,
+        index: Index,
+        *,
+        results: ResultStore,
+        engine: Engine,
+        stopped: StoppedAttempts | None = None,
+    ) -> None:
+        """Work on the studies of the index.
+
+        Args:
+            settings: Of the node.
+            index: Has the studies.
+            results: Keeps what is made.
+            engine: Runs the attempts.
+            stopped: Takes what cannot be given back for now; None where nobody but this dispatcher knows of it.
+        """
         self.follow(settings)
+        self._stopped = stopped or StoppedAttempts()
         self._index = index
         self._results = results
         self.engine = engine
@@ -103,6 +121,7 @@ class Dispatcher:
         Raises:
             StorageError: The index refuses.
         """
+        self._stopped.give_back(self._index)
         return self._index.claim_next(owner=self._owner, lease_s=self._settings.pipeline.lease_s)
 
     def run(self, claim: Claim, stop: Event) -> None:
@@ -126,16 +145,26 @@ class Dispatcher:
         except DISK_REFUSALS as error:
             # The index may be on the same disk, and be in want of the room.
             shutil.rmtree(folder, ignore_errors=True)
-            self._index.release(claim, why=str(error))
+            self._give_back(claim, why=str(error))
             raise
-        except IndexStateError:
-            # The lease ends by itself.
+        except IndexStateError as error:
+            # Of what does not pass by itself the lease ends.
+            if error.retryable:
+                self._stopped.remember(claim)
             raise
         except Exception as defect:  # around one job: a study must not end the worker, whatever is wrong with it
             logger.exception("attempt %d: ended by a defect", claim.attempt_id, extra=about)
             self._finish(claim, folder, _defect(defect))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def _give_back(self, claim: Claim, *, why: str) -> None:
+        """The try does not count, also where the index does not take that now."""
+        try:
+            self._index.release(claim, why=why)
+        except StorageError:
+            self._stopped.remember(claim)
+            raise
 
     def _run(self, claim: Claim, folder: Path, stop: Event) -> JobOutcome | None:
         """Run the attempt under its lease; not run: a study of two patients, one that a rule excludes, one without images."""

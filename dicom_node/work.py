@@ -23,6 +23,7 @@ from dicom_node.memory import give_back
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.settings_file import SettingsFile
 from dicom_node.standby import run_alone
+from dicom_node.stopped_attempts import StoppedAttempts
 from dicom_node.waking import at_once, wait_for_work
 from dicom_node.watching.gpus import gpus_in_words, visible_gpus
 from dicom_node.worker_duties import WorkerDuties
@@ -62,21 +63,23 @@ def run_worker(file: SettingsFile, *, stop: Event, on_ready: Callable[[], None])
             said.set()
             on_ready()
 
-    work = partial(_work, file, on_ready=on_ready_once)
+    work = partial(_work, file, on_ready=on_ready_once, stopped=StoppedAttempts())
     run_alone(file.settings, work, stop=stop, on_standing_by=on_ready_once)
     notify_stopping()
 
 
-def _work(file: SettingsFile, ends: Event, *, on_ready: Callable[[], None]) -> None:
+def _work(file: SettingsFile, ends: Event, *, on_ready: Callable[[], None], stopped: StoppedAttempts) -> None:
     """Do everything, as the only one, until the event is set."""
     settings = file.settings
     make_index_ready(settings)
     database = open_engine(settings.database_url)
     with closing(Index(database, now=SystemClock().now)) as index, closing(_engine(settings)) as engine:
         open_what_stays(database)
+        stopped.give_back(index)
         freed = index.release_all(why="the worker was started anew", maximum_attempts=settings.pipeline.attempts)
         logger.info("worker started, %d attempts freed", len(freed))
-        dispatcher = Dispatcher(settings, index, results=ResultStore(settings.node.data_dir), engine=engine)
+        results = ResultStore(settings.node.data_dir)
+        dispatcher = Dispatcher(settings, index, results=results, engine=engine, stopped=stopped)
         dispatcher.sweep()
         trail, ready = audit_trail(settings), Event()
         with (
