@@ -58,6 +58,13 @@ class BackOff:
         wait_s = min(self.first_s * 2.0 ** min(tries - 1, 30), self.maximum_s)
         return wait_s * (0.8 + 0.4 * jitter)
 
+    def latest_from(self, now: datetime) -> datetime:
+        """Further than the longest pause reaches: what is put off beyond it was so before the clock was set back.
+
+        Twice as far, since clocks of several machines differ.
+        """
+        return now + 2 * timedelta(seconds=self.wait_s(1_000, jitter=1.0))
+
 
 def back_off_from(outbox: OutboxSettings) -> BackOff:
     """The pauses that [outbox] asks for."""
@@ -142,8 +149,8 @@ class Outbox:
 
     def _is_to_come(self, next_try_at: datetime) -> bool:
         """Whether an instant lies ahead, no further than one was ever put off: a clock may have been set back."""
-        ahead_s = (next_try_at - self._clock.now()).total_seconds()
-        return 0 < ahead_s <= self._back_off.wait_s(1_000, jitter=1.0)
+        now = self._clock.now()
+        return now < next_try_at <= self._back_off.latest_from(now)
 
     def _try(self, due: Sequence[DueDelivery]) -> tuple[list[Verdict], str]:
         """Send over one association; what the peer said to each object that it was sent, and its last words.
@@ -182,7 +189,8 @@ class Outbox:
 
     def _due(self) -> tuple[DueDelivery, ...]:
         """What is due now, as much as one association takes."""
-        return self._index.due_deliveries(destination=self._peer.name, limit=_BATCH)
+        latest = self._back_off.latest_from(self._clock.now())
+        return self._index.due_deliveries(destination=self._peer.name, limit=_BATCH, latest=latest)
 
     def _remember(self, answers: Sequence[AcceptedClass]) -> None:
         """Keep what the peer accepts and refuses, for `status` and the pages."""

@@ -11,6 +11,7 @@ from storage.batch_models import Batch, BatchFinding, BatchStudy
 from storage.batch_records import UNENDED, BatchFindings, BatchLine, BatchPlan, BatchState, BatchStudyState, BatchView
 from storage.batch_rows import LINES, is_kept_here, is_of_batch, line_from_row, view_from_row
 from storage.database import reading, writing
+from storage.due import is_due
 from storage.errors import IllegalBatchStepError, UnknownBatchError
 from storage.lifecycle import State
 from storage.models import Attempt, Instance, Outcome, Series, Study
@@ -104,11 +105,11 @@ class BatchLedger:
             yield from map(line_from_row, rows)
             last = rows[-1].id
 
-    def in_state(self, number: int, state: BatchStudyState) -> tuple[BatchLine, ...]:
-        """Studies of a run in a state; of those that wait only what is due now, and of these the next one."""
+    def in_state(self, number: int, state: BatchStudyState, *, latest: datetime | None = None) -> tuple[BatchLine, ...]:
+        """Studies of a run in a state; of those that wait only what is due now (`is_due`), and of these the next one."""
         wanted = LINES.where(BatchStudy.batch_id == number, BatchStudy.state == state)
         if state is BatchStudyState.WAITING:
-            due = wanted.where(BatchStudy.next_try_at <= self._now())
+            due = wanted.where(is_due(BatchStudy.next_try_at, at=self._now(), latest=latest))
             wanted = due.order_by(BatchStudy.next_try_at, BatchStudy.id).limit(1)
         with reading(self._engine) as connection:
             return tuple(map(line_from_row, connection.execute(wanted).all()))

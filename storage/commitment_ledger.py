@@ -45,10 +45,10 @@ class CommitmentLedger:
         with writing(self._engine) as connection:
             commitment_steps.give_up_waiting(connection, destination, planned_before=planned_before, at=self._now())
 
-    def next_due(self, destination: str) -> CommitmentTask | None:
-        """What the destination is to be asked now; None for nothing."""
+    def next_due(self, destination: str, *, latest: datetime | None = None) -> CommitmentTask | None:
+        """What the destination is to be asked now, also what was put off beyond `latest` (`is_due`); None for nothing."""
         with reading(self._engine) as connection:
-            return commitment_steps.next_due(connection, destination, at=self._now())
+            return commitment_steps.next_due(connection, destination, at=self._now(), latest=latest)
 
     def begin(self, commitment_id: int, transaction_uid: str, *, next_try_at: datetime) -> None:
         """Say that the destination is being asked; its report may come from now on, also after a restart."""
@@ -94,17 +94,17 @@ class CommitmentLedger:
         with writing(self._engine) as connection:
             return inquiries.ask(connection, calling_aet, transaction_uid, references, at=self._now())
 
-    def take_inquiry(self, *, held_for: timedelta) -> Inquiry | None:
-        """The inquiry that is to be answered now, longest due first; None for none.
+    def take_inquiry(self, *, held_for: timedelta, latest: datetime | None = None) -> Inquiry | None:
+        """The inquiry that is to be answered now, longest due first, or put off beyond `latest` (`is_due`); None for none.
 
         Nobody else gets it before it is over or so much time went by.
         """
         at = self._now()
         with reading(self._engine) as connection:
-            if inquiries.next_due(connection, at=at) is None:
+            if inquiries.next_due(connection, at=at, latest=latest) is None:
                 return None
         with writing(self._engine) as connection:
-            inquiry = inquiries.next_due(connection, at=at)
+            inquiry = inquiries.next_due(connection, at=at, latest=latest)
             if inquiry:
                 inquiries.hold(connection, inquiry.inquiry_id, until=at + held_for)
             return inquiry

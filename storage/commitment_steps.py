@@ -16,6 +16,7 @@ from storage.commitment_records import (
     Reference,
 )
 from storage.database import AnyRow, AnySelect
+from storage.due import is_due
 from storage.models import Delivery, Progress, Result, ResultObject, Study
 from storage.newest_result import is_newest_result
 
@@ -81,13 +82,15 @@ def has_unasked(connection: Connection, destination: str, *, since: datetime) ->
     return connection.execute(_unasked(destination, since=since).limit(1)).first() is not None
 
 
-def next_due(connection: Connection, destination: str, *, at: datetime) -> CommitmentTask | None:
+def next_due(
+    connection: Connection, destination: str, *, at: datetime, latest: datetime | None = None
+) -> CommitmentTask | None:
     """What the destination is to be asked now, longest due first; None for nothing."""
     row = connection.execute(
         select(Commitment, Study.study_instance_uid)
         .join(Result, Result.id == Commitment.result_id)
         .join(Study, Study.id == Result.study_id)
-        .where(*_open(destination), Commitment.next_try_at <= at)
+        .where(*_open(destination), is_due(Commitment.next_try_at, at=at, latest=latest))
         .order_by(Commitment.next_try_at, Commitment.id)
         .limit(1)
     ).one_or_none()

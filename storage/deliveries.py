@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased
 from storage import outages
 from storage.database import AnyRow
 from storage.delivery_plan import Candidate, Lack, Planned, Plans, in_words, lacks_of, plans_of
+from storage.due import is_due
 from storage.errors import NothingToSendError
 from storage.life import Standing, move, standing_by_id, standing_of
 from storage.lifecycle import Event, State
@@ -59,7 +60,9 @@ def note_lacks(connection: Connection, study_instance_uid: str, lacks: Sequence[
         move(connection, study, Event.DELIVERY_GAVE_UP, why=in_words(lacks), at=at)
 
 
-def due(connection: Connection, *, destination: str, limit: int, at: datetime) -> tuple[DueDelivery, ...]:
+def due(
+    connection: Connection, *, destination: str, limit: int, at: datetime, latest: datetime | None = None
+) -> tuple[DueDelivery, ...]:
     """Deliveries to a destination whose time has come, longest due first, those of a study in the order of the result.
 
     An object that was put off keeps what follows it in its study waiting, for its first few tries; after these it comes
@@ -78,8 +81,8 @@ def due(connection: Connection, *, destination: str, limit: int, at: datetime) -
         .where(
             Delivery.state == Progress.WAITING,
             Delivery.destination == destination,
-            Delivery.next_try_at <= at,
-            ~_one_before_waits(at),
+            is_due(Delivery.next_try_at, at=at, latest=latest),
+            ~_one_before_waits(at, latest),
         )
         .order_by(Delivery.next_try_at, Delivery.id)
         .limit(limit)
@@ -103,7 +106,7 @@ def due(connection: Connection, *, destination: str, limit: int, at: datetime) -
     return tuple(sorted(found, key=turn_of))
 
 
-def _one_before_waits(at: datetime) -> ColumnElement[bool]:
+def _one_before_waits(at: datetime, latest: datetime | None) -> ColumnElement[bool]:
     """Whether an earlier object of the same study for the same destination was put off and not often tried."""
     before = aliased(Delivery)
     return exists().where(
@@ -112,7 +115,7 @@ def _one_before_waits(at: datetime) -> ColumnElement[bool]:
             before.state == Progress.WAITING,
             before.destination == Delivery.destination,
             before.id < Delivery.id,
-            before.next_try_at > at,
+            ~is_due(before.next_try_at, at=at, latest=latest),
             before.tries < WAITED_FOR_TRIES,
         )
     )

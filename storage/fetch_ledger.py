@@ -44,14 +44,14 @@ class FetchLedger:
                 raise UnknownStudyError(study_instance_uid)
             return fetches.fetches_of(connection, study.id, revision=study.revision)
 
-    def take_due(self, peer: str) -> FetchTask | None:
-        """Begin the search at a PACS that is due for longest; None when none is due."""
+    def take_due(self, peer: str, *, latest: datetime | None = None) -> FetchTask | None:
+        """Begin the search at a PACS that is due for longest, or put off beyond `latest` (`is_due`); None when none is due."""
         # The look every second takes nobody's turn to write.
         with reading(self._engine) as connection:
-            if fetches.next_due(connection, peer=peer, at=self._now()) is None:
+            if fetches.next_due(connection, peer=peer, at=self._now(), latest=latest) is None:
                 return None
         with writing(self._engine) as connection:
-            task = fetches.next_due(connection, peer=peer, at=self._now())
+            task = fetches.next_due(connection, peer=peer, at=self._now(), latest=latest)
             if task is None:
                 return None
             values = {"state": FetchState.RUNNING, "tries": task.tries}

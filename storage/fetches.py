@@ -6,6 +6,7 @@ from sqlalchemy import Connection, exists, func, select
 
 from storage.acquired import in_own_zone
 from storage.database import AnyRow
+from storage.due import is_due
 from storage.fetch_models import FoundPrior, PriorFetch
 from storage.fetch_records import FetchState, FoundPriorView, PriorFetchView
 from storage.fetch_tasks import FetchTask, HeldStudy
@@ -33,13 +34,17 @@ def fetches_of(connection: Connection, study_id: int, *, revision: int) -> tuple
     return tuple(_fetch_from_row(connection, row) for row in rows)
 
 
-def next_due(connection: Connection, *, peer: str, at: datetime) -> FetchTask | None:
+def next_due(connection: Connection, *, peer: str, at: datetime, latest: datetime | None = None) -> FetchTask | None:
     """The search at a PACS that waits for longest of those whose time has come."""
     row = connection.execute(
         select(PriorFetch, Study, Patient.patient_id, Patient.issuer, PriorFetch.id.label("fetch_id"))
         .join(Study, Study.id == PriorFetch.study_id)
         .join(Patient, Patient.id == chosen_patient_key())
-        .where(PriorFetch.state == FetchState.WAITING, PriorFetch.peer == peer, PriorFetch.next_try_at <= at)
+        .where(
+            PriorFetch.state == FetchState.WAITING,
+            PriorFetch.peer == peer,
+            is_due(PriorFetch.next_try_at, at=at, latest=latest),
+        )
         .order_by(PriorFetch.next_try_at, PriorFetch.id)
         .limit(1)
     ).one_or_none()

@@ -253,19 +253,18 @@ class Index:
             return attempts.end(connection, claim.attempt_id, Outcome.REFUSED, reason=reason, at=self._now())
 
     def finish_failed(self, claim: Claim, reason: str, *, retryable: bool, maximum_attempts: int) -> bool:
-        """End a failed attempt; the study is tried again if that may help and attempts are left.
-
-        Returns False when the claim was taken away.
-        """
+        """End a failed attempt, tried again if that may help and attempts are left; False when the claim was taken away."""
         is_last = not retryable or claim.attempt_number >= maximum_attempts
         outcome = Outcome.FAILED if is_last else Outcome.FAILED_FOR_NOW
         with writing(self._engine) as connection:
             return attempts.end(connection, claim.attempt_id, outcome, reason=reason, at=self._now())
 
-    def due_deliveries(self, *, destination: str, limit: int) -> tuple[DueDelivery, ...]:
-        """Deliveries to a destination whose time has come, longest due first."""
+    def due_deliveries(
+        self, *, destination: str, limit: int, latest: datetime | None = None
+    ) -> tuple[DueDelivery, ...]:
+        """Deliveries to a destination whose time has come, longest due first; those put off beyond `latest` too (`is_due`)."""
         with reading(self._engine) as connection:
-            return deliveries.due(connection, destination=destination, limit=limit, at=self._now())
+            return deliveries.due(connection, destination=destination, limit=limit, at=self._now(), latest=latest)
 
     def delivery_succeeded(self, delivery_id: int, status: str) -> None:
         """The destination confirmed the object; with the last one the study is delivered."""

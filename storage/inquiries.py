@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, sel
 from storage.commitment_models import CommitmentInquiry, InquiredObject
 from storage.commitment_records import Inquiry, InquiryOutcome, InquiryState, KeptCopy, Reference
 from storage.database import AnyRow
+from storage.due import is_due
 from storage.models import Instance
 
 _MAXIMUM_OPEN = 1000
@@ -54,11 +55,11 @@ def ask(
     return InquiryOutcome.TAKEN
 
 
-def next_due(connection: Connection, *, at: datetime) -> Inquiry | None:
+def next_due(connection: Connection, *, at: datetime, latest: datetime | None = None) -> Inquiry | None:
     """The inquiry that is to be answered now: the one that waits longest, of those that wait together the least tried."""
     row = connection.execute(
         select(CommitmentInquiry)
-        .where(CommitmentInquiry.state == InquiryState.DUE, CommitmentInquiry.next_try_at <= at)
+        .where(CommitmentInquiry.state == InquiryState.DUE, is_due(CommitmentInquiry.next_try_at, at=at, latest=latest))
         .order_by(CommitmentInquiry.next_try_at, CommitmentInquiry.tries, CommitmentInquiry.id)
         .limit(1)
     ).one_or_none()

@@ -56,14 +56,15 @@ class BatchRunner:
         now = self._clock.now()
         return (
             not self._archive.is_stopped
-            and batch.next_try_at <= now
+            and not now < batch.next_try_at <= _BACK_OFF.latest_from(now)
             and batch.in_flight < batch.plan.in_flight
             and not why_not_now(batch, self._settings, now=now)
         )
 
     def _ask_next(self, batch: BatchView) -> bool:
         """Get the study whose turn it is; False when none is due."""
-        for line in self._ledger.in_state(batch.number, BatchStudyState.WAITING):
+        latest = _BACK_OFF.latest_from(self._clock.now())
+        for line in self._ledger.in_state(batch.number, BatchStudyState.WAITING, latest=latest):
             self._is_interrupted = True
             self._get(batch, line)
             self._is_interrupted = self._archive.is_stopped

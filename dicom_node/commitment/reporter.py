@@ -77,7 +77,9 @@ class CommitmentReporter:
 
     def answer_next(self) -> bool:
         """Answer one question; False when none is due."""
-        inquiry = self._ledger.take_inquiry(held_for=_HELD_FOR)
+        now = self._clock.now()
+        latest = max(self._back_off.latest_from(now), now + 2 * _HELD_FOR)
+        inquiry = self._ledger.take_inquiry(held_for=_HELD_FOR, latest=latest)
         if inquiry is None:
             return False
         holding = holding_of(inquiry.references, self._ledger, data_dir=self._settings.data_dir)

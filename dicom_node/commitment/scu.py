@@ -104,7 +104,8 @@ class CommitmentScu:
         self._ledger.plan(self._peer.name, since=self._since(now))
         give_up_after = timedelta(seconds=self._rules.silence.give_up_after_s)
         self._ledger.give_up_waiting(self._peer.name, planned_before=now - give_up_after)
-        task = self._ledger.next_due(self._peer.name)
+        latest = max(self._rules.silence.latest_from(now), self._rules.failure.latest_from(now))
+        task = self._ledger.next_due(self._peer.name, latest=latest)
         if task is None or self._index.outages.of(self._peer.name):
             return False
         if not task.references:

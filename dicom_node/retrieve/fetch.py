@@ -74,7 +74,8 @@ class Fetcher:
         if self._priors.rerun_when_late:
             for _ in self._index.fetches.rerun_late():
                 logger.info("a study is run again: an earlier study was fetched after its analysis had begun")
-        task = None if self._archive.is_stopped else self._index.fetches.take_due(self.peer.name)
+        latest = self._back_off.latest_from(self._clock.now())
+        task = None if self._archive.is_stopped else self._index.fetches.take_due(self.peer.name, latest=latest)
         if task is None:
             return False
         # Until the search is settled or postponed: a fault of the index between must not leave it running for ever.
