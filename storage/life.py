@@ -8,6 +8,7 @@ from sqlalchemy import Connection, exists, insert, select, update
 from storage.database import AnyRow, AnySelect
 from storage.errors import UnknownStudyError
 from storage.failpoints import reach
+from storage.fetch_models import PriorFetch
 from storage.lifecycle import INITIAL, Event, State, next_state
 from storage.models import Attempt, Delivery, History, Origin, Outcome, Progress, Study
 from storage.rule_rows import void_decision
@@ -112,7 +113,7 @@ def _leave_behind(connection: Connection, study: Standing, event: Event, *, why:
         _close_open_attempt(connection, study.study_id, why=why, at=at)
     if event in RUNS_ANEW:
         void_decision(connection, study.study_id)
-    if event in RUNS_ANEW and _was_tried(connection, study):
+    if event in RUNS_ANEW and (_was_tried(connection, study) or _searches_again(connection, study, event)):
         return replace(study, revision=study.revision + 1)
     return study
 
@@ -138,6 +139,12 @@ def _close_open_attempt(connection: Connection, study_id: int, *, why: str, at: 
 def _was_tried(connection: Connection, study: Standing) -> bool:
     tried = exists().where(Attempt.study_id == study.study_id, Attempt.revision == study.revision)
     return bool(connection.execute(select(tried)).scalar_one())
+
+
+def _searches_again(connection: Connection, study: Standing, event: Event) -> bool:
+    """Whether an operator took the study up anew after a search for earlier ones, of which much may have been deleted."""
+    searched = exists().where(PriorFetch.study_id == study.study_id, PriorFetch.revision == study.revision)
+    return event is Event.RETRIED and bool(connection.execute(select(searched)).scalar_one())
 
 
 def _store(connection: Connection, study: Standing, *, has_new_state: bool, why: str, at: datetime) -> None:

@@ -214,3 +214,24 @@ def test_the_search_for_a_patient_who_stays_is_not_repeated(index: Index) -> Non
     index.release_held(CURRENT, 1, by="admin")
     assert not_fetched(index.fetches.of_study(CURRENT)) != []
     assert view_of(index).revision == 1
+
+
+def test_a_study_that_is_taken_up_again_before_its_first_attempt_searches_anew(index: Index) -> None:
+    """What an earlier search had fetched may be deleted by now; what that search named is said of it no more."""
+    fetch_id = begin(index)
+    index.fetches.settle(fetch_id, FetchState.DONE, "pacs: 1 earlier study found: 1 fetched")
+    index.apply(CURRENT, Event.DISCARDED, why="an operator")
+    index.apply(CURRENT, Event.RETRIED, why="an operator")
+    assert index.fetches.of_study(CURRENT) == ()
+    index.fetches.plan(CURRENT, peers=["pacs"])
+    task = index.fetches.take_due("pacs")
+    assert task
+    assert task.fetch_id != fetch_id
+
+
+def test_a_study_that_is_taken_up_again_without_a_search_stays_the_same_revision(index: Index) -> None:
+    """Nothing was made of it."""
+    index.record_received([received("1.2.9")])
+    index.apply("1.2.9", Event.DISCARDED, why="an operator")
+    index.apply("1.2.9", Event.RETRIED, why="an operator")
+    assert view_of(index, "1.2.9").revision == 1
