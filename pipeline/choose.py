@@ -29,7 +29,11 @@ def choose_series(
         WrongVolumeError: There are CT series, but no one's slices make an even volume.
         UnreadableStudyError: Nothing could be read or decoded, or what cannot be read may be what is missing.
     """
-    survey = survey_series(paths, rules=rules, corrects_tilt=corrects_tilt)
+    return choice_of(survey_series(paths, rules=rules, corrects_tilt=corrects_tilt))
+
+
+def choice_of(survey: StudySurvey) -> SeriesChoice:
+    """The chosen series of a survey; see `choose_series`."""
     chosen = survey.chosen
     if chosen is None or chosen.stack is None:
         raise refusal_of(survey)
@@ -40,7 +44,7 @@ def choose_series(
         reason=verdict.reason,
         slice_headers=chosen.stack.slices,
         passed_over=tuple(_passed_over(survey, series) for series in survey.judged if series is not chosen),
-        qualifications=(*chosen.notes, *_reading_notes(survey.headers.unreadable)),
+        qualifications=(*chosen.notes, *_no_chest_notes(survey), *_reading_notes(survey.headers.unreadable)),
         number=chosen.number,
         speaks_for=verdict.speaks_for,
         speaks_against=verdict.speaks_against,
@@ -88,6 +92,20 @@ def _unreadable_reason(headers: StudyHeaders) -> str:
     total = len(headers.images) + len(headers.unreadable)
     named = _named(headers.unreadable)
     return f"{len(headers.unreadable)} of {total} files cannot be read: {named}. Send the study again."
+
+
+def _no_chest_notes(survey: StudySurvey) -> tuple[str, ...]:
+    """Of series that come before the chosen one, and show no lungs."""
+    return tuple(
+        sentence(f"{label} comes before the one that was read and was passed over: {finding}")
+        for label, finding in no_chest_found(survey)
+    )
+
+
+def no_chest_found(survey: StudySurvey) -> list[tuple[str, str]]:
+    """The series that were read and show no lungs, in the order in which they were: name, and what was found, a clause."""
+    labels = {series.series_instance_uid: series.label for series in survey.judged}
+    return [(labels[uid], finding) for uid, finding in survey.no_chest.items()]
 
 
 def _reading_notes(unreadable: Sequence[UnreadableFile]) -> tuple[str, ...]:

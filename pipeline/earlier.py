@@ -12,16 +12,15 @@ import torch
 
 from pipeline.affine_fit import Chest, chest_of
 from pipeline.align import AlignedPrior, Alignment, align_prior
-from pipeline.chest_volume import CurrentStudy, found_chest
-from pipeline.choose import choose_series
+from pipeline.chest_series import read_chest
+from pipeline.chest_volume import ChestVolume, CurrentStudy
 from pipeline.compare import PriorLesion, PriorLesions, derived_tracking_uid, tracking_id
 from pipeline.errors import PipelineError
 from pipeline.findings import DroppedPrior, KnownLesions, PriorStudy
 from pipeline.lesions import FoundLesions
-from pipeline.orient import LpsVolume, lps_from_source, lps_mask_from_source
+from pipeline.orient import LpsVolume, lps_mask_from_source
 from pipeline.plug_points import LungSegmenter
 from pipeline.study import Grid, StudyFiles, UInt8Array
-from pipeline.volume import read_volume
 from pipeline.warp import warp_labels
 
 SECONDS_PER_DAY = 86_400.0
@@ -199,9 +198,7 @@ def _ready(
     """The aligned study, or the reason why there is none."""
     acquired_at = prior.files.acquired_at
     try:
-        files = prior.files
-        choice = choose_series(files.paths, rules=files.rules, corrects_tilt=files.corrects_tilt)
-        chest = found_chest(lps_from_source(read_volume(choice)), partial(_lungs, prior.known, segmenter))
+        series_instance_uid, chest = _chest(prior, segmenter)
     except PipelineError as exc:
         return exc.reason
     aligned = align_prior(chest, current.chest, fixed, alignment=alignment)
@@ -212,11 +209,17 @@ def _ready(
     return UsablePrior(
         study=prior,
         acquired_at=acquired_at,
-        series_instance_uid=choice.series_instance_uid,
+        series_instance_uid=series_instance_uid,
         aligned=aligned,
         lung_volume_ml=lung_volume_ml,
         shown_share=shown_ml * aligned.volume_change.factor / lung_volume_ml,
     )
+
+
+def _chest(prior: PriorStudy, segmenter: LungSegmenter) -> tuple[str, ChestVolume]:
+    """The series that is read, and what it shows; its volume on the grid of acquisition is let go."""
+    series = read_chest(prior.files, partial(_lungs, prior.known, segmenter))
+    return series.choice.series_instance_uid, series.chest
 
 
 def _lungs(known: KnownLesions | None, segmenter: LungSegmenter, lps: LpsVolume) -> UInt8Array:

@@ -36,7 +36,14 @@ class WrongVolumeError(StudyRefusedError):
 
 
 class NotAChestError(StudyRefusedError):
-    """No lungs were found in the volume; route only chest CT to this node."""
+    """No lungs were found in the volume. Route only chest CT to this node."""
+
+    advice = "Route only chest CT to this node."
+
+    @property
+    def finding(self) -> str:
+        """What is wrong with the volume, a plain sentence: the reason without the advice."""
+        return self.reason.removesuffix(self.advice).rstrip()
 
 
 class UnreadableStudyError(PipelineError):

@@ -45,13 +45,13 @@ def check_is_chest(volume_hu: Int16Array, lung_mask: UInt8Array, spacing_mm: tup
     volume_ml = float(lungs.sum()) * float(np.prod(spacing_mm)) / 1000.0
     smallest_ml = SMALLEST_LUNGS_ML * min(1.0, len(lung_mask) * spacing_mm[0] / LOWEST_CHEST_MM)
     if volume_ml < smallest_ml:
-        message = f"No lungs were found ({volume_ml:.0f} ml of lung in the volume). Route only chest CT to this node."
+        message = f"No lungs were found ({volume_ml:.0f} ml of lung in the volume). {NotAChestError.advice}"
         raise NotAChestError(message)
     if volume_ml > LARGEST_LUNGS_ML:
-        message = f"What was found is too large for lungs ({volume_ml / 1000:.1f} l). Route only chest CT to this node."
+        message = f"What was found is too large for lungs ({volume_ml / 1000:.1f} l). {NotAChestError.advice}"
         raise NotAChestError(message)
     if float(volume_hu[lungs].mean()) > WHOLLY_DENSE_HU:
-        message = "What was found is too dense for lungs. Route only chest CT to this node."
+        message = f"What was found is too dense for lungs. {NotAChestError.advice}"
         raise NotAChestError(message)
 
 

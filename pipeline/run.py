@@ -7,8 +7,8 @@ import numpy as np
 
 from pipeline.align import Alignment
 from pipeline.burden import Burden, found_burden, known_burden
-from pipeline.chest_volume import CurrentStudy, found_chest
-from pipeline.choose import choose_series
+from pipeline.chest_series import ChestSeries, read_chest
+from pipeline.chest_volume import CurrentStudy
 from pipeline.compare import Comparison, PriorLesions, compare_lesions, without_prior
 from pipeline.device import choose_device
 from pipeline.earlier import (
@@ -25,13 +25,12 @@ from pipeline.findings import Analysis, KnownLesions, PriorStudy
 from pipeline.kept_names import keep_names
 from pipeline.lesions import FoundLesions, find_lesions, lesion_maps, lesion_scores, slices_with_lung
 from pipeline.model_pack import ModelPack
-from pipeline.orient import lps_from_source, source_from_lps
+from pipeline.orient import LpsVolume, source_from_lps
 from pipeline.plug_points import Detection, StudyOnGrid
 from pipeline.precision import repeatable_convolutions
 from pipeline.report import Measured, build_findings
 from pipeline.slice_scores import slice_scores
-from pipeline.study import Grid, StudyFiles
-from pipeline.volume import read_volume
+from pipeline.study import Grid, StudyFiles, UInt8Array
 
 Progress = Callable[[str, float], None]
 """Called with what is being done, and how much of the whole is behind, 0..1."""
@@ -79,13 +78,10 @@ def analyse_with(
 ) -> Analysis:
     """`analyse` with any lung segmenter and lesion detector; what was `reported` of the study before keeps its names."""
     on_progress("Choosing the series", 0.02)
-    choice = choose_series(current.paths, rules=current.rules, corrects_tilt=current.corrects_tilt)
-    on_progress("Reading the volume", 0.05)
-    volume = read_volume(choice)
-    lps = lps_from_source(volume)
-    on_progress("Finding the lungs", 0.1)
-    chest = found_chest(lps, lambda volume: engine.segmenter.segment(volume.volume_hu, volume.spacing_mm))
-    study = CurrentStudy(files=current, choice=choice, volume=volume, chest=chest, reported=reported)
+    series = _read(engine, current, on_progress)
+    study = CurrentStudy(
+        files=current, choice=series.choice, volume=series.volume, chest=series.chest, reported=reported
+    )
     earlier = prepare_earlier(
         study,
         priors,
@@ -94,13 +90,27 @@ def analyse_with(
         on_prior=lambda number: on_progress("Aligning earlier studies", 0.3 + 0.3 * number / len(priors)),
     )
     on_progress("Finding lesions", 0.6)
-    detection = engine.detector.detect(_sequence(study, earlier), lps.grid, gaps_days(earlier.usable, current))
+    detection = engine.detector.detect(
+        _sequence(study, earlier), study.chest.lps.grid, gaps_days(earlier.usable, current)
+    )
     on_progress("Measuring lesions", 0.9)
     found = _found(engine, detection, study)
     comparison, burdens = _compared(engine, detection, study, earlier, found=found)
     analysis = _analysis(engine, detection, study, earlier, result=(found, comparison, burdens))
     on_progress("Done", 1.0)
     return analysis
+
+
+def _read(engine: Engine, current: StudyFiles, on_progress: Progress) -> ChestSeries:
+    """The series that is analysed; looking for lungs in another one takes the progress no further."""
+
+    def found_lungs(lps: LpsVolume) -> UInt8Array:
+        on_progress("Finding the lungs", 0.1)
+        return engine.segmenter.segment(lps.volume_hu, lps.spacing_mm)
+
+    return read_chest(
+        current, found_lungs, on_series=lambda number: on_progress("Reading the volume", 0.1 if number else 0.05)
+    )
 
 
 def _sequence(study: CurrentStudy, earlier: EarlierStudies) -> list[StudyOnGrid]:

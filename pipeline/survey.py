@@ -1,7 +1,7 @@
 """All series of a study, judged and compared with the chosen one."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -56,14 +56,27 @@ class StudySurvey:
 
     headers: StudyHeaders
     judged: tuple[JudgedSeries, ...]
+    no_chest: Mapping[str, str]
+    """Of series that were read and show no lungs, in the order in which they were: UID to what was found, a clause."""
     chosen: JudgedSeries | None
     """None: no series can be read."""
     table: tuple[Criterion, ...]
 
     @property
     def usable(self) -> list[JudgedSeries]:
-        """Those that can be read."""
-        return [series for series in self.judged if not series.against]
+        """Those that can be read, without those that were and show no lungs."""
+        return _usable(self.judged, self.no_chest)
+
+    def next_best(self, finding: str) -> "StudySurvey":
+        """The same after the chosen series was read and shows no lungs: of the others the best is chosen.
+
+        Args:
+            finding: What was found in it, one plain sentence.
+        """
+        if self.chosen is None:
+            return self
+        clause = f"{finding[0].lower()}{finding[1:].removesuffix('.')}"
+        return _survey(self.headers, self.judged, {**self.no_chest, self.chosen.series_instance_uid: clause})
 
     def verdict(self, series: JudgedSeries) -> SeriesVerdict:
         """What is said of one of the series."""
@@ -115,11 +128,13 @@ class StudySurvey:
             return (*series.objections, *series.faults, *undecodable)
         if self.chosen is None or series is self.chosen:
             return tuple(self._better_others(series))
-        return tuple(
+        worse = (
             criterion.why_not(series, self.chosen)
             for criterion in self.table
             if criterion.rank(series) > criterion.rank(self.chosen)
         )
+        no_lungs = self.no_chest.get(series.series_instance_uid)
+        return (no_lungs, *worse) if no_lungs else tuple(worse)
 
     def _others(self) -> list[JudgedSeries]:
         return [series for series in self.usable if series is not self.chosen]
@@ -140,10 +155,19 @@ def survey_series(
         judge_series(images, rules_for(rules, images[0].series_instance_uid), corrects_tilt=corrects_tilt)
         for images in _images_by_series(headers)
     )
-    usable = [series for series in judged if not series.against]
+    return _survey(headers, judged, {})
+
+
+def _survey(headers: StudyHeaders, judged: tuple[JudgedSeries, ...], no_chest: Mapping[str, str]) -> StudySurvey:
+    usable = _usable(judged, no_chest)
     table = criteria(usable)
     ranked = sorted(usable, key=lambda series: [criterion.rank(series) for criterion in table])
-    return StudySurvey(headers=headers, judged=judged, chosen=ranked[0] if ranked else None, table=table)
+    chosen = ranked[0] if ranked else None
+    return StudySurvey(headers=headers, judged=judged, no_chest=no_chest, chosen=chosen, table=table)
+
+
+def _usable(judged: Iterable[JudgedSeries], no_chest: Mapping[str, str]) -> list[JudgedSeries]:
+    return [series for series in judged if not series.against and series.series_instance_uid not in no_chest]
 
 
 def why_chosen(series: JudgedSeries) -> str:

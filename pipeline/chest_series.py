@@ -1,0 +1,71 @@
+"""The series of a study that is analysed: the best of those that show lungs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline.chest_volume import ChestVolume, FindLungs, found_chest
+from pipeline.choose import choice_of, no_chest_found
+from pipeline.errors import NotAChestError
+from pipeline.orient import lps_from_source
+from pipeline.study import SeriesChoice, StudyFiles, Volume
+from pipeline.survey import StudySurvey, sentence, survey_series
+from pipeline.volume import read_volume
+
+MOST_READ = 5
+"""Series of a study that are looked into for lungs: each takes as long as the lungs of a study do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ChestSeries:
+    """A series that shows lungs."""
+
+    choice: SeriesChoice
+    volume: Volume
+    """On the grid of acquisition."""
+    chest: ChestVolume
+    """The same in patient order."""
+
+
+def read_chest(
+    files: StudyFiles, find_lungs: FindLungs, *, on_series: Callable[[int], None] = lambda _number: None
+) -> ChestSeries:
+    """The best series by its headers; where it shows no lungs the next best one, up to `MOST_READ`.
+
+    One volume is in memory at a time. The choice says which series were read in vain, and what was found in each.
+
+    Args:
+        files: The study.
+        find_lungs: In the volume of a series.
+        on_series: Called before a series is read, with its number from 0.
+
+    Raises:
+        NotAChestError: No series shows lungs, of those that were read.
+        StudyRefusedError: No series can be read, see `choose_series`.
+        UnreadableStudyError: Nothing, or not all of a series that is read, can be decoded.
+    """
+    survey = survey_series(files.paths, rules=files.rules, corrects_tilt=files.corrects_tilt)
+    for number in range(MOST_READ):
+        choice = choice_of(survey)
+        on_series(number)
+        try:
+            return _read(choice, find_lungs)
+        except NotAChestError as refusal:
+            survey = survey.next_best(refusal.finding)
+        if survey.chosen is None:
+            break
+    raise NotAChestError(_none_shows_lungs(survey))
+
+
+def _read(choice: SeriesChoice, find_lungs: FindLungs) -> ChestSeries:
+    volume = read_volume(choice)
+    return ChestSeries(choice=choice, volume=volume, chest=found_chest(lps_from_source(volume), find_lungs))
+
+
+def _none_shows_lungs(survey: StudySurvey) -> str:
+    """The reason why a study is refused after its series were read."""
+    found, others = no_chest_found(survey), len(survey.usable)
+    if len(found) == 1:
+        return f"{sentence(found[0][1])} {NotAChestError.advice}"
+    listed = " ".join(sentence(f"{label}: {finding}") for label, finding in found)
+    more = f" Not tried: {others} more, of which a rule ([[peers.series]]) can put one first." if others else ""
+    return f"None of the series that were read shows lungs. {listed}{more} {NotAChestError.advice}"
