@@ -1,10 +1,13 @@
 """Whether what was found can be the lungs of a chest, and whether all of them were imaged."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from pipeline.errors import NotAChestError
 from pipeline.lungs_net import FIELD_OF_VIEW_MM
 from pipeline.orient import LpsVolume, slice_axis
+from pipeline.shown import EDGE_MM
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, Int16Array, UInt8Array
 
 SMALLEST_LUNGS_ML = 800.0
@@ -84,7 +87,7 @@ def coverage_notes(lung_mask: UInt8Array, volume: LpsVolume, imaged: BoolArray) 
     if cut:
         notes.append(
             f"The lungs end outside the images at the {' and the '.join(cut)}: what lies there was not analysed, volumes "
-            "and shares are of the imaged part only."
+            f"and shares are of the imaged part only.{_edge_words(cut, slice_axis(volume))}"
         )
     beyond = [
         place
@@ -108,6 +111,22 @@ def coverage_notes(lung_mask: UInt8Array, volume: LpsVolume, imaged: BoolArray) 
                 "consolidated, resected or displaced by fluid, and is then missing in volumes and shares."
             )
     return tuple(notes)
+
+
+def _edge_words(cut: Sequence[str], across: int) -> str:
+    """What lungs that are cut within the slices mean for lesions beside the cut; empty where only slices are missing.
+
+    Args:
+        cut: At which of `_ENDS` lungs are cut.
+        across: The axis that runs through the slices.
+    """
+    sides = [place for place, axis, _ in _ENDS if axis != across and place in cut]
+    if not sides:
+        return ""
+    return (
+        f" Lesions within {EDGE_MM:.0f} mm of where the images cut the lungs at the {' and the '.join(sides)} may be missed, and the "
+        "volumes of those found there are too low. Reconstruct the images wide enough for both lungs."
+    )
 
 
 def _cut_area_cm2(lungs: BoolArray, imaged: BoolArray, volume: LpsVolume, *, axis: int, step: int) -> float:

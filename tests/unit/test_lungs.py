@@ -226,6 +226,22 @@ def test_lungs_that_leave_the_images_are_said_with_the_side(part: tuple[slice, .
     assert any(f"end outside the images at {words}" in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    ("part", "sides"),
+    [
+        (np.s_[20:40], ""),
+        (np.s_[:, :, 50:], "the right side"),
+        (np.s_[20:, 50:, 50:], "the front and the right side"),
+    ],
+)
+def test_lungs_that_are_cut_within_the_slices_say_what_may_be_missed(part: tuple[slice, ...], sides: str) -> None:
+    """The networks find few lesions beside such a cut; missing slices alone do not have that effect."""
+    (note,) = (note for note in notes_on(build_lungs()[part]) if "outside the images" in note)
+    said = f"Lesions within 12 mm of where the images cut the lungs at {sides} may be missed"
+    assert (said in note) == bool(sides)
+    assert ("Lesions within" in note and "wide enough for both lungs" in note) == bool(sides)
+
+
 def wide_images(air_on_the_right_mm: int) -> UInt8Array:
     """The lungs in images of 660 mm, so far from the middle as this; 120 mm is in the middle."""
     before = air_on_the_right_mm // 3
@@ -256,6 +272,7 @@ def test_lungs_that_reach_into_padding_are_said_with_the_side() -> None:
     lungs = np.where(circle(150.0), build_lungs(), 0).astype(np.uint8)
     (note,) = notes_on(lungs, np.where(circle(150.0), density(lungs), AIR_HU).astype(np.int16))
     assert "end outside the images at the front and the back and the right side and the left side:" in note
+    assert "cut the lungs at the front and the back and the right side and the left side may be missed" in note
 
 
 @pytest.mark.parametrize("air_hu", [AIR_HU, -1000])
