@@ -3,6 +3,7 @@
 import SimpleITK
 import torch
 
+from pipeline.blas_threads import limit_blas_threads
 from pipeline.errors import PipelineError
 
 
@@ -36,7 +37,8 @@ def _too_few(device: torch.device) -> str:
 
 
 def limit_threads(count: int) -> None:
-    """Let torch and SimpleITK use at most so many CPU threads each; 0 leaves the choice to them."""
+    """Let torch, SimpleITK and the linear algebra of numpy use at most so many CPU threads each; 0 leaves the choice to them."""
     if count:
         torch.set_num_threads(count)
         SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(count)
+        limit_blas_threads(count)

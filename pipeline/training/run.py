@@ -5,8 +5,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
 
-import torch
-
+from pipeline.device import limit_threads
 from pipeline.importers.splits import Split
 from pipeline.model_input import InputContract
 from pipeline.space_time import SpaceTimeNet
@@ -52,10 +51,10 @@ def train(config: TrainingConfig, *, out: Path, on_progress: Progress) -> Path:
         ModelPackError: A pack to start from is damaged.
         StoreError: There is no store where the configuration names one, or it is damaged, or lacks the terms of a study.
     """
+    limit_threads(config.threads)
     check_compared(config)
     check_device(config)
     training_data(config)
-    torch.set_num_threads(config.threads)
     contract = InputContract()
     data = data_fingerprints(config, contract)
     go_on_or_refuse(config, data)
@@ -101,7 +100,10 @@ def render_phantoms(config: TrainingConfig, contract: InputContract, *, on_progr
     phantoms = _phantoms(config)
     phantoms += _seeds(FIRST_VALIDATION_SEED, config.data.validation_patients, config.cache / "validation")
     # A fork would inherit torch's threads in an unknown state.
-    with ProcessPoolExecutor(config.data.processes, mp_context=get_context("spawn")) as pool:
+    context = get_context("spawn")
+    with ProcessPoolExecutor(
+        config.data.processes, mp_context=context, initializer=limit_threads, initargs=(1,)
+    ) as pool:
         jobs = [pool.submit(render_phantom_case, seed, folder, contract) for seed, folder in phantoms]
         for done, job in enumerate(as_completed(jobs), start=1):
             job.result()

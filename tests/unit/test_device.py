@@ -1,11 +1,9 @@
 """The device that the configuration names is there, or the error says what is."""
 
-from collections.abc import Iterator
-
 import pytest
-import SimpleITK
 import torch
 
+from builders.threads import threads_of_libraries, two_threads_each
 from pipeline.device import NoSuchDeviceError, choose_device, limit_threads
 
 
@@ -50,21 +48,9 @@ def test_a_device_that_is_not_there_is_refused(
     assert "[pipeline].device" in refusal.value.reason
 
 
-@pytest.fixture
-def _threads_as_before() -> Iterator[None]:
-    """Libraries use as many CPU threads afterwards as they did."""
-    of_torch, of_itk = torch.get_num_threads(), SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads()
-    yield
-    torch.set_num_threads(of_torch)
-    SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(of_itk)
-
-
-@pytest.mark.usefixtures("_threads_as_before")
 @pytest.mark.parametrize(("limit", "expected"), [(1, 1), (0, 2)])
 def test_threads_are_limited_in_every_library(limit: int, expected: int) -> None:
-    """Of the networks, and of the filters that align studies; 0 leaves them as they are."""
-    torch.set_num_threads(2)
-    SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(2)
-    limit_threads(limit)
-    assert torch.get_num_threads() == expected
-    assert SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads() == expected
+    """Of the networks, of the filters that align studies, and of numpy; 0 leaves them as they are."""
+    with two_threads_each():
+        limit_threads(limit)
+        assert threads_of_libraries() == {expected}

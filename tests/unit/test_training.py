@@ -7,8 +7,10 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from builders.threads import threads_of_libraries, two_threads_each
 from builders.training_cases import save_small_cases, small_case
 from pipeline.boxes import cell_centres
+from pipeline.errors import ModelPackError
 from pipeline.lungs_net import LungNet
 from pipeline.model_pack import load_model_pack
 from pipeline.space_time import SpaceTimeNet
@@ -106,6 +108,16 @@ def test_a_whole_run_ends_in_a_pack_that_loads(tmp_path: Path) -> None:
     assert "Not for diagnosis" in card
     assert "On 2 phantom patients" in card
     assert "stores" not in card
+
+
+def test_a_run_computes_with_as_many_threads_as_its_configuration_says(tmp_path: Path) -> None:
+    """In every library, from its beginning: others work on the same machine."""
+    no_pack = dataclasses.replace(TINY, start_from=tmp_path / "none")
+    config = dataclasses.replace(tiny_config(tmp_path), space_time=no_pack)
+    with two_threads_each():
+        with pytest.raises(ModelPackError):
+            train(config, out=tmp_path / "pack", on_progress=nobody_listens)
+        assert threads_of_libraries() == {1}
 
 
 def test_the_lung_network_learns_without_real_lungs(tmp_path: Path) -> None:
