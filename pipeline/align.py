@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from threading import Lock
 
 import numpy as np
 import SimpleITK
@@ -22,6 +23,11 @@ That is the task of the link."""
 
 SMALLEST_SHARED_SHARE = 0.5
 """An earlier study that shows less of the current lungs than this is no comparison."""
+
+
+_WHOLE_VOLUMES = Lock()
+"""Held while copies of a whole volume are made: studies that are aligned at the same time make them one after the other, with
+all threads; what takes long is the fit between."""
 
 
 class Alignment(StrEnum):
@@ -99,10 +105,18 @@ def align_prior(
         fixed: `chest_of(current)`, which serves all its earlier studies.
         alignment: A deformation that makes nothing better, or folds the lung, is not used.
     """
-    moving = chest_of(prior)
+    with _WHOLE_VOLUMES:
+        moving = chest_of(prior)
     fitted = fitted_affine(fixed, moving)
     deformation = fitted_deformation(fixed, moving, fitted) if alignment is Alignment.DEFORMABLE else None
     transform = after(fitted.transform, deformation.transform) if deformation else fitted.transform
+    with _WHOLE_VOLUMES:
+        return _warped(prior, current, transform, _volume_change(fitted.transform, deformation))
+
+
+def _warped(
+    prior: ChestVolume, current: ChestVolume, transform: SimpleITK.Transform, volume_change: VolumeChange
+) -> AlignedPrior:
     grids = (prior.lps.grid, current.lps.grid)
     volume_hu, valid = warp_volume(prior.lps.volume_hu, prior.imaged, *grids, transform)
     lungs: UInt8Array = warp_labels(prior.lung_mask, *grids, transform)
@@ -112,7 +126,7 @@ def align_prior(
         lung_mask=lungs,
         valid=valid,
         prior_from_current=transform,
-        volume_change=_volume_change(fitted.transform, deformation),
+        volume_change=volume_change,
         lung_dice=dice(current_inside, (lungs > 0) & current.imaged),
         shared_share=float(np.count_nonzero(current_inside)) / max(1, int(np.count_nonzero(current.lung_mask))),
     )

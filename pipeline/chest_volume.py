@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.findings import KnownLesions
+from pipeline.heap import trim_heap
 from pipeline.lung_checks import check_is_chest
 from pipeline.orient import LpsVolume
 from pipeline.padding import imaged_part
@@ -50,6 +51,8 @@ def found_chest(lps: LpsVolume, find_lungs: FindLungs) -> ChestVolume:
     Raises:
         NotAChestError: There are no lungs, or what was found cannot be lungs.
     """
-    chest = chest_volume(lps, find_lungs(lps))
+    lung_mask = find_lungs(lps)
+    trim_heap()
+    chest = chest_volume(lps, lung_mask)
     check_is_chest(lps.volume_hu, chest.lung_mask, lps.spacing_mm)
     return chest

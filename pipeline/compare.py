@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from pipeline.chest_volume import ChestVolume
@@ -115,6 +116,7 @@ def compare_lesions(found: FoundLesions, prior: PriorLesions, current: ChestVolu
     heirs = inherited(contacts)
     lungs = (current.lung_mask > 0) | (prior.lung_mask > 0)
     now, then = (well_shown(one, lungs, grid.spacing_mm) for one in (current.imaged, prior.valid))
+    del lungs
     shown, well = current.imaged & prior.valid, now & then
     is_part = _is_part(found.labels, found.boxes, shown, well)
     was_part = _is_part(prior.labels, ndimage.find_objects(prior.labels, contacts.shape[1] - 1), shown, well)
@@ -226,13 +228,21 @@ def _is_part(
 
 def _share(labels: UInt16Array, where: BoolArray, length: int) -> Float64Array:
     """By number: how much of each lesion lies in a mask."""
-    inside = np.bincount(labels[where & (labels > 0)], minlength=length)
-    return inside / np.maximum(np.bincount(labels[labels > 0], minlength=length), 1)
+    anywhere = np.broadcast_to(np.True_, labels.shape)
+    return _counts(labels, where, length) / np.maximum(_counts(labels, anywhere, length), 1)
+
+
+def _counts(labels: UInt16Array, where: BoolArray, length: int) -> NDArray[np.int64]:
+    """By number: voxels of each lesion in a mask, and none for 0; slice by slice, in little memory."""
+    counts = np.zeros(length, np.int64)
+    for in_slice, here in zip(labels, where, strict=True):
+        counts += np.bincount(in_slice[here & (in_slice > 0)], minlength=length)
+    return counts
 
 
 def _gone(prior: PriorLesions, contacts: Float64Array, now: BoolArray, voxel_ml: float) -> tuple[GoneLesion, ...]:
     """Earlier lesions that meet no current one, in a place that the current study shows well; the largest first."""
-    voxels = np.bincount(prior.labels[now & (prior.labels > 0)], minlength=contacts.shape[1])
+    voxels = _counts(prior.labels, now, contacts.shape[1])
     shown_ml = voxels * voxel_ml * prior.volume_factor
     gone = [
         GoneLesion(

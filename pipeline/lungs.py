@@ -4,8 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.heap import trim_heap
 from pipeline.lung_mask import refined_lungs
 from pipeline.lungs_net import (
+    CLASSES,
     FIELD_OF_VIEW_MM,
     INPUT_PIXELS,
     LungNet,
@@ -39,20 +41,28 @@ class NetworkLungSegmenter:
     def segment(self, volume_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> UInt8Array:
         """See `LungSegmenter.segment`."""
         step = max(1, int(WIDEST_STEP_MM / spacing_mm[0] + 1e-3))
-        net_spacing_mm = (spacing_mm[0] * step, NET_PIXEL_MM, NET_PIXEL_MM)
-        grey = _on_net_grid(volume_hu[::step], spacing_mm[1:], self._device)
-        logits = self._logits(with_neighbours(grey, net_spacing_mm[0], self._net.neighbour_mm))
-        seen_hu = grey.squeeze(1) * WINDOW_WIDTH_HU + (WINDOW_CENTRE_HU - WINDOW_WIDTH_HU / 2)
-        refined = refined_lungs(_classes(logits), seen_hu.numpy(), net_spacing_mm)
-        decided = _overruled(logits, refined).to(self._device)
+        decided = self._decided(volume_hu[::step], (spacing_mm[0] * step, *spacing_mm[1:])).to(self._device)
         return _mask_on_volume(decided, volume_hu.shape, spacing_mm[1:], step=step)
 
-    def _logits(self, inputs: Tensor) -> Tensor:
-        """(Z, 3, 256, 256), on the CPU."""
+    def _decided(self, slices_hu: Int16Array, spacing_mm: tuple[float, float, float]) -> Tensor:
+        """Logits (Z, 3, 256, 256) of the slices, on the CPU, where morphology has its say."""
+        net_spacing_mm = (spacing_mm[0], NET_PIXEL_MM, NET_PIXEL_MM)
+        grey = _on_net_grid(slices_hu, spacing_mm[1:], self._device)
+        logits = self._logits(grey, spacing_mm[0])
+        trim_heap()
+        seen_hu = grey.squeeze(1) * WINDOW_WIDTH_HU + (WINDOW_CENTRE_HU - WINDOW_WIDTH_HU / 2)
+        _overrule(logits, refined_lungs(_classes(logits), seen_hu.numpy(), net_spacing_mm))
+        return logits
+
+    def _logits(self, grey: Tensor, slice_mm: float) -> Tensor:
+        """(Z, 3, 256, 256), on the CPU, of slices (Z, 1, 256, 256) so far apart."""
+        logits = torch.empty((len(grey), CLASSES, *grey.shape[2:]))
         with torch.inference_mode():
-            starts = range(0, len(inputs), SLICES_PER_BATCH)
-            batches = (inputs[start : start + SLICES_PER_BATCH].to(self._device) for start in starts)
-            return torch.cat([self._net(batch).float().cpu() for batch in batches])
+            for start in range(0, len(grey), SLICES_PER_BATCH):
+                part = slice(start, start + SLICES_PER_BATCH)
+                batch = with_neighbours(grey, slice_mm, self._net.neighbour_mm, part)
+                logits[part] = self._net(batch.to(self._device)).float().cpu()
+        return logits
 
 
 def _on_net_grid(slices_hu: Int16Array, spacing_mm: tuple[float, float], device: torch.device) -> Tensor:
@@ -62,16 +72,16 @@ def _on_net_grid(slices_hu: Int16Array, spacing_mm: tuple[float, float], device:
     return torch.cat([lung_net_input(batch, spacing_mm, device).cpu() for batch in batches])
 
 
-def _overruled(logits: Tensor, refined: UInt8Array) -> Tensor:
-    """The network's logits where morphology agrees, else logits that say what morphology says.
+def _overrule(logits: Tensor, refined: UInt8Array) -> None:
+    """The network's logits stay where morphology agrees, else they say what morphology says.
 
     Edges that both agree on keep their place between the pixels.
     """
-    decided = torch.from_numpy(refined).long()
-    certain = torch.full_like(logits, -CERTAIN_LOGIT)
-    certain.scatter_(1, decided.unsqueeze(1), CERTAIN_LOGIT)
-    agrees = torch.from_numpy(_classes(logits) == refined).unsqueeze(1)
-    return torch.where(agrees, logits, certain)
+    decided = torch.from_numpy(refined)
+    differs = torch.from_numpy(_classes(logits) != refined)
+    for number, plane in enumerate(logits.unbind(dim=1)):
+        plane.masked_fill_(differs, -CERTAIN_LOGIT)
+        plane.masked_fill_(differs & (decided == number), CERTAIN_LOGIT)
 
 
 def _mask_on_volume(

@@ -109,21 +109,22 @@ def lung_net_input(
     return _centred(hu_windowed(resampled), (INPUT_PIXELS, INPUT_PIXELS), fill=0.0)
 
 
-def with_neighbours(slices: Tensor, spacing_mm: float, neighbour_mm: float) -> Tensor:
+def with_neighbours(slices: Tensor, spacing_mm: float, neighbour_mm: float, part: slice = slice(None)) -> Tensor:
     """Slices with those that lie below and above: the input of a network with this `neighbour_mm`.
 
     Args:
         slices: (Z, 1, H, W), from inferior to superior.
         spacing_mm: Between them.
         neighbour_mm: 0 leaves the slices alone; else the nearest slices to so far away, the last one beyond the ends.
+        part: Which of the slices are wanted.
 
     Returns:
-        (Z, 1 or 3, H, W).
+        (Z, 1 or 3, H, W), of the part.
     """
     if not neighbour_mm:
-        return slices
+        return slices[part]
     below, above = neighbour_numbers(len(slices), spacing_mm, neighbour_mm)
-    return torch.cat([slices[below], slices, slices[above]], dim=1)
+    return torch.cat([slices[below[part]], slices[part], slices[above[part]]], dim=1)
 
 
 def neighbour_numbers(count: int, spacing_mm: float, neighbour_mm: float) -> tuple[Tensor, Tensor]:

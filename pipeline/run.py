@@ -9,7 +9,7 @@ from pipeline.align import Alignment
 from pipeline.burden import Burden, found_burden, known_burden
 from pipeline.chest_series import ChestSeries, read_chest
 from pipeline.chest_volume import CurrentStudy
-from pipeline.compare import Comparison, PriorLesions, compare_lesions, without_prior
+from pipeline.compare import Comparison, PriorLesion, PriorLesions, compare_lesions, without_prior
 from pipeline.device import choose_device
 from pipeline.earlier import (
     EarlierStudies,
@@ -22,6 +22,7 @@ from pipeline.earlier import (
 )
 from pipeline.engine import Engine, build_engine
 from pipeline.findings import Analysis, KnownLesions, PriorStudy
+from pipeline.heap import trim_heap
 from pipeline.kept_names import keep_names
 from pipeline.lesions import FoundLesions, find_lesions, lesion_maps, lesion_scores, slices_with_lung
 from pipeline.model_pack import ModelPack
@@ -93,6 +94,7 @@ def analyse_with(
     detection = engine.detector.detect(
         _sequence(study, earlier), study.chest.lps.grid, gaps_days(earlier.usable, current)
     )
+    trim_heap()
     on_progress("Measuring lesions", 0.9)
     found = _found(engine, detection, study)
     comparison, burdens = _compared(engine, detection, study, earlier, found=found)
@@ -141,21 +143,35 @@ def _compared(
 
     Both are as the earlier study's own run reported them, or as this run finds them.
     """
-    origin = lesion_origin(study.files.study_instance_uid, study.choice.series_instance_uid)
-    grid = study.chest.lps.grid
     if not earlier.usable:
-        alone = without_prior(found, origin)
-        return keep_names(alone, found, study.reported, grid=grid) if study.reported else alone, ()
-    prior, burden = _newest_prior(engine, detection, earlier.usable[0], grid)
-    prior = replace(prior, labels=np.where(study.chest.imaged, prior.labels, np.uint16(0)))
-    comparison = compare_lesions(found, prior, study.chest, origin)
-    if study.reported:
-        comparison = keep_names(comparison, found, study.reported, grid=grid, prior=prior.lesions)
+        return _named(without_prior(found, _origin(study)), found, study), ()
+    comparison, burden = _compared_with_newest(engine, detection, study, earlier.usable[0], found=found)
     older = tuple(
-        _burden(engine, detection, older, place=place, grid=grid)
+        _burden(engine, detection, older, place=place, grid=study.chest.lps.grid)
         for place, older in enumerate(earlier.usable[1:], start=1)
     )
     return comparison, (burden, *older)
+
+
+def _compared_with_newest(
+    engine: Engine, detection: Detection, study: CurrentStudy, newest: UsablePrior, *, found: FoundLesions
+) -> tuple[Comparison, Burden | None]:
+    prior, burden = _newest_prior(engine, detection, newest, study.chest.lps.grid)
+    prior = replace(prior, labels=np.where(study.chest.imaged, prior.labels, np.uint16(0)))
+    comparison = compare_lesions(found, prior, study.chest, _origin(study))
+    return _named(comparison, found, study, prior=prior.lesions), burden
+
+
+def _named(
+    comparison: Comparison, found: FoundLesions, study: CurrentStudy, *, prior: Sequence[PriorLesion] = ()
+) -> Comparison:
+    if study.reported is None:
+        return comparison
+    return keep_names(comparison, found, study.reported, grid=study.chest.lps.grid, prior=prior)
+
+
+def _origin(study: CurrentStudy) -> str:
+    return lesion_origin(study.files.study_instance_uid, study.choice.series_instance_uid)
 
 
 def _newest_prior(

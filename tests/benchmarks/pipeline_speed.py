@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pipeline.align import Alignment
 
-MOST_SECONDS, MOST_GIB, LARGEST_RATIO = 60.0, 3.0, 0.2
+MOST_SECONDS, MOST_GIB, LARGEST_RATIO = 60.0, 2.5, 0.2
 """What a study with two earlier ones may take."""
 
 

@@ -60,7 +60,7 @@ def test_neighbours_lie_a_centimetre_away(spacing_mm: float, below: list[int], a
 def test_a_network_of_single_slices_is_shown_them_alone() -> None:
     """As packs from before there were neighbours."""
     slices = torch.arange(6.0).view(6, 1, 1, 1)
-    assert with_neighbours(slices, 2.5, LungNet().neighbour_mm) is slices
+    assert torch.equal(with_neighbours(slices, 2.5, LungNet().neighbour_mm), slices)
 
 
 def test_what_the_network_did_not_see_is_background() -> None:
