@@ -18,7 +18,10 @@ WIDE_ENOUGH_MM = 260.0
 heart, one lung, or a child."""
 
 NARROW_SHARE = 0.75
-"""Of the widest usable series: less is another field of view, unless both are wide enough."""
+"""Of the widest series it is held against: less is another field of view, unless both are wide enough."""
+
+TALL_ENOUGH_MM = 300.0
+"""Images this tall show lungs as a whole, but for the tallest: taller ones show more of other parts."""
 
 _REGIONS = ("labelled as chest", "not labelled by body part", "labelled as another body part")
 
@@ -42,23 +45,31 @@ def criteria(usable: Sequence[JudgedSeries]) -> tuple[Criterion, ...]:
     """The table; docs/series-choice.md explains it.
 
     Args:
-        usable: The series that can be read; how much each shows is held against the one that shows most.
+        usable: The series that can be read. How much each shows is held against those that no row above puts behind.
     """
-    tallest_mm = max((series.extent_mm for series in usable), default=0.0)
-    widest_mm = max((series.width_mm for series in usable), default=0.0)
-    return (*_WHAT_IT_IS, _coverage(tallest_mm), _width(widest_mm), *_HOW_WELL_IT_SHOWS)
+    coverage = _coverage(_best(usable, _WHAT_IT_IS))
+    return (*_WHAT_IT_IS, coverage, _width(_best(usable, (*_WHAT_IT_IS, coverage))), *_HOW_WELL_IT_SHOWS)
 
 
-def _coverage(tallest_mm: float) -> Criterion:
+def _best(usable: Sequence[JudgedSeries], rows: Sequence[Criterion]) -> list[JudgedSeries]:
+    """The series that are as good as any by these rows."""
+    ranks = [[row.rank(series) for row in rows] for series in usable]
+    return [series for series, rank in zip(usable, ranks, strict=True) if rank == min(ranks)]
+
+
+def _coverage(eligible: Sequence[JudgedSeries]) -> Criterion:
+    tallest_mm = max((series.extent_mm for series in eligible), default=0.0)
+    whole_mm = min(TALL_ENOUGH_MM, WHOLE_SHARE * tallest_mm)
     return Criterion(
         name="coverage",
-        rank=lambda series: series.extent_mm < WHOLE_SHARE * tallest_mm,
+        rank=lambda series: series.extent_mm < whole_mm,
         words=lambda series: f"{series.extent_mm:.0f} mm of the body",
         why_not=_shows_less,
     )
 
 
-def _width(widest_mm: float) -> Criterion:
+def _width(eligible: Sequence[JudgedSeries]) -> Criterion:
+    widest_mm = max((series.width_mm for series in eligible), default=0.0)
     narrow_mm = min(WIDE_ENOUGH_MM, NARROW_SHARE * widest_mm)
     return Criterion(
         name="width",

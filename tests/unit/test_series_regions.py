@@ -118,3 +118,30 @@ def test_fields_of_view_that_show_both_lungs_are_as_good_as_each_other(
 def test_a_narrow_series_is_read_where_it_is_the_only_one(tmp_path: Path) -> None:
     """As of a child."""
     assert chosen_number(tmp_path, named(2, side_mm=180.0)) == 2
+
+
+@pytest.mark.parametrize("others", [[], [180], [30, 180]])
+def test_a_series_of_another_part_decides_nothing_among_those_of_the_chest(tmp_path: Path, others: list[int]) -> None:
+    """However tall and wide it is: the whole chest is read, not the thin slices of its upper part."""
+    whole = named(2, height=(66, 5.0), side_mm=250.0, SeriesDescription="CHEST 5.0", ConvolutionKernel="STANDARD")
+    part = named(3, height=(130, 1.25), side_mm=200.0, SeriesDescription="CHEST HR UPPER LUNG")
+    tall = [
+        named(4 + n, height=(slices, 5.0), side_mm=500.0, SeriesDescription="NECK ABDOMEN PELVIS")
+        for n, slices in enumerate(others)
+    ]
+    assert chosen_number(tmp_path, whole, part, *tall) == 2
+
+
+def test_a_chest_is_no_worse_for_what_the_other_series_shows_besides(tmp_path: Path) -> None:
+    """350 mm hold the lungs; 650 mm hold the abdomen too."""
+    chest = named(2, height=(280, 1.25), SeriesDescription="CHEST LUNG 1.25", ConvolutionKernel="LUNG")
+    trunk = named(3, height=(130, 5.0), SeriesDescription="CHEST ABD PELVIS 5.0", ConvolutionKernel="STANDARD")
+    found = survey(tmp_path, chest, trunk)
+    assert found.chosen is found.judged[0]
+    assert not any(reason.startswith("coverage") for reason in found.verdict(found.judged[0]).speaks_against)
+
+
+def test_a_tall_narrow_series_yields_to_a_chest_of_usual_height(tmp_path: Path) -> None:
+    """A reconstruction of the whole spine, under no name."""
+    spine = named(2, height=(240, 2.0), side_mm=200.0)
+    assert chosen_number(tmp_path, spine, named(3, height=(66, 5.0), side_mm=360.0)) == 3
