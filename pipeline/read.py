@@ -105,8 +105,8 @@ class ImageHeader:
     contrast_agent: str
     """Contrast/Bolus Agent (0018,0010)."""
     region: tuple[str, ...]
-    """What can name the part of the body, in capitals, what is nearest to the series first: Body Part Examined (0018,0015)
-    with Series Description, Protocol Name, Study Description."""
+    """What can name the part of the body, in capitals, what is nearest to the series first: Series Description, Body Part
+    Examined (0018,0015), which scanners often give to all series of a study, Protocol Name, Study Description."""
     slice_thickness_mm: float | None
     acquisition_number: int | None
     stack_id: str
@@ -244,11 +244,8 @@ def _header(dataset: Dataset, path: Path, syntax: str, *, frame_number: int | No
 
 
 def _region(dataset: Dataset) -> tuple[str, ...]:
-    part, series, protocol, study = (
-        _text(dataset, name).upper()
-        for name in ("BodyPartExamined", "SeriesDescription", "ProtocolName", "StudyDescription")
-    )
-    return f"{part} {series}", protocol, study
+    names = ("SeriesDescription", "BodyPartExamined", "ProtocolName", "StudyDescription")
+    return tuple(_text(dataset, name).upper() for name in names)
 
 
 def _geometry(dataset: Dataset, path: Path, frame_number: int | None) -> SliceHeader | None:

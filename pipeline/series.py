@@ -1,6 +1,5 @@
 """One series of a study, judged by its headers."""
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pipeline.image_kind import OBJECTION, SECONDARY_CAPTURES, ImageKind, image_
 from pipeline.kernels import KernelUse, kernel_use
 from pipeline.places import one_slice_per_place
 from pipeline.read import ImageHeader
+from pipeline.region import region_rank
 from pipeline.series_rules import RuleVerdict, SeriesRule, apply_rules
 from pipeline.stack import Stack, rounded_mm, slice_normal, stack_faults, tilt_degrees
 from pipeline.study import SliceHeader
@@ -39,27 +39,6 @@ LARGEST_OBLIQUE_DEGREES = 30.0
 
 SMALLEST_RANGE_HU = 1000.0
 """From lung to soft tissue; images of 8 bits with a slope of 1 cannot say both."""
-
-_CHEST_WORDS = ("CHEST", "THORA", "LUNG", "PULMO", "TORAX", "LUNGE")
-_OTHER_WORDS = (
-    "HEAD",
-    "BRAIN",
-    "SKULL",
-    "NECK",
-    "ABD",
-    "PELVI",
-    "SPINE",
-    "WIRBEL",
-    "COLUMNA",
-    "RACHIS",
-    "KNEE",
-    "FOOT",
-    "HAND",
-    "SINUS",
-    "TEMPORAL",
-)
-"""Parts of Body Part Examined and descriptions; they order series, they never refuse one."""
-_THORACIC_SPINE = r"THORA\w*[ _-]*SPINE"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -165,7 +144,7 @@ def judge_series(
         is_lossy=any(image.is_lossy for image in shown),
         rules=verdict,
         contrast=contrast_phase(first.series_description, first.contrast_agent),
-        region_rank=_region_rank(first.region),
+        region_rank=region_rank(first.region),
         kernel=first.kernel,
         kernel_use=kernel_use(first.kernel),
         slice_thickness_mm=thickness_mm or None,
@@ -309,13 +288,3 @@ def _thickness_notes(spacing_mm: float, thickness_mm: float) -> tuple[str, ...]:
             f"Slices of {thickness_mm:.1f} mm lie {spacing_mm:.1f} mm apart: what lies between was not imaged."
         )
     return tuple(notes)
-
-
-def _region_rank(names: Sequence[str]) -> int:
-    """By the first name that says a part: what the whole study is called holds for none of its series in particular."""
-    for name in (re.sub(_THORACIC_SPINE, "SPINE", name) for name in names):
-        if any(word in name for word in _CHEST_WORDS):
-            return 0
-        if any(word in name for word in _OTHER_WORDS):
-            return 2
-    return 1

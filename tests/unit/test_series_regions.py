@@ -7,6 +7,7 @@ from pydicom.dataset import FileDataset
 
 from builders.ct_series import CtSeries, ct_images, write_images
 from pipeline.choose import choose_series
+from pipeline.region import region_rank
 from pipeline.survey import SeriesOutcome, StudySurvey, survey_series
 
 BOTH = "CT CHEST ABDOMEN PELVIS W CONTRAST"
@@ -75,6 +76,9 @@ def test_the_name_of_the_examination_makes_no_other_part_a_chest(
         ({"SeriesDescription": "1.0 B70f", "ProtocolName": "Routine", "StudyDescription": "CT Chest"}, 0),
         ({"SeriesDescription": "1.0 B70f", "BodyPartExamined": "ABDOMEN", "StudyDescription": "CT Chest"}, 2),
         ({"SeriesDescription": "THORACIC SPINE 1.0", "StudyDescription": "CT Chest"}, 2),
+        ({"SeriesDescription": "ABDOMEN PELVIS 5.0", "BodyPartExamined": "CHEST"}, 2),
+        ({"SeriesDescription": "Thx 1.0 HANDS UP", "BodyPartExamined": "ABDOMEN"}, 0),
+        ({"SeriesDescription": "1.0 HEAD FIRST", "BodyPartExamined": "CHEST"}, 0),
         ({"SeriesDescription": "1.0 B70f"}, 1),
     ],
 )
@@ -82,6 +86,32 @@ def test_the_first_name_that_says_a_part_counts(tmp_path: Path, words: dict[str,
     """Of the series itself, then of its protocol, then of the study."""
     (judged,) = survey(tmp_path, named(2, **words)).judged
     assert judged.region_rank == rank
+
+
+@pytest.mark.parametrize("part", ["CHESTABDPELVIS", "CHEST"])
+def test_a_series_speaks_for_itself_before_the_body_part_of_the_whole_study(tmp_path: Path, part: str) -> None:
+    """Scanners give every series of a study the same Body Part Examined."""
+    lung = named(2, height=(33, 10.0), BodyPartExamined=part, SeriesDescription="LUNG 1.0")
+    abdomen = named(3, height=(48, 10.0), BodyPartExamined=part, SeriesDescription="ABDOMEN PELVIS 5.0")
+    found = survey(tmp_path, lung, abdomen)
+    assert [one.region_rank for one in found.judged] == [0, 2]
+    assert found.chosen is found.judged[0]
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "SPINE THORACIC 1.0",
+        "RACHIS THORACIQUE 1.0",
+        "THORACIC T-SPINE 1.0",
+        "BWS THORAKALE WIRBELSAEULE",
+        "BWS 2.0 THORAX",
+        "COLUMNA TORACICA",
+    ],
+)
+def test_the_thoracic_spine_is_no_chest(description: str) -> None:
+    """In whatever order and language its words come, and though the scanner calls the part a chest."""
+    assert region_rank([description, "CHEST"]) == 2
 
 
 def test_a_series_of_another_part_is_read_where_it_is_the_only_one(tmp_path: Path) -> None:
