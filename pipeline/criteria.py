@@ -127,7 +127,9 @@ _WHAT_IT_IS: tuple[Criterion, ...] = (
         name="body part",
         rank=lambda series: series.region_rank,
         words=lambda series: _REGIONS[series.region_rank],
-        why_not=lambda *_: "another series is labelled as chest",
+        why_not=lambda other, chosen: (
+            f"it is {_REGIONS[other.region_rank]}, the chosen series is {_REGIONS[chosen.region_rank]}"
+        ),
     ),
     Criterion(
         name="plane",

@@ -1,10 +1,49 @@
 """The part of the body that a series is called."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
-_CHEST_WORDS = ("CHEST", "THORA", "LUNG", "PULMO", "TORAX", "TORAC", "THX")
-_SPINE_WORDS = ("SPINE", "WIRBEL", "COLUMNA", "COLUNA", "COLONNA", "RACHIS", "VERTEBR", "BWS", "HWS", "LWS")
+_CHEST_WORDS = (
+    "CHEST",
+    "THORA",
+    "THX",
+    "TORAX",
+    "TORAC",
+    "TORAKS",
+    "LUNG",
+    "LONGEN",
+    "PULM",
+    "POLMON",
+    "POUMON",
+    "BRUST",
+    "BROST",
+    "COVID",
+    "HRCT",
+    "ГРУДН",
+    "ЛЕГК",
+    "胸",
+    "肺",
+    "흉부",
+    "צדר",
+    "חזה",
+    "صدر",
+    "رئة",
+)
+_SPINE_WORDS = (
+    "SPINE",
+    "WIRBEL",
+    "COLUMNA",
+    "COLUNA",
+    "COLONNA",
+    "RACHIS",
+    "VERTEBR",
+    "BWS",
+    "HWS",
+    "LWS",
+    "ПОЗВОН",
+    "椎",
+)
 _OTHER_WORDS = (
     "HEAD",
     "BRAIN",
@@ -19,14 +58,18 @@ _OTHER_WORDS = (
     "TEMPORAL",
     *_SPINE_WORDS,
 )
-"""Parts of Body Part Examined and descriptions; they order series, they never refuse one. "Thx" is short for thorax, BWS, HWS
-and LWS are the parts of the spine in German."""
+"""Parts of Body Part Examined and descriptions; they order series, they never refuse one. In capitals without accents: in
+English, German, Dutch, French, Italian, Spanish, Portuguese, Turkish and Polish, Swedish, Russian, Chinese and Japanese, Korean,
+Hebrew, Arabic those of the chest. "Thx" is short for thorax; BWS, HWS and LWS are the parts of the spine in German."""
 
-_OF_THE_SPINE = re.compile("THOR[AX]|TORA[CX]|THX")
+_OF_THE_SPINE = re.compile("THORA|TORA[CKX]|THX|BRUST|ГРУДН|胸")
 """What says of the spine which part of it, in a name that also names the spine."""
 
 _POSTURE = re.compile(r"\b(HANDS?|ARMS?)[ _-]*(UP|DOWN|ABOVE|OVER)\b|\b(HEAD|FEET|FOOT)[ _-]*FIRST\b")
 """How the patient lay."""
+
+_ACCENTS = re.compile("[\u0300-\u036f]")
+"""Combining Diacritical Marks of Unicode."""
 
 
 def region_rank(names: Sequence[str]) -> int:
@@ -37,12 +80,17 @@ def region_rank(names: Sequence[str]) -> int:
     Args:
         names: In capitals, what is nearest to the series first.
     """
-    for name in (_POSTURE.sub(" ", name) for name in names):
+    for name in (_POSTURE.sub(" ", _plain(name)) for name in names):
         if any(word in _without_spine(name) for word in _CHEST_WORDS):
             return 0
         if any(word in name for word in _OTHER_WORDS):
             return 2
     return 1
+
+
+def _plain(name: str) -> str:
+    """The name without accents; signs that other scripts put on letters stay."""
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", unicodedata.normalize("NFD", name)))
 
 
 def _without_spine(name: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 from pydicom.dataset import FileDataset
 
 from builders.ct_series import CtSeries, ct_images, write_images
+from config.chest_words import CHEST_WORDS
 from pipeline.choose import choose_series
 from pipeline.region import region_rank
 from pipeline.survey import SeriesOutcome, StudySurvey, survey_series
@@ -112,6 +113,31 @@ def test_a_series_speaks_for_itself_before_the_body_part_of_the_whole_study(tmp_
 def test_the_thoracic_spine_is_no_chest(description: str) -> None:
     """In whatever order and language its words come, and though the scanner calls the part a chest."""
     assert region_rank([description, "CHEST"]) == 2
+
+
+@pytest.mark.parametrize("word", [word for words in CHEST_WORDS for word in words.split("|")])
+def test_a_chest_is_known_in_the_languages_in_which_earlier_studies_are(word: str) -> None:
+    """What is fetched as a chest is read as one; capitals and accents do not matter."""
+    assert region_rank([f"TC {word.upper()} 1.0", "ABDOMEN"]) == 0
+
+
+@pytest.mark.parametrize("description", ["TÓRAX 1.0", "PULMÃO", "TO\u0301RAX", "TORACE", "BRÖST"])
+def test_accents_hide_no_chest(description: str) -> None:
+    """However they are stored."""
+    assert region_rank([description, "ABDOMEN"]) == 0
+
+
+@pytest.mark.parametrize("description", ["BRUSTWIRBELSÄULE", "ГРУДНОГО ОТДЕЛА ПОЗВОНОЧНИКА", "胸椎"])
+def test_the_thoracic_spine_is_no_chest_in_other_languages(description: str) -> None:
+    """Though its name holds the word of the chest."""
+    assert region_rank([description]) == 2
+
+
+def test_what_decides_between_names_says_what_both_are_called(tmp_path: Path) -> None:
+    """None of the two is called a chest."""
+    found = survey(tmp_path, named(2, SeriesDescription="1.0 B70f"), named(3, SeriesDescription="ABDOMEN"))
+    reason = found.verdict(found.judged[1]).reason
+    assert reason == "It is labelled as another body part, the chosen series is not labelled by body part."
 
 
 def test_a_series_of_another_part_is_read_where_it_is_the_only_one(tmp_path: Path) -> None:
