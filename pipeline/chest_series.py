@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.chest_volume import ChestVolume, FindLungs, found_chest
 from pipeline.choose import choice_of, no_chest_found
-from pipeline.errors import NotAChestError
+from pipeline.errors import NotAChestError, PipelineError
 from pipeline.orient import lps_from_source
 from pipeline.study import SeriesChoice, StudyFiles, Volume
 from pipeline.survey import StudySurvey, sentence, survey_series
@@ -54,6 +54,24 @@ def read_chest(
         if survey.chosen is None:
             break
     raise NotAChestError(_none_shows_lungs(survey))
+
+
+def read_known_chest(files: StudyFiles, series_instance_uid: str, find_lungs: FindLungs) -> ChestSeries | None:
+    """One series, whatever other one comes before it; None where it is not there, not readable, or shows no lungs.
+
+    Args:
+        files: The study.
+        series_instance_uid: Of the series.
+        find_lungs: In its volume.
+    """
+    survey = survey_series(files.paths, rules=files.rules, corrects_tilt=files.corrects_tilt)
+    known = survey.of_series(series_instance_uid)
+    if known.chosen is None:
+        return None
+    try:
+        return _read(choice_of(known), find_lungs)
+    except PipelineError:
+        return None
 
 
 def _read(choice: SeriesChoice, find_lungs: FindLungs) -> ChestSeries:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
@@ -12,7 +12,7 @@ import torch
 
 from pipeline.affine_fit import Chest, chest_of
 from pipeline.align import AlignedPrior, Alignment, align_prior
-from pipeline.chest_series import read_chest
+from pipeline.chest_series import read_chest, read_known_chest
 from pipeline.chest_volume import ChestVolume, CurrentStudy
 from pipeline.compare import PriorLesion, PriorLesions, derived_tracking_uid, tracking_id
 from pipeline.errors import PipelineError
@@ -48,6 +48,8 @@ class UsablePrior:
     """Of both lungs, as it was acquired."""
     shown_share: float
     """Of these lungs, how much lies on the grid of the current study."""
+    qualifications: tuple[str, ...] = ()
+    """Plain sentences on how it was read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -198,7 +200,7 @@ def _ready(
     """The aligned study, or the reason why there is none."""
     acquired_at = prior.files.acquired_at
     try:
-        series_instance_uid, chest = _chest(prior, segmenter)
+        study, series_instance_uid, chest = _chest(prior, segmenter)
     except PipelineError as exc:
         return exc.reason
     aligned = align_prior(chest, current.chest, fixed, alignment=alignment)
@@ -207,24 +209,42 @@ def _ready(
     lung_volume_ml = int(np.count_nonzero(chest.lung_mask)) * chest.lps.grid.voxel_volume_ml
     shown_ml = int(np.count_nonzero(aligned.lung_mask)) * current.chest.lps.grid.voxel_volume_ml
     return UsablePrior(
-        study=prior,
+        study=study,
         acquired_at=acquired_at,
         series_instance_uid=series_instance_uid,
         aligned=aligned,
         lung_volume_ml=lung_volume_ml,
         shown_share=shown_ml * aligned.volume_change.factor / lung_volume_ml,
+        qualifications=_anew_notes(acquired_at) if study.known is not prior.known else (),
     )
 
 
-def _chest(prior: PriorStudy, segmenter: LungSegmenter) -> tuple[str, ChestVolume]:
-    """The series that is read, and what it shows; its volume on the grid of acquisition is let go."""
-    series = read_chest(prior.files, partial(_lungs, prior.known, segmenter))
-    return series.choice.series_instance_uid, series.chest
+def _anew_notes(acquired_at: datetime) -> tuple[str, ...]:
+    """Of a study whose result does not fit what can be read of it."""
+    return (
+        f"The series that the result of the earlier study of {acquired_at:%Y-%m-%d} was made of cannot be read any more: another "
+        "one was, and its lesions were found anew; they do not bear the names of that result. Send the series again.",
+    )
 
 
-def _lungs(known: KnownLesions | None, segmenter: LungSegmenter, lps: LpsVolume) -> UInt8Array:
-    """The lungs an earlier run found, where it looked at the same series; else found anew."""
-    if known is None or not _is_same_grid(known.grid, lps.source_grid):
+def _chest(prior: PriorStudy, segmenter: LungSegmenter) -> tuple[PriorStudy, str, ChestVolume]:
+    """The series that its result was made of, else the best one, and what it shows; then nothing is known of the study.
+
+    The volume on the grid of acquisition is let go.
+    """
+    known = prior.known
+    series = (
+        read_known_chest(prior.files, known.series_instance_uid, partial(_lungs, known, segmenter)) if known else None
+    )
+    if series is None:
+        prior = replace(prior, known=None)
+        series = read_chest(prior.files, lambda lps: segmenter.segment(lps.volume_hu, lps.spacing_mm))
+    return prior, series.choice.series_instance_uid, series.chest
+
+
+def _lungs(known: KnownLesions, segmenter: LungSegmenter, lps: LpsVolume) -> UInt8Array:
+    """The lungs that an earlier run found in a series, unless more or fewer of its slices are here now."""
+    if not _is_same_grid(known.grid, lps.source_grid):
         return segmenter.segment(lps.volume_hu, lps.spacing_mm)
     return lps_mask_from_source(known.lung_mask, lps)
 

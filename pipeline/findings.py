@@ -243,7 +243,10 @@ class Analysis:
 class KnownLesions:
     """What an earlier run already reported for a study: its SR is out, so its numbers and UIDs stand."""
 
+    series_instance_uid: str
+    """The series that was read: another one of the study shows the patient in another position or breath."""
     grid: Grid
+    """Of that series."""
     lung_mask: UInt8Array
     lesion_labels: UInt16Array
     lesions: tuple[Lesion, ...]

@@ -75,7 +75,11 @@ def build_findings(measured: Measured, engine: Engine) -> Findings:
             for prior, burden in zip(measured.earlier.usable, measured.burdens, strict=True)
         ),
         priors_dropped=measured.earlier.dropped,
-        qualifications=(*study.volume.qualifications, *notes),
+        qualifications=(
+            *study.volume.qualifications,
+            *notes,
+            *(note for prior in measured.earlier.usable for note in prior.qualifications),
+        ),
         algorithm=engine.algorithm,
         slice_scores=measured.slice_scores,
     )

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -77,6 +77,11 @@ class StudySurvey:
             return self
         clause = f"{finding[0].lower()}{finding[1:].removesuffix('.')}"
         return _survey(self.headers, self.judged, {**self.no_chest, self.chosen.series_instance_uid: clause})
+
+    def of_series(self, series_instance_uid: str) -> "StudySurvey":
+        """The same with one series chosen, whatever comes before it; with none, where that one is not there or not readable."""
+        chosen = (series for series in self.usable if series.series_instance_uid == series_instance_uid)
+        return replace(self, chosen=next(chosen, None))
 
     def verdict(self, series: JudgedSeries) -> SeriesVerdict:
         """What is said of one of the series."""

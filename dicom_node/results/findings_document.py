@@ -92,8 +92,8 @@ def findings_bytes(findings: Findings, context: ResultContext) -> bytes:
     return text.encode() + b"\n"
 
 
-def read_lesions(path: Path) -> tuple[Lesion, ...]:
-    """The lesions of a document.
+def read_lesions(path: Path) -> tuple[str, tuple[Lesion, ...]]:
+    """The Series Instance UID of what was read, and the lesions of a document.
 
     Raises:
         UnreadableResultError: the document is missing, damaged or of another version.
@@ -103,7 +103,8 @@ def read_lesions(path: Path) -> tuple[Lesion, ...]:
         if (document["format"], document["format_version"]) != (FORMAT, FORMAT_VERSION):
             msg = "the findings of an earlier result have another format version; run that study again"
             raise UnreadableResultError(msg)
-        return TypeAdapter(tuple[Lesion, ...]).validate_python(document["lesions"])
+        lesions = TypeAdapter(tuple[Lesion, ...]).validate_python(document["lesions"])
+        return TypeAdapter(str).validate_python(document["series"]["series_instance_uid"]), lesions
     except (OSError, ValueError, KeyError, TypeError, ValidationError) as exc:
         raise UnreadableResultError from exc
 

@@ -83,12 +83,18 @@ def read_known_lesions(folder: Path) -> KnownLesions:
     Raises:
         UnreadableResultError: the files are missing, damaged or contradict each other.
     """
-    lesions = read_lesions(folder / FINDINGS_NAME)
+    series_instance_uid, lesions = read_lesions(folder / FINDINGS_NAME)
     masks = read_masks(folder / MASKS_NAME)
     if int(masks.lesion_labels.max(initial=0)) != len(lesions):
         msg = "findings and masks of an earlier result contradict each other; run that study again"
         raise UnreadableResultError(msg)
-    return KnownLesions(grid=masks.grid, lung_mask=masks.lung_mask, lesion_labels=masks.lesion_labels, lesions=lesions)
+    return KnownLesions(
+        series_instance_uid=series_instance_uid,
+        grid=masks.grid,
+        lung_mask=masks.lung_mask,
+        lesion_labels=masks.lesion_labels,
+        lesions=lesions,
+    )
 
 
 def check_analysis(analysis: Analysis) -> None:

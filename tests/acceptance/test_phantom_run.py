@@ -56,6 +56,7 @@ def second_result(
 ) -> Analysis:
     """Of the current study, with the earlier one as it was reported."""
     known = KnownLesions(
+        series_instance_uid=first_result.findings.series_instance_uid,
         grid=first_result.volume.grid,
         lung_mask=first_result.lung_mask,
         lesion_labels=first_result.lesion_labels,

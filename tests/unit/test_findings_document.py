@@ -34,6 +34,7 @@ def test_known_lesions_come_back_as_they_were(shelf: ResultShelf, tmp_path: Path
     analysis = build_analysis(tmp_path / "ct")
     known = read_known_lesions(shelf.folder() / "out")
     assert known.lesions == analysis.findings.lesions
+    assert known.series_instance_uid == analysis.findings.series_instance_uid
     assert np.array_equal(known.lung_mask, analysis.lung_mask)
     assert np.array_equal(known.lesion_labels, analysis.lesion_labels)
     assert known.grid.shape == analysis.volume.grid.shape
