@@ -119,7 +119,8 @@ def compare_lesions(found: FoundLesions, prior: PriorLesions, current: ChestVolu
     del lungs
     shown, well = current.imaged & prior.valid, now & then
     is_part = _is_part(found.labels, found.boxes, shown, well)
-    was_part = _is_part(prior.labels, ndimage.find_objects(prior.labels, contacts.shape[1] - 1), shown, well)
+    prior_boxes = ndimage.find_objects(prior.labels, contacts.shape[1] - 1)
+    was_part = _is_part(prior.labels, prior_boxes, shown, well)
     lent_ml[is_part | ((contacts > 0) & was_part).any(axis=1)] = np.nan
     seen_then = _share(found.labels, then, len(contacts)) >= IMAGED_SHARE
     lesions = tuple(
@@ -128,8 +129,9 @@ def compare_lesions(found: FoundLesions, prior: PriorLesions, current: ChestVolu
         else _first_seen(lesion, origin, Change.NEW if seen_then[lesion.number] else Change.NOT_COMPARED)
         for lesion in found.lesions
     )
+    has_gone = ~contacts.any(axis=0) & ~cut_off(prior.labels, prior_boxes, current.imaged)
     names = {lesion.tracking_uid: lesion.tracking_id for lesion in prior.lesions}
-    return Comparison(lesions=named_apart(lesions, names), gone=_gone(prior, contacts, now, grid.voxel_volume_ml))
+    return Comparison(lesions=named_apart(lesions, names), gone=_gone(prior, has_gone, now, grid.voxel_volume_ml))
 
 
 def volume_change(volume_ml: float, prior_volume_ml: float) -> Change:
@@ -240,9 +242,16 @@ def _counts(labels: UInt16Array, where: BoolArray, length: int) -> NDArray[np.in
     return counts
 
 
-def _gone(prior: PriorLesions, contacts: Float64Array, now: BoolArray, voxel_ml: float) -> tuple[GoneLesion, ...]:
-    """Earlier lesions that meet no current one, in a place that the current study shows well; the largest first."""
-    voxels = _counts(prior.labels, now, contacts.shape[1])
+def _gone(prior: PriorLesions, has_gone: BoolArray, now: BoolArray, voxel_ml: float) -> tuple[GoneLesion, ...]:
+    """Earlier lesions in a place that the current study shows well; the largest first.
+
+    Args:
+        prior: The earlier study.
+        has_gone: By number: the lesion meets no current one, and the current study does not end within it.
+        now: What the current study shows well.
+        voxel_ml: Of the current grid.
+    """
+    voxels = _counts(prior.labels, now, len(has_gone))
     shown_ml = voxels * voxel_ml * prior.volume_factor
     gone = [
         GoneLesion(
@@ -253,7 +262,7 @@ def _gone(prior: PriorLesions, contacts: Float64Array, now: BoolArray, voxel_ml:
             prior_volume_ml=lesion.volume_ml,
         )
         for lesion in prior.lesions
-        if not contacts[:, lesion.number].any() and shown_ml[lesion.number] >= IMAGED_SHARE * lesion.volume_ml
+        if has_gone[lesion.number] and shown_ml[lesion.number] >= IMAGED_SHARE * lesion.volume_ml
     ]
     return tuple(sorted(gone, key=lambda lesion: (-lesion.prior_volume_ml, lesion.tracking_uid)))
 

@@ -155,6 +155,18 @@ RIGHT_OF_40 = np.s_[:, :, :40]
 
 
 @pytest.mark.parametrize(
+    ("place", "shown"),
+    [(np.s_[0:4, 8:16, 8:16], np.s_[:]), (np.s_[8:20, 8:20, 20:40], RIGHT_OF_40)],
+    ids=["the last slice", "the circle"],
+)
+def test_an_earlier_lesion_that_the_current_study_ends_within_is_not_gone(place: Place, shown: Place) -> None:
+    """The part that is known here may be all that was found: nothing says what became of the rest."""
+    result = compared(build_current(FAR_BALL), build_prior(place), shown=shown, lungs_until=40)
+    assert result.gone == ()
+    assert stage_of(result, 10.0) is not Stage.ABSORPTION
+
+
+@pytest.mark.parametrize(
     ("current", "earlier", "shown", "valid"),
     [
         (np.s_[8:20, 8:20, 32:40], np.s_[8:20, 8:20, 32:40], RIGHT_OF_40, np.s_[:]),

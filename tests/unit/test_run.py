@@ -174,6 +174,21 @@ def test_a_lesion_that_one_study_cuts_off_neither_grew_nor_shrank(tmp_path: Path
         assert analysis.findings.stage is not Stage.ABSORPTION
 
 
+@pytest.mark.parametrize("is_reported", [True, False])
+@pytest.mark.parametrize("cut_now", [18, 20])
+def test_an_earlier_lesion_that_this_study_ends_within_is_not_gone(
+    tmp_path: Path, *, cut_now: int, is_reported: bool
+) -> None:
+    """Whether half or less of it would be seen here, and whether the earlier study has a result of its own or not."""
+    now = build_files(tmp_path, "1.2.3", 0, {HIGH_RIGHT: 12.0})
+    before = build_files(tmp_path, "1.2.9", 10, {LOW_LEFT: 20.0, HIGH_RIGHT: 12.0})
+    known = known_lesions(analyse_files(before)) if is_reported else None
+    current = replace(now, paths=tuple(sorted(now.paths)[cut_now:]))
+    findings = analyse_files(current, PriorStudy(files=before, known=known)).findings
+    assert findings.gone_lesions == ()
+    assert findings.stage is not Stage.ABSORPTION
+
+
 def with_circle(files: StudyFiles, radius_mm: float) -> StudyFiles:
     """The same study, reconstructed in a circle; what lies around it is padding."""
     rows, columns = np.indices((72, 72)) - 35.5
