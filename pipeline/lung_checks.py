@@ -17,6 +17,9 @@ LARGEST_LUNGS_ML = 11_000.0
 LOWEST_CHEST_MM = 200.0
 """Lungs reach over more than this; the lower limit of volume is scaled down for series that show less of the body."""
 
+NO_LUNGS_ML = 50.0
+"""Less is no lung but bowel gas or a trachea."""
+
 WHOLLY_DENSE_HU = -20.0
 """Denser than this on average is no lung: of two white lungs some bronchi hold air still."""
 
@@ -47,8 +50,14 @@ def check_is_chest(volume_hu: Int16Array, lung_mask: UInt8Array, spacing_mm: tup
     lungs = lung_mask > 0
     volume_ml = float(lungs.sum()) * float(np.prod(spacing_mm)) / 1000.0
     smallest_ml = SMALLEST_LUNGS_ML * min(1.0, len(lung_mask) * spacing_mm[0] / LOWEST_CHEST_MM)
-    if volume_ml < smallest_ml:
+    if volume_ml < min(NO_LUNGS_ML, smallest_ml):
         message = f"No lungs were found ({volume_ml:.0f} ml of lung in the volume). {NotAChestError.advice}"
+        raise NotAChestError(message)
+    if volume_ml < smallest_ml:
+        message = (
+            f"The lungs found are too small for an adult's ({volume_ml:.0f} ml, at least {smallest_ml:.0f} ml are needed for "
+            f"images of this height); children are not analysed. {NotAChestError.advice}"
+        )
         raise NotAChestError(message)
     if volume_ml > LARGEST_LUNGS_ML:
         message = f"What was found is too large for lungs ({volume_ml / 1000:.1f} l). {NotAChestError.advice}"

@@ -193,11 +193,21 @@ def test_a_chest_passes() -> None:
     assert notes_on(lungs) == ()
 
 
+def test_the_chest_of_a_child_is_refused_as_one() -> None:
+    """Not as none at all: the lungs are there."""
+    lungs = ball(RIGHT, 40.0).astype(np.uint8) + 2 * ball(LEFT, 40.0).astype(np.uint8)
+    with pytest.raises(NotAChestError) as refusal:
+        check_is_chest(np.full(SHAPE, -850, np.int16), lungs, SPACING_MM)
+    assert refusal.value.finding.endswith("children are not analysed.")
+    assert "No lungs" not in refusal.value.reason
+
+
 @pytest.mark.parametrize(
     ("lungs", "hu", "reason"),
     [
         (np.zeros(SHAPE, np.uint8), -850, "No lungs"),
-        (ball(RIGHT, 40.0).astype(np.uint8), -850, "No lungs"),
+        (ball(RIGHT, 20.0).astype(np.uint8), -850, r"No lungs were found \(34 ml"),
+        (ball(RIGHT, 40.0).astype(np.uint8), -850, r"too small for an adult's \(269 ml, at least 800 ml are needed"),
         (np.ones(SHAPE, np.uint8), -850, "too large"),
         (build_lungs(), 30, "too dense"),
     ],
