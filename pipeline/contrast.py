@@ -51,6 +51,12 @@ _NO_AGENT = frozenset({"", "NO", "NONE", "N", "0", "NO CONTRAST", "WITHOUT"})
 """What stands in Contrast/Bolus Agent (0018,0010) where none was given."""
 
 
+def named_agent(agent: str) -> str:
+    """Contrast/Bolus Agent in capitals; empty where it says that none was given."""
+    word = agent.strip().upper()
+    return "" if word in _NO_AGENT else word
+
+
 def contrast_phase(description: str, agent: str) -> ContrastPhase:
     """The phase by Series Description, else whether a Contrast/Bolus Agent is named.
 
@@ -60,4 +66,4 @@ def contrast_phase(description: str, agent: str) -> ContrastPhase:
     named = next((phase for phase, pattern in _DESCRIPTION if re.search(pattern, text)), None)
     if named is not None:
         return named
-    return ContrastPhase.UNKNOWN if agent.strip().upper() in _NO_AGENT else ContrastPhase.GIVEN
+    return ContrastPhase.GIVEN if named_agent(agent) else ContrastPhase.UNKNOWN

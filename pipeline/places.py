@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from pipeline.contrast import contrast_phase, named_agent
 from pipeline.errors import UnreadableStudyError
 from pipeline.kernels import kernel_use
 from pipeline.read import ImageHeader
@@ -15,6 +16,9 @@ from pipeline.volume import pixel_digests
 
 WHOLE_SHARE = 0.8
 """A stack that reaches over this share of another's height counts as showing as much of the body."""
+
+GAP_NOTE_FACTOR = 1.25
+"""Spacing over thickness from which the unseen part is worth a sentence."""
 
 Key = Callable[[ImageHeader], Hashable]
 
@@ -25,9 +29,12 @@ PARTS: tuple[tuple[str, Key], ...] = (
     ("reconstructions", lambda image: image.kernel),
     ("kinds of images", lambda image: image.image_type),
     ("slice thicknesses", lambda image: image.slice_thickness_mm or 0.0),
-    ("contrast agents", lambda image: image.contrast_agent),
+    ("contrast agents", lambda image: named_agent(image.contrast_agent)),
 )
 """What may tell apart images of the same places, and what to call the parts; the first that makes a whole volume counts."""
+
+INTERLEAVED = frozenset({"acquisitions", "reconstructions", "contrast agents"})
+"""Of `PARTS`, what is never mixed where each part is a whole volume by itself, though no place is shown twice."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,20 +46,23 @@ class _Part:
 def one_slice_per_place(images: Sequence[ImageHeader], *, corrects_tilt: bool = False) -> tuple[Stack, tuple[str, ...]]:
     """The stack of a series, with what must be said of it.
 
-    Where it is faulty, the part of it that is a whole volume, if leaving out the rest mixes nothing; where images are
-    there twice, pixel for pixel, each once; else the faulty stack.
+    Where it is made of several whole volumes, slice between slice, the best of them. Where it is faulty, the part of it that
+    is a whole volume, if leaving out the rest mixes nothing; where images are there twice, pixel for pixel, each once; else
+    the faulty stack.
 
     Args:
         images: At least one, each with its geometry.
         corrects_tilt: See `stack_faults`.
     """
     stack = _stack(images)
-    if not shares_plane(stack) or not stack_faults(stack, corrects_tilt=corrects_tilt):
+    if not shares_plane(stack):
         return stack, ()
+    if not stack_faults(stack, corrects_tilt=corrects_tilt):
+        return _one_of_interleaved(images, stack, corrects_tilt=corrects_tilt)
     for part in _parts(images):
         one = _stack(part.images)
         if not stack_faults(one, corrects_tilt=corrects_tilt) and _shows_as_much(one, stack):
-            return one, (f"The series holds several {part.kind}; the one with {len(one.slices)} slices is used.",)
+            return one, (_part_note(part.kind, one),)
     once = _without_copies(images) if repeated_places(stack) else list(images)
     copies = len(images) - len(once)
     if not copies:
@@ -60,6 +70,50 @@ def one_slice_per_place(images: Sequence[ImageHeader], *, corrects_tilt: bool = 
     rest, notes = one_slice_per_place(once, corrects_tilt=corrects_tilt)
     noun = "image that repeats" if copies == 1 else "images that repeat"
     return rest, (*notes, f"{copies} {noun} another one of the series, pixel for pixel, left out.")
+
+
+def _one_of_interleaved(
+    images: Sequence[ImageHeader], stack: Stack, *, corrects_tilt: bool
+) -> tuple[Stack, tuple[str, ...]]:
+    """Of several whole volumes the one made for lung tissue, of equals the one without contrast; else all, the even stack."""
+    for kind, key in PARTS:
+        groups = _groups(images, key) if kind in INTERLEAVED else {}
+        if len(groups) < 2 or not all(
+            _is_whole(group, stack, kind=kind, corrects_tilt=corrects_tilt) for group in groups.values()
+        ):
+            continue
+        best = _stack(groups[min(groups, key=lambda value: (*_use(groups[value]), str(value)))])
+        return best, (_part_note(kind, best),)
+    return stack, ()
+
+
+def _is_whole(images: Sequence[ImageHeader], stack: Stack, *, kind: str, corrects_tilt: bool) -> bool:
+    """Whether a part is a volume by itself that shows as much.
+
+    One of several acquisitions must leave no gaps: thin slices may be acquired in two passes, every other one in each.
+    """
+    part = _stack(images)
+    thickness_mm = max(image.slice_thickness_mm or 0.0 for image in images)
+    has_gaps = kind == "acquisitions" and part.spacing_mm > GAP_NOTE_FACTOR * thickness_mm
+    return not has_gaps and not stack_faults(part, corrects_tilt=corrects_tilt) and _shows_as_much(part, stack)
+
+
+def _use(images: Sequence[ImageHeader]) -> tuple[int, int, int]:
+    """How good a part is, lower is better: kernel, contrast, count of slices."""
+    first = images[0]
+    return kernel_use(first.kernel), contrast_phase(first.series_description, first.contrast_agent), -len(images)
+
+
+def _part_note(kind: str, used: Stack) -> str:
+    return f"The series holds several {kind}; the one with {len(used.slices)} slices is used."
+
+
+def _groups(images: Sequence[ImageHeader], key: Key) -> dict[Hashable, list[ImageHeader]]:
+    """The images by what they have in common."""
+    groups: dict[Hashable, list[ImageHeader]] = defaultdict(list)
+    for image in images:
+        groups[key(image)].append(image)
+    return groups
 
 
 def _stack(images: Sequence[ImageHeader]) -> Stack:
@@ -80,9 +134,7 @@ def _parts(images: Sequence[ImageHeader]) -> Iterator[_Part]:
 
 def _largest(images: Sequence[ImageHeader], key: Key, kind: str) -> Iterator[_Part]:
     """The part with the most slices, of equals the one made for lung tissue."""
-    groups: dict[Hashable, list[ImageHeader]] = defaultdict(list)
-    for image in images:
-        groups[key(image)].append(image)
+    groups = _groups(images, key)
     if len(groups) < 2:
         return
     best = min(groups, key=lambda value: (-len(groups[value]), kernel_use(groups[value][0].kernel), str(value)))

@@ -11,7 +11,8 @@ from pipeline.contrast import ContrastPhase, contrast_phase
 from pipeline.frames import MULTI_FRAME_CT
 from pipeline.image_kind import OBJECTION, SECONDARY_CAPTURES, ImageKind, image_kind
 from pipeline.kernels import KernelUse, kernel_use
-from pipeline.places import one_slice_per_place
+from pipeline.mixture import mixture_notes
+from pipeline.places import GAP_NOTE_FACTOR, one_slice_per_place
 from pipeline.read import ImageHeader
 from pipeline.region import region_rank
 from pipeline.series_rules import RuleVerdict, SeriesRule, apply_rules
@@ -24,9 +25,6 @@ THICKEST_MM = 10.0
 
 THICK_MM = 5.0
 """Above it the findings say so: chest CT for lung disease is 5 mm or thinner (Fleischner and QIBA ask for far less)."""
-
-GAP_NOTE_FACTOR = 1.25
-"""Spacing over thickness from which the unseen part is worth a sentence."""
 
 STRAY_SCOUT_SHARE = 0.1
 """Images of another orientation are scouts only while they are few."""
@@ -68,6 +66,7 @@ class JudgedSeries:
     region_rank: int
     """0 called chest, 1 not called anything, 2 called another part of the body."""
     kernel: str
+    """The least useful, where slices have several."""
     kernel_use: KernelUse
     slice_thickness_mm: float | None
 
@@ -124,11 +123,12 @@ def judge_series(
     stack, notes = one_slice_per_place(placed, corrects_tilt=corrects_tilt) if placed else (None, ())
     shown = _shown(kept, stack)
     first = shown[0]
+    kernel = max((image.kernel for image in shown), key=kernel_use)
     plane = _plane(stack)
     thickness_mm = max((image.slice_thickness_mm or 0.0 for image in shown), default=0.0)
     faults = _faults(stack, thickness_mm, corrects_tilt=corrects_tilt)
     notes += () if faults else _tilt_notes(stack)
-    verdict = apply_rules(rules, description=first.series_description, kernel=first.kernel, thickness_mm=thickness_mm)
+    verdict = apply_rules(rules, description=first.series_description, kernel=kernel, thickness_mm=thickness_mm)
     return JudgedSeries(
         series_instance_uid=first.series_instance_uid,
         number=first.series_number,
@@ -143,10 +143,10 @@ def judge_series(
         is_original=_is_original(kept),
         is_lossy=any(image.is_lossy for image in shown),
         rules=verdict,
-        contrast=contrast_phase(first.series_description, first.contrast_agent),
+        contrast=_contrast(shown),
         region_rank=region_rank(first.region),
-        kernel=first.kernel,
-        kernel_use=kernel_use(first.kernel),
+        kernel=kernel,
+        kernel_use=kernel_use(kernel),
         slice_thickness_mm=thickness_mm or None,
     )
 
@@ -265,9 +265,14 @@ def _quality_notes(
         notes.append(f"The series was acquired in {plane} slices; the networks learned from axial ones.")
     if any(image.is_lossy for image in images):
         notes.append("The images were compressed with loss: fine lesions can be missed, densities are less exact.")
-    if contrast_phase(images[0].series_description, images[0].contrast_agent) >= ContrastPhase.ARTERIAL:
+    if _contrast(images) >= ContrastPhase.ARTERIAL:
         notes.append("The series was acquired with contrast: vessels and lesions are denser than without.")
-    return tuple(notes)
+    return (*notes, *mixture_notes(images, stack))
+
+
+def _contrast(images: Sequence[ImageHeader]) -> ContrastPhase:
+    """Of slices of which some have it, the worst."""
+    return max(contrast_phase(image.series_description, image.contrast_agent) for image in images)
 
 
 def _tilt_notes(stack: Stack | None) -> tuple[str, ...]:
