@@ -1,11 +1,14 @@
 """The affine that lays one chest on another."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import SimpleITK
 
 from pipeline.chest_volume import ChestVolume
+from pipeline.lung_checks import CUT_AREA_CM2
 from pipeline.orient import LpsVolume, image_from_array
 from pipeline.study import BoolArray, Float64Array
 from pipeline.warp import dice
@@ -31,6 +34,8 @@ START_STEP_MM = 10.0
 
 _ITERATIONS = 60
 
+Linear = TypeVar("Linear", SimpleITK.AffineTransform, SimpleITK.Euler3DTransform)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Chest:
@@ -45,6 +50,9 @@ class Chest:
     low_mm: Float64Array
     """x, y, z in LPS: the lowest corner of the box around the lungs."""
     high_mm: Float64Array
+    is_cut_below: bool
+    """The lungs go on below the images."""
+    is_cut_above: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -71,7 +79,27 @@ def chest_of(study: ChestVolume) -> Chest:
         for mask in (study.lung_mask, study.imaged.view(np.uint8))
     )
     low_mm, high_mm = _lung_box(study.lung_mask > 0, volume)
-    return Chest(tissue=tissue, lungs=lungs > 0, imaged=imaged, low_mm=low_mm, high_mm=high_mm)
+    return Chest(
+        tissue=tissue,
+        lungs=lungs > 0,
+        imaged=imaged,
+        low_mm=low_mm,
+        high_mm=high_mm,
+        is_cut_below=_is_cut(study, 0),
+        is_cut_above=_is_cut(study, -1),
+    )
+
+
+def show_opposite_parts(fixed: Chest, moving: Chest) -> bool:
+    """Whether the lungs of one study go on below its images and those of the other above: neither shows their height."""
+    return (fixed.is_cut_below and moving.is_cut_above) or (fixed.is_cut_above and moving.is_cut_below)
+
+
+def _is_cut(study: ChestVolume, end: int) -> bool:
+    """Whether the lungs reach the lowest slice that shows something, 0, or the highest, -1."""
+    last = np.flatnonzero(study.imaged.any(axis=(1, 2)))[end]
+    area_cm2 = float(np.count_nonzero(study.lung_mask[last])) * float(np.prod(study.lps.spacing_mm[1:])) / 100.0
+    return area_cm2 > CUT_AREA_CM2
 
 
 def lung_overlap(fixed: Chest, moving: Chest, transform: SimpleITK.Transform) -> float:
@@ -85,15 +113,32 @@ def lung_overlap(fixed: Chest, moving: Chest, transform: SimpleITK.Transform) ->
 
 
 def fitted_affine(fixed: Chest, moving: Chest) -> FittedAffine:
-    """By lung boxes and grey values."""
-    starts = [
-        FittedAffine(transform=transform, overlap=lung_overlap(fixed, moving, transform))
-        for transform in (box_transform(fixed, moving), *_shifts(fixed, moving))
-    ]
-    start = max(starts, key=lambda one: one.overlap)
-    transform = _fitted(fixed, moving, start.transform)
-    fitted = FittedAffine(transform=transform, overlap=lung_overlap(fixed, moving, transform))
-    return start if start.overlap - fitted.overlap > WORTH_DICE else fitted
+    """By lung boxes and grey values.
+
+    Studies that show opposite parts of the lungs have no heights that could be held against each other, and an affine may
+    stretch one part onto the other. The fit is tried with a shift and a turn before the affine too, and the better overlap counts.
+    """
+
+    def measured(transform: SimpleITK.AffineTransform) -> FittedAffine:
+        return FittedAffine(transform=transform, overlap=lung_overlap(fixed, moving, transform))
+
+    if not show_opposite_parts(fixed, moving):
+        start = _best(map(measured, (box_transform(fixed, moving), *_shifts(fixed, moving))))
+        return _unless_worse(measured(_fitted(fixed, moving, start.transform)), start)
+    start = _best(map(measured, _shifts(fixed, moving)))
+    turned = _turned(fixed, moving, start.transform)
+    fits = (measured(_fitted(fixed, moving, one)) for one in (start.transform, turned))
+    return _unless_worse(_best(fits), start)
+
+
+def _best(fits: Iterable[FittedAffine]) -> FittedAffine:
+    """The one of the largest overlap, of equals the first."""
+    return max(fits, key=lambda one: one.overlap)
+
+
+def _unless_worse(fit: FittedAffine, other: FittedAffine) -> FittedAffine:
+    """A fit, unless it costs overlap that it is not worth."""
+    return other if other.overlap - fit.overlap > WORTH_DICE else fit
 
 
 def box_transform(fixed: Chest, moving: Chest) -> SimpleITK.AffineTransform:
@@ -139,8 +184,20 @@ def _affine(scale: Float64Array, middle_mm: Float64Array, shift_mm: Float64Array
     return transform
 
 
-def _fitted(fixed: Chest, moving: Chest, start: SimpleITK.AffineTransform) -> SimpleITK.AffineTransform:
-    """An affine that brings grey values together around the lungs, by mean squares.
+def _turned(fixed: Chest, moving: Chest, start: SimpleITK.AffineTransform) -> SimpleITK.AffineTransform:
+    """A shift and a turn that bring grey values together, from a shift."""
+    rigid = SimpleITK.Euler3DTransform()
+    rigid.SetCenter(start.GetCenter())
+    rigid.SetTranslation(start.GetTranslation())
+    rigid = _fitted(fixed, moving, rigid)
+    transform = SimpleITK.AffineTransform(start)
+    transform.SetMatrix(rigid.GetMatrix())
+    transform.SetTranslation(rigid.GetTranslation())
+    return transform
+
+
+def _fitted(fixed: Chest, moving: Chest, start: Linear) -> Linear:
+    """A transform that brings grey values together around the lungs, by mean squares.
 
     Every voxel is looked at, in one thread: the same input gives the same transform.
     """
@@ -156,7 +213,7 @@ def _fitted(fixed: Chest, moving: Chest, start: SimpleITK.AffineTransform) -> Si
         learningRate=2.0, minStep=1e-3, numberOfIterations=_ITERATIONS, gradientMagnitudeTolerance=1e-6
     )
     method.SetOptimizerScalesFromPhysicalShift()
-    transform = SimpleITK.AffineTransform(start)
+    transform = type(start)(start)
     method.SetInitialTransform(transform, inPlace=True)
     try:
         method.Execute(fixed.tissue, moving.tissue)

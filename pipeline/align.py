@@ -1,6 +1,6 @@
 """Earlier studies brought onto the grid of the current one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from threading import Lock
 
@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK
 from scipy import ndimage
 
-from pipeline.affine_fit import Chest, affine_matrix, chest_of, fitted_affine
+from pipeline.affine_fit import Chest, affine_matrix, chest_of, fitted_affine, show_opposite_parts
 from pipeline.chest_volume import ChestVolume
 from pipeline.deform import Deformation, after, fitted_deformation
 from pipeline.orient import grid_of_image
@@ -24,6 +24,9 @@ That is the task of the link."""
 SMALLEST_SHARED_SHARE = 0.5
 """An earlier study that shows less of the current lungs than this is no comparison."""
 
+
+STRETCH_LIMITS = (0.75, 1.33)
+"""Of the volume factor of studies that show opposite parts of the lungs: beyond it one part was stretched onto the other."""
 
 _WHOLE_VOLUMES = Lock()
 """Held while copies of a whole volume are made: studies that are aligned at the same time make them one after the other, with
@@ -80,6 +83,8 @@ class AlignedPrior:
     """Of both lungs, where both studies show something."""
     shared_share: float
     """Of the current lungs that the earlier study shows."""
+    is_opposite_part: bool = False
+    """See `show_opposite_parts`."""
 
     @property
     def refusal(self) -> str:
@@ -90,6 +95,11 @@ class AlignedPrior:
             return (
                 f"Its lungs do not match those of the current study after alignment "
                 f"(overlap {self.lung_dice:.2f}, at least {SMALLEST_DICE:.2f} is needed)."
+            )
+        if self.is_opposite_part and not STRETCH_LIMITS[0] <= self.volume_change.factor <= STRETCH_LIMITS[1]:
+            return (
+                "One of the two studies shows the upper, the other the lower part of the lungs: "
+                "they share too little to be aligned."
             )
         return ""
 
@@ -111,7 +121,8 @@ def align_prior(
     deformation = fitted_deformation(fixed, moving, fitted) if alignment is Alignment.DEFORMABLE else None
     transform = after(fitted.transform, deformation.transform) if deformation else fitted.transform
     with _WHOLE_VOLUMES:
-        return _warped(prior, current, transform, _volume_change(fitted.transform, deformation))
+        warped = _warped(prior, current, transform, _volume_change(fitted.transform, deformation))
+    return replace(warped, is_opposite_part=show_opposite_parts(fixed, moving))
 
 
 def _warped(

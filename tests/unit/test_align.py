@@ -10,7 +10,7 @@ import pytest
 from builders.ct_series import LEFT_LUNG_CENTRE, RIGHT_LUNG_CENTRE, chest_hu
 from builders.fake_engine import ShapeSegmenter
 from pipeline.affine_fit import chest_of
-from pipeline.align import AlignedPrior, Alignment, align_prior
+from pipeline.align import AlignedPrior, Alignment, VolumeChange, align_prior
 from pipeline.chest_volume import ChestVolume, chest_volume
 from pipeline.orient import LpsVolume, sub_grid
 from pipeline.study import AIR_HU, Float64Array, Grid, UInt8Array
@@ -140,6 +140,30 @@ def test_a_study_that_is_cut_is_laid_where_it_belongs(
         assert errors_mm(found, current).max() < 2.5
         assert found.shared_share == pytest.approx(truly_shared, abs=border)
         assert found.volume_change.factor == pytest.approx(1.0, abs=0.03)
+
+
+@pytest.mark.parametrize(("of_prior", "of_current"), [("apex", "base"), ("base", "apex")])
+def test_studies_that_are_cut_at_opposite_ends_are_not_stretched_onto_each_other(
+    of_prior: str, of_current: str
+) -> None:
+    """Each lacks a third of the lungs; what both show is laid on each other, no more."""
+    moved, still = build_chest(build_grid(), shift=SHIFT_MM), build_chest(build_grid())
+    parts = {"apex": slice(0, 33), "base": slice(20, 50)}
+    current = cut(still, parts[of_current])
+    found = aligned(cut(moved, parts[of_prior]), current)
+    assert found.is_opposite_part
+    assert errors_mm(found, current).max() < 3.0
+    assert found.volume_change.factor == pytest.approx(1.0, abs=0.03)
+    assert found.refusal == ""
+
+
+def test_opposite_parts_that_only_match_when_stretched_are_refused(moved: AlignedPrior) -> None:
+    """Lungs of one that were pulled onto more than they are."""
+    for affine_factor, is_refused in ((0.6, True), (0.9, False), (1.5, True)):
+        change = VolumeChange(factor=affine_factor, affine_factor=affine_factor)
+        assert replace(moved, volume_change=change).refusal == ""
+        refusal = replace(moved, volume_change=change, is_opposite_part=True).refusal
+        assert ("share too little to be aligned" in refusal) is is_refused
 
 
 @pytest.mark.parametrize("alignment", list(Alignment))
