@@ -34,7 +34,8 @@ class StudyOnGrid:
     volume_hu: Int16Array
     lung_mask: UInt8Array
     valid: BoolArray
-    """Where the study was really imaged."""
+    """Where an earlier study was really imaged. Everywhere in the newest one, whose padding is air here: with it left out the
+    bundled networks found up to 3 % less of the lesions of phantoms in a circle of 190 mm, and as much in whole slices."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

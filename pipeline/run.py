@@ -116,7 +116,7 @@ def _read(engine: Engine, current: StudyFiles, on_progress: Progress) -> ChestSe
 
 
 def _sequence(study: CurrentStudy, earlier: EarlierStudies) -> list[StudyOnGrid]:
-    """All studies on the grid of the current one, oldest first."""
+    """All studies on the grid of the current one, oldest first; see `StudyOnGrid.valid`."""
     chest = study.chest
     now = StudyOnGrid(
         volume_hu=chest.lps.volume_hu, lung_mask=chest.lung_mask, valid=np.ones(chest.lung_mask.shape, np.bool_)
