@@ -1,21 +1,23 @@
 """Studies whose instances name two patients: who is in them, and how an operator decides."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain
 
 from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from storage.batch_models import BatchFinding, BatchStudy
 from storage.database import AnyRow, AnySelect
 from storage.errors import NotHeldError, UnknownChoiceError
+from storage.identity import contradicting_keys
 from storage.instance_rows import DEMOGRAPHICS
 from storage.life import Standing, move, standing_of
 from storage.lifecycle import Event, State
 from storage.link_models import ForeignPatient
 from storage.models import Instance, Patient, Result, Series, Study, Use
-from storage.parents import SAID_BY_SENDER
+from storage.parents import SAID_BY_SENDER, patient_keys
 from storage.records import CT, Demographics, NamedPatient, PatientKey
 
 
@@ -23,7 +25,6 @@ from storage.records import CT, Demographics, NamedPatient, PatientKey
 class _Named:
     """A patient in a study, with the instances that name them."""
 
-    patient_key: int
     patient: PatientKey
     said: dict[str, str]
     """Values of the columns `SAID_BY_SENDER`."""
@@ -48,9 +49,9 @@ class _Named:
 
 
 def patients_in(connection: Connection, study_id: int) -> tuple[NamedPatient, ...]:
-    """The patients whom the instances of a study name, first the one that it stands under.
+    """The patients whom the instances of a study name, in the order in which the first instance of each came.
 
-    There are none where there is but one, or where all instances were said to be of one person.
+    So the number of a patient stays theirs, whoever comes later and whoever is chosen. There are none where there is but one, or where all instances were said to be of one person.
     """
     named = _named(connection, study_id)
     if not any(row.use is Use.OTHER_PATIENT for one in named for row in one.rows):
@@ -92,8 +93,9 @@ def release(connection: Connection, study_instance_uid: str, number: int, *, by:
     if not 1 <= number <= len(named):
         raise UnknownChoiceError(len(named))
     chosen = named[number - 1]
-    if number > 1:
-        _take_over(connection, study.study_id, named[0], chosen)
+    if not chosen.is_of_study:
+        before = next((one for one in named if one.is_of_study), None)
+        _take_over(connection, study.study_id, before, chosen)
         # What was searched for so far, was searched for under the patient before.
         study = replace(study, revision=study.revision + 1)
     if any(row.use is Use.USED for one in named if one is not chosen for row in one.rows):
@@ -140,21 +142,21 @@ def _release(connection: Connection, study: Standing, *, why: str, at: datetime)
 
 
 def _named(connection: Connection, study_id: int) -> list[_Named]:
-    """The patients in the order of their first instance, the one of the study before all."""
+    """The patients in the order of their first instance."""
     study = connection.execute(
         select(Study, Patient.patient_id, Patient.issuer)
         .join(Patient, Patient.id == Study.patient_key)
         .where(Study.id == study_id)
     ).one()
     rows = connection.execute(_instances(study_id)).all()
-    return [_own(study, rows), *_foreign(rows)]
+    named = (_own(study, rows), *_foreign(rows))
+    return sorted((one for one in named if one.rows), key=lambda one: one.rows[0].id)
 
 
 def _own(study: AnyRow, rows: Sequence[AnyRow]) -> _Named:
     """The patient of the study, with what is used of them and its copies with other bytes."""
     used = {_name_of(row) for row in rows if row.use is Use.USED}
     return _Named(
-        patient_key=study.patient_key,
         patient=PatientKey(patient_id=study.patient_id, issuer=study.issuer),
         said={column: getattr(study, column) for column in SAID_BY_SENDER},
         rows=tuple(row for row in rows if not _is_foreign(row) and _name_of(row) in used),
@@ -164,19 +166,36 @@ def _own(study: AnyRow, rows: Sequence[AnyRow]) -> _Named:
 
 def _foreign(rows: Sequence[AnyRow]) -> list[_Named]:
     """The other patients."""
-    groups: defaultdict[tuple[object, ...], list[AnyRow]] = defaultdict(list)
+    by_words: defaultdict[tuple[str, ...], list[AnyRow]] = defaultdict(list)
     for row in filter(_is_foreign, rows):
-        groups[row.patient_key, *(getattr(row, column) for column in DEMOGRAPHICS)].append(row)
+        by_words[row.patient_id, row.issuer, *(getattr(row, column) for column in DEMOGRAPHICS)].append(row)
     return [
         _Named(
-            patient_key=of_one[0].patient_key,
-            patient=PatientKey(patient_id=of_one[0].patient_id, issuer=of_one[0].issuer),
+            patient=_patient_of(of_one),
             said={column: _first_said(of_one, column) for column in SAID_BY_SENDER},
-            rows=tuple(of_one),
+            rows=tuple(sorted(of_one, key=lambda row: row.id)),
             is_of_study=False,
         )
-        for of_one in groups.values()
+        for of_one in _joined(by_words)
     ]
+
+
+def _joined(by_words: Mapping[tuple[str, ...], Sequence[AnyRow]]) -> Iterator[list[AnyRow]]:
+    """Instances of one patient together: as with that of the study, ID or issuer left out contradicts nothing."""
+    by_demographics: defaultdict[tuple[str, ...], list[list[AnyRow]]] = defaultdict(list)
+    for (_, _, *said), rows in by_words.items():
+        groups = by_demographics[tuple(said)]
+        alike = (one for one in groups if not contradicting_keys(_patient_of(one), _patient_of(rows)))
+        if of_one := next(alike, None):
+            of_one.extend(rows)
+        else:
+            groups.append(list(rows))
+    return chain.from_iterable(by_demographics.values())
+
+
+def _patient_of(rows: Sequence[AnyRow]) -> PatientKey:
+    """Whom instances of one patient name."""
+    return PatientKey(patient_id=_first_said(rows, "patient_id"), issuer=_first_said(rows, "issuer"))
 
 
 def _first_said(rows: Sequence[AnyRow], column: str) -> str:
@@ -207,15 +226,16 @@ def _instances(study_id: int) -> AnySelect:
     )
 
 
-def _take_over(connection: Connection, study_id: int, before: _Named, chosen: _Named) -> None:
+def _take_over(connection: Connection, study_id: int, before: _Named | None, chosen: _Named) -> None:
     """Let the study stand under another patient, to whom the one before is then the stranger."""
     # One after the other: a study may have more instances than a statement may have parameters.
     chosen_ids = [{"key": instance_id} for instance_id in chosen.instance_ids]
     connection.execute(delete(ForeignPatient).where(ForeignPatient.instance_id == bindparam("key")), chosen_ids)
-    if before.rows:
+    if before:
         rows = [{"instance_id": instance_id} | before.said for instance_id in before.instance_ids]
         connection.execute(insert(ForeignPatient), rows)
-    values = {"patient_key": chosen.patient_key} | chosen.said
+    key = patient_keys(connection, [chosen.patient])[chosen.patient]
+    values = {"patient_key": key} | chosen.said
     connection.execute(update(Study).where(Study.id == study_id).values(values))
 
 

@@ -251,7 +251,7 @@ class NamedPatient:
     """A patient whom instances of a study name."""
 
     number: int
-    """From 1; what `study release` takes."""
+    """From 1, in the order in which the first instance of each came; what `study release` takes. It stays theirs."""
     patient: PatientKey
     demographics: Demographics
     instance_count: int

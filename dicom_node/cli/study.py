@@ -15,7 +15,7 @@ from dicom_node.cli.patient import in_words, named
 from dicom_node.wording import counted
 from storage.errors import UnknownStudyError
 from storage.lifecycle import Event, State
-from storage.records import DeliveryView, StudyView
+from storage.records import DeliveryView, NamedPatient, StudyView
 
 if TYPE_CHECKING:
     from storage.index import Index
@@ -141,7 +141,7 @@ def release(
 ) -> None:
     """Take a held study with the images of one of the patients that they name, or with all.
 
-    Images that are not taken stay, unused.
+    Images that are not taken stay, unused. Whom it took is printed.
     """
     from dicom_node.operators import operator_name
 
@@ -155,6 +155,8 @@ def release(
         view = index.study(uid)
     note_study(context, view, uid, Action.UPDATE)
     _say(uid, state)
+    for line in _taken(view) if view else []:
+        console().print(line, soft_wrap=True, markup=False)
 
 
 @app.command()
@@ -232,15 +234,22 @@ def _series(view: StudyView) -> list[str]:
 
 def _patients(view: StudyView) -> list[str]:
     """Whom the images name where it is not one patient, and what to do."""
-    rows = [
-        f"  {one.number}: {named(one.patient)}, {in_words(one.demographics)}, {counted(one.instance_count, 'object')}"
-        + (", used" if one.is_of_study else ", kept and not used")
-        for one in view.patients
-    ]
+    rows = [f"  {_numbered(one)}, {'used' if one.is_of_study else 'kept and not used'}" for one in view.patients]
     if not rows:
         return []
     decide = f"  take it with those of one: dicom-node study release {view.study_instance_uid} NUMBER, or --all-of-one"
     return ["patients", *rows, *([decide] if view.has_identity_conflict else [])]
+
+
+def _numbered(one: NamedPatient) -> str:
+    return f"{one.number}: {named(one.patient)}, {in_words(one.demographics)}, {counted(one.instance_count, 'object')}"
+
+
+def _taken(view: StudyView) -> list[str]:
+    """Whom a study is of that was released."""
+    taken = [f"taken: {_numbered(one)}" for one in view.patients if one.is_of_study]
+    whole = f"taken: {named(view.patient)}, {in_words(view.demographics)}, with all {view.instance_count} objects"
+    return taken or [whole]
 
 
 def _history(view: StudyView) -> list[str]:

@@ -95,7 +95,9 @@ def test_a_held_study_is_shown_everywhere_and_released(config: tuple[str, str], 
     assert "2: 4711@CITY, Roe^Jane, born 19500102, sex F, 1 object, kept and not used" in shown
     assert run_dicom_node(*config, "study", "release", "1.1", "3").returncode == 1
     assert run_dicom_node(*config, "study", "release", "1.1").returncode == 2
-    assert run_dicom_node(*config, "study", "release", "1.1", "2").returncode == 0
+    released = run_dicom_node(*config, "study", "release", "1.1", "2")
+    assert released.returncode == 0
+    assert "taken: 2: 4711@CITY, Roe^Jane, born 19500102, sex F, 1 object" in released.stdout
     shown = json.loads(run_dicom_node(*config, "study", "show", "1.1", "--json").stdout)
     assert (shown["state"], shown["demographics"]["patient_name"]) == ("receiving", "Roe^Jane")
 

@@ -204,7 +204,7 @@ def test_a_search_for_one_patient_says_nothing_of_another_who_is_chosen(index: I
     assert task is not None
     assert (task.patient, task.demographics.patient_name) == (JOHN, "Doe^John")
     index.record_received([received(CURRENT, 9)])
-    index.release_held(CURRENT, 2, by="admin")
+    index.release_held(CURRENT, 1, by="admin")
     assert (view_of(index).patient, index.fetches.of_study(CURRENT)) == (JANE, ())
 
 

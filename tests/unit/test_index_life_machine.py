@@ -98,7 +98,9 @@ class LifeMachine(RuleBasedStateMachine):
             assert self.index.release_held_whole(study, by="operator") is State.RECEIVING
             self.taken_as_own[study] = set(self.foreign[study])
             return
-        assert self.index.release_held(study, 2 if take == "other" else 1, by="operator") is State.RECEIVING
+        patients = self.view(study).patients
+        number = next(one.number for one in patients if one.is_of_study is (take == "first"))
+        assert self.index.release_held(study, number, by="operator") is State.RECEIVING
         self.taken_as_own[study] = set()
         if take == "other":
             self.arrived[study], self.foreign[study] = self.foreign[study], self.arrived[study]
