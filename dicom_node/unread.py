@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from storage.receiving import STARTS_WORK
 from storage.records import StoredInstance
+from storage.starts_work import STARTS_WORK
 
 
 def without_ct_images(instances: Sequence[StoredInstance]) -> str:

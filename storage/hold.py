@@ -19,6 +19,7 @@ from storage.link_models import ForeignPatient
 from storage.models import Instance, Patient, Result, Series, Study, Use
 from storage.parents import SAID_BY_SENDER, patient_keys
 from storage.records import CT, Demographics, NamedPatient, PatientKey
+from storage.starts_work import STARTS_WORK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +195,9 @@ def _joined(by_words: Mapping[tuple[str, ...], Sequence[AnyRow]]) -> Iterator[li
 
 
 def _patient_of(rows: Sequence[AnyRow]) -> PatientKey:
-    """Whom instances of one patient name."""
-    return PatientKey(patient_id=_first_said(rows, "patient_id"), issuer=_first_said(rows, "issuer"))
+    """Whom instances of one patient name; the images alone say it where there are any."""
+    saying = [row for row in rows if row.sop_class_uid in STARTS_WORK] or rows
+    return PatientKey(patient_id=_first_said(saying, "patient_id"), issuer=_first_said(saying, "issuer"))
 
 
 def _first_said(rows: Sequence[AnyRow], column: str) -> str:

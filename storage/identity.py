@@ -27,11 +27,12 @@ def fits_index(key: PatientKey) -> bool:
 
 def contradicting_keys(one: PatientKey, other: PatientKey) -> tuple[Attribute, ...]:
     """Which of patient ID and issuer contradict; what one leaves out contradicts nothing."""
-    pairs = (
-        (Attribute.PATIENT_ID, one.patient_id, other.patient_id),
-        (Attribute.ISSUER, one.issuer, other.issuer),
-    )
-    return tuple(attribute for attribute, left, right in pairs if left and right and left != right)
+    return tuple(attribute for attribute, left, right in _pairs(one, other) if _differ(left, right))
+
+
+def differing_keys(one: PatientKey, other: PatientKey) -> tuple[Attribute, ...]:
+    """Which of patient ID and issuer are not the same; also where one leaves it out."""
+    return tuple(attribute for attribute, left, right in _pairs(one, other) if left != right)
 
 
 def contradicting_demographics(one: Demographics, other: Demographics) -> tuple[Attribute, ...]:
@@ -54,6 +55,13 @@ def contradicting_demographics(one: Demographics, other: Demographics) -> tuple[
 def in_words(attributes: tuple[Attribute, ...]) -> str:
     """The attributes as the subject of a sentence, with their verb."""
     return f"the {' and '.join(attributes)} {'differs' if len(attributes) == 1 else 'differ'}"
+
+
+def _pairs(one: PatientKey, other: PatientKey) -> tuple[tuple[Attribute, str, str], ...]:
+    return (
+        (Attribute.PATIENT_ID, one.patient_id, other.patient_id),
+        (Attribute.ISSUER, one.issuer, other.issuer),
+    )
 
 
 def _differ(one: str, other: str) -> bool:

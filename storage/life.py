@@ -89,6 +89,11 @@ def move(connection: Connection, study: Standing, event: Event, *, why: str, at:
     return moved
 
 
+def note(connection: Connection, study: Standing, event: Event, *, why: str, at: datetime) -> None:
+    """Write into the history of a study what moved it nowhere."""
+    _append(connection, study.study_id, event=event, states=(study.state, study.state), why=why, at=at)
+
+
 def _standing() -> AnySelect:
     return select(Study.id, Study.state, Study.revision, Study.has_late_instances).with_for_update()
 

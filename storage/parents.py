@@ -4,16 +4,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, tuple_
+from sqlalchemy import Connection, exists, insert, select, tuple_
 
 from storage.batch_rows import forget_ended, own_batch_of
 from storage.database import AnyRow
 from storage.fetches import is_asked_for
 from storage.life import Standing, note_birth
 from storage.lifecycle import INITIAL
-from storage.models import Origin, Patient, Series, Study
+from storage.models import Instance, Origin, Patient, Series, Study, Use
 from storage.postgresql import has_row_locks
 from storage.records import PatientKey, ReceivedInstance
+from storage.starts_work import STARTS_WORK
 
 SeriesUids = tuple[str, str]
 """Study and Series Instance UID: only both together name a series."""
@@ -30,6 +31,8 @@ class KnownStudy:
 
     standing: Standing
     patient: PatientKey
+    has_images: bool
+    """Whether it uses any that the pipeline reads."""
     said: dict[str, str]
     """Values of the columns `SAID_BY_SENDER`."""
     acquired_at: datetime | None
@@ -96,8 +99,16 @@ def _read_studies(connection: Connection, uids: Iterable[str]) -> dict[str, Know
     if has_row_locks(connection):
         # In a statement of its own: the next one sees what those wrote that this one waited for.
         connection.execute(select(Study.id).where(wanted).order_by(Study.study_instance_uid).with_for_update())
+    has_images = exists().where(
+        Series.study_id == Study.id,
+        Instance.series_id == Series.id,
+        Instance.use == Use.USED,
+        Instance.sop_class_uid.in_(STARTS_WORK),
+    )
     rows = connection.execute(
-        select(Study, Patient.patient_id, Patient.issuer).join(Patient, Patient.id == Study.patient_key).where(wanted)
+        select(Study, Patient.patient_id, Patient.issuer, has_images.label("has_images"))
+        .join(Patient, Patient.id == Study.patient_key)
+        .where(wanted)
     )
     return {row.study_instance_uid: _study_from_row(row) for row in rows}
 
@@ -108,6 +119,7 @@ def _study_from_row(row: AnyRow) -> KnownStudy:
             study_id=row.id, state=row.state, revision=row.revision, has_late_instances=row.has_late_instances
         ),
         patient=PatientKey(patient_id=row.patient_id, issuer=row.issuer),
+        has_images=row.has_images,
         said={column: getattr(row, column) for column in SAID_BY_SENDER},
         acquired_at=row.acquired_at,
         ct_acquired_at=row.ct_acquired_at,

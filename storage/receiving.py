@@ -15,21 +15,16 @@ from storage.carrying import note_carried
 from storage.database import DriverConnection, write_prepared, write_rows
 from storage.failpoints import reach
 from storage.further import StatementsOfDriver, StatementsOnConnection, record_further
-from storage.identity import Attribute, contradicting_demographics, contradicting_keys
+from storage.identity import Attribute, contradicting_demographics, contradicting_keys, differing_keys
 from storage.instance_rows import DEMOGRAPHICS, instance_columns
-from storage.life import move
+from storage.life import move, note
 from storage.lifecycle import Event
 from storage.link_models import ForeignPatient
 from storage.models import Instance, ResultObject, Study, Use
 from storage.parents import KnownStudy, SeriesUids, known_studies, patient_keys, said_by, series_keys
 from storage.records import Demographics, PatientKey, ReceivedInstance, Recorded
 from storage.sent import STILL_MIXED, as_received
-
-STARTS_WORK = frozenset({"1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2"})
-"""CT Image, Enhanced CT Image, Legacy Converted Enhanced CT Image Storage (PS3.4 B.5): what the pipeline reads.
-
-Everything else is kept and shown, and reopens no study: reports, segmentations, captures, images of other modalities.
-"""
+from storage.starts_work import STARTS_WORK
 
 MORE = "a further instance was received"
 OTHER_BYTES = "an instance came again with other bytes; the first one stays in use"
@@ -66,6 +61,8 @@ class _Filed:
     """What the batch adds to one study, and what the study then says of its patient."""
 
     patient: PatientKey
+    has_images: bool
+    """Whether it has any that the pipeline reads: then they alone say whose study it is."""
     said: dict[str, str]
     used: list[ReceivedInstance] = field(default_factory=list)
     uses: list[Use] = field(default_factory=list)
@@ -79,12 +76,20 @@ class _Filed:
         return keys + contradicting_demographics(known, _demographics(instance))
 
     def learn(self, instance: ReceivedInstance) -> None:
-        """Fill gaps in what the study says; nothing is overwritten."""
+        """Fill gaps in what the study says.
+
+        Nothing is overwritten but what objects said of ID and issuer that came before the first image: a PACS gives them
+        its own, which other studies of the patient do not have.
+        """
         self.used.append(instance)
-        self.patient = PatientKey(
-            patient_id=self.patient.patient_id or instance.patient.patient_id,
-            issuer=self.patient.issuer or instance.patient.issuer,
-        )
+        is_image = instance.sop_class_uid in STARTS_WORK
+        if is_image and not self.has_images:
+            self.patient, self.has_images = instance.patient, True
+        elif is_image is self.has_images:
+            self.patient = PatientKey(
+                patient_id=self.patient.patient_id or instance.patient.patient_id,
+                issuer=self.patient.issuer or instance.patient.issuer,
+            )
         if not all(self.said.values()):
             self.said = {column: value or said_by(instance)[column] for column, value in self.said.items()}
 
@@ -201,7 +206,8 @@ def _place(instance: ReceivedInstance, known: _Known, placing: _Placing) -> Reco
         return Recorded.DUPLICATE
     study = known.studies[instance.study_instance_uid]
     filed = placing.by_study.setdefault(
-        instance.study_instance_uid, _Filed(patient=study.patient, said=dict(study.said))
+        instance.study_instance_uid,
+        _Filed(patient=study.patient, has_images=study.has_images, said=dict(study.said)),
     )
     use = _use(instance, known, filed, is_first=_TAKES_THE_PLACE.isdisjoint(copies.values()))
     patient_key = known.patients[instance.patient]
@@ -246,14 +252,16 @@ def _take_in(connection: Connection, study: KnownStudy, filed: _Filed, *, at: da
     has_new_images = any(instance.sop_class_uid in STARTS_WORK for instance in filed.used)
     if filed.contradicting:
         why = f"an instance came that names another patient by {_listed(filed.contradicting)}; it is kept, not used"
-        move(connection, standing, Event.PATIENT_CONTRADICTED, why=why, at=at)
+        standing = move(connection, standing, Event.PATIENT_CONTRADICTED, why=why, at=at)
     elif has_new_images and study.has_identity_conflict:
-        move(connection, standing, Event.PATIENT_CONTRADICTED, why=STILL_MIXED, at=at)
+        standing = move(connection, standing, Event.PATIENT_CONTRADICTED, why=STILL_MIXED, at=at)
     elif has_new_images:
-        move(connection, standing, Event.INSTANCE_ARRIVED, why=MORE, at=at)
+        standing = move(connection, standing, Event.INSTANCE_ARRIVED, why=MORE, at=at)
     values = _study_columns(study, filed)
     if filed.patient != study.patient:
         values["patient_key"] = patient_keys(connection, [filed.patient])[filed.patient]
+        why = f"the study is of another patient than before by its {_listed(differing_keys(study.patient, filed.patient))}"
+        note(connection, standing, Event.INSTANCE_ARRIVED, why=f"{why}, which an instance named", at=at)
     connection.execute(update(Study).where(Study.id == standing.study_id).values(**values))
 
 

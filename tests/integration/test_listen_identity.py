@@ -19,8 +19,8 @@ from builders.shared_data import shared_data
 from dicom_node.index import open_index
 from dicom_node.results.plan import ResultPlan, SrClass
 from storage.lifecycle import Event, State
-from storage.receiving import STARTS_WORK
 from storage.records import StudyView
+from storage.starts_work import STARTS_WORK
 
 EVERYTHING = ResultPlan(sr_classes=tuple(SrClass), pdf=True, capture=True, presentation_state=True, key_objects=True)
 TEXTS = patient_texts()
