@@ -1,5 +1,6 @@
 """Studies: the list, one study, what an operator does to it."""
 
+import hashlib
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -31,7 +32,7 @@ from dicom_node.web.words import (
 from pipeline.errors import PipelineError
 from storage.errors import IllegalTransitionError, NothingToSendError
 from storage.lifecycle import TRANSITIONS, Event, State
-from storage.records import StudyView
+from storage.records import ResultSet, StudyView
 from storage.study_lists import StudyQuery, place_from_text
 
 router = APIRouter()
@@ -134,11 +135,11 @@ def change_study(
     return RedirectResponse(f"/studies/{uid}", status_code=303)
 
 
-@router.get("/studies/{uid}/contours.json")
-def show_contours(request: Request, visitor: Looking, uid: str) -> Response:
+@router.get("/studies/{uid}/revisions/{revision}/contours.json")
+def show_contours(request: Request, visitor: Looking, uid: str, revision: int) -> Response:
     """Where the lesions are."""
     view = _study(site_of(request), uid)
-    path = file_of_kind(view.result, "masks") if view.result else None
+    path = file_of_kind(_result(view, revision), "masks")
     if path is None:
         raise HTTPException(404)
     record(request, visitor, Deed.IMAGE_SEEN, study=study_from(view, uid))
@@ -148,12 +149,14 @@ def show_contours(request: Request, visitor: Looking, uid: str) -> Response:
         raise HTTPException(404) from error
 
 
-@router.get("/studies/{uid}/slices/{number}.jpg")
-def show_slice(request: Request, visitor: Looking, uid: str, number: int, window: str = "lung") -> Response:
+@router.get("/studies/{uid}/revisions/{revision}/slices/{number}.jpg")
+def show_slice(
+    request: Request, visitor: Looking, uid: str, revision: int, number: int, window: str = "lung"
+) -> Response:
     """One slice, from 0, as the result counts them."""
     site = site_of(request)
     view = _study(site, uid)
-    findings = findings_of(view.result)
+    findings = findings_of(_result(view, revision))
     if findings is None or window not in WINDOWS_HU or not 0 <= number < len(findings.sop_instance_uids):
         raise HTTPException(404)
     paths = site.lists.paths_of_series(uid, findings.series.series_instance_uid)
@@ -166,7 +169,23 @@ def show_slice(request: Request, visitor: Looking, uid: str, number: int, window
         picture = site.slices.picture(Slice(site.settings.data_dir / path, frame, window))
     except (OSError, TooLargeError, PipelineError) as error:
         raise HTTPException(404) from error
-    return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=600"})
+    return _picture(request, picture)
+
+
+def _result(view: StudyView, revision: int) -> ResultSet:
+    """The newest result; a page of another one must not be filled up with its slices and contours."""
+    if view.result is None or view.result.revision != revision:
+        raise HTTPException(409, "The study has another result by now, or none: load its page again.")
+    return view.result
+
+
+def _picture(request: Request, content: bytes) -> Response:
+    """A picture that the browser may keep and must ask about each time, so that it shows none to who may not look."""
+    tag = f'"{hashlib.sha256(content).hexdigest()}"'
+    headers = {"Cache-Control": "private, no-cache", "ETag": tag}
+    if tag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(content, media_type="image/jpeg", headers=headers)
 
 
 def _study(site: Site, uid: str) -> StudyView:

@@ -189,7 +189,8 @@ def unauthenticated(address: str, study: str) -> Iterator[tuple[str, bytes]]:
                 f"/studies/{SHORT}",
                 "/studies/1.2.3",
             ),
-            *(f"/studies/{study}/contours.json", f"/studies/{study}/slices/0.jpg", f"/studies/{study}/slices/x.jpg"),
+            *(f"/studies/{study}/revisions/1/{name}" for name in ("contours.json", "slices/0.jpg", "slices/x.jpg")),
+            *(f"/studies/{study}/revisions/{other}/slices/0.jpg" for other in (9, "x")),
             *("/peers", "/rules", f"/rules?study={study}", "/settings", "/components", "/health", "/ready", "/metrics"),
             *(
                 "/login",

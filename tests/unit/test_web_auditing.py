@@ -114,7 +114,7 @@ def test_each_slice_that_is_seen_is_told(tmp_path: Path) -> None:
         uid = add_finished_study(pages)
         browser = pages.logged_in("vera")
         pages.events.clear()
-        assert browser.get(f"/studies/{uid}/slices/0.jpg").status_code == 200
+        assert browser.get(f"/studies/{uid}/revisions/1/slices/0.jpg").status_code == 200
         (seen,) = pages.events
     assert (seen.deed, seen.by) == (Deed.IMAGE_SEEN, "vera")
     assert seen.study is not None

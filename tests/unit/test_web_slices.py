@@ -32,7 +32,9 @@ def pages(tmp_path: Path) -> Iterator[Pages]:
 
 def ask_for_slices(threads: ThreadPoolExecutor, browser: TestClient, uid: str) -> list[Future[Response]]:
     """One request each, all at once."""
-    return [threads.submit(browser.get, f"/studies/{uid}/slices/{number % 20}.jpg") for number in range(ASKED)]
+    return [
+        threads.submit(browser.get, f"/studies/{uid}/revisions/1/slices/{number % 20}.jpg") for number in range(ASKED)
+    ]
 
 
 def test_the_probes_answer_while_slices_wait(pages: Pages) -> None:
@@ -68,7 +70,7 @@ def test_a_slice_that_cannot_be_read_gives_its_turn_back(pages: Pages) -> None:
 
     pages.site = replace(pages.site, slices=SliceShelf(damaged))
     browser = pages.browser()
-    assert {browser.get(f"/studies/{uid}/slices/{number}.jpg").status_code for number in range(20)} == {404}
+    assert {browser.get(f"/studies/{uid}/revisions/1/slices/{number}.jpg").status_code for number in range(20)} == {404}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_who_scrolls_is_told_the_sides_and_the_shape_of_pixels(
 ) -> None:
     """As the slices are stored, which is how they are shown."""
     uid = add_finished_study(pages, StudyPlan(layout=layout))
-    told = pages.browser().get(f"/studies/{uid}/contours.json").json()
+    told = pages.browser().get(f"/studies/{uid}/revisions/1/contours.json").json()
     assert told["edges"] == edges
     assert told["width_mm"] / told["width"] == pytest.approx(COLUMN_SPACING_MM)
     assert told["height_mm"] / told["height"] == pytest.approx(ROW_SPACING_MM)

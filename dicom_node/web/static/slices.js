@@ -46,9 +46,19 @@
     for (const near of [current + 1, current - 1]) if (near >= 0 && near < count) new Image().src = address(near);
   }
 
+  // Slices and contours are of one result: of another one none is shown here.
+  function end() {
+    document.getElementById("outdated").hidden = false;
+    viewer.remove();
+  }
+
   // The node refuses slices while many are being drawn: the one that is looked at is asked for again.
   picture.addEventListener("error", () => {
-    if (triesLeft-- > 0) again = setTimeout(() => { picture.src = address(current); }, 1000);
+    const failed = current;
+    fetch(address(failed)).then((answer) => answer.status === 409, () => false).then((isOutdated) => {
+      if (isOutdated) return end();
+      if (failed === current && triesLeft-- > 0) again = setTimeout(() => { picture.src = address(current); }, 1000);
+    });
   });
   stage.addEventListener("wheel", (event) => { event.preventDefault(); show(current + Math.sign(event.deltaY)); }, { passive: false });
   stage.addEventListener("keydown", (event) => {
@@ -64,6 +74,7 @@
   show(current);
   function outline(tries) {
     fetch(`${viewer.dataset.base}/contours.json`).then((answer) => {
+      if (answer.status === 409) end();
       if (answer.status === 503 && tries > 0) setTimeout(() => outline(tries - 1), 1000);
       return answer.ok ? answer.json() : null;
     }).then((found) => {
