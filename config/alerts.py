@@ -25,7 +25,7 @@ class AlertsSettings(Table):
     """None: the authorities that this machine trusts."""
     mail_from: _Line = ""
     mail_to: Annotated[tuple[_Line, ...], Field(strict=False)] = ()
-    webhook_url: Annotated[str, Field(pattern=r"^$|^https?://\S+$")] = ""
+    webhook_url: Annotated[str, Field(pattern=r"^$|^https?://\S+$")] = Field(default="", repr=False)
     webhook_key_file: FileOrNone = None
     webhook_ca: FileOrNone = None
     nothing_received_hours: _Limit = 4.0

@@ -3,7 +3,6 @@
 They are looked for in the raw document, so that a mistake elsewhere hides none.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,11 +10,10 @@ from pydantic import ValidationError
 
 from config.errors import Problem
 from config.rules import RuleSettings
+from config.secrets import shown_value, without_secrets
 from config.toml_text import toml_text
 
 _SHOWN_CHARACTERS = 80
-# The password in the authority of a URL (RFC 3986 3.2.1).
-_PASSWORD = re.compile(r"(?<=://)([^/@:]*):[^/@]*@")
 
 
 def problems_between(document: Mapping[str, Any]) -> list[Problem]:
@@ -30,10 +28,9 @@ def problems_between(document: Mapping[str, Any]) -> list[Problem]:
     ]
 
 
-def shown(value: object) -> str:
-    """The value as TOML would write it, short and without a password."""
-    text = toml_text(value)
-    text = _PASSWORD.sub(r"\1:***@", text)
+def shown(value: object, *, key: str = "") -> str:
+    """The value of a key as TOML would write it, short and without a secret."""
+    text = without_secrets(toml_text(shown_value(key, value)))
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
 
 

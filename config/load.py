@@ -175,7 +175,7 @@ def _problem_from_error(error: ErrorDetails) -> Problem:
     if error["type"] == "tuple_type" and location[-1] in _BLOCKS:
         words = f"must be written as [[{'.'.join(str(part) for part in location if not isinstance(part, int))}]] blocks"
     untold = error["type"] == "missing" or value is None or isinstance(value, BaseModel | Mapping)
-    got = "" if untold else shown(value)
+    got = "" if untold else shown(value, key=str(location[-1]))
     return Problem(key=_key(location), problem=words, value=got)
 
 
@@ -185,11 +185,11 @@ def _unknown(location: tuple[int | str, ...], value: object) -> Problem:
     match = difflib.get_close_matches(name, _known_names(location[:-1]), n=1)
     if len(location) > 1:
         hint = f"; did you mean {match[0]}?" if match else ""
-        return Problem(key=_key(location), problem=f"is not a setting{hint}", value=shown(value))
+        return Problem(key=_key(location), problem=f"is not a setting{hint}", value=shown(value, key=name))
     hint = f"; did you mean [{match[0]}]?" if match else ""
     if isinstance(value, Mapping | list):
         return Problem(key=f"[{name}]", problem=f"is not a table of this file{hint}")
-    return Problem(key=name, problem="stands outside of a table", value=shown(value))
+    return Problem(key=name, problem="stands outside of a table", value=shown(value, key=name))
 
 
 def _known_names(location: tuple[int | str, ...]) -> list[str]:

@@ -25,6 +25,7 @@ from dicom_node.index import open_index, open_index_engine
 from dicom_node.status import node_status
 from dicom_node.support.logs import UNITS, file_lines, journal_lines
 from dicom_node.support.scrubbing import Scrubber
+from dicom_node.support.units import without_values
 from storage.database import reading
 from storage.known_words import KnownWords, known_words
 
@@ -160,7 +161,7 @@ def _units() -> str:
     done = subprocess.run(
         [program, "cat", "--no-pager", *UNITS], capture_output=True, text=True, timeout=_WITHIN_S, check=False
     )
-    return done.stdout or "no unit of dicom-node is installed"
+    return without_values(done.stdout) or "no unit of dicom-node is installed"
 
 
 def _logs(settings: Settings, logs: Sequence[Path]) -> Iterator[BundlePart]:
