@@ -29,7 +29,7 @@ from dicom_node.configuring.errors import (
     NotWritableError,
     UnknownBlockError,
 )
-from dicom_node.configuring.file import locked, replace_text, sha256_of_text
+from dicom_node.configuring.file import locked, may_replace, replace_text, sha256_of_text
 from dicom_node.configuring.history import ConfigHistory, ConfigVersion
 
 BY_HAND = "changed by hand, or by another program"
@@ -230,6 +230,10 @@ class Configuration:
         return Edit(
             what=what, sha256=sha256_of_text(after), version=version.number if version else 0, settings=settings
         )
+
+    def is_writable(self) -> bool:
+        """Whether this user may edit the file, as far as that can be said before it is done."""
+        return may_replace(self.path) and self._history().is_writable()
 
     def _replace(self, text: str, history: ConfigHistory, version: ConfigVersion | None) -> None:
         """Put the text of a version in force; one that cannot be is taken out of the history again."""

@@ -26,12 +26,39 @@ def locked(path: Path) -> Iterator[None]:
         NotWritableError: This user may not write beside the file.
     """
     with _said_in_our_words(path):
-        descriptor = open_file(path.with_name(f".{path.name}.lock"), os.O_RDWR)
+        descriptor = _open_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+def may_replace(path: Path) -> bool:
+    """Whether this user may put another file in the place of this one, and leave it to its owner and group."""
+    seen = path.stat()
+    is_ours = seen.st_uid == os.geteuid() and seen.st_gid in {os.getegid(), *os.getgroups()}
+    lock = _lock_of(path)
+    may_lock = not lock.exists() or os.access(lock, os.R_OK, effective_ids=True)
+    return (is_ours or os.geteuid() == 0) and may_lock and may_write_into(path.parent)
+
+
+def may_write_into(folder: Path) -> bool:
+    """Whether this user may make files in a folder, or make the folder where it is missing."""
+    existing = next(one for one in (folder, *folder.parents) if one.exists())
+    return os.access(existing, os.W_OK | os.X_OK, effective_ids=True)
+
+
+def _lock_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def _open_lock(path: Path) -> int:
+    """The lock; one that another user made, for instance root before the folder was given away, is only read."""
+    try:
+        return open_file(_lock_of(path), os.O_RDWR)
+    except PermissionError:
+        return os.open(_lock_of(path), os.O_RDONLY | os.O_CLOEXEC)
 
 
 def replace_text(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dicom_node.configuring.errors import UnknownVersionError
-from dicom_node.configuring.file import sha256_of_text
+from dicom_node.configuring.file import may_write_into, sha256_of_text
 from storage.disk import disk_errors, make_folder, open_file, sync_folder
 
 KEPT_VERSIONS = 100
@@ -46,6 +46,10 @@ class ConfigHistory:
             machine: Whose file it is, where several share the folder.
         """
         self._folder = data_dir / (f"{_FOLDER}-{Path(machine).name}" if machine else _FOLDER)
+
+    def is_writable(self) -> bool:
+        """Whether this user may keep a version."""
+        return may_write_into(self._folder)
 
     def versions(self, *, current_text: str = "") -> tuple[ConfigVersion, ...]:
         """Every version that is kept, the newest first."""

@@ -1,6 +1,5 @@
 """The page of AE titles: peers with their forms, refused callers, what can be undone."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,7 +99,7 @@ def _file_of(site: Site) -> _File:
         return _File(
             path=str(edited.path),
             sha256=edited.sha256(),
-            is_writable=_is_writable(edited),
+            is_writable=edited.is_writable(),
             forms=dict(_forms(site.settings, blocks)),
             undone=undone,
             version_before=before,
@@ -120,9 +119,3 @@ def _undoable(edited: Configuration) -> tuple[ConfigVersion | None, int]:
     newest, *older = (*edited.history(), None)
     before = older[0] if older else None
     return (newest, before.number) if newest and newest.is_current and before else (None, 0)
-
-
-def _is_writable(edited: Configuration) -> bool:
-    """Whether this process may put another file in the place of this one, and leave it to its owner."""
-    is_owner = os.geteuid() in {0, edited.path.stat().st_uid}
-    return is_owner and os.access(edited.path.parent, os.W_OK)

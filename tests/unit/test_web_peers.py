@@ -165,7 +165,7 @@ def test_pages_that_may_not_write_show_the_command(pages: Pages, monkeypatch: py
     assert f"sudo dicom-node --config {file} ae allow &#39;CT 7&#39; --from 10.0.0.9" in said.text
     assert "ae remove pacs" in send(browser, "/peers/pacs/remove").text
     assert "may not write" not in browser.get("/peers").text
-    monkeypatch.setattr("dicom_node.web.peer_view.os.access", lambda *_: False)
+    monkeypatch.setattr("dicom_node.configuring.file.os.access", lambda *_, **__: False)
     assert "may not write" in browser.get("/peers").text
 
 
