@@ -83,6 +83,11 @@ class MatchSettings(Table):
         """Whether it asks for what only the images say, not the index."""
         return self.has_range or bool(self.kernel)
 
+    @property
+    def reads_text(self) -> bool:
+        """Whether it asks for what people typed or chose at the scanner, which may tell of the patient."""
+        return bool(self.body_part or self.study_description or self.series_description or self.kernel)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         """ValueError for a range that holds nothing."""

@@ -1,5 +1,6 @@
 """Rules: what holds, what others would do to a received study, saving them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -8,6 +9,7 @@ from fastapi.responses import HTMLResponse
 
 from config.errors import ConfigError
 from config.load import document_from_text, read_text
+from config.rules import RuleSettings
 from dicom_node.audit.deliveries import study_from
 from dicom_node.configuring import Configuration
 from dicom_node.configuring.blocks import text_of_blocks
@@ -25,6 +27,10 @@ router = APIRouter()
 
 _LONGEST_TEXT = 100_000
 _NAME = "the rules"
+_LOGIN_TO_TRY = (
+    "Not tried: log in to try rules that ask for body part, descriptions or kernel, as long as they are not in force. Their "
+    "answers say what the images of a patient say."
+)
 
 RulesText = Annotated[str, Form(max_length=_LONGEST_TEXT)]
 StudyUid = Annotated[str, Form(max_length=64)]
@@ -109,6 +115,8 @@ def _tried(request: Request, visitor: Visitor, draft: Draft) -> Draft:
         if not draft.study:
             return Draft(**values, said="The rules have no mistake. Name a study to see what they do to it.")
         # The images are those of this node, whatever a file says that changed meanwhile.
+        if not visitor.is_known and _asks_for_other_text(settings.rule, site.settings.rule):
+            return Draft(**values, problems=(_LOGIN_TO_TRY,))
         outcome = tested(settings.model_copy(update={"node": site.settings.node}), site.index, draft.study)
     except ConfigError as error:
         return Draft(**values, problems=tuple(str(problem) for problem in error.problems))
@@ -117,6 +125,12 @@ def _tried(request: Request, visitor: Visitor, draft: Draft) -> Draft:
     view = site.index.study(draft.study)
     record(request, visitor, Deed.STUDY_SEEN, study=study_from(view, draft.study), words="rules tried on it")
     return Draft(**values, outcome=outcome)
+
+
+def _asks_for_other_text(typed: Sequence[RuleSettings], in_force: Sequence[RuleSettings]) -> bool:
+    """Whether one could guess with these rules, letter by letter, what is hidden from who is not logged in."""
+    known = [rule.match for rule in in_force]
+    return any(rule.match.reads_text and rule.match not in known for rule in typed)
 
 
 def _document(site: Site) -> dict[str, Any]:

@@ -140,15 +140,28 @@ def test_who_may_only_look_saves_nothing(tmp_path: Path) -> None:
         assert path.read_bytes() == before
 
 
-def test_who_is_not_logged_in_sees_no_text_of_the_data_set(tmp_path: Path) -> None:
-    """A rule for a description shows what it asks for, not what the study says."""
-    text = CANDIDATE + 'series_description = ["*chest*"]\n'
+@pytest.mark.parametrize("key", ["series_description", "study_description", "body_part", "kernel"])
+def test_who_is_not_logged_in_tries_no_rules_that_ask_for_text(tmp_path: Path, key: str) -> None:
+    """Else one could guess letter by letter what is hidden; neither is it told whether such a rule fits."""
+    text = CANDIDATE + f'{key} = ["*chest*"]\n'
     with pages_in(tmp_path) as pages:
         pages_with_file(pages, login=False)
         stranger = post(pages.browser(), "/rules/try", study="1.2.3", text=text).text
         known = post(pages.logged_in("vera"), "/rules/try", study="1.2.3", text=text).text
-    assert "series_description asks for *chest*" in stranger and "ZQSERIES" not in stranger
-    assert "series_description asks for *chest*, and it is ZQSERIES" in known
+    assert "log in to try rules that ask for" in stranger
+    assert "What they would do" not in stranger and "ZQSERIES" not in stranger
+    assert "What they would do" in known
+    assert ("series_description asks for *chest*, and it is ZQSERIES" in known) is (key == "series_description")
+
+
+def test_who_is_not_logged_in_tries_the_rules_in_force_with_others_beside_them(tmp_path: Path) -> None:
+    """What a rule of the site asks for is shown, what the study says is not; rules that ask for no text are anybody's."""
+    with pages_in(tmp_path) as pages:
+        path = pages_with_file(pages, login=False)
+        in_force = path.read_text().partition("# Heads")[2].partition("[log]")[0]
+        stranger = post(pages.browser(), "/rules/try", study="1.2.3", text=CANDIDATE + "#" + in_force).text
+    assert "rule from CT1: run, urgent priority" in stranger
+    assert "body_part asks for head" in stranger and "and it is" not in stranger
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 5000])
