@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,11 @@ def print_json(record: object) -> None:
     Control characters are escaped, all of them: they read back as they were, and drive no terminal.
     """
     sys.stdout.write(to_json(record, indent=2).decode().translate(_IN_JSON) + "\n")
+
+
+def instant(at: datetime) -> str:
+    """An instant by the clock of this machine, with the name of its zone."""
+    return f"{at.astimezone():%Y-%m-%d %H:%M:%S %Z}"
 
 
 def paths_in_short(paths: Sequence[Path]) -> list[str]:

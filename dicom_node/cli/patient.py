@@ -9,7 +9,7 @@ from rich.console import Console
 from dicom_node.audit.events import Action
 from dicom_node.cli.auditing import attempt_on_patients, attempt_on_study, note_patient, note_study
 from dicom_node.cli.context import settings_of
-from dicom_node.cli.output import console, error_console, print_json
+from dicom_node.cli.output import console, error_console, instant, print_json
 from dicom_node.errors import NodeError
 from storage.errors import UnknownPatientError
 from storage.patient_records import AssignmentView, MergeView, PatientStudy, PatientView
@@ -208,8 +208,8 @@ def _assignment(assignment: AssignmentView) -> list[str]:
 def _said(said: MergeView | AssignmentView) -> str:
     """Who said it and when, and who took it back."""
     although = ", although contradicting" if said.although_contradicting else ""
-    undone = f"; undone by {said.undone_by} at {said.undone_at:%Y-%m-%d %H:%M:%S}" if said.undone_at else ""
-    return f"{although}, by {said.made_by} at {said.made_at:%Y-%m-%d %H:%M:%S}{undone}"
+    undone = f"; undone by {said.undone_by} at {instant(said.undone_at)}" if said.undone_at else ""
+    return f"{although}, by {said.made_by} at {instant(said.made_at)}{undone}"
 
 
 def _waives(said: MergeView | AssignmentView) -> list[str]:

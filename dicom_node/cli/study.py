@@ -10,7 +10,7 @@ from rich.markup import escape
 from dicom_node.audit.events import Action
 from dicom_node.cli.auditing import attempt_on_study, attempt_to_search, note_search, note_study
 from dicom_node.cli.context import settings_of
-from dicom_node.cli.output import console, print_json, print_table, table_of
+from dicom_node.cli.output import console, instant, print_json, print_table, table_of
 from dicom_node.cli.patient import in_words, named
 from dicom_node.wording import counted
 from storage.errors import UnknownStudyError
@@ -255,7 +255,7 @@ def _taken(view: StudyView) -> list[str]:
 def _history(view: StudyView) -> list[str]:
     """Each step, oldest first."""
     steps = [
-        f"  {entry.at:%Y-%m-%d %H:%M:%S}  {entry.event}: {entry.to_state}" + (f" ({entry.why})" if entry.why else "")
+        f"  {instant(entry.at)}  {entry.event}: {entry.to_state}" + (f" ({entry.why})" if entry.why else "")
         for entry in view.history
     ]
     return ["history", *steps]

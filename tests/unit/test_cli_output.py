@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from builders.cli import run
 from builders.clock import FakeClock
 from builders.index import build_index, choosy, claimed_study, database_url, received, whole_result
+from builders.zones import local_zone
 from config.errors import ConfigError, Problem
 from dicom_node.cli.app import app
 from dicom_node.cli.failures import exit_code_of, tell
@@ -19,6 +20,7 @@ from dicom_node.controls import ESCAPED_CONTROLS
 from dicom_node.errors import NodeError
 from dicom_node.wording import readable_size
 from storage.errors import DiskFullError
+from storage.records import PatientKey
 
 
 class _BeingTestedError(NodeError):
@@ -189,3 +191,16 @@ def test_a_plan_without_rules_says_that_every_study_is_kept(tmp_path: Path) -> N
     said = "no rule of [retention] is set: every study is kept\n"
     assert run(file, "retention", "plan").stdout == run(file, "retention", "plan", "--kept").stdout == said
     assert json.loads(run(file, "retention", "plan", "--kept", "--json").stdout)["studies"] == []
+
+
+def test_instants_are_told_by_the_clock_of_the_machine_with_its_zone(tmp_path: Path) -> None:
+    """As on the pages: whoever compares a history with the clock on the wall is not off by hours."""
+    index = build_index(tmp_path, FakeClock())
+    index.record_received([received(), received("1.9", patient=PatientKey(patient_id="99", issuer=""))])
+    index.close()
+    file = tmp_path / "node.toml"
+    file.write_text(f'[node]\ndata_dir = "{tmp_path}"\n')
+    with local_zone("Asia/Tokyo"):
+        run(file, "patient", "merge", "4711@CITY", "99")
+        assert "2026-01-02 21:00:00 JST  instance_arrived" in run(file, "study", "show", "1.2.3").stdout
+        assert re.search(r"by \S+ at [\d-]+ [\d:]+ JST", run(file, "patient", "show", "4711@CITY").stdout)
