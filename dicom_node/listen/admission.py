@@ -11,12 +11,14 @@ from dicom_node.clock import Clock
 from dicom_node.journal import CALLING_AET
 from dicom_node.listen.disk_floor import DiskFloor
 from dicom_node.listen.limits import AssociationPlaces, Places, Shortage
-from dicom_node.listen.quiet import OncePerMinute
+from dicom_node.listen.quiet import BoundPerAddress, OncePerMinute
 from dicom_node.tls.certificates import Certificate
 
 logger = logging.getLogger(__name__)
 
 _A_ASSOCIATE_RJ = 0x03
+LISTED_A_MINUTE = 30
+"""Refused callers in the log of one address: more than a department behind one router has, not what a scan of titles makes."""
 
 
 class Rejection(Enum):
@@ -118,6 +120,7 @@ class Admission:
             total=listen.maximum_associations, per_address=listen.maximum_associations_per_address
         )
         self._quiet = OncePerMinute(clock)
+        self._listed = BoundPerAddress(clock, limit=LISTED_A_MINUTE)
         # The listener calls itself to see whether it still answers; nobody can guess under which title.
         self.probe_aet = "PROBE" + secrets.token_hex(5).upper()
 
@@ -160,15 +163,22 @@ class Admission:
         return title not in self._rules.reporters or self._rules.may_store(title)
 
     def log(self, rejection: Rejection, caller: Caller) -> bool:
-        """Log a rejection, the same one not more than once a minute; whether it was logged."""
+        """Log a rejection, of one address not more than 30 a minute; whether it is the first of its kind for a minute."""
         if not self._quiet.passes((rejection, caller.calling_aet, caller.address)):
             return False
-        titles = (caller.calling_aet, caller.called_aet)
-        about = {CALLING_AET: caller.calling_aet}
-        logger.warning("rejected %r calling %r from %s: %s", *titles, caller.address, rejection.words, extra=about)
+        if self._listed.passes(caller.address):
+            titles = (caller.calling_aet, caller.called_aet)
+            about = {CALLING_AET: caller.calling_aet}
+            logger.warning("rejected %r calling %r from %s: %s", *titles, caller.address, rejection.words, extra=about)
         return True
 
+    def log_unlisted(self) -> None:
+        """Say of each address how many of its rejections were not logged, once its minute is over."""
+        for address, count in self._listed.take_left_out().items():
+            logger.warning("%d further callers from %s were rejected and not listed: %s", count, address, _SEE)
 
+
+_SEE = "dicom-node ae refused shows the newest; see who calls from there under so many AE titles"
 _SHORTAGES = {Shortage.TOTAL: Rejection.LOCAL_LIMIT, Shortage.ADDRESS: Rejection.ADDRESS_LIMIT}
 
 

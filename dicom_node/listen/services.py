@@ -80,6 +80,7 @@ class Services:
 
     def inform_index(self) -> None:
         """Say in the index which associations are open, and who was refused; what it does not take is said later."""
+        self.admission.log_unlisted()
         self.ledger.beat()
         self.refused.write()
 

@@ -9,7 +9,7 @@ import pytest
 from builders.clock import FakeClock
 from builders.listener import AE_TITLE, SENDER, listener_settings
 from dicom_node.listen.admission import Admission, Caller, Rejection
-from dicom_node.listen.quiet import OncePerMinute
+from dicom_node.listen.quiet import BoundPerAddress, OncePerMinute
 from dicom_node.tls.certificates import Certificate
 
 ANYWHERE = Path("/nowhere")
@@ -158,3 +158,29 @@ def test_quiet_remembers_a_bounded_number_of_kinds() -> None:
     quiet = OncePerMinute(FakeClock())
     assert all(quiet.passes(number) for number in range(10_000))
     assert len(quiet._passed_at_s) <= 256
+
+
+def test_many_titles_of_one_address_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Thirty lines a minute, then one that says how many there were; another address is listed beside it."""
+    clock = FakeClock()
+    door = admission(clock)
+    with caplog.at_level(logging.WARNING):
+        assert all(door.log(Rejection.CALLING_AE_TITLE, caller(f"X{number}")) for number in range(1000))
+        door.log(Rejection.CALLING_AE_TITLE, caller("Y", address="10.0.0.2"))
+        door.log_unlisted()
+        assert len(caplog.records) == 31
+        clock.advance(61)
+        for _ in range(2):
+            door.log_unlisted()
+        door.log(Rejection.CALLING_AE_TITLE, caller("Z"))
+    assert len(caplog.records) == 33
+    assert "970 further callers from 10.0.0.1 were rejected and not listed" in caplog.records[31].getMessage()
+
+
+def test_addresses_are_remembered_in_a_bounded_number() -> None:
+    """Also of those that are forgotten it is said how much was left out."""
+    bound = BoundPerAddress(FakeClock(), limit=1)
+    assert [bound.passes("first") for _ in range(3)] == [True, False, False]
+    assert all(bound.passes(str(number)) for number in range(10_000))
+    assert len(bound._minutes) <= 256
+    assert bound.take_left_out() == {"first": 2}
