@@ -72,7 +72,10 @@ def _logged_in(request: Request, name: str, then: str) -> Response:
 
 
 def _own_path(then: str) -> str:
-    """A path of these pages, never another site."""
-    parts = urlsplit(then)
+    """A path of these pages, never another site; that of the first page where it is none."""
+    try:
+        parts = urlsplit(then)
+    except ValueError:
+        return "/"
     is_own = then.startswith("/") and not then.startswith(("//", "/\\")) and not (parts.scheme or parts.netloc)
     return then if is_own and "\\" not in then else "/"

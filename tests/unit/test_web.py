@@ -166,10 +166,11 @@ def test_a_session_ends_with_time_with_logging_out_and_with_a_new_password(guard
 
 def test_the_login_leads_only_to_pages_of_the_node(guarded: Pages) -> None:
     """An address of another site is not followed."""
-    for then in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)"):
+    for then in ("https://evil.example/", "//evil.example/", "/\\evil.example", "javascript:alert(1)", "//["):
         browser = guarded.browser()
         form = {"name": "vera", "password": PASSWORD, "form_token": form_token(browser), "then": then}
         assert browser.post("/login", data=form).headers["location"] == "/"
+        assert 'name="then" value="/"' in guarded.browser().get("/login", params={"then": then}).text
 
 
 def post(browser: TestClient, path: str, **form: str) -> int:
