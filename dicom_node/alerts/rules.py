@@ -8,6 +8,7 @@ from config.settings import Settings
 from dicom_node.audit.reading import waiting_count
 from dicom_node.audit.trail import trail_folder
 from dicom_node.tls.lifetimes import certificate_files
+from dicom_node.tls.survey import survey_certificates
 from dicom_node.watching.gpus import visible_gpus
 from storage.alerts import Alert
 from storage.figures import Figures
@@ -101,7 +102,15 @@ def _machine(settings: Settings) -> Iterator[Found]:
 
 def _certificates(settings: Settings, now: datetime) -> Iterator[Found]:
     days = settings.alerts.certificate_days
+    if not days:
+        return
+    for finding in survey_certificates(settings, now=now):
+        if finding.is_unusable:
+            yield (
+                f"certificate unusable: {finding.subject}",
+                f"{finding.words}; until then what was read before is shown",
+            )
     for one in certificate_files(settings):
-        if days and one.days_left(now) < days:
+        if one.days_left(now) < days:
             words = f"{one.kind} of {one.subject} ends on {one.not_after:%Y-%m-%d}: renew it"
             yield f"certificate: {one.subject} {one.kind}", words

@@ -1,4 +1,4 @@
-"""The TLS port: handshakes in time, certificates that are read again when they change."""
+"""A port of TLS: handshakes in time, certificates that are read again when they change."""
 
 import logging
 import socket
@@ -23,13 +23,16 @@ State = tuple[FileStamp, ...]
 class TlsPort:
     """The context that new connections get; those that are open keep theirs."""
 
-    def __init__(self, tls: ListenTlsSettings, *, clock: Clock, self_call: SelfCall | None = None) -> None:
+    def __init__(
+        self, tls: ListenTlsSettings, *, clock: Clock, self_call: SelfCall | None = None, name: str = "TLS port"
+    ) -> None:
         """Read the certificates.
 
         Args:
             tls: With a certificate.
             clock: For periods of validity.
             self_call: Whose certificate is accepted too; None where the listener does not call itself.
+            name: For the log.
 
         Raises:
             CertificateError: They cannot be used: the listener does not start.
@@ -37,6 +40,8 @@ class TlsPort:
         self._tls = tls
         self._clock = clock
         self._self_call = self_call
+        self._name = name
+        self._problem = ""
         self._seen = self._loaded = self._state()
         self._context, self.certificate = self._load()
         self._remind_at_s = clock.monotonic() + _REMINDER_S
@@ -50,14 +55,28 @@ class TlsPort:
         """The connection as one of TLS, without a handshake so far."""
         return self._context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
 
+    def following_context(self) -> ssl.SSLContext:
+        """A context for a server that has one for as long as it runs: each handshake gets what was read last.
+
+        OpenSSL asks before each handshake, whether the client names a server or not (SSL_CTX_set_tlsext_servername_callback).
+        """
+        context = self._context
+        context.sni_callback = self._hand_on
+        return context
+
+    def _hand_on(self, connection: ssl.SSLSocket | ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
+        connection.context = self._context
+
     def look(self) -> None:
         """Read the certificates again when their files have changed, and stay as they are from one look to the next.
 
-        What cannot be used is said once for each change; the port goes on with what it has.
+        What cannot be used is said once for each change; the port goes on with what it has. It is tried again at each
+        look: whoever lets the service read a file changes nothing in it.
         """
         state = self._state()
         is_settled, self._seen = state == self._seen, state
-        if is_settled and state != self._loaded:
+        if is_settled and (state != self._loaded or self._problem):
+            self._problem = self._problem if state == self._loaded else ""
             self._loaded = state
             self._reload()
         if self._clock.monotonic() >= self._remind_at_s:
@@ -68,9 +87,12 @@ class TlsPort:
         try:
             self._context, self.certificate = self._load()
         except CertificateError as error:
-            logger.error("new certificates are not used, the old ones stay: %s", error.reason)  # noqa: TRY400  # said whole
+            if error.reason != self._problem:
+                logger.error("new certificates are not used, the old ones stay: %s", error.reason)  # noqa: TRY400  # said whole
+            self._problem = error.reason
             return
-        logger.info("certificates of the TLS port read again")
+        self._problem = ""
+        logger.info("certificates of the %s read again", self._name)
         self._log_end()
 
     def _load(self) -> tuple[ssl.SSLContext, Certificate]:
@@ -87,4 +109,4 @@ class TlsPort:
         """Warn in time."""
         days = self.certificate.left(self._clock.now()).days
         if days < WARNING_DAYS:
-            logger.warning("the certificate of the TLS port ends in %d days: renew it", days)
+            logger.warning("the certificate of the %s ends in %d days: renew it", self._name, days)

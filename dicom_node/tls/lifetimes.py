@@ -7,9 +7,10 @@ from datetime import datetime
 from pathlib import Path
 
 from config.settings import Settings
-from dicom_node.tls.certificates import Certificate, certificates_of
+from dicom_node.tls.certificates import Certificate, Identity, certificates_of, checked_identity
 from dicom_node.tls.errors import CertificateError
 
+_DAY_S = 86_400
 _Named = tuple[str, str, Path | None]
 """Subject, kind, and the file that the configuration names."""
 
@@ -37,7 +38,7 @@ class CertificateFile:
 
     def days_left(self, now: datetime) -> float:
         """Until the first of them ends; negative when it has expired."""
-        return self.first.left(now).total_seconds() / 86_400
+        return self.first.left(now).total_seconds() / _DAY_S
 
 
 def certificate_files(settings: Settings) -> Iterator[CertificateFile]:
@@ -47,6 +48,28 @@ def certificate_files(settings: Settings) -> Iterator[CertificateFile]:
             if path:
                 first = min(certificates_of(path), key=lambda one: one.not_after)
                 yield CertificateFile(subject=subject, kind=kind, first=first)
+
+
+def days_left_of_files(settings: Settings, *, now: datetime) -> Iterator[tuple[str, str, float]]:
+    """Subject, kind and days until the first certificate of each file ends; not more than 0 where it cannot be used."""
+    keys = dict(_keys(settings))
+    for subject, kind, path in (*_of_node(settings), *_of_peers(settings)):
+        if path is None:
+            continue
+        days = 0.0
+        with suppress(CertificateError):
+            first = min(certificates_of(path), key=lambda one: one.not_after)
+            days = min(first.left(now).total_seconds() / _DAY_S, days)
+            if kind == "certificate":
+                checked_identity(Identity(certificate=path, key=keys.get(subject)), now=now)
+            days = first.left(now).total_seconds() / _DAY_S
+        yield subject, kind, days
+
+
+def _keys(settings: Settings) -> Iterator[tuple[str, Path | None]]:
+    """By subject, as below."""
+    yield from ((peer.name, peer.tls_key) for peer in settings.peers)
+    yield from (("web", settings.web.key), ("listen", settings.listen.tls.key), ("audit", settings.audit.syslog_key))
 
 
 def _of_node(settings: Settings) -> Iterator[_Named]:

@@ -19,7 +19,7 @@ from dicom_node.audit.reading import waiting_count
 from dicom_node.audit.trail import trail_folder
 from dicom_node.clock import Clock
 from dicom_node.pack_store import PackStoreError, chosen_pack
-from dicom_node.tls.lifetimes import certificate_files
+from dicom_node.tls.lifetimes import days_left_of_files
 from dicom_node.watching.gpus import gpus_from
 from storage.errors import StorageError
 from storage.figures import NOTHING_COUNTED, Counted, Figures, figures, newest_instance, received_since
@@ -162,11 +162,11 @@ class NodeCollector(Collector):
     def _certificates(self) -> Metric:
         days = GaugeMetricFamily(
             "dicom_node_certificate_days_left",
-            "Days until the first certificate of a file ends.",
+            "Days until the first certificate of a file ends; not more than 0 where it cannot be used.",
             labels=["subject", "kind"],
         )
-        for one in certificate_files(self._settings()):
-            days.add_metric([one.subject, one.kind], one.days_left(self._clock.now()))
+        for subject, kind, left in days_left_of_files(self._settings(), now=self._clock.now()):
+            days.add_metric([subject, kind], left)
         return days
 
     def _model_pack(self) -> Metric:

@@ -15,9 +15,9 @@ from dicom_node.audit.trail import audit_trail, process_recorded
 from dicom_node.clock import SystemClock
 from dicom_node.errors import NodeError
 from dicom_node.index_at_start import await_index
+from dicom_node.listen.tls import TlsPort
 from dicom_node.service import notify_stopping, notify_watchdog
 from dicom_node.settings_file import SettingsFile
-from dicom_node.tls.contexts import server_context
 from dicom_node.web.app import build_app, build_site
 from dicom_node.web.auditing import PagesAudit
 from dicom_node.web.deadlines import PER_ADDRESS, ImpatientLoop, ImpatientProtocol
@@ -80,7 +80,8 @@ def _socket(settings: Settings) -> socket.socket:
 
 
 def _serve(site: Site, port: socket.socket, *, stop: Event, on_ready: Callable[[str], None]) -> None:
-    server = uvicorn.Server(_configuration(site))
+    tls = _tls(site)
+    server = uvicorn.Server(_configuration(site, tls))
     thread = Thread(target=server.run, kwargs={"sockets": [port]}, name="pages", daemon=True)
     host, number, *_ = port.getsockname()
     address = f"{'https' if site.is_secure else 'http'}://{f'[{host}]' if ':' in host else host}:{number}/"
@@ -90,6 +91,8 @@ def _serve(site: Site, port: socket.socket, *, stop: Event, on_ready: Callable[[
         on_ready(address)
         while True:
             _beat(site, address)
+            if tls:
+                tls.look()
             if stop.wait(_HEARTBEAT_S) or not thread.is_alive():
                 break
         notify_stopping()
@@ -98,7 +101,16 @@ def _serve(site: Site, port: socket.socket, *, stop: Event, on_ready: Callable[[
         thread.join(timeout=2 * _GRACE_S)
 
 
-def _configuration(site: Site) -> uvicorn.Config:
+def _tls(site: Site) -> TlsPort | None:
+    """The certificate of the pages, which is read again when it changes; None without one."""
+    web = site.started_with.web
+    if not site.is_secure:
+        return None
+    tls = ListenTlsSettings(enabled=True, certificate=web.certificate, key=web.key, client_certificates="none")
+    return TlsPort(tls, clock=site.clock, name="pages")
+
+
+def _configuration(site: Site, tls: TlsPort | None) -> uvicorn.Config:
     web = site.started_with.web
     made = uvicorn.Config(
         build_app(site),
@@ -118,10 +130,9 @@ def _configuration(site: Site) -> uvicorn.Config:
         ssl_certfile=web.certificate,
         ssl_keyfile=web.key or web.certificate,
     )
-    if site.is_secure:
-        tls = ListenTlsSettings(enabled=True, certificate=web.certificate, key=web.key, client_certificates="none")
+    if tls:
         made.load()
-        made.ssl = server_context(tls, now=site.clock.now())
+        made.ssl = tls.following_context()
     return made
 
 

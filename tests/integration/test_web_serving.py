@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
 from urllib.parse import urlencode
@@ -95,6 +96,27 @@ def test_the_pages_are_served_by_tls_of_today_alone(tmp_path: Path) -> None:
         with pytest.raises((OSError, HTTPException)):
             urlopen(f"http://127.0.0.1:{port}/login", timeout=10)
         assert _old_tls(port) is None
+
+
+def test_the_pages_show_a_renewed_certificate_without_a_restart(tmp_path: Path) -> None:
+    """As the TLS port does; whoever renews it replaces the files."""
+    authority = Authority(tmp_path / "ca")
+    issued, renewed = authority.issue("pages"), authority.issue("renewed")
+    port = free_port()
+    table = f'[web]\nport = {port}\nlogin = true\ncertificate = "{issued.certificate}"\nkey = "{issued.key}"'
+    with _running(tmp_path, "web", table):
+        until(lambda: _fingerprint_shown(port) == issued.fingerprint, within_s=120, what="the pages show the first one")
+        issued.certificate.write_bytes(renewed.certificate.read_bytes())
+        issued.key.write_bytes(renewed.key.read_bytes())
+        until(lambda: _fingerprint_shown(port) == renewed.fingerprint, within_s=120, what="the pages show the new one")
+
+
+def _fingerprint_shown(port: int) -> str:
+    try:
+        shown = ssl.get_server_certificate(("127.0.0.1", port), timeout=10)
+    except OSError:
+        return ""
+    return sha256(ssl.PEM_cert_to_DER_cert(shown)).hexdigest()
 
 
 def _tls_answer(port: int, context: ssl.SSLContext) -> int:

@@ -3,34 +3,17 @@
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from builders.clock import FakeClock
+from builders.other_user import NOBODY, as_service
 from dicom_node.configuring import Configuration
 from dicom_node.configuring.errors import NotWritableError
 from storage.errors import DiskError
 
-NOBODY = 65534
-
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
-
-
-@contextmanager
-def as_service() -> Iterator[None]:
-    """As another user, for whom the rights of files hold."""
-    groups = os.getgroups()
-    os.setgroups([])
-    os.setegid(NOBODY)
-    os.seteuid(NOBODY)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-        os.setegid(0)
-        os.setgroups(groups)
 
 
 @pytest.fixture

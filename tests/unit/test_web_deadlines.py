@@ -17,7 +17,7 @@ from builders.deadline import until
 from builders.site import pages_in
 from config.settings import Settings
 from dicom_node.web import deadlines
-from dicom_node.web.server import _configuration
+from dicom_node.web.server import _configuration, _tls
 
 _HALF_A_HEAD = b"GET /health HTTP/1.1\r\nHost: loc"
 _HALF_A_BODY = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nname="
@@ -35,7 +35,7 @@ def port(tmp_path: Path) -> Iterator[int]:
 def _served(folder: Path, **web: str) -> Iterator[int]:
     short = mock.patch.multiple(deadlines, HANDSHAKE_S=1.0, REQUEST_S=1.0, TAKING_S=1.0)
     with short, pages_in(folder, login=True, **web) as pages, socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(_configuration(pages.site))
+        server = uvicorn.Server(_configuration(pages.site, _tls(pages.site)))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         until(lambda: server.started, within_s=30, what="the pages answer")
