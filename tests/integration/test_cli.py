@@ -13,7 +13,9 @@ from builders.deadline import until
 from builders.engines import storage_table
 from builders.index import build_index, received
 from builders.instances import ct_instance
+from builders.listener_process import listener_process
 from builders.node import NodeProcess, run_dicom_node
+from builders.ports import free_port
 from dicom_node.folders import find_studies
 from pipeline.choose import choose_series
 
@@ -206,8 +208,8 @@ def test_listening_imports_neither_torch_nor_the_pipeline() -> None:
 
 def test_a_running_listener_has_not_loaded_torch(tmp_path: Path) -> None:
     """Seen from outside, in the memory map of the process that takes associations."""
-    with NodeProcess(folder=tmp_path, parts=("listen",)) as node:
-        mapped = Path(f"/proc/{node.pid('listen')}/maps").read_text()
+    with listener_process(tmp_path, free_port()) as process:
+        mapped = Path(f"/proc/{process.pid}/maps").read_text()
 
     assert "pysqlite3" in mapped
     assert "libtorch" not in mapped

@@ -55,7 +55,13 @@ def reported_of(found: FoundLesions, comparison: Comparison) -> KnownLesions:
         )
         for one in comparison.lesions
     )
-    return KnownLesions(grid=GRID, lung_mask=np.ones(SHAPE, np.uint8), lesion_labels=found.labels, lesions=lesions)
+    return KnownLesions(
+        series_instance_uid="1.2.3.1",
+        grid=GRID,
+        lung_mask=np.ones(SHAPE, np.uint8),
+        lesion_labels=found.labels,
+        lesions=lesions,
+    )
 
 
 FIRST, SECOND, THIRD = np.s_[12:18, 10:16, 10:16], np.s_[22:25, 25:30, 25:30], np.s_[4:8, 30:36, 4:9]
@@ -135,6 +141,7 @@ def test_slices_that_come_late_change_no_name(tmp_path: Path) -> None:
     paths = tuple(write_images(tmp_path, images))
     first = analysed(paths[CUT_OFF:])
     reported = KnownLesions(
+        series_instance_uid=first.findings.series_instance_uid,
         grid=first.volume.grid,
         lung_mask=first.lung_mask,
         lesion_labels=first.lesion_labels,
