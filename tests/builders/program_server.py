@@ -23,6 +23,9 @@ from fcntl import F_DUPFD, fcntl
 from importlib import import_module
 from pathlib import Path
 
+from dicom_node.child import end_with_parent
+from dicom_node.memory import loading
+
 TESTS = Path(__file__).resolve().parents[1]
 LONGEST_REQUEST = 262_144
 QUICK_WORKER = TESTS / "builders" / "quick_worker.py"
@@ -90,8 +93,9 @@ class ProgramServer:
     def _fork(self) -> tuple[Request, list[int]] | None:
         connection, _ = self.listener.accept()
         message, descriptors, _, _ = socket.recv_fds(connection, LONGEST_REQUEST, 3)
-        child = os.fork()
+        server, child = os.getpid(), os.fork()
         if not child:
+            end_with_parent(server)
             for told in (connection, self.listener, *self._told.values()):
                 told.close()
             os.close(self.lifeline)
@@ -165,8 +169,6 @@ class QuickEnd:
 if __name__ == "__main__":
     quick_end = QuickEnd()
     sys.path[:1] = [str(TESTS), str(TESTS.parent)]
-    from dicom_node.memory import loading
-
     with loading():
         for module in _LOADED:
             import_module(module)
