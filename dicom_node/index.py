@@ -1,15 +1,14 @@
 """Opens the index of the node that a configuration names."""
 
-from pathlib import Path
-
 from sqlalchemy import Engine
 
 from config.settings import Settings
 from dicom_node.clock import SystemClock
 from dicom_node.errors import NodeError
-from storage.address import is_sqlite, parse_address
 from storage.database import open_engine
+from storage.errors import IndexLostError
 from storage.index import Index
+from storage.lost_index import has_received_files, index_file, is_missing
 from storage.patient_index import PatientIndex
 
 
@@ -46,10 +45,12 @@ def open_index_engine(settings: Settings) -> Engine:
 
     Raises:
         NoIndexError: The node never ran with this configuration.
+        IndexLostError: It did, and its index is gone.
         StorageError: The database cannot be opened.
     """
-    url = parse_address(settings.database_url)
-    if is_sqlite(url) and not Path(url.database or "").is_file():
-        reason = f"no index at {url.database}: start the node once, or name its configuration with --config"
+    if is_missing(settings.database_url):
+        if has_received_files(settings.data_dir):
+            raise IndexLostError
+        reason = f"no index at {index_file(settings.database_url)}: start the node once, or name its configuration with --config"
         raise NoIndexError(reason)
     return open_engine(settings.database_url)

@@ -89,10 +89,11 @@ def reindex(settings: Settings, *, clock: Clock, anew: bool = False) -> ReindexR
         bring_back(data_dir)
         if database is None:
             return _added_on_server(settings, clock, anew=anew)
-        is_lost = is_missing(database) or is_damaged(url)
+        is_gone = is_missing(url)
+        is_lost = is_gone or is_damaged(url)
         if anew or is_lost:
             removed = finish_removals(data_dir, remove=remove, are_rows_gone=_asked_of("" if is_lost else url))
-            former = FormerIndex() if is_missing(database) else read_former_index(url, is_sound=not is_lost)
+            former = FormerIndex() if is_gone else read_former_index(url, is_sound=not is_lost)
             return replace(_made_anew(database, data_dir, clock, former=former), removed=removed)
         with _opened(url, clock) as index:
             filing = _Filing(data_dir, clock)

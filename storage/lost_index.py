@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 
-from sqlalchemy import ColumnElement, literal, select, true
+from sqlalchemy import ColumnElement, inspect, literal, select, true
 
 from storage import beats
 from storage.address import is_sqlite, parse_address
@@ -23,6 +23,9 @@ from storage.models import ProcessBeat, Study
 
 _BESIDE = ("-wal", "-shm", "")
 """What belongs to an index file, the file itself last (sqlite.org/wal.html, "the WAL file")."""
+
+_FORM_TABLE = "alembic_version"
+"""Alembic's own (alembic.sqlalchemy.org, "EnvironmentContext.configure", version_table)."""
 
 _FILLING = "reindex"
 """Whose sign of life stands in an index on a server for as long as it is not filled."""
@@ -42,9 +45,8 @@ def refuse_lost_index(url: str, data_dir: Path) -> None:
             where it was begun to be filled from the files, and was not.
         StorageError: The database cannot be read.
     """
-    database = index_file(url)
-    if database is not None:
-        if is_missing(database) and has_received_files(data_dir):
+    if index_file(url) is not None:
+        if is_missing(url) and has_received_files(data_dir):
             raise IndexLostError
     elif is_half_filled(url):
         raise IndexHalfFilledError
@@ -119,9 +121,30 @@ def _has_row(url: str, model: type[Study | ProcessBeat], condition: ColumnElemen
         engine.dispose()
 
 
-def is_missing(database: Path) -> bool:
-    """Whether there is no index file, or an empty one."""
-    return not database.is_file() or database.stat().st_size == 0
+def is_missing(url: str) -> bool:
+    """Whether an index that is no server's has no file, an empty one, or a database in which no index was ever made.
+
+    An empty file that any program opened as a database is none any more: it holds the header of one (sqlite.org/wal.html).
+
+    Raises:
+        StorageError: The file cannot be read.
+    """
+    database = index_file(url)
+    if database is None:
+        return False
+    return not database.is_file() or database.stat().st_size == 0 or not _has_form(url)
+
+
+def _has_form(url: str) -> bool:
+    """Whether a database says of which form its index is, as one does from the transaction on that makes it; so may a damaged one."""
+    engine = open_engine(url)
+    try:
+        with reading(engine) as connection:
+            return inspect(connection).has_table(_FORM_TABLE)
+    except IndexDamagedError:
+        return True
+    finally:
+        engine.dispose()
 
 
 def is_damaged(url: str) -> bool:

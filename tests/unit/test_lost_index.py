@@ -7,6 +7,7 @@ from shutil import rmtree
 
 import pytest
 
+from builders.cli import run
 from builders.clock import FakeClock
 from builders.index import JANE
 from builders.instances import ct_instance
@@ -15,7 +16,7 @@ from config.settings import NodeSettings, Settings
 from dicom_node.check import Outcome, check_index
 from dicom_node.listen.header import HEAD_BYTES
 from dicom_node.reindex import reindex
-from storage.database import open_engine
+from storage.database import open_engine, reading
 from storage.errors import DataFolderInUseError, IndexLostError, StorageError
 from storage.files import ResultStore
 from storage.index import Index
@@ -69,6 +70,17 @@ def damage(settings: Settings) -> None:
     with database(settings).open("r+b") as file:
         file.seek(4096)
         file.write(os.urandom(40_000))
+
+
+def open_as_empty(settings: Settings) -> None:
+    """Empty the index, and let a program look into it: the file has the header of a database then."""
+    for path in settings.data_dir.glob("index.sqlite*"):
+        path.unlink()
+    database(settings).touch()
+    engine = open_engine(settings.database_url)
+    with reading(engine):
+        assert database(settings).stat().st_size > 0
+    engine.dispose()
 
 
 def test_files_and_rows_that_go_together_pass(settings: Settings) -> None:
@@ -125,13 +137,14 @@ def test_of_two_versions_the_one_that_came_first_stays_in_use(settings: Settings
     assert in_use.sha256 == first.sha256
 
 
-@pytest.mark.parametrize("how", ["deleted", "empty", "garbage", "pages overwritten"])
+@pytest.mark.parametrize("how", ["deleted", "empty", "empty, and opened", "garbage", "pages overwritten"])
 def test_a_lost_or_damaged_index_is_made_anew_from_the_files(settings: Settings, how: str) -> None:
     """Every file has its row again; the old index, whatever is left of it, is kept aside."""
     before = database(settings).read_bytes()
     ways = {
         "deleted": database(settings).unlink,
         "empty": lambda: database(settings).write_bytes(b""),
+        "empty, and opened": lambda: open_as_empty(settings),
         "garbage": lambda: database(settings).write_bytes(b"no index" * 10_000),
         "pages overwritten": lambda: damage(settings),
     }
@@ -215,14 +228,33 @@ def test_only_a_database_that_says_ok_is_sound(settings: Settings) -> None:
     assert is_damaged(settings.database_url)
 
 
-@pytest.mark.parametrize("how", ["deleted", "empty"])
+@pytest.mark.parametrize("how", ["deleted", "empty", "empty, and opened"])
 def test_the_node_refuses_to_begin_an_empty_index_beside_received_files(settings: Settings, how: str) -> None:
     """It would answer for none of them; the error names the command."""
-    database(settings).unlink()
+    open_as_empty(settings)
     if how == "empty":
-        database(settings).touch()
+        database(settings).write_bytes(b"")
+    if how == "deleted":
+        database(settings).unlink()
     with pytest.raises(IndexLostError, match="dicom-node storage reindex"):
         refuse_lost_index(settings.database_url, settings.data_dir)
+
+
+@pytest.mark.parametrize("command", ["status", "storage verify", "study list"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_no_command_hides_that_the_index_is_lost(settings: Settings, command: str, is_there: bool) -> None:
+    """What one does first must not let the recovery take the rest for a sound index: every study would be sent anew."""
+    ResultStore(settings.data_dir).folder_of(STUDY).mkdir(parents=True)
+    database(settings).unlink()
+    if is_there:
+        database(settings).touch()
+    file = settings.data_dir.parent / "node.toml"
+    file.write_text(f'[node]\ndata_dir = "{settings.data_dir}"\n')
+    done = run(file, *command.split(), exit_code=1)
+    assert isinstance(done.exception, IndexLostError)
+    assert database(settings).exists() is is_there
+    report = reindex(settings, clock=FakeClock())
+    assert (report.rebuilt, report.not_run_again) == (True, 1)
 
 
 def test_the_first_start_of_a_node_is_no_loss(settings: Settings) -> None:
