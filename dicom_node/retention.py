@@ -61,6 +61,7 @@ class Retention:
         self._trail = trail
         self._by = by
         self._index = Index(engine, now=clock.now)
+        self._results = ResultStore(settings.data_dir)
 
     def decisions(self) -> Iterator[Decision]:
         """What is deleted now and what is kept, the oldest first; nothing is changed.
@@ -81,7 +82,8 @@ class Retention:
             elif not wanted:
                 yield Decision(study=study, is_deleted=False, why=self._not_yet(study))
             else:
-                missing -= study.size_bytes
+                if missing > 0:
+                    missing -= study.size_bytes + self._results.size_of(study.study_instance_uid)
                 yield Decision(study=study, is_deleted=True, why=wanted)
 
     def run(self) -> int:
@@ -171,10 +173,8 @@ class Retention:
     def _delete(self, decision: Decision) -> bool:
         study, now = decision.study, self._clock.now()
         audited = study_from(self._index.study(study.study_instance_uid), study.study_instance_uid)
-        results = ResultStore(self._settings.data_dir)
-        if not delete_study(
-            self._engine, study, data_dir=self._settings.data_dir, results_folder=results.folder_of, at=now
-        ):
+        folder_of = self._results.folder_of
+        if not delete_study(self._engine, study, data_dir=self._settings.data_dir, results_folder=folder_of, at=now):
             return False
         self._trail.record(StudyDeleted(by=self._by, study=audited, what=decision.why))
         return True

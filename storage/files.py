@@ -261,6 +261,14 @@ class ResultStore:
         """Where the result sets of a study lie; the name is a hash, nothing from the wire becomes part of a path."""
         return self._results / hashlib.sha256(study_instance_uid.encode()).hexdigest()[:32]
 
+    def size_of(self, study_instance_uid: str) -> int:
+        """Bytes of all result sets of a study; what goes away meanwhile counts as nothing."""
+        size_bytes = 0
+        for path in self.folder_of(study_instance_uid).rglob("*"):
+            with suppress(OSError):
+                size_bytes += path.stat().st_size if path.is_file() else 0
+        return size_bytes
+
     def _move(self, source: Path, study_folder: Path, *, revision: int) -> Path:
         make_folder(study_folder)
         names = (f"r{revision}" if number == 1 else f"r{revision}-{number}" for number in count(1))

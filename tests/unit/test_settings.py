@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from config import ConfigError, Peer, Settings, load_settings
 from config.names import ae_title_problem, host_problem
 from config.reference import reference_page
+from config.retention import RetentionSettings
 from config.rules import MatchSettings, RuleSettings
 from config.series import SeriesRuleSettings
 from config.tls import ListenTlsSettings
@@ -295,3 +296,9 @@ def test_reference_page_is_printed_from_the_settings() -> None:
     rows = re.findall(r"^\| `(\w+)` \| `.+` \| .+ \|$", page, re.MULTILINE)
     written = re.findall(r"^(?:# )?(\w+) = ", REFERENCE.read_text(encoding="utf-8"), re.MULTILINE)
     assert rows == written
+
+
+def test_rules_of_retention_that_contradict_each_other_are_a_mistake() -> None:
+    """Nothing could ever be enough."""
+    with pytest.raises(ValueError, match="at least free_below_bytes"):
+        RetentionSettings(free_below_bytes=10, free_until_bytes=5)
