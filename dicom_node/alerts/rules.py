@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from shutil import disk_usage
 
 from config.settings import Settings
+from dicom_node.alerts.working_time import is_silent_too_long
 from dicom_node.audit.reading import waiting_count
 from dicom_node.audit.trail import trail_folder
 from dicom_node.tls.lifetimes import certificate_files
@@ -57,10 +58,7 @@ def _silence(settings: Settings, figures: Figures, silent_since: datetime | None
         if last <= silent_since:
             yield NOTHING_RECEIVED, words
         return
-    local = now.astimezone()
-    is_working = local.weekday() < 5 and rules.working_from_hour <= local.hour < rules.working_to_hour
-    began_at = local.replace(hour=rules.working_from_hour % 24, minute=0, second=0, microsecond=0)
-    if is_working and now - max(last, began_at) > timedelta(hours=rules.nothing_received_hours):
+    if is_silent_too_long(rules, last, now=now):
         yield NOTHING_RECEIVED, words
 
 

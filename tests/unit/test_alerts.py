@@ -8,9 +8,11 @@ import pytest
 
 from builders.clock import FakeClock
 from builders.index import build_index, claimed_study, database_url, received, result_files, to
+from config.alerts import AlertsSettings
 from config.settings import NodeSettings, Peer, Settings
 from config.storage import StorageSettings
 from dicom_node.alerts.duty import AlertWatch
+from dicom_node.alerts.working_time import is_silent_too_long
 from storage.database import open_engine
 from storage.index import Index
 from storage.lifecycle import Event
@@ -134,12 +136,50 @@ def test_silence_is_over_with_an_object_not_with_the_day(
     assert messages(seen)[-1] == ("nothing received", True)
 
 
+@pytest.mark.parametrize(
+    ("rules", "last", "not_yet", "told"),
+    [
+        ({"nothing_received_hours": 10.0}, "Thu 12:00", "Fri 11:59", "Fri 12:01"),
+        ({"nothing_received_hours": 20.0}, "Thu 12:00", "Mon 11:59", "Mon 12:01"),
+        ({"nothing_received_hours": 4.0}, "Thu 15:00", "Fri 11:59", "Fri 12:01"),
+        ({"working_from_hour": 20, "working_to_hour": 6}, "Thu 12:00", "Thu 23:59", "Fri 00:01"),
+        ({"working_from_hour": 20, "working_to_hour": 6}, "Thu 23:00", "Fri 02:59", "Fri 03:01"),
+        ({"working_from_hour": 20, "working_to_hour": 6}, "Fri 12:00", "Fri 23:59", "Sat 00:01"),
+        ({"working_from_hour": 20, "working_to_hour": 6}, "Sat 07:00", "Mon 23:59", "Tue 00:01"),
+        ({"working_from_hour": 24, "working_to_hour": 24}, "Thu 12:00", "Thu 15:59", "Thu 16:01"),
+        (
+            {"nothing_received_hours": 24.0, "working_from_hour": 0, "working_to_hour": 24},
+            "Thu 12:00",
+            "Fri 11:59",
+            "Fri 12:01",
+        ),
+        ({"nothing_received_hours": 9.9}, "Thu 07:00", "Thu 17:53", "Thu 17:55"),
+    ],
+)
+def test_no_setting_switches_silence_off_unsaid(
+    monkeypatch: pytest.MonkeyPatch, rules: dict[str, float], last: str, not_yet: str, told: str
+) -> None:
+    """More hours than a working day has go on the next day, and a working day may go over midnight."""
+    _use_utc(monkeypatch)
+    settings = AlertsSettings.model_validate(rules)
+    said = [is_silent_too_long(settings, _moment(last), now=_moment(one)) for one in (not_yet, told)]
+    assert said == [False, True]
+
+
 def test_nearly_full_disk(tmp_path: Path, clock: FakeClock, index: Index) -> None:
     """As soon as associations are refused."""
     one = settings(tmp_path).model_copy(update={"storage": StorageSettings(free_floor_bytes=2**62)})
     seen = watch(one, clock)
     seen.look()
     assert messages(seen) == [("disk", False)]
+
+
+def _moment(text: str) -> datetime:
+    """`Thu 12:00` is of the week whose Friday is the 2nd of January; Saturday to Tuesday follow it."""
+    name, clock = text.split()
+    day = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue"].index(name)
+    hour, minute = map(int, clock.split(":"))
+    return datetime(2026, 1, 1, hour, minute, tzinfo=UTC) + timedelta(days=day)
 
 
 def _use_utc(monkeypatch: pytest.MonkeyPatch) -> None:
