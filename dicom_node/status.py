@@ -1,19 +1,19 @@
 """How a node is doing, in one look."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from shutil import disk_usage
 
 from config.settings import Peer, Settings
+from dicom_node.alerts.at_once import is_seen_at_once, seen_at_once
 from dicom_node.batch.standstill import with_standstill
-from dicom_node.batch.words import batch_alerts
 from dicom_node.clock import Clock
 from dicom_node.cluster.state import ClusterState
-from dicom_node.cluster.words import cluster_alerts, cluster_state
-from dicom_node.commitment.words import alerts_of
+from dicom_node.cluster.words import cluster_state
 from dicom_node.destinations import RoleChoice, choices_of
 from storage.active import WorkerRole
+from storage.alerts import Alert
 from storage.batch_records import BatchView
 from storage.commitment_records import CommitmentCounts
 from storage.index import Index
@@ -98,21 +98,23 @@ def node_status(settings: Settings, index: Index, *, clock: Clock) -> NodeStatus
     usage = disk_usage(settings.data_dir)
     studies = index.counts_by_state()
     destinations = tuple(_destination(index, peer) for peer in settings.destinations)
-    cluster = cluster_state(settings)
     batches = tuple(with_standstill(batch, settings, now=now) for batch in index.batches.under_way())
+    processes = processes_of(index, now=now)
+    seen = seen_at_once(
+        settings,
+        held=studies[State.HELD],
+        commitments={one.name: one.commitment for one in destinations if one.commitment},
+        batches=batches,
+        beats=[process.heartbeat for process in processes],
+        now=now,
+    )
     return NodeStatus(
         at=now,
-        alerts=(
-            *_alerts(studies),
-            *_commitment_alerts(destinations),
-            *cluster_alerts(settings, cluster, now=now),
-            *batch_alerts(batches),
-            *_standing(index),
-        ),
+        alerts=tuple(_sentences(seen, index.alerts.standing())),
         batches=batches,
-        cluster=cluster,
+        cluster=cluster_state(settings),
         studies=studies,
-        processes=processes_of(index, now=now),
+        processes=processes,
         workers=index.workers(),
         destinations=destinations,
         disk=DiskStatus(
@@ -129,25 +131,14 @@ def processes_of(index: Index, *, now: datetime) -> tuple[ProcessStatus, ...]:
     return tuple(_process(heartbeat, now) for heartbeat in index.heartbeats())
 
 
-def _alerts(studies: dict[State, int]) -> tuple[str, ...]:
-    """What does not go on by itself."""
-    held = studies[State.HELD]
-    if not held:
-        return ()
-    subject = "1 study names" if held == 1 else f"{held} studies name"
-    return (f"{subject} two patients, nothing of it is run: dicom-node study list --state held",)
-
-
-def _standing(index: Index) -> Iterator[str]:
-    """What the worker found wrong when it last looked."""
-    return (f"{alert.words} (since {alert.since:%Y-%m-%d %H:%M} UTC)" for alert in index.alerts.standing())
-
-
-def _commitment_alerts(destinations: Iterable[DestinationStatus]) -> Iterator[str]:
-    """What destinations lost, or never confirmed."""
-    for destination in destinations:
-        if destination.commitment:
-            yield from alerts_of(destination.name, destination.commitment)
+def _sentences(seen: Mapping[str, str], standing: Sequence[Alert]) -> Iterator[str]:
+    """What is wrong now, then what the worker found wrong when it last looked."""
+    since = {alert.subject: f" (since {alert.since:%Y-%m-%d %H:%M} UTC)" for alert in standing}
+    for subject, words in seen.items():
+        yield f"{words}{since.get(subject, '')}"
+    for alert in standing:
+        if not is_seen_at_once(alert.subject):
+            yield f"{alert.words}{since[alert.subject]}"
 
 
 def _process(heartbeat: Heartbeat, now: datetime) -> ProcessStatus:

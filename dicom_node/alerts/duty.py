@@ -2,17 +2,20 @@
 
 import logging
 from collections.abc import Callable
+from datetime import datetime
 
 from sqlalchemy import Engine
 
 from config.alerts import AlertsSettings
 from config.settings import Settings
+from dicom_node.alerts.at_once import WORKER_SILENT, seen_at_once, told_after_s
 from dicom_node.alerts.channels import NOT_TAKEN, send_mail, send_webhook
-from dicom_node.alerts.rules import findings, silent_listeners
+from dicom_node.alerts.rules import findings
 from dicom_node.clock import Clock
 from storage.alerts import AlertMessage
 from storage.figures import figures
 from storage.index import Index
+from storage.lifecycle import State
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +35,7 @@ class AlertWatch:
         self._clock = clock
         self._index = Index(engine, now=clock.now)
         self.ledger = self._index.alerts
+        self._seen_at_s: dict[str, float] = {}
 
     def follow(self, settings: Settings) -> None:
         """Go by these settings from now on."""
@@ -43,16 +47,32 @@ class AlertWatch:
         Raises:
             StorageError: The index cannot be read or written.
         """
-        now = self._clock.now()
-        found = findings(
-            self._settings,
-            figures(self._engine),
-            self._index.batches.counts_beside(),
-            standing=self.ledger.standing(),
+        now, standing = self._clock.now(), self.ledger.standing()
+        counts = self._index.batches.counts_beside()
+        found = findings(self._settings, figures(self._engine), counts, standing=standing, now=now)
+        found |= self._lasting({alert.subject for alert in standing}, now=now)
+        self.ledger.settle(found, channels=self._settings.alerts.channels)
+
+    def _lasting(self, standing: set[str], *, now: datetime) -> dict[str, str]:
+        """What whoever looks sees, as far as it stands or was seen for so long that somebody is to be told."""
+        index, settings = self._index, self._settings
+        seen = seen_at_once(
+            settings,
+            held=index.counts_by_state()[State.HELD],
+            commitments={peer.name: index.commitments.counts_of(peer.name) for peer in settings.committers},
+            batches=index.batches.under_way(),
+            beats=index.heartbeats(),
             now=now,
         )
-        found |= dict(silent_listeners(self._index.heartbeats(), now=now))
-        self.ledger.settle(found, channels=self._settings.alerts.channels)
+        # Whoever looks here is the worker, and lives.
+        seen.pop(WORKER_SILENT, None)
+        now_s = self._clock.monotonic()
+        self._seen_at_s = {subject: self._seen_at_s.get(subject, now_s) for subject in seen}
+        return {
+            subject: words
+            for subject, words in seen.items()
+            if subject in standing or now_s - self._seen_at_s[subject] >= told_after_s(subject)
+        }
 
     def tell(self, channel: str) -> int:
         """Bring what a channel was not told; what it does not take now is brought the next time."""

@@ -1,10 +1,11 @@
-"""What an administrator should look at; no sentence names a patient or a study."""
+"""What an administrator should look at that the worker finds; no sentence names a patient or a study."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from shutil import disk_usage
 
 from config.settings import Settings
+from dicom_node.alerts.at_once import Found
 from dicom_node.alerts.working_time import is_silent_too_long
 from dicom_node.audit.reading import waiting_count
 from dicom_node.audit.trail import trail_folder
@@ -14,14 +15,8 @@ from dicom_node.watching.gpus import visible_gpus
 from storage.alerts import Alert
 from storage.figures import Figures
 from storage.lifecycle import State
-from storage.records import Heartbeat
 
-_LISTENER_SILENT = timedelta(minutes=2)
-"""Longer than a restart takes."""
 NOTHING_RECEIVED = "nothing received"
-
-Found = tuple[str, str]
-"""Subject and sentence."""
 
 
 def findings(
@@ -72,13 +67,6 @@ def _queues(settings: Settings, figures: Figures, now: datetime) -> Iterator[Fou
         since = figures.down_since.get(peer.name, now)
         if rules.destination_down_minutes and now - since > timedelta(minutes=rules.destination_down_minutes):
             yield f"destination down: {peer.name}", f"{peer.name} cannot be reached: dicom-node status says why"
-
-
-def silent_listeners(beats: Iterable[Heartbeat], *, now: datetime) -> Iterator[Found]:
-    """Listeners of several machines that left no sign of life: behind a load balancer nobody else notices."""
-    for beat in beats:
-        if beat.machine and beat.process == "listen" and now - beat.at > _LISTENER_SILENT:
-            yield f"listener silent: {beat.machine}", f"the listener on {beat.machine} left no sign of life: start it"
 
 
 def _failures(settings: Settings, studies: dict[State, int]) -> Iterator[Found]:

@@ -22,9 +22,11 @@ def batch_in_short(batch: BatchView) -> str:
     return "; ".join(words for words in (to_do, _waiting(batch) or _trouble(batch)) if words)
 
 
-def batch_alerts(batches: Iterable[BatchView]) -> Iterator[str]:
-    """What does not go on by itself."""
-    return (f"batch {batch.number} {_trouble(batch)}" for batch in batches if batch.has_paused_itself)
+def batch_alerts(batches: Iterable[BatchView]) -> Iterator[tuple[str, str]]:
+    """Subject and sentence of what does not go on by itself."""
+    for batch in batches:
+        if batch.has_paused_itself:
+            yield f"batch paused: {batch.number}", f"batch {batch.number} {_trouble(batch)}"
 
 
 def _name(batch: BatchView) -> str:

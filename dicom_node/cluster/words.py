@@ -8,6 +8,9 @@ from dicom_node.cluster.library import is_ray_installed
 from dicom_node.cluster.security import open_cluster_warning
 from dicom_node.cluster.state import ClusterActor, ClusterState
 
+CLUSTER = "Ray cluster"
+"""How the subject of each of its alerts begins."""
+
 _SILENT_AFTER_S = 30.0
 """The driver leaves word every two seconds."""
 
@@ -17,18 +20,18 @@ def cluster_state(settings: Settings) -> ClusterState | None:
     return ClusterState.read(settings.data_dir) if settings.pipeline.engine == "ray" else None
 
 
-def cluster_alerts(settings: Settings, state: ClusterState | None, *, now: datetime) -> Iterator[str]:
-    """What an administrator should look at."""
+def cluster_alerts(settings: Settings, state: ClusterState | None, *, now: datetime) -> Iterator[tuple[str, str]]:
+    """Subject and sentence of what an administrator should look at."""
     if settings.pipeline.engine != "ray":
         return
     trouble = cluster_trouble(state, now=now)
     if not is_ray_installed():
         trouble = "the extra `ray` is not installed: pip install '.[ray]' in the clone"
     if trouble:
-        yield f"Ray cluster: no study is analysed: {trouble}"
+        yield CLUSTER, f"Ray cluster: no study is analysed: {trouble}"
     warning = open_cluster_warning(settings.ray)
     if warning:
-        yield warning
+        yield f"{CLUSTER} without TLS", warning
 
 
 def cluster_trouble(state: ClusterState | None, *, now: datetime) -> str:

@@ -1,5 +1,6 @@
 """Whether destinations keep our results, in words."""
 
+from collections.abc import Iterator
 from datetime import datetime
 
 from dicom_node.wording import counted
@@ -36,20 +37,15 @@ def counts_in_words(counts: CommitmentCounts) -> str:
     )
 
 
-def alerts_of(destination: str, counts: CommitmentCounts) -> tuple[str, ...]:
-    """What a destination owes an answer for, or lost, with what to do."""
-    alerts = []
+def alerts_of(destination: str, counts: CommitmentCounts) -> Iterator[tuple[str, str]]:
+    """Subject and sentence of what a destination owes an answer for, or lost, with what to do."""
     if counts.failed:
-        objects = counted(counts.failed, "object")
-        alerts.append(
-            f"{destination} does not keep {objects} that it took: dicom-node study list --state delivery_failed"
-        )
+        what = f"{destination} does not keep {counted(counts.failed, 'object')} that it took"
+        yield f"not kept: {destination}", f"{what}: dicom-node study list --state delivery_failed"
     if counts.unconfirmed:
-        objects = counted(counts.unconfirmed, "object")
-        alerts.append(
-            f"{destination} never confirmed {objects}: it must know this node's AE title, address and port for its reports"
-        )
-    return tuple(alerts)
+        what = f"{destination} never confirmed {counted(counts.unconfirmed, 'object')}"
+        must = "it must know this node's AE title, address and port for its reports"
+        yield f"never confirmed: {destination}", f"{what}: {must}"
 
 
 def _instant(at: datetime | None) -> str:

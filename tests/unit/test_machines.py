@@ -9,7 +9,7 @@ import pytest
 from builders.clock import FakeClock
 from builders.index import build_index, database_url, received
 from config.storage import StorageSettings
-from dicom_node.alerts.rules import silent_listeners
+from dicom_node.alerts.at_once import silent_processes
 from dicom_node.listen.carrying import AssociationLedger
 from dicom_node.machines import association_prefix
 from storage.database import open_engine
@@ -153,10 +153,11 @@ def test_each_machine_leaves_its_own_sign_of_life(tmp_path: Path) -> None:
         index.beat("listen", "", machine=machine)
         index.beat("work", "", machine=machine)
     clock.advance(600)
-    index.beat("listen", "", machine="b")
+    for process in ("listen", "work"):
+        index.beat(process, "", machine="b")
     beats = index.heartbeats()
     assert [beat.words for beat in beats] == ["listen on a", "listen on b", "work on b"]
-    assert [subject for subject, _ in silent_listeners(beats, now=clock.now())] == ["listener silent: a"]
+    assert [subject for subject, _ in silent_processes(beats, now=clock.now())] == ["listener silent: a"]
     clock.advance(8 * 86400)
     index.beat("listen", "", machine="b")
     assert [beat.words for beat in index.heartbeats()] == ["listen on b", "work on b"]

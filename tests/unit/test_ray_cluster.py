@@ -210,7 +210,7 @@ def test_what_keeps_studies_waiting_is_an_alert(tmp_path: Path) -> None:
     assert cluster_trouble(state(problem="no machine", actors=()), now=NOW) == "no machine"
     site = Settings(pipeline=PipelineSettings(engine="ray"), ray=RaySettings(address="192.0.2.9:6379"))
     with mock.patch("dicom_node.cluster.words.is_ray_installed", return_value=False):
-        missing, is_open = cluster_alerts(site, state(), now=NOW)
+        (_, missing), (_, is_open) = cluster_alerts(site, state(), now=NOW)
     assert "pip install" in missing
     assert "without TLS" in is_open
     assert list(cluster_alerts(Settings(), None, now=NOW)) == []
