@@ -48,5 +48,5 @@ def _parts(context: typer.Context, logs: list[Path]) -> "Iterator[BundlePart]":
     try:
         settings = settings_of(context)
     except ConfigError as error:
-        return parts_without_settings(error)
+        return parts_without_settings(error, logs)
     return parts_of(settings, logs)

@@ -31,6 +31,8 @@ from storage.known_words import KnownWords, known_words
 
 _WITHIN_S = 30
 _NEWEST_ATTEMPTS = 20
+_Source = tuple[str, Callable[[], list[str]]]
+"""Name of a part with a log, and what reads its lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,14 +45,20 @@ class BundlePart:
     text: str
 
 
-def parts_without_settings(error: ConfigError) -> Iterator[BundlePart]:
-    """What can be said while the configuration does not load; values are left out, one may be a misplaced password."""
+def parts_without_settings(error: ConfigError, logs: Sequence[Path]) -> Iterator[BundlePart]:
+    """What can be said while the configuration does not load; values are left out, one may be a misplaced password.
+
+    Args:
+        error: With its problems.
+        logs: Files with its log, beside the journal; nothing says where the index is that they would be compared with.
+    """
     problems = "\n".join(f"{problem.key}: {problem.problem}" for problem in error.problems)
     yield BundlePart(
         name="configuration-problems.txt", what="mistakes in the configuration, without values", text=problems
     )
     yield _part("versions.json", "versions of Python, SQLite, the system and every package", _versions)
     yield _part("units.txt", "the units of systemd, with what the site added", _units)
+    yield from _scrubbed_parts(_journal_and(logs), None)
 
 
 def parts_of(settings: Settings, logs: Sequence[Path]) -> Iterator[BundlePart]:
@@ -166,13 +174,21 @@ def _units() -> str:
 
 def _logs(settings: Settings, logs: Sequence[Path]) -> Iterator[BundlePart]:
     """The journal, the logs of failed attempts and of the driver of a cluster, and named files, each scrubbed."""
-    known = _known(settings)
-    sources: list[tuple[str, Callable[[], list[str]]]] = [("logs/journal.txt", journal_lines)]
     attempts = _newest_attempts(settings.data_dir / "failed-attempts")
-    for number, path in enumerate([*logs, *attempts], 1):
-        kind = "file" if path in logs else "failed-attempt"
-        sources.append((f"logs/{kind}-{number}.txt", lambda path=path: file_lines(path)))  # type: ignore[misc]
+    sources = [*_journal_and(logs), *_named("failed-attempt", attempts, first=len(logs) + 1)]
     sources += [(f"logs/{path.name}.txt", partial(file_lines, path)) for path in driver_logs(settings.data_dir)]
+    return _scrubbed_parts(sources, _known(settings))
+
+
+def _journal_and(logs: Sequence[Path]) -> list[_Source]:
+    return [("logs/journal.txt", journal_lines), *_named("file", logs, first=1)]
+
+
+def _named(kind: str, paths: Sequence[Path], *, first: int) -> Iterator[_Source]:
+    return ((f"logs/{kind}-{number}.txt", partial(file_lines, path)) for number, path in enumerate(paths, first))
+
+
+def _scrubbed_parts(sources: Sequence[_Source], known: KnownWords | None) -> Iterator[BundlePart]:
     for name, read in sources:
         yield _part(name, _log_words(known), lambda read=read: _scrubbed(read(), known))  # type: ignore[misc]
 

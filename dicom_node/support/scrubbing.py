@@ -63,6 +63,11 @@ class Scrubber:
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")
 
 
+def is_json_line(line: str) -> bool:
+    """Whether a line is one that the node writes for collectors."""
+    return _text_from_json(line) is not None
+
+
 def _text_from_json(line: str) -> str | None:
     """A line for collectors as one for people; None where it is none."""
     if not line.startswith("{"):

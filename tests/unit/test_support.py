@@ -84,6 +84,19 @@ def test_lines_for_collectors_and_of_the_journal_are_read() -> None:
     assert list(lines_from_journal(entries)) == ["2026-01-02T12:00:00.000Z WARNING a.b: low"]
 
 
+def test_what_the_node_said_to_stderr_is_read_from_the_journal() -> None:
+    """With [log].format = "json", or where the journal took no fields; what another program said there is not."""
+    said = {"at": "2026-01-02T12:00:00.000Z", "level": "ERROR", "logger": "a.b", "message": "Quimby came"}
+    foreign = {"name": "Quimby", "MESSAGE": "x"}
+    messages = [json.dumps(said), json.dumps(foreign), "dicom_node.work: low", "gdcm: Quimby", ["bytes"]]
+    entry = {"__REALTIME_TIMESTAMP": "1767355200000000", "PRIORITY": "6"}
+    lines = lines_from_journal([json.dumps(entry | {"MESSAGE": message}) for message in messages])
+    assert Scrubber(KNOWN).lines(lines) == [
+        f"2026-01-02T12:00:00.000Z ERROR a.b: {REMOVED} came",
+        "2026-01-02T12:00:00.000Z INFO dicom_node.work: low",
+    ]
+
+
 def test_the_index_knows_names_ids_dates_and_numbers(tmp_path: Path) -> None:
     """Short parts are left, a short ID is not."""
     index = build_index(tmp_path, FakeClock())
@@ -123,10 +136,11 @@ def node(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def bundle(node: Path) -> dict[str, str]:
+def bundle(node: Path, *options: str) -> dict[str, str]:
     """Texts of a new bundle."""
     path = node / "bundle.tar.gz"
-    done = CliRunner().invoke(app, ["--config", str(node / "node.toml"), "support-bundle", "--to", str(path), "--json"])
+    command = ["--config", str(node / "node.toml"), "support-bundle", "--to", str(path), "--json"]
+    done = CliRunner().invoke(app, [*command, *options])
     assert done.exit_code == 0, done.output
     assert path.stat().st_mode & 0o777 == 0o600
     with tarfile.open(path) as archive:
@@ -211,6 +225,18 @@ def test_mistakes_of_the_configuration_are_listed_without_their_values(node: Pat
     texts = bundle(node)
     assert "[node].password: is not a setting" in texts["configuration-problems.txt"]
     assert SECRET not in "".join(texts.values())
+
+
+def test_logs_are_in_it_while_the_configuration_has_mistakes(node: Path) -> None:
+    """The journal and named files; the contents say that nothing was compared with the index."""
+    (node / "node.toml").write_text("[node]\nname = 1\n")
+    log = node / "node.log"
+    log.write_text(f"{HEAD}: study 1.2.840.99.1.2\nQuimby in C\n")
+    texts = bundle(node, "--log", str(log))
+    assert "study uid-" in texts["logs/file-1.txt"]
+    assert "in C" not in texts["logs/file-1.txt"]
+    assert "logs/journal.txt" in texts
+    assert "COULD NOT BE READ" in texts["CONTENTS.txt"]
 
 
 def test_an_archive_that_is_there_is_not_written_over(node: Path) -> None:
