@@ -4,6 +4,7 @@ NodeError
 └── BatchError
     ├── BatchListError           a list of studies cannot be read
     ├── BatchPlanError           what was asked for makes no run
+    │   └── BatchOrderError      it was not said as it is to be said
     ├── TableNotWrittenError     the file cannot be written
 └── MissingTableExtraError   Parquet needs a package
 """
@@ -21,6 +22,10 @@ class BatchListError(BatchError):
 
 class BatchPlanError(BatchError):
     """What was asked for makes no batch; `dicom-node batch start --help` says what it takes."""
+
+
+class BatchOrderError(BatchPlanError):
+    """The batch is not ordered as it is to be; `dicom-node batch start --help` says which keys there are."""
 
 
 class TableNotWrittenError(BatchError):

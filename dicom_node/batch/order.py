@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from config.settings import Peer, Settings
 from dicom_node.audit.trail import audit_trail
-from dicom_node.batch.errors import BatchPlanError
+from dicom_node.batch.errors import BatchOrderError, BatchPlanError
 from dicom_node.batch.hours import HOURS_FORM, hours_from
 from dicom_node.batch.listing import StudyQuery, by_accession_number, by_query, by_uid, list_from_file
 from dicom_node.retrieve.association import Conversation, StopSwitch, conversation
@@ -78,13 +78,13 @@ def order_from(values: Mapping[str, str]) -> BatchOrder:
     """The order that KEY=VALUE pairs make.
 
     Raises:
-        BatchPlanError: With every problem, a line each.
+        BatchOrderError: With every problem, a line each.
     """
     try:
         return BatchOrder.model_validate(dict(values))
     except ValidationError as exc:
         problems = [_problem(one["loc"], one["msg"], one["input"]) for one in exc.errors()]
-        raise BatchPlanError("\n".join(problems)) from exc
+        raise BatchOrderError("\n".join(problems)) from exc
 
 
 def _problem(place: tuple[int | str, ...], message: str, given: object) -> str:

@@ -70,10 +70,11 @@ def start(
     from dicom_node.batch.plan import estimate
 
     silence_logs()
-    settings, index = settings_of(context), _index(context)
+    settings = settings_of(context)
     given = {key: str(value) for key, value in values_from(values or []).items() if value is not None}
     order = order_from(given)
     pacs = _archive(context, peer)
+    index = _index(context)
     plan = plan_from(order, pacs, delivers=deliver)
     listed = list_studies(settings, pacs, order)
     for entry in listed.not_found:

@@ -3,22 +3,28 @@
 from rich.markup import escape
 
 from config.errors import ConfigError
+from dicom_node.batch.errors import BatchOrderError
 from dicom_node.cli.output import error_console
+from dicom_node.configuring.errors import UnknownBlockError
 from dicom_node.errors import NodeError
 from dicom_node.log import failure_in_short
+from dicom_node.peer_names import UnknownPeerError
 from pipeline.errors import PipelineError
-from storage.errors import StorageError
+from storage.errors import DatabaseAddressError, StorageError
 
 OPERATION_FAILED = 1
 WRONG_USAGE = 2
 """The code that the argument parser uses too."""
+
+_WRONGLY_GIVEN = (ConfigError, BatchOrderError, DatabaseAddressError, UnknownBlockError, UnknownPeerError)
+"""What names something that is not there, or cannot be: the same command can never succeed."""
 
 _EXPECTED = (NodeError, StorageError, PipelineError, ConfigError, OSError)
 
 
 def exit_code_of(failure: Exception) -> int:
     """The exit code that stands for a failure."""
-    return WRONG_USAGE if isinstance(failure, ConfigError) else OPERATION_FAILED
+    return WRONG_USAGE if isinstance(failure, _WRONGLY_GIVEN) else OPERATION_FAILED
 
 
 def tell(failure: Exception) -> None:

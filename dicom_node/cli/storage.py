@@ -83,10 +83,12 @@ def move(
     settings = settings_of(context)
     silence_logs()
     if dry_run:
+        _check_address(to)
         report = move_storage(settings, to, dry_run=True)
     else:
         target = _place_of(to)
         with _attempt(context, f"index to {target}"):
+            _check_address(to)
             report = move_storage(settings, to, dry_run=False)
         _note(context, f"index moved to {target}")
     if json:
@@ -105,6 +107,16 @@ def _note(context: typer.Context, subject: str) -> None:
     from dicom_node.audit.events import AlertKind
 
     note_change(context, AlertKind.SOFTWARE_CONFIGURATION, subject)
+
+
+def _check_address(url: str) -> None:
+    """What the setting would refuse is refused before the index is there."""
+    from config.names import database_problem
+
+    problem = database_problem(url) if url else "names no database"
+    if problem:
+        reason = f"--to: {problem}"
+        raise DatabaseAddressError(reason)
 
 
 def _place_of(url: str) -> str:

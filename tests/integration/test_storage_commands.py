@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from builders.cli import run
 from builders.instances import ct_instance
 from builders.node import NodeProcess, run_dicom_node
 from builders.sender_ledger import SenderLedger
@@ -53,3 +54,15 @@ def test_a_node_whose_index_is_gone_names_the_command_that_brings_it_back(
 
         view = node.study(STUDY)
         assert (view.instance_count if view else 0, sorted(node.data_dir.glob("objects/*/*"))) == (4, files)
+
+
+@pytest.mark.parametrize("address", ["", "postgres://node@db/node", "mysql://node@db/node", "index.sqlite"])
+@pytest.mark.parametrize("options", [(), ("--dry-run",)])
+def test_an_index_moves_only_to_where_the_setting_may_name(
+    tmp_path: Path, address: str, options: tuple[str, ...]
+) -> None:
+    """Anything else is wrong usage, before the target is asked."""
+    file = tmp_path / "node.toml"
+    file.write_text(f'[node]\ndata_dir = "{tmp_path}"\n')
+    done = run(file, "storage", "move", "--to", address, *options, exit_code=2)
+    assert "postgresql+psycopg://" in str(done.exception)

@@ -110,3 +110,14 @@ def test_a_pacs_that_may_not_be_queried_is_told_with_the_command_that_allows_it(
     assert told.startswith(
         "pacs has no query_retrieve, so the node may not query it; set it: `dicom-node ae change pacs "
     )
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [("pacs", "colour=red"), ("pacs", "hours=late"), ("pacs",), ("nobody", "since=2019-01-01", "until=2019-02-01")],
+)
+def test_a_batch_that_is_ordered_wrongly_is_wrong_usage(tmp_path: Path, file: Path, wrong: tuple[str, ...]) -> None:
+    """Also where no node ever ran: what is wrong does not depend on it."""
+    run(file, "batch", "start", *wrong, exit_code=2)
+    file.write_text(f'[node]\ndata_dir = "{tmp_path / "new"}"\n{CONFIG}')
+    run(file, "batch", "start", *wrong, exit_code=2)

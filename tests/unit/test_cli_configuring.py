@@ -44,7 +44,9 @@ def test_mistakes_end_with_exit_code_2_and_change_nothing(file: Path) -> None:
     assert file.read_text() == before
     run(file, "ae", "change", "pacs", "host", exit_code=2)
     run(file, "ae", "add", "pacs", "PACS", "10.0.0.5", exit_code=2)
-    run(file, "ae", "echo", "nobody", exit_code=2)
+    for command in (("echo", "nobody"), ("change", "nobody", "port=105"), ("remove", "nobody")):
+        run(file, "ae", *command, exit_code=2)
+    assert file.read_text() == before
 
 
 @pytest.mark.parametrize("number", ["9" * 5000, "0x" + "f" * 5000])
