@@ -1,6 +1,7 @@
 """The command `phantom`."""
 
 import inspect
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +14,8 @@ from dicom_node.cli.progress import PhaseProgress
 if TYPE_CHECKING:
     from dicom_node.demo.patient import PatientPlan
 
+_MOST_DAYS = 3650
+"""Before or after the first symptom."""
 COURSES = ("healthy", "early", "advanced", "severe", "absorption")
 
 
@@ -73,9 +76,12 @@ def _plan(chosen: PhantomOptions) -> "PatientPlan":
 
 
 def _days(text: str) -> tuple[float, ...]:
-    """The days, each a number, in ascending order."""
+    """The days, each a number within a life, in ascending order."""
     try:
-        return tuple(sorted({float(day) for day in text.split(",")}))
-    except ValueError as exc:
-        reason = "must be numbers with commas between, for example 10,20"
-        raise typer.BadParameter(reason, param_hint="--days") from exc
+        days = tuple(sorted({float(day) for day in text.split(",")}))
+    except ValueError:
+        days = (math.nan,)
+    if not all(abs(day) <= _MOST_DAYS for day in days):
+        reason = f"must be numbers from -{_MOST_DAYS} to {_MOST_DAYS} with commas between, for example 10,20"
+        raise typer.BadParameter(reason, param_hint="--days")
+    return days

@@ -249,7 +249,9 @@ def test_a_phantom_patient_can_be_made_as_enhanced_ct(tmp_path: Path) -> None:
     assert "lung kernel LUNG" in choice.reason
 
 
-@pytest.mark.parametrize("wrong", [("--days", "monday"), ("--course", "plague")])
+@pytest.mark.parametrize(
+    "wrong", [("--days", "monday"), ("--days", "9,nan"), ("--days", "1e9"), ("--course", "plague")]
+)
 def test_a_phantom_that_cannot_be_is_wrong_usage(tmp_path: Path, wrong: tuple[str, str]) -> None:
     """The option is named."""
     done = run_dicom_node("phantom", "--out", str(tmp_path), *wrong)
