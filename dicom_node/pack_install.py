@@ -13,8 +13,9 @@ import torch
 from dicom_node.pack_store import PackStore, sync_folder
 from pipeline.acceptance import AcceptedPack, accept_pack
 from pipeline.errors import ModelPackError
-from pipeline.model_pack import DESCRIPTION_FILE, ModelPack, load_model_pack
+from pipeline.model_pack import ModelPack, load_model_pack
 from pipeline.pack_schema import checked_description
+from pipeline.pack_title import DESCRIPTION_FILE
 from storage.disk import give_to_owner
 
 LARGEST_UNPACKED_BYTES = 500_000_000

@@ -33,10 +33,10 @@ from pipeline.pack_schema import (
     PackDocument,
     checked_description,
 )
+from pipeline.pack_title import BUNDLED_PACK, DESCRIPTION_FILE
 from pipeline.patient_score import PatientScoreWeights
 from pipeline.space_time import SpaceTimeConfig, SpaceTimeNet
 
-DESCRIPTION_FILE = "stnet.json"
 LUNG_WEIGHTS = "models/lungs.safetensors"
 SPACE_TIME_WEIGHTS = "models/space_time.safetensors"
 GOLDEN_CASE = "golden/phantom.npz"
@@ -47,9 +47,6 @@ _NEEDED_FILES = {
     2: (LUNG_WEIGHTS, SPACE_TIME_WEIGHTS, GOLDEN_CASE, GOLDEN_EXPECTATION),
 }
 """By format."""
-
-BUNDLED_PACK = Path(__file__).parent / "weights" / "demo"
-"""Demo weights, trained on synthetic lesions only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

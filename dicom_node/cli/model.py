@@ -34,7 +34,7 @@ class MissingOnnxError(NodeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedPack:
-    """A line of `model list`."""
+    """One pack in `model list --json`."""
 
     folder: Path | None
     """None: the one that comes with the package."""
@@ -44,6 +44,13 @@ class ListedPack:
     in_use: bool
     problem: str
     """Why it cannot be used; empty when it can."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackList:
+    """What `model list --json` prints."""
+
+    packs: tuple[ListedPack, ...]
 
 
 @app.command()
@@ -88,7 +95,7 @@ def list_packs(
     settings = settings_of(context)
     packs = listed_packs(settings)
     if json:
-        print_json({"packs": packs})
+        print_json(PackList(packs=packs))
         return
     out = console()
     for pack in packs:

@@ -6,16 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-import pipeline
 from dicom_node.cluster.parcel import Payload
 from pipeline.errors import ModelPackError
 from pipeline.pack_schema import checked_description
-
-DESCRIPTION_FILE = "stnet.json"
-"""As `pipeline.model_pack` has it, which loads torch."""
-
-BUNDLED_PACK = Path(pipeline.__file__).parent / "weights" / "demo"
-"""The same."""
+from pipeline.pack_title import BUNDLED_PACK, DESCRIPTION_FILE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,8 @@ from dicom_node.clock import Clock
 from dicom_node.pack_store import PackStoreError, chosen_pack
 from dicom_node.tls.lifetimes import days_left_of_files
 from dicom_node.watching.gpus import gpus_from
+from pipeline.errors import ModelPackError
+from pipeline.pack_title import read_title
 from storage.errors import StorageError
 from storage.figures import NOTHING_COUNTED, Counted, Figures, figures, newest_instance, received_since
 from storage.index import Index
@@ -174,10 +176,10 @@ class NodeCollector(Collector):
             "dicom_node_model_pack_info", "1 for the model pack in use: name, version, hash.", labels=["pack"]
         )
         try:
-            folder = chosen_pack(self._settings())
-        except PackStoreError:
+            title = read_title(chosen_pack(self._settings()))
+        except (PackStoreError, ModelPackError):
             return info
-        info.add_metric([folder.name if folder else "built-in"], 1)
+        info.add_metric([title.words], 1)
         return info
 
 

@@ -18,7 +18,6 @@ from pipeline.golden import GoldenNetworks, decision_flips
 from pipeline.lungs_net import LungNet
 from pipeline.model_input import InputContract
 from pipeline.model_pack import (
-    DESCRIPTION_FILE,
     GOLDEN_CASE,
     GOLDEN_EXPECTATION,
     LUNG_WEIGHTS,
@@ -31,6 +30,7 @@ from pipeline.model_pack import (
     load_model_pack,
 )
 from pipeline.pack_schema import LESION_LABELS, WRITTEN_FORMAT
+from pipeline.pack_title import DESCRIPTION_FILE
 from pipeline.patient_score import PatientScoreWeights
 from pipeline.space_time import SpaceTimeNet
 from pipeline.training.golden_case import render_golden_case, write_golden

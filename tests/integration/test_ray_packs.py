@@ -24,7 +24,7 @@ from dicom_node.cluster.plan import ANALYSIS_ACTOR
 from dicom_node.cluster.state import ClusterState
 from dicom_node.engine import EngineLimits, LocalEngine
 from dicom_node.job_records import InputFile, JobSpec, OutcomeKind, StudySpec
-from pipeline.model_pack import BUNDLED_PACK
+from pipeline.pack_title import BUNDLED_PACK
 
 pytestmark = needs_ray
 

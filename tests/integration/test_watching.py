@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from shutil import disk_usage
 
@@ -18,11 +19,12 @@ from builders.clock import FakeClock
 from builders.index import build_index, claimed_study, database_url, received, result_files, to
 from builders.web_server import Answer, web_server
 from config.audit import AuditSettings
-from config.settings import NodeSettings, Peer, Settings
+from config.settings import NodeSettings, Peer, PipelineSettings, Settings
 from config.storage import StorageSettings
 from dicom_node.listen.disk_floor import DiskFloor
 from dicom_node.watching.endpoints import router_of
 from dicom_node.watching.gpus import gpus_from, gpus_in_words, visible_gpus
+from pipeline.pack_title import read_title
 from storage.database import open_engine, writing
 from storage.index import Index
 from storage.models import Instance, Series, Study
@@ -114,7 +116,23 @@ def test_metrics_say_what_the_index_has(tmp_path: Path, clock: FakeClock, index:
     assert found["dicom_node_gpus",] == 2
     assert found["dicom_node_disk_free_bytes",] > 0
     assert found["dicom_node_certificate_days_left", "authority", "pacs"] > 0
-    assert found["dicom_node_model_pack_info", "built-in"] == 1
+    assert found["dicom_node_model_pack_info", read_title(None).words] == 1
+
+
+def test_the_model_pack_in_use_is_named_by_what_it_says(tmp_path: Path, clock: FakeClock, index: Index) -> None:
+    """Whatever its folder is called, with its hash: a pack of the package changes with a new version too."""
+    folder = tmp_path / "new"
+    folder.mkdir()
+    text = b'{"name": "site", "version": "2", "further": []}'
+    (folder / "stnet.json").write_bytes(text)
+    one = settings(tmp_path, pipeline=PipelineSettings(model_pack=folder))
+    with client(one, clock) as get:
+        assert (
+            samples(get("/metrics").text)["dicom_node_model_pack_info", f"site 2 {sha256(text).hexdigest()[:8]}"] == 1
+        )
+        (folder / "stnet.json").write_bytes(b"{")
+        assert not [key for key in samples(get("/metrics").text) if key[0] == "dicom_node_model_pack_info"]
+    del index
 
 
 @pytest.mark.sqlite

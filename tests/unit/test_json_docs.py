@@ -16,6 +16,7 @@ from dicom_node.cli.batch import BatchList, BatchTable
 from dicom_node.cli.check import CheckReport
 from dicom_node.cli.config import ConfigHistoryReport, ConfigReport, EffectiveValue
 from dicom_node.cli.configuring import EditReport
+from dicom_node.cli.model import ListedPack, PackList
 from dicom_node.cli.retention import PlannedStudy, RetentionDone, RetentionPlan
 from dicom_node.cluster.state import ClusterActor, ClusterNode, ClusterState
 from dicom_node.configuring import ConfigVersion
@@ -109,6 +110,7 @@ SECTIONS = {
         RuledDestination,
     ),
     "## `storage verify --json`": (VerifyReport, ReindexReport),
+    "## `model list --json`": (PackList, ListedPack),
     "## `audit verify --json`": (AuditReport, AuditFinding),
     "## `audit list --json`": (AuditListing, AuditEntry),
     "## `support-bundle --json`": (SupportBundle, BundleFile),

@@ -15,7 +15,6 @@ from pipeline.errors import ModelPackError
 from pipeline.lungs_net import LungNet
 from pipeline.model_input import InputContract
 from pipeline.model_pack import (
-    BUNDLED_PACK,
     LUNG_WEIGHTS,
     SPACE_TIME_WEIGHTS,
     Calibration,
@@ -23,6 +22,7 @@ from pipeline.model_pack import (
     PatientOperatingPoints,
     load_model_pack,
 )
+from pipeline.pack_title import BUNDLED_PACK
 from pipeline.patient_score import PatientScoreWeights
 from pipeline.space_time import SpaceTimeNet
 from pipeline.training.pack_writer import write_pack
