@@ -19,15 +19,15 @@ demo: install
 	$(BIN)/dicom-node demo --out $(OUT)
 
 # A file stays with one process: its tests share what they were set up with. In the order of their folders the slow files
-# come first, so that the processes end at about the same time. Four for two cores, because half of the time is waiting;
+# come first, so that the processes end at about the same time. Five for two cores, because half of the time is waiting;
 # one thread in each, because threads that wait for a core spin. Bytecode is kept, whatever the environment says: the tests
-# start hundreds of processes of the node, each of which would compile our packages anew. The gate is checked beside them,
+# start processes of the node, each of which would compile our packages anew. The gate is checked beside them,
 # on what a core has left.
 test: install
 	$(MAKE) --no-print-directory --jobs 2 check pytest
 
 pytest: install
-	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/pytest --numprocesses 5 --dist loadfile --no-loadscope-reorder
 
 check: install
 	$(BIN)/ruff format --check .

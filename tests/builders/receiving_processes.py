@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -31,6 +31,11 @@ def children_of(pid: int) -> list[int]:
     return sorted(found)
 
 
+def further_than(known: Sequence[int]) -> set[int]:
+    """Processes that this one started besides those that are known."""
+    return set(children_of(os.getpid())) - set(known)
+
+
 def sockets_of(pid: int) -> int:
     """TCP connections that a process holds."""
     links = [_target(path) for path in Path(f"/proc/{pid}/fd").iterdir()]
@@ -53,7 +58,7 @@ def listener_of_two(settings: Settings) -> Iterator[tuple[RunningListener, int]]
     before = children_of(os.getpid())
     listen = settings.listen.model_copy(update={"processes": 2})
     with running_listener(settings.model_copy(update={"listen": listen})) as running:
-        (child,) = set(children_of(os.getpid())) - set(before)
+        (child,) = further_than(before)
         until(lambda: serves(running.port, child), within_s=_WITHIN_S, what="the further process serves")
         rest(running.port)
         yield running, child

@@ -1,10 +1,16 @@
 """The pages of a node over an index of its own, with a study that has a result."""
 
-from collections.abc import Callable, Iterator
+import atexit
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
+from shutil import copytree, rmtree
+from tempfile import mkdtemp
+from unittest import mock
 
+from argon2 import PasswordHasher
 from starlette.testclient import TestClient
 
 from builders.analysis import SERIES_UID, STUDY_UID, StudyPlan, build_analysis, build_context
@@ -20,9 +26,11 @@ from pipeline.findings import Analysis
 from storage.account_records import AccountRole
 from storage.database import open_engine
 from storage.index import Index
-from storage.records import PatientKey
+from storage.records import PatientKey, ResultFile
 
 PASSWORD = "a sentence as a password"
+_QUICK_HASHER = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+"""What makes hashes safe makes each a tenth of a second long."""
 CANARY = PatientKey(patient_id="ZQCANARYID", issuer="ZQCANARYISSUER")
 
 
@@ -62,7 +70,8 @@ def pages_in(folder: Path, *, login: bool = False, **web: str) -> Iterator[Pages
     )
     events: list[WebEvent] = []
     engine = open_engine(database_url(folder))
-    site = build_site(SettingsFile(None, settings), engine, clock=clock, record=events.append)
+    with mock.patch("dicom_node.web.login_rules.PasswordHasher", _QUICK_HASHER):
+        site = build_site(SettingsFile(None, settings), engine, clock=clock, record=events.append)
     for name, role in (("ann", AccountRole.ADMINISTRATOR), ("vera", AccountRole.VIEWER)):
         site.accounts.add(name, role, password_hash=site.gate.hash(PASSWORD))
     yield Pages(folder=folder, clock=clock, index=index, site=site, events=events)
@@ -70,8 +79,12 @@ def pages_in(folder: Path, *, login: bool = False, **web: str) -> Iterator[Pages
     index.close()
 
 
+def _as_built(analysis: Analysis) -> Analysis:
+    return analysis
+
+
 def add_finished_study(
-    pages: Pages, plan: StudyPlan | None = None, *, changed: Callable[[Analysis], Analysis] = lambda same: same
+    pages: Pages, plan: StudyPlan | None = None, *, changed: Callable[[Analysis], Analysis] = _as_built
 ) -> str:
     """A study with images, findings, masks and deliveries, whose text is full of canaries; its UID.
 
@@ -80,12 +93,39 @@ def add_finished_study(
         plan: What the built study is like.
         changed: Makes of its analysis what the worker hands over.
     """
-    write_result_set_of(pages, changed(build_analysis(pages.folder / "ct", plan)))
+    if changed is _as_built:
+        kept = _kept_result_set(plan or StudyPlan())
+        copytree(kept.folder, pages.folder, dirs_exist_ok=True)
+        files = [replace(file, path=pages.folder / file.path.relative_to(kept.folder)) for file in kept.files]
+        _finish(pages, kept.analysis, files)
+    else:
+        write_result_set_of(pages, changed(build_analysis(pages.folder / "ct", plan)))
     return STUDY_UID
 
 
 def write_result_set_of(pages: Pages, analysis: Analysis) -> None:
     """Receive the built series, and let a worker finish it."""
+    _finish(pages, analysis, write_result_set(analysis, build_context(), folder=pages.folder / "results"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _KeptResultSet:
+    folder: Path
+    analysis: Analysis
+    files: Sequence[ResultFile]
+
+
+@cache
+def _kept_result_set(plan: StudyPlan) -> _KeptResultSet:
+    """Images and results of a study, written once: pictures and reports take a second."""
+    folder = Path(mkdtemp(prefix="finished-study-"))
+    atexit.register(rmtree, folder)
+    analysis = build_analysis(folder / "ct", plan)
+    files = write_result_set(analysis, build_context(), folder=folder / "results")
+    return _KeptResultSet(folder=folder, analysis=analysis, files=tuple(files))
+
+
+def _finish(pages: Pages, analysis: Analysis, files: Sequence[ResultFile]) -> None:
     pages.index.record_received(
         [
             received(
@@ -105,7 +145,6 @@ def write_result_set_of(pages: Pages, analysis: Analysis) -> None:
         ]
     )
     make_ready(pages.index, STUDY_UID)
-    files = write_result_set(analysis, build_context(), folder=pages.folder / "results")
     pages.index.finish_succeeded(claim(pages.index), files, destinations=to("pacs"), why="3 lesions")
 
 

@@ -27,7 +27,16 @@ from builders.listener import (
     send,
 )
 from builders.raw_peer import P_DATA, RawPeer, p_data, status_of, store_command
-from builders.receiving_processes import CONTEXTS, children_of, listener_of_two, rest, serves, sockets_of, spread
+from builders.receiving_processes import (
+    CONTEXTS,
+    children_of,
+    further_than,
+    listener_of_two,
+    rest,
+    serves,
+    sockets_of,
+    spread,
+)
 from config.settings import Settings
 from dicom_node.clock import SystemClock
 from dicom_node.listen.limits import AssociationPlaces
@@ -60,6 +69,7 @@ def test_senders_at_the_same_time_are_served_by_all_processes(tmp_path: Path) ->
 def test_a_process_that_dies_takes_only_its_own_associations_along(tmp_path: Path) -> None:
     """What was acknowledged is there; another process takes its place."""
     with listener_of_two(listener_settings(tmp_path)) as (running, child):
+        known = children_of(os.getpid())
         with spread(child, *[lambda: association(running.port, CONTEXTS)] * 2) as opened:
             assert [one.send_c_store(ct_instance(number)).Status for number, one in enumerate(opened)] == [0, 0]
             os.kill(child, signal.SIGKILL)
@@ -67,8 +77,8 @@ def test_a_process_that_dies_takes_only_its_own_associations_along(tmp_path: Pat
             (left,) = [one for one in opened if one.is_established]
             assert left.send_c_store(ct_instance(7)).Status == 0x0000
         assert send(running.port, ct_instance(8)) == [0x0000]
-        until(lambda: children_of(os.getpid()) not in ([child], []), within_s=WITHIN_S, what="another one is started")
-        (other,) = set(children_of(os.getpid())) - {child}
+        until(lambda: further_than(known), within_s=WITHIN_S, what="another one is started")
+        (other,) = further_than(known)
         until(lambda: serves(running.port, other), within_s=WITHIN_S, what="the other one serves")
         assert len(running.stored()) == 4
 
@@ -121,7 +131,7 @@ def test_an_object_that_arrives_in_a_further_process_is_finished_before_the_stop
     with ThreadPoolExecutor(1) as executor:
         ended = executor.submit(run_listener, settings, stop=stop, on_ready=ports.put)
         port = ports.get(timeout=STARTED_WITHIN_S)
-        (child,) = set(children_of(os.getpid())) - set(before)
+        (child,) = further_than(before)
         until(lambda: serves(port, child), within_s=WITHIN_S, what="the further process serves")
         rest(port)
         with spread(child, lambda: association(port, CONTEXTS), lambda: _associated(port)) as (_, peer):

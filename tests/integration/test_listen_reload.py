@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from builders.deadline import until
 from builders.instances import ct_instance
 from builders.listener import AE_TITLE, STARTED_WITHIN_S, association
-from builders.receiving_processes import CONTEXTS, children_of, rest, serves, sockets_of, spread
+from builders.receiving_processes import CONTEXTS, children_of, further_than, rest, serves, sockets_of, spread
 from dicom_node.cli.app import app
 from dicom_node.clock import SystemClock
 from dicom_node.listen.server import run_listener
@@ -140,7 +140,7 @@ def test_several_processes_follow(tmp_path: Path) -> None:
 
 
 def _further(before: list[int]) -> list[int]:
-    return sorted(set(children_of(os.getpid())) - set(before))
+    return sorted(further_than(before))
 
 
 def _both_admit(running: FollowingListener, child: int) -> bool:

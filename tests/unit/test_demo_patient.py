@@ -57,6 +57,7 @@ def test_findings_are_told_in_a_few_words(tmp_path: Path) -> None:
     document = {
         "stage": "early",
         "involvement_percent": 1.25,
+        "lungs": [{"side": "right", "volume_ml": 2100.0}, {"side": "left", "volume_ml": 1900.0}],
         "lesions": [lesion | {"change": "new"}, lesion | {"change": "new"}, lesion | {"change": "grown"}],
         "gone_lesions": [{"tracking_uid": "2.25.2"}],
         "priors_used": [{"study_instance_uid": "1.2.3"}],
