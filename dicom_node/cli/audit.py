@@ -71,7 +71,7 @@ def _utc(instant: datetime | None) -> datetime | None:
 def _entry_line(entry: "AuditEntry") -> str:
     """A message for people."""
     what = f"{entry.event} ({entry.kind})" if entry.kind else entry.event
-    parts = [f"{entry.number:6}  {entry.at:%Y-%m-%d %H:%M:%S}  {what}", ", ".join(entry.users), *entry.studies]
+    parts = [f"{entry.number:6}  {entry.at:%Y-%m-%d %H:%M:%S} UTC  {what}", ", ".join(entry.users), *entry.studies]
     return "  ".join([*parts, *([f"failed: {entry.words}"] if entry.outcome else [])])
 
 

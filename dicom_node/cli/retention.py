@@ -77,7 +77,7 @@ def plan(
     if not settings_of(context).retention.is_on:
         console().print("no rule of [retention] is set: every study is kept", markup=False)
         return
-    table = table_of("study", "state", "last", "size", "", "why")
+    table = table_of("study", "state", "last (UTC)", "size", "", "why")
     for decision in decisions:
         if kept or decision.is_deleted:
             study, fate = decision.study, "deleted" if decision.is_deleted else "kept"
