@@ -1,5 +1,6 @@
 """A whole node whose worker hands its studies to a Ray cluster."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,12 @@ class RayNode(NodeProcess):
         return local.replace('device = "cpu"\n', f'device = "cpu"\n{ray}')
 
 
+def said_when_idle(node: RayNode) -> str:
+    """What `status` says once the actor is idle; nothing before: actors tell it now and then."""
+    said = node.command("status").stdout
+    return said if "actor on 127.0.0.3, cpu: idle" in said else ""
+
+
 @pytest.mark.slow
 def test_a_study_that_is_sent_is_analysed_on_the_cluster(tmp_path: Path) -> None:
     """From C-STORE to the stored result, with the networks of the package; `status` and `check` show the cluster."""
@@ -37,9 +44,8 @@ def test_a_study_that_is_sent_is_analysed_on_the_cluster(tmp_path: Path) -> None
             view = node.wait_for("1.2.3", State.PROCESSED, within_s=240)
             assert view.result
             assert all(file.path.is_file() for file in view.result.files)
-            status = node.command("status").stdout
+            status = until(partial(said_when_idle, node), within_s=60, what="the actor has told that it is idle")
             assert f"Ray cluster {cluster.address}: 2 machines, 1 actors" in status
-            assert "actor on 127.0.0.3, cpu: idle" in status
             assert "room for 1 actors" in node.command("check").stdout
             cluster.kill("node 0")
             until(
