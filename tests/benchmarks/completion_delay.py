@@ -109,8 +109,8 @@ def main() -> None:
             (folder / name).mkdir()
         times = {"quiet_period_s": QUIET_PERIOD_S, "sweep_interval_s": SWEEP_INTERVAL_S}
         orthanc = stack.enter_context(running_orthanc(folder / "orthanc"))
-        quick = stack.enter_context(NodeProcess(folder=folder / "evidence", **times))
-        slow = stack.enter_context(NodeProcess(folder=folder / "timer", evidence=False, **times))
+        quick = stack.enter_context(NodeProcess(folder=folder / "evidence", **times, by_interpreter=True))
+        slow = stack.enter_context(NodeProcess(folder=folder / "timer", evidence=False, **times, by_interpreter=True))
         orthanc_sent_at = send_study(orthanc.dicom_port, build_study(), ORTHANC_AE_TITLE)
         by_timer = build_study()
         timer_sent_at = send_study(slow.port, by_timer, AE_TITLE)

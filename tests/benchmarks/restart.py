@@ -77,7 +77,7 @@ def measure(folder: Path, instances: int, rounds: int) -> dict[str, object]:
     data_dir.mkdir()
     fill_node(data_dir, instances)
     waits: dict[str, list[float]] = {"stopped": [], "stopped_cold": [], "killed": []}
-    with faulty_node(folder) as node:
+    with faulty_node(folder, by_interpreter=True) as node:
         for number in range(rounds):
             node.stop("listen")
             waits["stopped"].append(_start_s(node))

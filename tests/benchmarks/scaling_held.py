@@ -48,7 +48,7 @@ def node_alone(solo: int) -> Iterator[tuple[FaultyNode, Costs]]:
     """A node with its costs, from so many studies of the smallest and of the largest size, one after the other."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        FaultyNode(folder=Path(folder), parts=("listen", "work"), quiet_period_s=1.0) as node,
+        FaultyNode(folder=Path(folder), parts=("listen", "work"), quiet_period_s=1.0, by_interpreter=True) as node,
     ):
         # The first one finds nothing in any cache.
         _take_alone(node, "1.2.5.1.0", SMALLEST)

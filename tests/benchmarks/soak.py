@@ -86,7 +86,7 @@ def _soak(arguments: argparse.Namespace) -> tuple[list[Sample], dict[str, object
         tempfile.TemporaryDirectory() as name,
         ledger_scp() as pacs,
         _samples_file(arguments.samples) as lines,
-        faulty_node(Path(name), pacs) as node,
+        faulty_node(Path(name), pacs, by_interpreter=True) as node,
     ):
         node.start("work")
         load = Load(port=node.port)

@@ -25,11 +25,12 @@ class FaultyNode(NodeProcess):
     def start_with_failpoint(self, part: str, failpoint: str, *, arrival: int = 1) -> None:
         """Start one part, which ends by SIGKILL when it comes to the failpoint for the n-th time."""
         whom = ":worker" if failpoint in _IN_THE_JOB else ""
-        self._launch(part, {**os.environ, VARIABLE: f"{failpoint}:{arrival}{whom}"})
+        environment = {**os.environ, VARIABLE: f"{failpoint}:{arrival}{whom}"}
+        self._launch(part, environment, is_quick=part == "work")
 
     def start(self, part: str) -> None:
         """Start one part."""
-        self._launch(part, dict(os.environ))
+        self._launch(part, is_quick=part == "work")
 
     def start_again(self, part: str) -> None:
         """Start a part that ended; return when it takes connections, if it is the listener."""
@@ -56,6 +57,3 @@ class FaultyNode(NodeProcess):
 
         what = f"{study_instance_uid} is delivered"
         self.watch(study_instance_uid, is_delivered, within_s=_DELIVERED_WITHIN_S, what=what)
-
-    def _launch(self, part: str, environment: dict[str, str]) -> None:
-        self._fork(part, environment, is_quick=part == "work")

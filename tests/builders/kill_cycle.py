@@ -28,11 +28,17 @@ def small_study(uid: str) -> Sequence[Dataset]:
 
 @contextmanager
 def faulty_node(
-    folder: Path, pacs: LedgerScp | None = None, *, parts: tuple[str, ...] = ("listen",)
+    folder: Path,
+    pacs: LedgerScp | None = None,
+    *,
+    parts: tuple[str, ...] = ("listen",),
+    by_interpreter: bool = False,
 ) -> Iterator[FaultyNode]:
     """A node that runs only its listener so far, or not even that."""
     destinations = [pacs.destination] if pacs else []
-    with FaultyNode(folder=folder, destinations=destinations, parts=parts, quiet_period_s=1.0) as node:
+    with FaultyNode(
+        folder=folder, destinations=destinations, parts=parts, quiet_period_s=1.0, by_interpreter=by_interpreter
+    ) as node:
         yield node
 
 

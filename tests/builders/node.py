@@ -1,8 +1,10 @@
 """A real node in processes of its own."""
 
+import os
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,6 +16,7 @@ from builders.deadline import until
 from builders.engines import server_url
 from builders.forked import ForkedProcess, run_forked, start_forked
 from builders.ports import free_port
+from builders.program_server import QUICK_WORKER, TESTS
 from config import Peer, load_settings
 from dicom_node.index import open_index
 from storage.index import Index
@@ -23,6 +26,8 @@ from storage.records import StudyView
 Value = TypeVar("Value")
 AE_TITLE = "TESTNODE"
 _STOP_WITHIN_S = 60
+_FOUND_IN = os.pathsep.join((str(TESTS.parent), str(TESTS)))
+"""Packages of the node and of the tests."""
 _ON_THE_WAY = frozenset(
     {State.RECEIVING, State.WAITING_FOR_PRIORS, State.READY, State.PROCESSING, State.PROCESSED, State.SENDING}
 )
@@ -63,8 +68,10 @@ class NodeProcess:
     """Its name among several machines that share `shared_dir`."""
     shared_dir: Path | None = None
     """Data folder of all of them; None where it has one of its own."""
+    by_interpreter: bool = False
+    """Whether each part has an interpreter of its own, as services have: for who measures its start or its memory."""
     port: int = field(default_factory=free_port)
-    _running: dict[str, ForkedProcess] = field(default_factory=dict)
+    _running: dict[str, ForkedProcess | subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
     def config_path(self) -> Path:
@@ -98,7 +105,7 @@ class NodeProcess:
 
     def start(self, part: str) -> None:
         """Start one part."""
-        self._fork(part)
+        self._launch(part)
 
     def pid(self, part: str) -> int:
         """Process ID of a part."""
@@ -165,12 +172,19 @@ class NodeProcess:
                 what=f"{what}; see the logs in {self.folder}",
             )
 
-    def _fork(self, part: str, environment: Mapping[str, str] | None = None, *, is_quick: bool = False) -> None:
+    def _launch(self, part: str, environment: Mapping[str, str] | None = None, *, is_quick: bool = False) -> None:
+        arguments = ("--config", str(self.config_path), part)
         with (self.folder / f"{part}.log").open("ab") as log:
-            outputs = (log.fileno(), log.fileno())
-            self._running[part] = start_forked(
-                "--config", str(self.config_path), part, outputs=outputs, environment=environment, is_quick=is_quick
-            )
+            if self.by_interpreter:
+                program = [str(QUICK_WORKER)] if is_quick else ["-m", "dicom_node"]
+                environment = {**(os.environ if environment is None else environment), "PYTHONPATH": _FOUND_IN}
+                command = [sys.executable, *program, *arguments]
+                self._running[part] = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+            else:
+                outputs = (log.fileno(), log.fileno())
+                self._running[part] = start_forked(
+                    *arguments, outputs=outputs, environment=environment, is_quick=is_quick
+                )
 
     def _stop_all(self) -> None:
         for part in reversed(list(self._running)):

@@ -131,7 +131,7 @@ def become(request: Request, descriptors: Sequence[int]) -> None:
     os.environ.update(request.environment)
     time.tzset()
     os.chdir(request.folder)
-    sys.argv = [str(QUICK_WORKER), *request.arguments]
+    sys.argv = ["dicom-node", *request.arguments]
     if request.is_quick:
         runpy.run_path(str(QUICK_WORKER), run_name="__main__")
     else:

@@ -10,6 +10,7 @@ import pytest
 
 from builders.deadline import until
 from builders.forked import ForkedProcess, run_forked, start_forked
+from builders.node import NodeProcess
 
 
 def started(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -79,3 +80,11 @@ def test_it_has_one_thread_and_no_descriptor_of_others_to_begin_with(listener: F
     listener.kill()
     listener.wait(60)
     assert not shared
+
+
+@pytest.mark.parametrize("by_interpreter", [True, False])
+def test_a_node_that_is_measured_has_interpreters_of_its_own(tmp_path: Path, by_interpreter: bool) -> None:
+    """Its memory is what its services need, not what the server of programs has loaded."""
+    with NodeProcess(folder=tmp_path, parts=("listen",), by_interpreter=by_interpreter) as node:
+        mapped = Path(f"/proc/{node.pid('listen')}/maps").read_text()
+    assert ("libtorch" in mapped) is not by_interpreter

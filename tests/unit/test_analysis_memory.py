@@ -1,7 +1,5 @@
 """What an analysis holds in memory beside the studies themselves."""
 
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 
 from builders.ct_series import chest_hu
 from builders.fake_engine import ShapeSegmenter
+from builders.freed_heap import resident_before_and_after
 from pipeline import align
 from pipeline.affine_fit import chest_of
 from pipeline.chest_volume import ChestVolume, chest_volume
@@ -22,32 +21,6 @@ from pipeline.compare import PriorLesion, PriorLesions, compare_lesions
 from pipeline.lesions import LesionMaps, find_lesions
 from pipeline.orient import LpsVolume
 from pipeline.study import Grid
-
-HOLDER = """
-import threading
-from pathlib import Path
-from pipeline.heap import trim_heap
-
-def resident_mib():
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
-
-kept = []
-
-def work():
-    pieces = [b"x" * 60_000 for _ in range(1000)]
-    kept.append(pieces[-1])
-
-threads = [threading.Thread(target=work) for _ in range(4)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-before = resident_mib()
-trim_heap()
-print(before - resident_mib())
-"""
-"""Four threads that need 60 MB each and keep the last 60 KB, which lie at the top of their heaps."""
 
 SHAPE = (60, 90, 110)
 
@@ -77,8 +50,8 @@ def chest() -> ChestVolume:
 
 def test_what_was_freed_goes_back_to_the_system() -> None:
     """Though something that stays lies at the end of each heap."""
-    said = subprocess.run([sys.executable, "-c", HOLDER], capture_output=True, text=True, check=True).stdout
-    assert float(said) > 150.0
+    before_mib, after_mib = resident_before_and_after("pipeline.heap", "trim_heap")
+    assert before_mib - after_mib > 150.0
 
 
 def test_lesions_are_compared_in_little_memory() -> None:

@@ -1,7 +1,6 @@
 """When garbage is collected, and that memory goes back to the system."""
 
 import gc
-import json
 import subprocess
 import sys
 import time
@@ -9,37 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from builders.freed_heap import resident_before_and_after
 from builders.listener import association, listener_settings, running_listener
 from builders.raw_peer import RawPeer
 from dicom_node.memory import COLLECT_S, TimedCollection, loading
 
 CONNECTIONS = 150
-
-HOLDER = """
-import json, threading
-from pathlib import Path
-from dicom_node.memory import give_back
-
-def resident_mib():
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS"))
-    return int(line.split()[1]) / 1024
-
-kept = []
-
-def work():
-    pieces = [b"x" * 60_000 for _ in range(1000)]
-    kept.append(pieces[-1])
-
-threads = [threading.Thread(target=work) for _ in range(4)]
-for thread in threads:
-    thread.start()
-for thread in threads:
-    thread.join()
-before = resident_mib()
-give_back()
-print(json.dumps([before, resident_mib()]))
-"""
-"""Four threads that need 60 MB each and keep the last 60 KB, which lie at the top of their arenas."""
 
 ARENAS = """
 import sys, threading
@@ -114,8 +88,7 @@ def test_nothing_is_collected_while_packages_are_loaded(collects: bool) -> None:
 
 def test_what_threads_freed_goes_back_to_the_system() -> None:
     """Also what lies below something that stays."""
-    done = subprocess.run([sys.executable, "-c", HOLDER], capture_output=True, text=True, check=True, timeout=60)
-    before_mib, after_mib = json.loads(done.stdout)
+    before_mib, after_mib = resident_before_and_after("dicom_node.memory", "give_back")
     assert before_mib > 150
     assert after_mib < before_mib / 3
 
