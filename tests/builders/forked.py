@@ -16,11 +16,15 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from subprocess import CompletedProcess, TimeoutExpired
+from threading import Lock
 
 from builders.program_server import Request
 
 _SERVER = Path(__file__).with_name("program_server.py")
 _BACKLOG = 64
+_STARTING = Lock()
+_ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+"""Numeric libraries start others as they are loaded, which a fork would lack."""
 
 
 class ForkedProcess:
@@ -92,7 +96,9 @@ def start_forked(
         is_quick=is_quick,
     )
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    channel.connect(_running_server())
+    with _STARTING:
+        address = _running_server()
+    channel.connect(address)
     with Path(os.devnull).open("rb") as nothing:
         socket.send_fds(channel, [request.to_bytes()], [nothing.fileno(), *outputs])
         return ForkedProcess(channel, arguments)
@@ -131,7 +137,9 @@ def _running_server() -> str:
     listener.listen(_BACKLOG)
     theirs, ours = os.pipe()
     running = subprocess.Popen(
-        [sys.executable, str(_SERVER), str(listener.fileno()), str(theirs)], pass_fds=(listener.fileno(), theirs)
+        [sys.executable, str(_SERVER), str(listener.fileno()), str(theirs)],
+        pass_fds=(listener.fileno(), theirs),
+        env=os.environ | _ONE_THREAD,
     )
     listener.close()
     os.close(theirs)
