@@ -56,6 +56,11 @@ def uniform(generator: torch.Generator, low: float, high: float) -> float:
     return low + (high - low) * float(torch.rand((), generator=generator))
 
 
+def whole_number(generator: torch.Generator, low: int, high: int) -> int:
+    """low <= n < high; low where nothing lies between."""
+    return int(torch.randint(low, max(high, low + 1), (), generator=generator))
+
+
 def chance(generator: torch.Generator, share: float) -> bool:
     """True in this share of the calls."""
     return float(torch.rand((), generator=generator)) < share

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -11,10 +10,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.model_input import stacked_channels
-from pipeline.study import BoolArray
 from pipeline.training import augment
 from pipeline.training.cases import Case, CaseStudy
 from pipeline.training.config import SpaceTimeTraining
+from pipeline.training.crop_changes import Circle, Haze, cut, draw_circles, draw_haze, hazed
+from pipeline.training.crop_places import Place, draw_place, shifted
 from pipeline.training.losses import UNKNOWN_SLICE, labels_of_slices
 from pipeline.training.slice_truth import reader_labels
 
@@ -22,18 +22,6 @@ MARGIN = 16
 """Pixels read around a crop, so that moving it brings in no border."""
 
 AIR_HU = -1000
-
-BLOCK = 4
-"""Pixels along a side of the blocks from which crops are chosen."""
-
-LESION_SHARE, LOOK_ALIKE_SHARE = 0.5, 0.25
-"""Of the crops: about a lesion where there is one, and about something dense that is none; the rest lie anywhere."""
-
-DENSE_HU = -600.0
-"""Mean of a block from which it may be taken for a lesion: large vessels, scars, atelectasis, oedema."""
-
-KEPT_STUDIES = 4096
-"""Whose dense blocks are remembered, some 80 KB each."""
 
 COARSE_SHARE = 0.25
 """Of the studies, as if scanned with large pixels."""
@@ -74,13 +62,16 @@ class SequenceBatch:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
-    """What is cut out of a case: first slice, row and column without the margin."""
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Changes:
+    """What is done to one study of one patient."""
 
-    first_slice: int
-    row: int
-    column: int
+    pose: Tensor
+    """(1, 2, 3)."""
+    haze: Haze | None
+    amount: float
+    """Of the haze in this study."""
+    circle: Circle | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -107,8 +98,8 @@ def sample_batch(
     for _ in range(settings.batch):
         pool = real if real and augment.chance(generator, settings.real_share) else phantoms
         fitting = _with_priors(pool, priors) or _with_priors(phantoms, priors)
-        case = fitting[_integer(generator, 0, len(fitting))]
-        stranger = phantoms[_integer(generator, 0, len(phantoms))]
+        case = fitting[augment.whole_number(generator, 0, len(fitting))]
+        stranger = phantoms[augment.whole_number(generator, 0, len(phantoms))]
         patients.append(_patient(case, stranger, priors, settings, generator))
     return _batch(patients)
 
@@ -126,83 +117,33 @@ def _patient(
     case: Case, stranger: Case, priors: int, settings: SpaceTimeTraining, generator: torch.Generator
 ) -> list[_Piece]:
     """The studies of one patient, oldest first; now and then the earlier ones are a stranger's."""
-    newest = _integer(generator, priors, len(case.studies))
+    newest = augment.whole_number(generator, priors, len(case.studies))
     earlier = torch.randperm(newest, generator=generator)[:priors].sort().values.tolist()
-    place = _place(case.studies[newest], settings, generator)
+    place = draw_place(case.studies[newest], settings, generator)
     pose = augment.random_placement(generator, 1) * 0.5 + 0.5 * torch.tensor([[[1.0, 0, 0], [0, 1.0, 0]]])
     flipped = augment.chance(generator, 0.3)
     wrong = priors > 0 and augment.chance(generator, settings.wrong_patient_share)
+    haze = draw_haze(generator, priors + 1)
+    circles = draw_circles(generator, priors + 1, settings.crop, _middle_of_chest(case.studies[newest], place))
     pieces = []
-    for index in [*earlier, newest]:
+    for number, index in enumerate([*earlier, newest]):
         study = case.studies[index]
-        cut, moved = place, pose
+        at, moved = place, pose
         if index != newest:
             moved = pose + _misplacement(generator)
-            cut = _shifted(place, generator)
+            at = shifted(place, generator)
             study = stranger.studies[index % len(stranger.studies)] if wrong else study
-        piece = _piece(study, cut, moved, settings, generator)
-        pieces.append(
-            _with_gaps(_mirrored(piece) if flipped else piece, generator)
-            if index != newest
-            else (_mirrored(piece) if flipped else piece)
-        )
+        changes = _Changes(pose=moved, haze=haze, amount=haze.amounts[number] if haze else 0.0, circle=circles[number])
+        piece = _piece(study, at, changes, settings, generator)
+        piece = _mirrored(piece) if flipped else piece
+        pieces.append(_with_gaps(piece, generator) if index != newest else _all_valid(piece))
     return pieces
 
 
-def _integer(generator: torch.Generator, low: int, high: int) -> int:
-    """low <= n < high."""
-    return int(torch.randint(low, max(high, low + 1), (), generator=generator))
-
-
-def _place(study: CaseStudy, settings: SpaceTimeTraining, generator: torch.Generator) -> Place:
-    """About a lesion, about what may be taken for one, or anywhere in the lungs."""
-    inside = worth_seeing(study, augment.uniform(generator, 0.0, 1.0))
-    z, y, x = inside[_integer(generator, 0, len(inside))]
-    middle = (int(z), int(y) * BLOCK, int(x) * BLOCK)
-    jitter = [_integer(generator, -side // 4, side // 4) for side in (settings.slices, *settings.crop)]
-    wanted = (settings.slices, *settings.crop)
-    first = [
-        max(0, min(centre + off - want // 2, have - want)) if have > want else (have - want) // 2
-        for centre, off, want, have in zip(middle, jitter, wanted, study.volume_hu.shape, strict=True)
-    ]
-    return Place(first_slice=first[0], row=first[1], column=first[2])
-
-
-def worth_seeing(study: CaseStudy, draw: float) -> np.ndarray:
-    """Blocks (n, 3) of z, y / BLOCK, x / BLOCK from which the middle of a crop is taken."""
-    lungs = study.truth[0, :, ::BLOCK, ::BLOCK] > 0
-    lesions = study.truth[1, :, ::BLOCK, ::BLOCK] > 0
-    if draw < LESION_SHARE and lesions.any():
-        return np.argwhere(lesions)
-    if draw < LESION_SHARE + LOOK_ALIKE_SHARE:
-        dense = lungs & ~lesions & _dense_blocks(study)
-        if dense.any():
-            return np.argwhere(dense)
-    return np.argwhere(lungs)
-
-
-@lru_cache(maxsize=KEPT_STUDIES)
-def _dense_blocks(study: CaseStudy) -> BoolArray:
-    """(Z, ceil(Y / BLOCK), ceil(X / BLOCK)); kept, since a study is drawn again and again."""
-    return _block_means(study.volume_hu) > DENSE_HU
-
-
-def _block_means(volume_hu: np.ndarray) -> np.ndarray:
-    """(Z, ceil(Y / BLOCK), ceil(X / BLOCK)): means of blocks in the plane, of which those at the edges are repeated."""
-    rows, columns = (-side % BLOCK for side in volume_hu.shape[1:])
-    padded = np.pad(volume_hu, ((0, 0), (0, rows), (0, columns)), mode="edge")
-    blocks = padded.reshape(len(padded), padded.shape[1] // BLOCK, BLOCK, padded.shape[2] // BLOCK, BLOCK)
-    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32))
-
-
-def _shifted(place: Place, generator: torch.Generator) -> Place:
-    """Misaligned by up to a slice and a few pixels, as registration leaves it."""
-    step = [_integer(generator, -4, 5) if augment.chance(generator, 0.7) else 0 for _ in range(2)]
-    return Place(
-        first_slice=place.first_slice + (_integer(generator, -1, 2) if augment.chance(generator, 0.3) else 0),
-        row=place.row + step[0],
-        column=place.column + step[1],
-    )
+def _middle_of_chest(study: CaseStudy, place: Place) -> tuple[float, float]:
+    """Row and column in a crop at a place; a case is cut to its lungs."""
+    rows, columns = study.volume_hu.shape[1:]
+    return rows / 2.0 - place.row, columns / 2.0 - place.column
 
 
 def _misplacement(generator: torch.Generator) -> Tensor:
@@ -211,23 +152,30 @@ def _misplacement(generator: torch.Generator) -> Tensor:
 
 
 def _piece(
-    study: CaseStudy, place: Place, pose: Tensor, settings: SpaceTimeTraining, generator: torch.Generator
+    study: CaseStudy, place: Place, changes: _Changes, settings: SpaceTimeTraining, generator: torch.Generator
 ) -> _Piece:
     """One study cut at a place, posed, regraded."""
     size = (settings.slices, *settings.crop)
     volume = _cut(study.volume_hu, place, size, fill=AIR_HU)
     truth = torch.stack([_cut(layer, place, size, fill=0) for layer in study.truth], dim=1)
-    grid = functional.affine_grid(pose.expand(len(volume), -1, -1), [len(volume), 1, *volume.shape[1:]], False)
+    pose = changes.pose.expand(len(volume), -1, -1)
+    grid = functional.affine_grid(pose, [len(volume), 1, *volume.shape[1:]], False)
     moved = functional.grid_sample(volume[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
     if augment.chance(generator, COARSE_SHARE):
         moved = augment.coarsened(moved[:, None], generator)[:, 0]
     truth = functional.grid_sample(truth, grid, mode="nearest", align_corners=False)
     inner = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
-    lungs = _roughened(truth[:, 0] > 0, generator)[:, *inner]
-    seen = augment.rescanned(moved[:, *inner], generator)
+    moved, truth = moved[:, *inner], truth[:, :, *inner]
+    if changes.haze:
+        moved, truth = hazed(moved, truth, changes.haze, changes.amount)
+    seen = augment.rescanned(moved, generator)
+    shown = torch.ones(settings.crop)
+    if changes.circle:
+        seen, truth, shown = cut(seen, truth, changes.circle)
+    lungs = _roughened(truth[:, 0] > 0, generator) & (shown > 0)
     channels = stacked_channels(seen.numpy(), lungs.numpy())[1:-1]
-    kept = truth[1:-1, :, *inner].long()
-    valid = torch.ones((settings.slices, 1, *settings.crop))
+    kept = truth[1:-1].long()
+    valid = shown.expand(settings.slices, 1, -1, -1)
     read = reader_labels(study, _slice_numbers(study.volume_hu, place, settings.slices)[1:-1], kept[:, 0])
     return _Piece(
         channels=channels,
@@ -279,14 +227,19 @@ def _mirrored(piece: _Piece) -> _Piece:
     )
 
 
+def _all_valid(piece: _Piece) -> _Piece:
+    """The newest study, of which a node shows everything as valid."""
+    return replace(piece, valid=torch.ones_like(piece.valid))
+
+
 def _with_gaps(piece: _Piece, generator: torch.Generator) -> _Piece:
     """An earlier study that does not show everything: fewer slices, or a narrower field of view."""
     valid = piece.valid.clone()
     slices, width = valid.shape[0], valid.shape[-1]
     if augment.chance(generator, 0.12):
-        valid[: _integer(generator, 1, slices)] = 0.0
+        valid[: augment.whole_number(generator, 1, slices)] = 0.0
     if augment.chance(generator, 0.12):
-        valid[..., _integer(generator, width // 2, width) :] = 0.0
+        valid[..., augment.whole_number(generator, width // 2, width) :] = 0.0
     day = piece.day + augment.uniform(generator, -0.5, 0.5)
     hidden = (valid == 0).flatten(1).any(dim=1)
     read = torch.where(hidden & (piece.read == 1), UNKNOWN_SLICE, piece.read)

@@ -13,11 +13,11 @@ from pipeline.phantom.paint import NOT_KNOWN
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG, Int16Array
 from pipeline.training.cases import CaseStudy, load_cases
 from pipeline.training.chest_shapes import draw_shape, resliced
+from pipeline.training.crop_places import worth_seeing
 from pipeline.training.marked_boxes import marked_region, read_marked_boxes
 from pipeline.training.phantom_cases import draw_training_kinds
 from pipeline.training.real_cases import paint_case, real_chest, save_real_cases
 from pipeline.training.real_lungs import RealStudy, pseudo_lung_mask
-from pipeline.training.sequences import worth_seeing
 
 SPACING_MM = (5.0, 3.0, 3.0)
 CONTRACT = InputContract(pixel_mm=3.0)
