@@ -8,7 +8,6 @@ folder/
 └── syslog.position           how far the server has it
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -19,12 +18,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from storage.disk import give_to_owner, sync_folder
+from storage.turns import lock
 
 FILE_MODE = 0o600
 """Only the user of the service: the trail names patients."""
 FOLDER_MODE = 0o700
 NO_LINE_BEFORE = "0" * 64
 _BLOCK_BYTES = 64 * 1024
+LOCK_TIMEOUT_S = 10.0
+"""How long another process may keep the lock, which it needs for one line; a service that stops then waits no longer either."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,14 +58,19 @@ class Chain:
         self._maximum_file_bytes = maximum_file_bytes
         self._current = folder / "audit.jsonl"
 
-    def append(self, message: str) -> Line:
+    def append(self, message: str, *, within_s: float = LOCK_TIMEOUT_S) -> Line:
         """Append a message; it is on disk when this returns.
 
+        Args:
+            message: XML.
+            within_s: How long another process may keep the lock.
+
         Raises:
-            OSError: It is not.
+            TimeoutError: It kept it for longer; `strerror` says what to do.
+            OSError: The message is not on disk.
         """
         make_private_folder(self.folder)
-        with _locked(self.folder / "audit.lock"):
+        with _locked(self.folder / "audit.lock", within_s=within_s):
             self._put_large_file_aside()
             head = self._last()
             line = Line(number=head.number + 1, previous=head.hash, message=message)
@@ -230,10 +237,10 @@ def _open_private(path: Path, flags: int) -> int:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, *, within_s: float) -> Iterator[None]:
     descriptor = _open_private(path, os.O_RDWR)
+    lock(descriptor, str(path), within_s=within_s)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

@@ -2,8 +2,9 @@
 
 import logging
 import socket
+import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from threading import Lock
 from typing import Protocol
 
 from config.settings import Settings
-from dicom_node.audit.chain import Chain
+from dicom_node.audit.chain import LOCK_TIMEOUT_S, Chain
 from dicom_node.audit.events import ApplicationStarted, ApplicationStopped, AuditEvent, Outcome, Party
 from dicom_node.audit.message import Source, build_message
 from dicom_node.clock import Clock, SystemClock
@@ -40,13 +41,15 @@ class AuditTrail:
         self._source = source
         self._clock = clock
         self._held_back: deque[str] = deque(maxlen=_HELD_BACK)
+        self._is_locked_out = False
         self._lock = Lock()
+        weakref.finalize(self, _say_what_is_lost, self._held_back)
 
     def record(self, event: AuditEvent, *, outcome: Outcome = Outcome.SUCCESS, words: str = "") -> None:
         """Write an event down; it is on disk when this returns.
 
-        A disk that takes nothing never stops what is recorded: the log says so, the event waits in memory and is written
-        with the next one.
+        A disk that takes nothing never stops what is recorded, nor does a process that keeps the lock of the trail: the log
+        says so, the event waits in memory and is written with the next one. The lock is waited for once, until it was had.
 
         Args:
             event: What happened.
@@ -64,20 +67,29 @@ class AuditTrail:
         """Write an event down now or never, as `record` does: for a process that ends behind it, where nothing could wait.
 
         Raises:
+            TimeoutError: Another process keeps the lock of the trail; `strerror` says what to do.
             OSError: It is not on disk.
         """
         message = build_message(event, at=self._clock.now(), source=self._source, outcome=outcome, words=words)
-        self._chain.append(message)
+        self._chain.append(message, within_s=LOCK_TIMEOUT_S)
 
     def _write_held_back(self) -> None:
         while self._held_back:
             try:
-                self._chain.append(self._held_back[0])
+                self._chain.append(self._held_back[0], within_s=0.0 if self._is_locked_out else LOCK_TIMEOUT_S)
             except OSError as error:
+                self._is_locked_out = isinstance(error, TimeoutError)
                 said = error.strerror or type(error).__name__
                 logger.error("the audit trail cannot be written: %s; %d events wait", said, len(self._held_back))  # noqa: TRY400  # says what to do
                 return
+            self._is_locked_out = False
             self._held_back.popleft()
+
+
+def _say_what_is_lost(held_back: Sequence[str]) -> None:
+    """As the process ends."""
+    if held_back:
+        logger.error("the audit trail lost %d events: it could not be written until the process ended", len(held_back))
 
 
 @dataclass(slots=True)

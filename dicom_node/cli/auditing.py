@@ -159,7 +159,12 @@ def _write(settings: "Settings", event: "AuditEvent", *, failure: str = "") -> N
     outcome = Outcome.SERIOUS_FAILURE if failure else Outcome.SUCCESS
     try:
         audit_trail(settings).record_at_once(event, outcome=outcome, words=failure)
+    except TimeoutError as error:
+        _warn(f"{error.strerror or type(error).__name__}: this is not in the audit trail")
     except OSError as error:
         words = f"{trail_folder(settings)}: {error.strerror or type(error).__name__}: this is not in the audit trail"
-        help_ = "give commands as the user of the service, or as root"
-        error_console().print(f"warning: {words}: {help_}", soft_wrap=True, markup=False)
+        _warn(f"{words}: give commands as the user of the service, or as root")
+
+
+def _warn(words: str) -> None:
+    error_console().print(f"warning: {words}", soft_wrap=True, markup=False)

@@ -193,7 +193,7 @@ def test_who_cannot_write_the_trail_is_told_and_the_command_goes_on(
 ) -> None:
     """It says what to do, on stderr alone."""
 
-    def refuse(_chain: Chain, _message: str) -> None:
+    def refuse(_chain: Chain, _message: str, *, within_s: float) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Chain, "append", refuse)
