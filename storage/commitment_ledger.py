@@ -65,6 +65,11 @@ class CommitmentLedger:
         with writing(self._engine) as connection:
             commitment_steps.postpone(connection, commitment_id, words, next_try_at=next_try_at)
 
+    def take_back(self, commitment_id: int) -> None:
+        """Say that the destination did not come to answer; it is asked again as soon as somebody asks."""
+        with writing(self._engine) as connection:
+            commitment_steps.take_back(connection, commitment_id, at=self._now())
+
     def settle(self, commitment_id: int) -> None:
         """Nothing of this result is to be asked for any more."""
         with writing(self._engine) as connection:

@@ -135,6 +135,11 @@ def postpone(connection: Connection, commitment_id: int, words: str, *, next_try
     )
 
 
+def take_back(connection: Connection, commitment_id: int, *, at: datetime) -> None:
+    """The destination did not come to answer, for the node stopped; that was no try, and no failure of it."""
+    _change(connection, commitment_id, state=CommitmentState.DUE, tries=Commitment.tries - 1, next_try_at=at)
+
+
 def note_asked(connection: Connection, commitment_id: int) -> None:
     """The destination took the question."""
     _change(connection, commitment_id, failures=0)

@@ -5,7 +5,6 @@ from contextlib import contextmanager
 
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import build_role
-from pynetdicom.association import Association
 from pynetdicom.events import EventHandlerType
 from pynetdicom.pdu_primitives import SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import build_context
@@ -26,8 +25,8 @@ def commitment_association(
     own_aet: str,
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
     handlers: Sequence[EventHandlerType] = (),
-) -> Iterator[Association]:
-    """An association with the commitment service of a peer; released at the end.
+) -> Iterator[Line]:
+    """A line to the commitment service of a peer, with an association; it is released at the end.
 
     Raises:
         PeerUnreachableError: No association.
@@ -43,7 +42,7 @@ def commitment_association(
     )
     with called(peer, call) as line:
         _require_established(line, peer)
-        yield line.association
+        yield line
 
 
 def _require_established(line: Line, peer: Peer) -> None:

@@ -149,8 +149,8 @@ class CommitmentReporter:
                 )
             return None
         try:
-            with commitment_association(peer, own_aet=self._settings.node.ae_title, roles=AS_SCP) as association:
-                status = _status_of_report(association, content, event_type)
+            with commitment_association(peer, own_aet=self._settings.node.ae_title, roles=AS_SCP) as line:
+                status = _status_of_report(line.association, content, event_type)
         except (CommitmentRefusedError, RuntimeError, ValueError) as error:
             raise PeerUnreachableError(str(error)) from error
         if status is None:

@@ -4,7 +4,8 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -15,7 +16,7 @@ from pynetdicom.events import Event, EventHandlerType
 from pynetdicom.pdu import P_DATA_TF
 
 from config.settings import Peer, Settings
-from dicom_node.calling import PeerUnreachableError
+from dicom_node.calling import Line, PeerUnreachableError, cut
 from dicom_node.clock import Clock
 from dicom_node.commitment.answers import Answer
 from dicom_node.commitment.association import commitment_association
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 _STAY_S = 10.0
 """How long the association is kept open for the report; most archives open one of their own for it."""
 _LOOK_S = 0.25
+_LAST_ANSWER_S = 2.0
+"""What an archive has for its answer when the worker stops; a slow one holds nobody up."""
 _LOOK_BACK = timedelta(minutes=10)
 _WHOLE_LOOK = timedelta(hours=1)
 
@@ -91,15 +94,26 @@ class CommitmentScu:
         self._random = random.Random()  # spreads retries, hides nothing
         self._reports = ReportTaker(self._ledger, maximum_resends=rules.maximum_resends)
         self._stopping = threading.Event()
+        self._line: Line | None = None
         self._looked_at: datetime | None = None
         self._looked_whole_at: datetime | None = None
 
     def stop(self) -> None:
-        """Wait for no report any more: it comes to the listener, or the question is asked again."""
+        """Ask no more; a question that waits for its answer has a moment, and is asked again when the worker starts.
+
+        A report is waited for no more: it comes to the listener, or the question is asked again.
+        """
         self._stopping.set()
+        line = self._line
+        if line:
+            timer = threading.Timer(_LAST_ANSWER_S, cut, args=(line.sockets,))
+            timer.daemon = True
+            timer.start()
 
     def ask_due(self) -> bool:
         """Ask for the results of one study; False when nothing is due, or the destination is known to be down."""
+        if self._stopping.is_set():
+            return False
         now = self._clock.now()
         self._ledger.plan(self._peer.name, since=self._since(now))
         give_up_after = timedelta(seconds=self._rules.silence.give_up_after_s)
@@ -131,13 +145,37 @@ class CommitmentScu:
         )
         talk = _Talk(self._reports, self._peer)
         try:
-            with commitment_association(self._peer, own_aet=self._own_aet, handlers=talk.handlers) as association:
+            with self._connected(talk) as association:
                 _send_question(association, self._peer, transaction_uid, task)
                 self._ledger.note_asked(task.commitment_id)
                 logger.info("%s was asked to keep %d objects", self._peer.name, len(task.references))
                 self._stay(association, talk, transaction_uid)
+        except _StoppedError:
+            self._ledger.take_back(task.commitment_id)
         except (PeerUnreachableError, CommitmentRefusedError) as error:
             self._postpone(task, error)
+
+    @contextmanager
+    def _connected(self, talk: "_Talk") -> Iterator[Association]:
+        """An association that `stop` may end.
+
+        Raises:
+            _StoppedError: It did, before the question was answered, or before there was an association.
+            PeerUnreachableError: There is none, or no answer.
+            CommitmentRefusedError: The peer does not accept the SOP class, or refused the question.
+        """
+        try:
+            with commitment_association(self._peer, own_aet=self._own_aet, handlers=talk.handlers) as line:
+                self._line = line
+                if self._stopping.is_set():
+                    raise _StoppedError
+                yield line.association
+        except PeerUnreachableError as error:
+            if self._stopping.is_set():
+                raise _StoppedError from error
+            raise
+        finally:
+            self._line = None
 
     def _postpone(self, task: CommitmentTask, error: NodeError) -> None:
         next_try_at = self._later(self._rules.failure, task.failures + 1)
@@ -154,6 +192,10 @@ class CommitmentScu:
         while association.is_established and time.monotonic() < ends_at_s and not self._stopping.is_set():
             if talk.answered.wait(_LOOK_S) or (not talk.is_reported and self._ledger.is_reported(transaction_uid)):
                 return
+
+
+class _StoppedError(Exception):
+    """The worker stops: that says nothing of the destination, and is no try."""
 
 
 class _Talk:

@@ -19,6 +19,8 @@ from pynetdicom.sop_class import (  # type: ignore[attr-defined]  # made at impo
 from config.settings import Peer
 
 AE_TITLE = "ARCHIVE"
+_LONG_S = 120.0
+"""Longer than the node waits for an answer."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -30,6 +32,8 @@ class CommittingArchive:
     """SOP Instance UID and encoded data set, repeats included."""
     questions: list[Dataset] = field(default_factory=list)
     action_status: int = 0x0000
+    may_answer: threading.Event = field(default_factory=threading.Event)
+    """Until it is set no question is answered; set from the beginning."""
     reports_at_once: bool = False
     """Whether it reports on the association of the question."""
     lost: Mapping[str, int] = field(default_factory=dict)
@@ -61,6 +65,7 @@ def committing_archive(*, sop_class_uids: Sequence[str], with_commitment: bool =
 
     def handle_action(event: Event) -> tuple[int, None]:
         archive.questions.append(event.action_information)
+        archive.may_answer.wait(_LONG_S)
         if archive.reports_at_once:
             threading.Thread(target=_report_at_once, args=(event.assoc, archive, archive.questions[-1])).start()
         return archive.action_status, None
@@ -77,9 +82,11 @@ def committing_archive(*, sop_class_uids: Sequence[str], with_commitment: bool =
         storage_commitment=True,
     )
     archive = CommittingArchive(peer=peer)
+    archive.may_answer.set()
     try:
         yield archive
     finally:
+        archive.may_answer.set()
         server.shutdown()
 
 
