@@ -3,7 +3,7 @@
 from dataclasses import fields
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, select, update
 
 from storage.batch_models import Batch, BatchFinding, BatchStudy
 from storage.batch_records import ENDS, BatchFindings, BatchLine, BatchPlan, BatchStudyState, BatchView
@@ -13,6 +13,7 @@ from storage.models import Study
 LINES = select(BatchStudy, BatchFinding).outerjoin(BatchFinding, BatchFinding.batch_study_id == BatchStudy.id)
 """Studies of runs, with what was found in them."""
 _HOUR = timedelta(hours=1)
+_HAD_ALL = (BatchStudyState.ANALYSED, BatchStudyState.REFUSED)
 
 
 def is_of_batch() -> ColumnElement[bool]:
@@ -44,6 +45,22 @@ def forget_ended(connection: Connection, study_instance_uid: str) -> None:
     """Runs that are through with a study that was deleted are not the reason why it is here again."""
     ended = (BatchStudy.study_instance_uid == study_instance_uid, BatchStudy.is_own, BatchStudy.state.in_(ENDS))
     connection.execute(update(BatchStudy).where(*ended).values(is_own=False))
+
+
+def leave(connection: Connection, study_instance_uid: str, *, asked_before: datetime) -> bool:
+    """Make a study of runs one as any other, unless images of it may still come because one of them asked.
+
+    A run that is through with the study had all of it here, as the PACS counts: nothing more comes for that one. Of any
+    other what it asked for comes until `asked_before`.
+
+    Returns:
+        Whether runs were the reason why it is analysed, and are so no more.
+    """
+    own = (BatchStudy.study_instance_uid == study_instance_uid, BatchStudy.is_own)
+    is_awaited = and_(BatchStudy.state.not_in(_HAD_ALL), BatchStudy.asked_at > asked_before)
+    if connection.execute(select(exists().where(*own, is_awaited))).scalar_one():
+        return False
+    return bool(connection.execute(update(BatchStudy).where(*own).values(is_own=False)).rowcount)
 
 
 def view_from_row(connection: Connection, row: AnyRow, *, at: datetime) -> BatchView:

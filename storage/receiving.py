@@ -23,7 +23,7 @@ from storage.link_models import ForeignPatient
 from storage.models import Instance, ResultObject, Study, Use
 from storage.parents import KnownStudy, SeriesUids, known_studies, patient_keys, said_by, series_keys
 from storage.records import Demographics, PatientKey, ReceivedInstance, Recorded
-from storage.sent import STILL_MIXED, as_received
+from storage.sent import SENT_BESIDE_BATCH, STILL_MIXED, as_received, leaves_its_batches
 from storage.starts_work import STARTS_WORK
 
 MORE = "a further instance was received"
@@ -68,6 +68,11 @@ class _Filed:
     uses: list[Use] = field(default_factory=list)
     contradicting: tuple[Attribute, ...] = ()
     """What the first foreign instance contradicts."""
+
+    @property
+    def has_new_images(self) -> bool:
+        """Whether the batch brought any that are used."""
+        return any(instance.sop_class_uid in STARTS_WORK for instance in self.used)
 
     def contradictions(self, instance: ReceivedInstance) -> tuple[Attribute, ...]:
         """What an instance says against the study; an empty value says nothing."""
@@ -143,6 +148,8 @@ def _record(connection: Connection, batch: Sequence[ReceivedInstance], *, at: da
     for study_uid, images in _images_by_study(batch, answers).items():
         known.studies[study_uid] = as_received(connection, known.studies[study_uid], images, at=at)
     for study_uid, filed in placing.by_study.items():
+        if filed.has_new_images and leaves_its_batches(connection, study_uid, at=at):
+            note(connection, known.studies[study_uid].standing, Event.INSTANCE_ARRIVED, why=SENT_BESIDE_BATCH, at=at)
         _take_in(connection, known.studies[study_uid], filed, at=at)
     study_ids = {uid: study.standing.study_id for uid, study in known.studies.items()}
     note_carried(connection, batch, study_ids=study_ids, at=at)
@@ -249,13 +256,12 @@ def _take_in(connection: Connection, study: KnownStudy, filed: _Filed, *, at: da
     standing = study.standing
     if Use.OTHER_BYTES in filed.uses and not study.conflict_count:
         standing = move(connection, standing, Event.CONFLICT_FOUND, why=OTHER_BYTES, at=at)
-    has_new_images = any(instance.sop_class_uid in STARTS_WORK for instance in filed.used)
     if filed.contradicting:
         why = f"an instance came that names another patient by {_listed(filed.contradicting)}; it is kept, not used"
         standing = move(connection, standing, Event.PATIENT_CONTRADICTED, why=why, at=at)
-    elif has_new_images and study.has_identity_conflict:
+    elif filed.has_new_images and study.has_identity_conflict:
         standing = move(connection, standing, Event.PATIENT_CONTRADICTED, why=STILL_MIXED, at=at)
-    elif has_new_images:
+    elif filed.has_new_images:
         standing = move(connection, standing, Event.INSTANCE_ARRIVED, why=MORE, at=at)
     values = _study_columns(study, filed)
     if filed.patient != study.patient:

@@ -1,4 +1,4 @@
-"""Takes a study that was fetched as an earlier one as received, once somebody sends it to the node."""
+"""Takes a study that the node had asked for as any other, once somebody sends it to the node."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,8 @@ from typing import Final
 
 from sqlalchemy import Connection, update
 
-from storage.fetches import is_asked_for
+from storage.batch_rows import leave
+from storage.fetches import ASKED_FOR, is_asked_for
 from storage.life import move
 from storage.lifecycle import Event
 from storage.models import Origin, Study
@@ -15,6 +16,7 @@ from storage.parents import KnownStudy
 from storage.records import ReceivedInstance
 
 SENT: Final = "sent to the node after it was fetched as an earlier study: it is analysed as any other from now on"
+SENT_BESIDE_BATCH: Final = "sent to the node after a batch had it: its results go where those of any other study go"
 STILL_MIXED: Final = "a further instance came for a study that names two patients"
 
 
@@ -38,3 +40,13 @@ def as_received(
         event, why = Event.PATIENT_CONTRADICTED, STILL_MIXED
     standing = move(connection, study.standing, event, why=why, at=at)
     return replace(study, standing=standing, origin=Origin.RECEIVED, last_instance_at=last_at)
+
+
+def leaves_its_batches(connection: Connection, study_instance_uid: str, *, at: datetime) -> bool:
+    """Whether a study of batches, for which a new image came, is one as any other from now on: somebody sent it.
+
+    It stays of its batches where the image may come because the node asked for it.
+    """
+    if is_asked_for(connection, study_instance_uid, at=at):
+        return False
+    return leave(connection, study_instance_uid, asked_before=at - ASKED_FOR)

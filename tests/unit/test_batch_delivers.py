@@ -18,6 +18,7 @@ from builders.index import (
     state_of,
     view_of,
 )
+from builders.two_patients import JOHN
 from config.retention import RetentionSettings
 from config.settings import NodeSettings, Peer, Settings
 from dicom_node.audit.events import Party
@@ -26,10 +27,11 @@ from dicom_node.batch.ends import note_ends
 from dicom_node.retention import Retention
 from storage.batch_records import BatchState, BatchStudyState
 from storage.database import open_engine
+from storage.fetch_records import FoundPriorView, FoundState
 from storage.files import ResultStore
 from storage.former_index import read_former_index
 from storage.index import Index
-from storage.lifecycle import State
+from storage.lifecycle import Event, State
 
 STUDY = "1.2.1"
 PACS = Peer(name="pacs", ae_title="PACS", host="localhost", port=104, receives_results=True, results=("sr",))
@@ -61,6 +63,19 @@ def take_up(index: Index, *, delivers: bool, study: str = STUDY) -> int:
     index.batches.asked(line, is_own=True)
     index.batches.fetched(line)
     return number
+
+
+def ask_for_as_earlier_study(index: Index) -> None:
+    """A PACS is asked for the study to compare a new one with."""
+    index.record_received([received("1.2.9", received_at=NOON)])
+    index.apply("1.2.9", Event.COMPLETED, why="quiet")
+    index.fetches.plan("1.2.9", peers=["pacs"])
+    task = index.fetches.take_due("pacs")
+    assert task is not None
+    found = FoundPriorView(
+        study_instance_uid=STUDY, study_date="20190101", state=FoundState.FETCHING, words="", instance_count=2
+    )
+    index.fetches.note_found(task.fetch_id, [found])
 
 
 def test_a_batch_that_sends_nothing_sends_nothing(index: Index) -> None:
@@ -140,6 +155,57 @@ def test_a_study_that_came_by_itself_is_sent_by_its_own_analysis_alone(index: In
     index.batches.fetched(line)
     note_ends(index, SENDING)
     assert view_of(index, "1.2.3").deliveries == ()
+
+
+def test_late_images_that_somebody_sends_make_it_a_study_as_any_other(index: Index) -> None:
+    """The batch had all of it: its new result goes out, in its turn among the new studies; the table stays."""
+    index.record_received([received(STUDY, number=2)])
+    assert (state_of(index, STUDY), index.batches.is_kept_here(STUDY)) == (State.RECEIVING, False)
+    view = view_of(index, STUDY)
+    assert view.batch is None
+    assert "its results go where those of any other study go" in [entry.why for entry in view.history][-2]
+    (line,) = index.batches.in_state(1, BatchStudyState.ANALYSED)
+    assert line.findings is not None
+
+
+def test_what_is_here_already_or_names_another_patient_changes_nothing(index: Index) -> None:
+    """Nothing new is analysed."""
+    index.record_received([received(STUDY, number=1)])
+    index.record_received([received(STUDY, number=2, patient=JOHN)])
+    assert index.batches.is_kept_here(STUDY)
+
+
+def test_what_still_comes_for_a_batch_is_kept_here(index: Index, clock: FakeClock) -> None:
+    """For a day after it was asked for, until a batch had all of it; whichever other one is through with it."""
+    take_up(index, delivers=False)
+    index.record_received([received(STUDY, number=2)])
+    assert index.batches.is_kept_here(STUDY)
+    make_ready(index, STUDY)
+    clock.advance(86_401)
+    index.record_received([received(STUDY, number=3)])
+    assert not index.batches.is_kept_here(STUDY)
+
+
+def test_a_batch_that_sends_stays_while_images_come_for_one_that_does_not(index: Index) -> None:
+    """The first is through with the study; what it said holds."""
+    number = take_up(index, delivers=True)
+    note_ends(index, SENDING)
+    assert index.batches.view(number).state is BatchState.DONE
+    take_up(index, delivers=False)
+    index.record_received([received(STUDY, number=2)])
+    assert not index.batches.is_kept_here(STUDY)
+    assert view_of(index, STUDY).batch is not None
+
+
+def test_images_that_come_as_an_earlier_study_leave_it_with_its_batch(index: Index, clock: FakeClock) -> None:
+    """The node asked for them, to compare with."""
+    ask_for_as_earlier_study(index)
+    index.record_received([received(STUDY, number=2)])
+    assert index.batches.is_kept_here(STUDY)
+    make_ready(index, STUDY)
+    clock.advance(86_401)
+    index.record_received([received(STUDY, number=3)])
+    assert not index.batches.is_kept_here(STUDY)
 
 
 def test_an_index_made_anew_keeps_from_running_only_what_no_batch_sends(index: Index, tmp_path: Path) -> None:
