@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, bindparam, exists, select
 from storage.acquired import in_own_zone
 from storage.database import AnyRow
 from storage.errors import UnknownStudyError
+from storage.fetch_tasks import SoughtPatient
 from storage.link_models import StudyAssignment
 from storage.models import Attempt, Instance, Origin, Outcome, Patient, Result, Series, Study, Use
 from storage.patient_links import (
@@ -21,9 +22,8 @@ from storage.patient_links import (
     person_of,
     said_in,
 )
-from storage.patient_records import Waiver
 from storage.prior_records import PriorCandidate, SeriesWords
-from storage.records import CT
+from storage.records import CT, PatientKey
 from storage.rule_models import Decision
 from storage.waived import Waived, is_waived, waived_by_assignments, waived_by_merges
 
@@ -141,18 +141,29 @@ def _days_before(moment: datetime, days: float) -> datetime:
         return datetime.min.replace(tzinfo=UTC)
 
 
-def waivers_for_absent(connection: Connection, study_instance_uid: str) -> tuple[Waiver, ...]:
-    """What is waived between a study and any earlier one that comes under the patient ID and issuer which a PACS is asked for.
+def sought_patients(connection: Connection, study_instance_uid: str) -> tuple[SoughtPatient, ...]:
+    """Under whom a PACS may have earlier studies of a study's person, the patient whom the study belongs to first.
 
-    What was waived for one other study alone is not among it.
+    What is waived is so for any earlier study that comes under that patient ID and issuer; what was waived for one other
+    study alone is not among it.
 
     Raises:
         UnknownStudyError: The index has no such study.
     """
     current = _study_row(connection, study_instance_uid)
-    person = person_of(connection, current.assigned_key or current.patient_key)
+    own_key = current.assigned_key or current.patient_key
+    person = person_of(connection, own_key)
     waived = _waived_of(connection, person, assigned_to(connection, person.keys))
-    return tuple(waived.between({current.id}, is_across_merge=False))
+    rows = connection.execute(
+        select(Patient).where(Patient.id.in_(person.keys)).order_by(Patient.id != own_key, Patient.id)
+    )
+    return tuple(
+        SoughtPatient(
+            patient=PatientKey(patient_id=row.patient_id, issuer=row.issuer),
+            waivers=tuple(waived.between({current.id}, is_across_merge=row.id not in person.unconfirmed_keys)),
+        )
+        for row in rows
+    )
 
 
 def _study_row(connection: Connection, study_instance_uid: str) -> AnyRow:

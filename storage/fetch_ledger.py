@@ -8,7 +8,7 @@ from sqlalchemy import Engine, select, update
 
 from storage import fetch_steps, fetches
 from storage.database import reading, writing
-from storage.earlier import waivers_for_absent
+from storage.earlier import sought_patients
 from storage.errors import UnknownStudyError
 from storage.fetch_models import FoundPrior, PriorFetch
 from storage.fetch_records import FetchState, FoundPriorView, FoundState, PriorFetchView
@@ -56,7 +56,8 @@ class FetchLedger:
                 return None
             values = {"state": FetchState.RUNNING, "tries": task.tries}
             connection.execute(update(PriorFetch).where(PriorFetch.id == task.fetch_id).values(**values))
-            return replace(task, waivers=waivers_for_absent(connection, task.study_instance_uid))
+            own, *merged = sought_patients(connection, task.study_instance_uid)
+            return replace(task, patient=own.patient, waivers=own.waivers, merged=tuple(merged))
 
     def release_running(self, peer: str) -> None:
         """Let searches at a PACS that a worker began and did not end be begun again."""

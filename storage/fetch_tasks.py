@@ -8,13 +8,22 @@ from storage.records import Demographics, PatientKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SoughtPatient:
+    """A patient under whom the person of the current study may have earlier ones."""
+
+    patient: PatientKey
+    waivers: tuple[Waiver, ...]
+    """What may contradict between the current study and an earlier one of this patient that is not here yet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FetchTask:
     """A search that is to be run now."""
 
     fetch_id: int
     study_instance_uid: str
     patient: PatientKey
-    """Whom the study was assigned to, else whom its images name: what the PACS is asked for."""
+    """Whom the study was assigned to, else whom its images name: what the PACS is asked for first."""
     demographics: Demographics
     """As the images say."""
     acquired_at: datetime
@@ -23,7 +32,14 @@ class FetchTask:
     tries: int
     """Counting this one."""
     waivers: tuple[Waiver, ...] = ()
-    """What may contradict between this study and an earlier one of that patient ID and issuer that is not here yet."""
+    """As of `SoughtPatient`, for this patient."""
+    merged: tuple[SoughtPatient, ...] = ()
+    """Patients who are merged with this one, over any number of steps: the PACS is asked for each."""
+
+    @property
+    def sought(self) -> tuple[SoughtPatient, ...]:
+        """Everyone whom the PACS is asked for."""
+        return (SoughtPatient(patient=self.patient, waivers=self.waivers), *self.merged)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

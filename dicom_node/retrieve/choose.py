@@ -30,11 +30,14 @@ def refusal_of(answer: StudyAnswer, task: FetchTask) -> str:
     """Why a study must not be taken for an earlier one of the patient; empty where nothing speaks against it."""
     if not answer.study_instance_uid:
         return "the PACS named no Study Instance UID"
-    if answer.patient.patient_id != task.patient.patient_id:
+    of_id = [one for one in task.sought if one.patient.patient_id == answer.patient.patient_id]
+    if not of_id:
         return "the PACS answered with a study of another patient ID"
-    if answer.patient.issuer and answer.patient.issuer != task.patient.issuer:
+    # Where the PACS does not say the issuer, the images do, and decide.
+    named = [one for one in of_id if answer.patient.issuer in {"", one.patient.issuer}]
+    if not named:
         return "same patient ID, but of another issuer: not linked; correct the patient in the PACS"
-    is_one_person = is_waived(task.demographics, answer.demographics, task.waivers)
+    is_one_person = any(is_waived(task.demographics, answer.demographics, one.waivers) for one in named)
     contradicts = "" if is_one_person else contradiction(task.demographics, answer.demographics)
     return contradicts or _untimely(answer, task)
 

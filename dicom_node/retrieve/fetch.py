@@ -144,7 +144,8 @@ class Fetcher:
         except NodeError as error:
             found = found_from(wanted.study, _state_after(error), error.reason)
             return _End(found=found, may_help_to_retry=error.retryable)
-        found = verdict_on(wanted, told, self._index.fetches.held(uid), patient=task.patient)
+        patients = [one.patient for one in task.sought]
+        found = verdict_on(wanted, told, self._index.fetches.held(uid), patients=patients)
         return _End(found=found, may_help_to_retry=True)
 
     def _end_badly(self, task: FetchTask, words: str, *, state: FoundState, may_help: bool) -> None:

@@ -30,18 +30,22 @@ _MESSAGE_ID = 1
 
 
 def find_studies(talk: Conversation, task: FetchTask, *, maximum_age_days: float) -> tuple[StudyAnswer, ...]:
-    """The CT studies that a PACS has under the ID of the patient, in the years that count.
+    """The CT studies that a PACS has under each ID of the patient, in the years that count; one may come more than once.
 
     The issuer is asked for and not matched: many a PACS does not know this key, and one that does would hide a study of
     the same ID and another issuer, which is to be shown. What comes is to be checked.
 
     Raises:
-        RetrieveError: The PACS did not answer, failed, or lists more than `MAXIMUM_ANSWERS`.
+        RetrieveError: The PACS did not answer, failed, or lists more than `MAXIMUM_ANSWERS` under one ID.
     """
-    query = _study_query(task.patient.patient_id, task.acquired_at, maximum_age_days=maximum_age_days)
     # A PACS shows the time on the wall of the scanner, and seldom names its zone.
     zone = timezone(task.acquired_at.utcoffset() or timedelta())
-    return tuple(study_answer_from(answer, zone=zone) for answer in answers_of(talk, query, maximum=MAXIMUM_ANSWERS))
+    found: list[StudyAnswer] = []
+    for patient_id in dict.fromkeys(one.patient.patient_id for one in task.sought):
+        query = _study_query(patient_id, task.acquired_at, maximum_age_days=maximum_age_days)
+        answers = answers_of(talk, query, maximum=MAXIMUM_ANSWERS)
+        found += [study_answer_from(answer, zone=zone) for answer in answers]
+    return tuple(found)
 
 
 def find_series(talk: Conversation, study_instance_uid: str) -> tuple[SeriesAnswer, ...]:

@@ -1,6 +1,6 @@
 """Whether what came of an earlier study is what the PACS said that there is."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from dicom_node.retrieve.answers import SeriesAnswer
 from dicom_node.retrieve.survey import Wanted, found_from
@@ -21,21 +21,23 @@ def missing_series(series: Sequence[SeriesAnswer], held: HeldStudy | None) -> li
     ]
 
 
-def verdict_on(wanted: Wanted, told: SubOperations, held: HeldStudy | None, *, patient: PatientKey) -> FoundPriorView:
+def verdict_on(
+    wanted: Wanted, told: SubOperations, held: HeldStudy | None, *, patients: Collection[PatientKey]
+) -> FoundPriorView:
     """How a retrieval ended, by what is in the index and not by what the PACS said alone.
 
     Args:
         wanted: The study with the series that were asked for, and what the PACS said is in them.
         told: What it said that it sent.
         held: What is here now.
-        patient: Of the current study.
+        patients: Everyone who is the person of the current study.
     """
     here = held.images_by_series if held else {}
     came = sum(here.get(one.series_instance_uid, 0) for one in wanted.series)
     failure = _failure(wanted, told, here, came=came)
     if failure:
         return found_from(wanted.study, FoundState.FAILED, failure, instance_count=came)
-    if held and held.patient != patient:
+    if held and held.patient not in patients:
         words = "its images name another patient ID or issuer than the answer of the PACS: not linked"
         return found_from(wanted.study, FoundState.REFUSED, words, instance_count=came)
     return found_from(wanted.study, FoundState.FETCHED, counted(came, "image"), instance_count=came)

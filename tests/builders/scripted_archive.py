@@ -42,6 +42,8 @@ class Script:
     """Set when the test ends: whoever hangs waits for it."""
     asked: list[str] = field(default_factory=list)
     """Levels of the queries and names of the retrievals that came."""
+    patient_ids: list[str] = field(default_factory=list)
+    """Of the queries at study level."""
 
 
 @contextmanager
@@ -109,6 +111,8 @@ def _change(answer: Dataset, changes: dict[str, object]) -> Dataset:
 def _find(event: Event, script: Script) -> Iterator[tuple[int, Dataset | None]]:
     level = str(event.identifier.QueryRetrieveLevel)
     script.asked.append(level)
+    if level == "STUDY":
+        script.patient_ids.append(str(event.identifier.PatientID))
     script.before_find()
     for answer in script.studies if level == "STUDY" else script.series:
         yield 0xFF00, answer

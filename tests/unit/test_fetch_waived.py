@@ -204,3 +204,41 @@ def test_what_was_waived_for_an_assigned_study_holds_at_the_pacs_of_the_chosen_p
     man = Demographics(patient_name="Poe^John", birth_date="19610203", sex="M")
     found = surveyed(index, "1.5", [answer("7.1", MAIDEN, days_ago=30), answer("7.2", man, days_ago=20)])
     assert (wanted(found), others(found)) == (["7.1"], {"7.2": FoundState.REFUSED})
+
+
+def test_a_study_under_another_id_of_a_merge_is_fetched(index: Index, patients: PatientIndex) -> None:
+    """By ID and issuer, with that name, birth date and sex; each once, and no more once the merge is taken back."""
+    index.record_received(
+        [study("1.3", MAIDEN, days_ago=300, patient=OTHER_JANE), study("1.5", MAIDEN, days_ago=0)],
+    )
+    patients.merge(JANE, OTHER_JANE, although_contradicting=False)
+    there = answer("7.1", MAIDEN, days_ago=30, patient=OTHER_JANE)
+    man = Demographics(patient_name="Poe^John", birth_date="19610203", sex="M")
+    answers = [
+        there,
+        there,
+        answer("7.2", man, days_ago=20, patient=OTHER_JANE),
+        answer("7.3", MAIDEN, days_ago=40, patient=replace(OTHER_JANE, issuer="CITY")),
+        answer("7.4", MAIDEN, days_ago=50, patient=PatientKey(patient_id="98", issuer="OLD")),
+    ]
+    found = surveyed(index, "1.5", answers)
+    assert (wanted(found), others(found)) == (["7.1"], dict.fromkeys(["7.2", "7.3", "7.4"], FoundState.REFUSED))
+    patients.unmerge(JANE, OTHER_JANE)
+    index.record_received([study("1.6", MAIDEN, days_ago=0)])
+    assert others(surveyed(index, "1.6", [there])) == {"7.1": FoundState.REFUSED}
+
+
+def test_what_was_waived_across_a_merge_reaches_the_other_id_at_the_pacs(index: Index, patients: PatientIndex) -> None:
+    """Its birth date was seen."""
+    index.record_received([study("1.3", MISTYPED, days_ago=300, patient=OTHER_JANE)])
+    patients.merge(OTHER_JANE, JANE, although_contradicting=True)
+    index.record_received([study("1.5", MAIDEN, days_ago=0)])
+    answers = [
+        answer("7.1", MISTYPED, days_ago=30, patient=OTHER_JANE),
+        answer("7.2", replace(MISTYPED, birth_date="19990101"), days_ago=20, patient=OTHER_JANE),
+    ]
+    found = surveyed(index, "1.5", answers)
+    assert (wanted(found), others(found)) == (["7.1"], {"7.2": FoundState.REFUSED})
+    index.record_received([study("7.1", MISTYPED, days_ago=30, patient=OTHER_JANE)])
+    (linked, *_) = index.prior_candidates("1.5", maximum_age_days=730)
+    assert (linked.study_instance_uid, linked.is_confirmed) == ("7.1", True)

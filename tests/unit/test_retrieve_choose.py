@@ -232,7 +232,7 @@ def test_what_came_is_counted(told: SubOperations, here: int, state: FoundState)
     """The index decides, not the PACS."""
     held = HeldStudy(patient=JANE, was_fetched=True, is_whole=False, images_by_series={"1.9": here})
     wanted = Wanted(study=study(), series=(series(),))
-    assert verdict_on(wanted, told, held, patient=JANE).state is state
+    assert verdict_on(wanted, told, held, patients=[JANE]).state is state
 
 
 @pytest.mark.parametrize(
