@@ -10,6 +10,7 @@ from typing import Any
 
 from dicom_node.cluster.errors import ForeignBytesError
 from dicom_node.cluster.gate import ByteGate
+from dicom_node.cluster.head import HeadWatch
 from dicom_node.cluster.library import RayModule
 from dicom_node.cluster.parcel import Parcel, parcel_of, read_payload
 from dicom_node.cluster.pool import ActorPool, Member
@@ -33,11 +34,15 @@ class Cluster:
     pool: ActorPool
     shelf: PackShelf
     gate: ByteGate
+    head: HeadWatch
     time_limit_s: float
 
 
 def run_attempt(cluster: Cluster, folder: Path, *, is_wanted: Callable[[], bool]) -> None:
     """Do the job in a folder; what the process of a local attempt leaves there is there afterwards.
+
+    What Ray ends while the head is there is a failed attempt. Where the head is lost this does not return: the driver ends,
+    and the attempt without an outcome.
 
     Args:
         cluster: Where.
@@ -53,6 +58,8 @@ def run_attempt(cluster: Cluster, folder: Path, *, is_wanted: Callable[[], bool]
     except (PipelineError, NodeError) as error:
         outcome = JobOutcome(kind=OutcomeKind.FAILED, reason=error.reason, retryable=error.retryable)
     except cluster.ray.exceptions.RayError as error:
+        if not cluster.head.is_there(is_wanted=is_wanted):
+            return
         outcome = _failure(folder, f"the Ray cluster ended the attempt ({type(error).__name__})", error)
     except OSError as error:
         if refusal_code(error):
@@ -102,6 +109,8 @@ def _lent(
     try:
         return _kept(cluster.ray.get(answer), folder)
     except cluster.ray.exceptions.RayActorError as error:
+        if not cluster.head.is_there(is_wanted=is_wanted):
+            return None
         return _failure(folder, "the actor that had the study died: out of memory, or its machine went down?", error)
 
 

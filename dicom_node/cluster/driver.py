@@ -24,6 +24,7 @@ from dicom_node.cluster.connect import connect
 from dicom_node.cluster.driver_log import PREVIOUS_LOG_NAME
 from dicom_node.cluster.errors import ClusterError, UnreachableClusterError
 from dicom_node.cluster.gate import ByteGate
+from dicom_node.cluster.head import HeadWatch
 from dicom_node.cluster.library import RayModule
 from dicom_node.cluster.places import cluster_nodes
 from dicom_node.cluster.plan import DriverPlan
@@ -81,15 +82,17 @@ class Driver:
         """
         ray = self._connected()
         pool = ActorPool(ray=ray, plan=self._plan)
-        gate = ByteGate()
+        gate, head = ByteGate(), HeadWatch()
         self._cluster = Cluster(
-            ray=ray, pool=pool, shelf=PackShelf(ray), gate=gate, time_limit_s=self._plan.time_limit_s
+            ray=ray, pool=pool, shelf=PackShelf(ray), gate=gate, head=head, time_limit_s=self._plan.time_limit_s
         )
         own_node = ray.get_runtime_context().get_node_id()
         while True:
+            asked_at_s = time.monotonic()
             nodes = cluster_nodes(ray.nodes())
             if own_node not in nodes:
                 raise UnreachableClusterError
+            head.note(asked_at_s=asked_at_s)
             gate.limit_bytes = self._plan.ray.maximum_bytes_in_flight or nodes[own_node].object_store_bytes // 2
             pool.tend(nodes)
             self._offer(pool.ready + self._plan.ray.studies_ahead if pool.ready else 0)
