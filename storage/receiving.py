@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select, tuple_, update
+from sqlalchemy import Connection, Engine, bindparam, insert, select, tuple_, update
 from sqlalchemy.engine import Dialect
 
 from storage.acquired import acquired_columns
@@ -42,6 +42,16 @@ _TAKES_THE_PLACE = frozenset({Use.USED, Use.OWN_RESULT})
 
 _Row = dict[str, Any]
 
+_TAKEN_UP = (
+    update(Instance)
+    .where(
+        Instance.series_id == bindparam("series"),
+        Instance.sop_instance_uid == bindparam("sop"),
+        Instance.sha256 == bindparam("hash"),
+    )
+    .values(use=Use.USED)
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Known:
@@ -68,6 +78,8 @@ class _Filed:
     uses: list[Use] = field(default_factory=list)
     contradicting: tuple[Attribute, ...] = ()
     """What the first foreign instance contradicts."""
+    taken_up_count: int = 0
+    """Instances that counted as conflicts and are used now."""
 
     @property
     def has_new_images(self) -> bool:
@@ -104,6 +116,8 @@ class _Placing:
     """What the batch adds."""
 
     rows: list[_Row] = field(default_factory=list)
+    taken_up: list[_Row] = field(default_factory=list)
+    """Rows that are there already and are used from now on: the values of `_TAKEN_UP`."""
     foreign: list[tuple[_Row, dict[str, str]]] = field(default_factory=list)
     """Instances of other patients, each with what it says for the columns `SAID_BY_SENDER`."""
     by_study: dict[str, _Filed] = field(default_factory=dict)
@@ -143,6 +157,8 @@ def _record(connection: Connection, batch: Sequence[ReceivedInstance], *, at: da
     answers = tuple(_place(instance, known, placing) for instance in batch)
     if placing.rows:
         connection.execute(insert(Instance), placing.rows)
+    if placing.taken_up:
+        connection.execute(_TAKEN_UP, placing.taken_up)
     for row, said in placing.foreign:
         _insert_foreign(connection, row, said)
     for study_uid, images in _images_by_study(batch, answers).items():
@@ -209,14 +225,17 @@ def _place(instance: ReceivedInstance, known: _Known, placing: _Placing) -> Reco
     """Say what an instance is; a row is added unless the same bytes are there already."""
     series_id = known.series[instance.study_instance_uid, instance.series_instance_uid]
     copies = known.copies[series_id, instance.sop_instance_uid]
-    if instance.sha256 in copies:
+    is_first = _TAKES_THE_PLACE.isdisjoint(copies.values())
+    if instance.sha256 in copies and not (is_first and copies[instance.sha256] is Use.OTHER_BYTES):
         return Recorded.DUPLICATE
     study = known.studies[instance.study_instance_uid]
     filed = placing.by_study.setdefault(
         instance.study_instance_uid,
         _Filed(patient=study.patient, has_images=study.has_images, said=dict(study.said)),
     )
-    use = _use(instance, known, filed, is_first=_TAKES_THE_PLACE.isdisjoint(copies.values()))
+    if instance.sha256 in copies:
+        return _place_again(instance, filed, placing, series_id=series_id, copies=copies)
+    use = _use(instance, known, filed, is_first=is_first)
     patient_key = known.patients[instance.patient]
     row = {"series_id": series_id, "copy": len(copies), "use": use, "patient_key": patient_key} | instance_columns(
         instance
@@ -227,6 +246,19 @@ def _place(instance: ReceivedInstance, known: _Known, placing: _Placing) -> Reco
         placing.rows.append(row)
     copies[instance.sha256] = use
     return _RECORDED_FROM_USE[use]
+
+
+def _place_again(
+    instance: ReceivedInstance, filed: _Filed, placing: _Placing, *, series_id: int, copies: dict[str, Use]
+) -> Recorded:
+    """Use what an older version put aside for a copy of another patient, if it says the same as the study by now."""
+    if filed.contradictions(instance):
+        return Recorded.DUPLICATE
+    placing.taken_up.append({"series": series_id, "sop": instance.sop_instance_uid, "hash": instance.sha256})
+    filed.learn(instance)
+    filed.taken_up_count += 1
+    copies[instance.sha256] = Use.USED
+    return Recorded.NEW
 
 
 def _use(instance: ReceivedInstance, known: _Known, filed: _Filed, *, is_first: bool) -> Use:
@@ -280,7 +312,7 @@ def _study_columns(study: KnownStudy, filed: _Filed) -> dict[str, Any]:
     conflicts = [use for use in filed.uses if use in _CONFLICTS]
     return {
         "instance_count": study.instance_count + len(filed.used),
-        "conflict_count": study.conflict_count + len(conflicts),
+        "conflict_count": study.conflict_count + len(conflicts) - filed.taken_up_count,
         "has_identity_conflict": study.has_identity_conflict or bool(filed.contradicting),
         "last_instance_at": max([study.last_instance_at, *(instance.received_at for instance in filed.used)]),
         **acquired_columns(study, filed.used),

@@ -4,12 +4,25 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from builders.clock import FakeClock
-from builders.index import NOON, build_index, claim, claimed_study, make_ready, received, state_of, view_of
+from builders.index import (
+    NOON,
+    build_index,
+    claim,
+    claimed_study,
+    database_url,
+    make_ready,
+    received,
+    state_of,
+    view_of,
+)
 from builders.two_patients import johns
+from storage.database import open_engine, writing
 from storage.index import Index
 from storage.lifecycle import State
+from storage.models import Instance, Study, Use
 from storage.records import ReceivedInstance, Recorded
 
 pytestmark = pytest.mark.usefixtures("each_engine")
@@ -99,6 +112,43 @@ def test_an_image_that_is_corrected_after_the_decision_opens_the_study_again(ind
     assert state_of(index) is State.RECEIVING
     right = [received(number=number, content="corrected") for number in (3, 4)]
     assert is_used(index, received(), *right)
+
+
+def put_aside(folder: Path, instance: ReceivedInstance) -> None:
+    """As versions before did with an image that came again under the right name."""
+    engine = open_engine(database_url(folder))
+    with writing(engine) as connection:
+        connection.execute(update(Instance).where(Instance.sha256 == instance.sha256).values(use=Use.OTHER_BYTES))
+        counts = {"instance_count": Study.instance_count - 1, "conflict_count": Study.conflict_count + 1}
+        connection.execute(update(Study).values(counts))
+    engine.dispose()
+
+
+def test_a_correction_that_an_older_version_put_aside_is_used_when_it_is_sent_again(
+    index: Index, tmp_path: Path
+) -> None:
+    """The study ran without it; once is enough, and an image of which another copy is in use changes nothing."""
+    wrong, corrected = received(number=3, patient_name="Deo^Jane"), received(number=3, content="corrected")
+    index.record_received([received(), received(content="edited"), wrong, corrected])
+    put_aside(tmp_path, corrected)
+    index.release_held("1.2.3", 1, by="admin")
+    make_ready(index)
+    assert is_used(index, received())
+    assert index.record_received([received(content="edited"), wrong]) == (Recorded.DUPLICATE,) * 2
+    assert state_of(index) is State.READY
+    assert index.record_received([corrected, corrected]) == (Recorded.NEW, Recorded.DUPLICATE)
+    assert is_used(index, received(), corrected)
+    assert (state_of(index), view_of(index).conflict_count) == (State.RECEIVING, 2)
+
+
+def test_what_an_older_version_put_aside_is_never_used_for_another_patient(index: Index, tmp_path: Path) -> None:
+    """Who was chosen since is not whom it names: the study stays as it is."""
+    corrected = received(number=3, content="corrected")
+    index.record_received([received(), johns(3), corrected])
+    put_aside(tmp_path, corrected)
+    index.release_held("1.2.3", 2, by="admin")
+    assert index.record_received([corrected]) == (Recorded.DUPLICATE,)
+    assert (state_of(index), is_used(index, johns(3))) == (State.RECEIVING, True)
 
 
 def test_a_correction_of_what_was_taken_for_the_same_person_replaces_it_once_that_is_taken_back(index: Index) -> None:
