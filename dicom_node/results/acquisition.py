@@ -1,13 +1,16 @@
 """When and how source images were acquired, as values that may stand in a result."""
 
 import logging
+import re
 from datetime import UTC
 from typing import Final
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless
 
 from dicom_node.listen.instants import date_from_da, first_instant, instant_from_dt, time_from_tm, zone_from_offset
+from dicom_node.results.geometry import settle_decimal_strings
 from pipeline.syntaxes import is_lossy_syntax
 
 logger = logging.getLogger(__name__)
@@ -22,6 +25,12 @@ _METHOD_OF_SYNTAX: Final[dict[str, str]] = {
     JPEGLSNearLossless: "ISO_14495_1",
 }
 """Lossy Image Compression Method (0028,2114) by transfer syntax (PS3.3 C.7.6.1.1.5.1)."""
+
+_RATIO: Final = re.compile(r"\+?(\d{1,10}(\.\d*)?|\.\d+)([eE][+-]?\d)?", re.ASCII)
+"""A Decimal String (PS3.5 6.2) of a finite number that is not negative."""
+
+_CODE_STRING: Final = re.compile(r"[A-Z0-9 _]{1,16}", re.ASCII)
+"""PS3.5 6.2, CS."""
 
 _DATED: Final = ("Acquisition", "Series", "Study")
 
@@ -46,10 +55,38 @@ def settle_acquisition_date_time(dataset: Dataset) -> None:
 
 
 def settle_lossy_compression(dataset: Dataset, transfer_syntax_uid: str) -> None:
-    """Say of an image that came in a syntax that always loses something that it was compressed with loss."""
+    """Say of an image that came in a syntax that always loses something that it was compressed with loss.
+
+    What it says itself stays where it makes sense; a ratio that is none is not repeated, nor is another one made up.
+    """
+    _settle_said_loss(dataset)
     if is_lossy_syntax(transfer_syntax_uid) and not was_compressed_with_loss(dataset):
         dataset.LossyImageCompression = LOSSY
         dataset.LossyImageCompressionMethod = _METHOD_OF_SYNTAX[transfer_syntax_uid]
+
+
+def _settle_said_loss(dataset: Dataset) -> None:
+    if was_compressed_with_loss(dataset) and dataset.LossyImageCompression != LOSSY:
+        dataset["LossyImageCompression"] = DataElement("LossyImageCompression", "CS", LOSSY)
+    ratios, methods = _texts(dataset, "LossyImageCompressionRatio"), _texts(dataset, "LossyImageCompressionMethod")
+    if not all(_RATIO.fullmatch(text) for text in ratios):
+        _leave_out(dataset, "LossyImageCompressionRatio")
+    if not all(_CODE_STRING.fullmatch(text) for text in methods):
+        _leave_out(dataset, "LossyImageCompressionMethod")
+    settle_decimal_strings(dataset, "LossyImageCompressionRatio")
+
+
+def _leave_out(dataset: Dataset, keyword: str) -> None:
+    logger.warning("source images hold an invalid %s; the results do not repeat it", keyword)
+    del dataset[keyword]
+
+
+def _texts(dataset: Dataset, keyword: str) -> list[str]:
+    """The values of an element, without padding; none where it is missing or empty."""
+    value = dataset.get(keyword)
+    values = [value] if isinstance(value, str) or not hasattr(value, "__iter__") else list(value)
+    texts = [str(one if one is not None else "").strip(" \0") for one in values]
+    return texts if any(texts) else []
 
 
 def acquisition_date_time(source: Dataset) -> str:
@@ -78,7 +115,7 @@ def acquisition_day(image: Dataset) -> str:
 
 def was_compressed_with_loss(image: Dataset) -> bool:
     """Whether an image says so."""
-    return str(image.get("LossyImageCompression") or "").strip() == LOSSY
+    return LOSSY in _texts(image, "LossyImageCompression")
 
 
 def _is_date_time(text: str) -> bool:

@@ -16,6 +16,7 @@ from dicom_node.listen.instants import date_from_da
 from dicom_node.results.acquisition import settle_acquisition_date_time, settle_lossy_compression, settle_offset
 from dicom_node.results.errors import InconsistentAnalysisError, SourceImageError, header_faults
 from dicom_node.results.geometry import settle_geometry
+from dicom_node.results.readable import drop_unreadable
 from pipeline.frames import frame_headers, is_multi_frame_ct
 from pipeline.read import transfer_syntax_uid
 from pipeline.study import SliceHeader, Volume
@@ -133,6 +134,7 @@ def _read_instance(header: SliceHeader, beside: Sequence[str]) -> tuple[Dataset,
         raise SourceImageError from exc
     if str(dataset.get("SOPInstanceUID")) != header.sop_instance_uid:
         raise InconsistentAnalysisError(_CHANGED)
+    drop_unreadable(dataset)
     settle_character_set(dataset, beside=beside)
     _settle_patient_and_study(dataset)
     settle_offset(dataset)
@@ -153,11 +155,20 @@ def _settle_patient_and_study(dataset: Dataset) -> None:
             setattr(dataset, keyword, "")
     for keyword, needed in ITEMS_NEED.items():
         _drop_if_half_empty(dataset, keyword, needed)
+    _settle_name(dataset)
     _settle_date(dataset, "PatientBirthDate")
     _settle_date(dataset, "StudyDate")
     _empty_unless(dataset, "StudyTime", TM)
     if str(dataset.PatientSex or "") not in SEX_VALUES:
         dataset.PatientSex = ""
+
+
+def _settle_name(dataset: Dataset) -> None:
+    """Keep the first of several names of a patient: there is one (PS3.3 C.7.1.1), and results cannot be made of two."""
+    if dataset["PatientName"].VM > 1:
+        logger.warning("source images hold several values of PatientName; the results repeat the first")
+        name = next((name for name in dataset.PatientName if str(name).strip()), "")
+        dataset["PatientName"] = DataElement("PatientName", "PN", name)
 
 
 def _settle_date(dataset: Dataset, keyword: str) -> None:
