@@ -1,5 +1,6 @@
 """The commands of the group `batch`: studies of an archive, run beside the daily work."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from dicom_node.cli.auditing import attempt_to_search, note_search
+from dicom_node.cli.auditing import Attempt, attempt_to_change, attempt_to_search, note_change, note_search
 from dicom_node.cli.configuring import values_from
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, error_console, print_json, print_table, silence_logs, table_of
 from dicom_node.wording import counted, readable_size
-from storage.batch_records import BatchState, BatchView
+from storage.batch_records import BatchPlan, BatchState, BatchView
 from storage.disk import free_bytes_of
 
 if TYPE_CHECKING:
     from config.settings import Peer
+    from dicom_node.batch.order import BatchOrder, ListedStudies
     from dicom_node.batch.plan import BatchEstimate
     from dicom_node.batch.table import TableFormat
     from storage.index import Index
@@ -66,32 +68,53 @@ def start(
     For example: batch start pacs since=2019-01-01 until=2024-12-31 description=*THORAX* hours=19:00-06:30 per_hour=60.
     The worker does the rest; `batch status` shows how far it is.
     """
-    from dicom_node.batch.order import list_studies, order_from, plan_from
+    from dicom_node.batch.order import order_from
     from dicom_node.batch.plan import estimate
 
     silence_logs()
-    settings = settings_of(context)
     given = {key: str(value) for key, value in values_from(values or []).items() if value is not None}
     order = order_from(given)
     pacs = _archive(context, peer)
-    index = _index(context)
-    plan = plan_from(order, pacs, delivers=deliver)
-    listed = list_studies(settings, pacs, order)
-    for entry in listed.not_found:
-        error_console().print(f"not found: {entry}", soft_wrap=True, markup=False)
     if dry_run:
-        free_bytes = free_bytes_of(settings.data_dir)
+        index, plan, listed = _ask(context, pacs, order, delivers=deliver)
+        free_bytes = free_bytes_of(settings_of(context).data_dir)
         not_found = len(listed.not_found)
         expected = estimate(index.batches, plan, listed.studies, not_found=not_found, free_bytes=free_bytes)
         _show_estimate(expected, json=json)
         return
-    if not listed.studies:
+    with _attempt(context, f"batch of studies of {peer}"):
+        index, plan, listed = _ask(context, pacs, order, delivers=deliver)
+        number = _begun(index, plan, listed.studies, peer=peer)
+    _note(context, f"batch {number} of studies of {peer}")
+    _show(context, index.batches.view(number), json=json)
+
+
+def _ask(
+    context: typer.Context, pacs: "Peer", order: "BatchOrder", *, delivers: bool
+) -> "tuple[Index, BatchPlan, ListedStudies]":
+    """The studies of a PACS that fit an order, and how they would be run; says which were not found."""
+    from dicom_node.batch.order import list_studies, plan_from
+
+    index = _index(context)
+    plan = plan_from(order, pacs, delivers=delivers)
+    listed = list_studies(settings_of(context), pacs, order)
+    for entry in listed.not_found:
+        error_console().print(f"not found: {entry}", soft_wrap=True, markup=False)
+    return index, plan, listed
+
+
+def _begun(index: "Index", plan: BatchPlan, studies: Mapping[str, str], *, peer: str) -> int:
+    """The number of a batch that was begun.
+
+    Raises:
+        BatchPlanError: No study fits.
+    """
+    if not studies:
         from dicom_node.batch.errors import BatchPlanError
 
         reason = f"{peer}: has no study that fits: nothing was begun"
         raise BatchPlanError(reason)
-    number = index.batches.begin(plan, listed.studies)
-    _show(context, index.batches.view(number), json=json)
+    return index.batches.begin(plan, studies)
 
 
 @app.command()
@@ -116,19 +139,19 @@ def status(
 @app.command()
 def pause(context: typer.Context, number: _Number, json: _Json = False) -> None:
     """Ask for no more studies until `resume`; what is here is analysed."""
-    _show(context, _index(context).batches.move(number, BatchState.PAUSED), json=json)
+    _move(context, number, BatchState.PAUSED, json=json)
 
 
 @app.command()
 def resume(context: typer.Context, number: _Number, json: _Json = False) -> None:
     """Go on with a batch that was paused or cancelled, where it was."""
-    _show(context, _index(context).batches.move(number, BatchState.RUNNING), json=json)
+    _move(context, number, BatchState.RUNNING, json=json)
 
 
 @app.command()
 def cancel(context: typer.Context, number: _Number, json: _Json = False) -> None:
     """Fetch nothing more; what is here is analysed and stays in the table."""
-    _show(context, _index(context).batches.move(number, BatchState.CANCELLED), json=json)
+    _move(context, number, BatchState.CANCELLED, json=json)
 
 
 @app.command()
@@ -139,7 +162,10 @@ def retry(context: typer.Context, number: _Number, json: _Json = False) -> None:
     """
     from dicom_node.batch.retry import retry_failed
 
-    _show(context, retry_failed(_index(context), number), json=json)
+    with _attempt(context, f"batch {number}"):
+        batch = retry_failed(_index(context), number)
+    _note(context, f"batch {number}")
+    _show(context, batch, json=json)
 
 
 @app.command()
@@ -169,6 +195,28 @@ def table(
         print_json(BatchTable(path=out, rows=count))
         return
     console().print(f"{out}: {counted(count, 'row')}", soft_wrap=True, markup=False)
+
+
+def _move(context: typer.Context, number: int, state: BatchState, *, json: bool) -> None:
+    """Bring a batch into a state, and show it."""
+    with _attempt(context, f"batch {number}"):
+        batch = _index(context).batches.move(number, state)
+    _note(context, f"batch {number}")
+    _show(context, batch, json=json)
+
+
+def _attempt(context: typer.Context, subject: str) -> Attempt:
+    """Somebody tries to begin or to steer a batch."""
+    from dicom_node.audit.events import AlertKind
+
+    return attempt_to_change(context, AlertKind.RESTRICTED_FUNCTION, subject)
+
+
+def _note(context: typer.Context, subject: str) -> None:
+    """Somebody began or steered a batch."""
+    from dicom_node.audit.events import AlertKind
+
+    note_change(context, AlertKind.RESTRICTED_FUNCTION, subject)
 
 
 def _format_of(path: Path) -> "TableFormat":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
+from dicom_node.cli.auditing import attempt_to_change
 from dicom_node.cli.context import settings_of
 from dicom_node.cli.output import console, print_json, print_table, silence_logs, table_of
 from dicom_node.wording import readable_size
@@ -94,7 +95,10 @@ def plan(
 @app.command()
 def run(context: typer.Context, json: _Json = False) -> None:
     """Delete now what the rules say; the worker does the same by itself, every sweep_interval_s."""
-    count = _retention(context).run()
+    from dicom_node.audit.events import AlertKind
+
+    with attempt_to_change(context, AlertKind.RESTRICTED_FUNCTION, "studies that [retention] deletes"):
+        count = _retention(context).run()
     if json:
         print_json(RetentionDone(deleted_studies=count))
     else:

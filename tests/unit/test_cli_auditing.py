@@ -7,6 +7,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from builders.audit import messages_in, recorded
+from builders.batches import plan
+from builders.clock import FakeClock
+from builders.find_scp import find_scp, match
+from builders.index import build_index
 from dicom_node.audit.chain import Chain
 from dicom_node.audit.verifying import verify
 from dicom_node.cli.app import app
@@ -200,3 +204,42 @@ def test_who_cannot_write_the_trail_is_told_and_the_command_goes_on(
     ended = done(config, *command)
     assert "not in the audit trail" in ended.stderr and "user of the service" in ended.stderr
     assert "audit" not in ended.stdout
+
+
+def test_steering_a_batch_is_a_restricted_function(config: Path) -> None:
+    """With the number of the batch, also where it fails."""
+    build_index(config.parent / "data", FakeClock()).batches.begin(plan(), {"1.2.1": "20190101"})
+    for step in ("pause", "resume", "cancel"):
+        done(config, "batch", step, "1")
+    assert failed(config, "batch", "retry", "1") is not None
+    assert [(kind, about) for kind, about, _ in alerts(config)] == [("Use of Restricted Function", "batch 1")] * 4
+    ((event, about, why),) = failures(config)
+    assert (event, about) == ("Security Alert", "batch 1")
+    assert "`batch resume` takes it up first" in why
+
+
+def test_beginning_a_batch_is_a_restricted_function(config: Path) -> None:
+    """A dry run is none; an order of which no study is there failed."""
+    answers = [match("STUDY", StudyInstanceUID="1.2.5", StudyDate="20190101")]
+    days = ("since=2019-01-01", "until=2019-01-02")
+    with find_scp(lambda _: answers) as peer:
+        config.write_text(
+            f'{config.read_text()}[[peers]]\nname = "pacs"\nae_title = "PACS"\nhost = "localhost"\n'
+            f'port = {peer.port}\nquery_retrieve = "move"\n'
+        )
+        done(config, "batch", "start", "pacs", *days, "--dry-run")
+        assert alerts(config) == []
+        done(config, "batch", "start", "pacs", *days)
+        answers.clear()
+        assert failed(config, "batch", "start", "pacs", *days) is not None
+    told = [about for _, about, _ in alerts(config)]
+    assert told == ["batch 1 of studies of pacs", "batch of studies of pacs"]
+    assert "nothing was begun" in failures(config)[-1][2]
+
+
+def test_a_retention_run_that_fails_is_written_down(config: Path) -> None:
+    """Another process deletes."""
+    with lock_data_dir(config.parent / "data", "retention"):
+        assert failed(config, "retention", "run") is not None
+    ((event, about, _),) = failures(config)
+    assert (event, about) == ("Security Alert", "studies that [retention] deletes")
