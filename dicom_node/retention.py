@@ -83,8 +83,12 @@ class Retention:
                 yield Decision(study=study, is_deleted=False, why=self._not_yet(study))
             else:
                 if missing > 0:
-                    missing -= study.size_bytes + self._results.size_of(study.study_instance_uid)
+                    missing -= self.size_of(study)
                 yield Decision(study=study, is_deleted=True, why=wanted)
+
+    def size_of(self, study: OldStudy) -> int:
+        """Bytes that go with a study: its received objects and its results of every revision."""
+        return study.size_bytes + self._results.size_of(study.study_instance_uid)
 
     def run(self) -> int:
         """Delete; returns how many studies that were.
@@ -115,9 +119,9 @@ class Retention:
             if study.kept_because:
                 kept += 1
             elif at <= now:
-                due = _with(due, study)
+                due = self._with(due, study)
             else:
-                soon = _with(soon, study)
+                soon = self._with(soon, study)
         return Outlook(
             at=now, due=due, soon_days=days, soon=soon, kept=kept, missing_bytes=max(0, self._missing_bytes())
         )
@@ -153,9 +157,10 @@ class Retention:
         self._remove_files()
         deleted, size_bytes = 0, 0
         for decision in self._deletions():
+            study_bytes = self.size_of(decision.study)
             if not self._delete(decision):
                 continue
-            deleted, size_bytes = deleted + 1, size_bytes + decision.study.size_bytes
+            deleted, size_bytes = deleted + 1, size_bytes + study_bytes
             if deleted % _FILES_AFTER == 0:
                 self._remove_files()
         self._remove_files()
@@ -206,6 +211,5 @@ class Retention:
         key, days = self._days_for(study)
         return f"younger than [retention].{key} = {days:g}" if days else f"[retention].{key} is 0: for ever"
 
-
-def _with(removed: ToRemove, study: OldStudy) -> ToRemove:
-    return removed.and_also(study.study_instance_uid, last_at=study.last_at, size_bytes=study.size_bytes)
+    def _with(self, removed: ToRemove, study: OldStudy) -> ToRemove:
+        return removed.and_also(study.study_instance_uid, last_at=study.last_at, size_bytes=self.size_of(study))

@@ -19,7 +19,7 @@ class Removed:
     at: datetime
     studies: int
     size_bytes: int
-    """Of their received objects."""
+    """Of their received objects and their results."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class ToRemove:
 
     studies: int = 0
     size_bytes: int = 0
-    """Of their received objects."""
+    """Of their received objects and their results."""
     oldest_at: datetime | None = None
     """When the last thing happened to the oldest of them; null for none."""
     first_study_instance_uid: str = ""

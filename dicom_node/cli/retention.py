@@ -32,6 +32,7 @@ class PlannedStudy:
     last_at: datetime
     """When the last thing happened to it."""
     size_bytes: int
+    """Of what goes with it: its received objects and its results."""
     is_deleted: bool
     """Whether the rules delete it now."""
     why: str
@@ -66,13 +67,14 @@ def plan(
     """Show what the rules would delete now, and why; nothing is deleted."""
     from dicom_node.retention_report import read_report
 
-    decisions = tuple(_retention(context).decisions())
+    retention = _retention(context)
+    decisions = tuple(retention.decisions())
     report = read_report(settings_of(context).data_dir)
     last = report.last if report else None
     deleted = [decision for decision in decisions if decision.is_deleted]
-    size_bytes = sum(decision.study.size_bytes for decision in deleted)
+    size_bytes = sum(retention.size_of(decision.study) for decision in deleted)
     if json:
-        studies = tuple(_planned(decision) for decision in decisions if kept or decision.is_deleted)
+        studies = tuple(_planned(retention, decision) for decision in decisions if kept or decision.is_deleted)
         print_json(RetentionPlan(deleted_studies=len(deleted), deleted_bytes=size_bytes, last=last, studies=studies))
         return
     if not settings_of(context).retention.is_on:
@@ -82,7 +84,7 @@ def plan(
     for decision in decisions:
         if kept or decision.is_deleted:
             study, fate = decision.study, "deleted" if decision.is_deleted else "kept"
-            at, size = f"{study.last_at:%Y-%m-%d %H:%M}", readable_size(study.size_bytes)
+            at, size = f"{study.last_at:%Y-%m-%d %H:%M}", readable_size(retention.size_of(study))
             table.add_row(study.study_instance_uid, study.state, at, size, fate, escape(decision.why))
     print_table(table)
     console().print(f"to be deleted: {len(deleted)} of {len(decisions)} studies, {readable_size(size_bytes)}")
@@ -117,14 +119,14 @@ def _retention(context: typer.Context) -> "Retention":
     return Retention(settings, open_index_engine(settings), clock=clock, trail=trail, by=operator_party())
 
 
-def _planned(decision: "Decision") -> PlannedStudy:
+def _planned(retention: "Retention", decision: "Decision") -> PlannedStudy:
     study = decision.study
     return PlannedStudy(
         study_instance_uid=study.study_instance_uid,
         state=study.state,
         was_fetched=study.was_fetched,
         last_at=study.last_at,
-        size_bytes=study.size_bytes,
+        size_bytes=retention.size_of(study),
         is_deleted=decision.is_deleted,
         why=decision.why,
     )
