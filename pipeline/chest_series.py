@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.chest_volume import ChestVolume, FindLungs, found_chest
-from pipeline.choose import choice_of, no_chest_found
-from pipeline.errors import NotAChestError, PipelineError
+from pipeline.choose import choice_of, found_in_vain
+from pipeline.errors import NotAChestError, PipelineError, UnreadableStudyError
 from pipeline.orient import lps_from_source
 from pipeline.study import SeriesChoice, StudyFiles, Volume
 from pipeline.survey import StudySurvey, sentence, survey_series
@@ -31,29 +31,36 @@ def read_chest(
 ) -> ChestSeries:
     """The best series by its headers; where it shows no lungs the next best one, up to `MOST_READ`.
 
+    Of those, what lies where no lungs were found comes last. A damaged one after the first is passed over and not counted.
     One volume is in memory at a time. The choice says which series were read in vain, and what was found in each.
 
     Args:
         files: The study.
         find_lungs: In the volume of a series.
-        on_series: Called before a series is read, with its number from 0.
+        on_series: Called before a series is read, with how many were looked into for lungs before it.
 
     Raises:
         NotAChestError: No series shows lungs, of those that were read.
         StudyRefusedError: No series can be read, see `choose_series`.
-        UnreadableStudyError: Nothing, or not all of a series that is read, can be decoded.
+        UnreadableStudyError: Nothing, or not all of the best series, can be decoded; or of the others none shows lungs and
+            one cannot be decoded.
     """
     survey = survey_series(files.paths, rules=files.rules, corrects_tilt=files.corrects_tilt)
-    for number in range(MOST_READ):
+    number = 0
+    while number < MOST_READ:
         choice = choice_of(survey)
         on_series(number)
         try:
             return _read(choice, find_lungs)
         except NotAChestError as refusal:
-            survey = survey.next_best(refusal.finding)
+            survey, number = survey.next_best(refusal.finding), number + 1
+        except UnreadableStudyError as refusal:
+            if number == 0:
+                raise
+            survey = survey.next_whole(refusal.reason)
         if survey.chosen is None:
             break
-    raise NotAChestError(_none_shows_lungs(survey))
+    raise (UnreadableStudyError if survey.damaged else NotAChestError)(_none_shows_lungs(survey))
 
 
 def read_known_chest(files: StudyFiles, series_instance_uid: str, find_lungs: FindLungs) -> ChestSeries | None:
@@ -81,9 +88,11 @@ def _read(choice: SeriesChoice, find_lungs: FindLungs) -> ChestSeries:
 
 def _none_shows_lungs(survey: StudySurvey) -> str:
     """The reason why a study is refused after its series were read."""
-    found, others = no_chest_found(survey), len(survey.usable)
+    found, others = found_in_vain(survey), len(survey.usable)
     if len(found) == 1:
         return f"{sentence(found[0][1])} {NotAChestError.advice}"
     listed = " ".join(sentence(f"{label}: {finding}") for label, finding in found)
     more = f" Not tried: {others} more, of which a rule ([[peers.series]]) can put one first." if others else ""
+    if survey.damaged:
+        return f"None of the series that can be decoded shows lungs. {listed}{more}"
     return f"None of the series that were read shows lungs. {listed}{more} {NotAChestError.advice}"

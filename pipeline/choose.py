@@ -44,7 +44,7 @@ def choice_of(survey: StudySurvey) -> SeriesChoice:
         reason=verdict.reason,
         slice_headers=chosen.stack.slices,
         passed_over=tuple(_passed_over(survey, series) for series in survey.judged if series is not chosen),
-        qualifications=(*chosen.notes, *_no_chest_notes(survey), *_reading_notes(survey.headers.unreadable)),
+        qualifications=(*chosen.notes, *_in_vain_notes(survey), *_reading_notes(survey.headers.unreadable)),
         number=chosen.number,
         speaks_for=verdict.speaks_for,
         speaks_against=verdict.speaks_against,
@@ -94,18 +94,18 @@ def _unreadable_reason(headers: StudyHeaders) -> str:
     return f"{len(headers.unreadable)} of {total} files cannot be read: {named}. Send the study again."
 
 
-def _no_chest_notes(survey: StudySurvey) -> tuple[str, ...]:
-    """Of series that come before the chosen one, and show no lungs."""
+def _in_vain_notes(survey: StudySurvey) -> tuple[str, ...]:
+    """Of series that come before the chosen one, and show no lungs or are damaged."""
     return tuple(
         sentence(f"{label} comes before the one that was read and was passed over: {finding}")
-        for label, finding in no_chest_found(survey)
+        for label, finding in found_in_vain(survey)
     )
 
 
-def no_chest_found(survey: StudySurvey) -> list[tuple[str, str]]:
-    """The series that were read and show no lungs, in the order in which they were: name, and what was found, a clause."""
+def found_in_vain(survey: StudySurvey) -> list[tuple[str, str]]:
+    """The series that were read in vain, in the order in which they were: name, and what was found, a clause."""
     labels = {series.series_instance_uid: series.label for series in survey.judged}
-    return [(labels[uid], finding) for uid, finding in survey.no_chest.items()]
+    return [(labels[uid], finding) for uid, finding in survey.in_vain.items()]
 
 
 def _reading_notes(unreadable: Sequence[UnreadableFile]) -> tuple[str, ...]:

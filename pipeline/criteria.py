@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pipeline.kernels import KernelUse
 from pipeline.places import WHOLE_SHARE
 from pipeline.series import JudgedSeries
+from pipeline.stack import Stack
 
 NEAR_SLICES_MM = 5.0
 """Coarser slices are a worse choice than any kernel makes good."""
@@ -41,14 +42,46 @@ class Criterion:
     """Of a series that is worse than the chosen one, then the chosen one; reads on after "it" or stands alone."""
 
 
-def criteria(usable: Sequence[JudgedSeries]) -> tuple[Criterion, ...]:
+def criteria(usable: Sequence[JudgedSeries], *, without_lungs: Sequence[JudgedSeries] = ()) -> tuple[Criterion, ...]:
     """The table; docs/series-choice.md explains it.
 
     Args:
         usable: The series that can be read. How much each shows is held against those that no row above puts behind.
+        without_lungs: Series that were read and show no lungs: what lies where one of them does comes after the others.
     """
-    coverage = _coverage(_best(usable, _WHAT_IT_IS))
-    return (*_WHAT_IT_IS, coverage, _width(_best(usable, (*_WHAT_IT_IS, coverage))), *_HOW_WELL_IT_SHOWS)
+    place = (_place(without_lungs),) if without_lungs else ()
+    what_it_is = (_RULE, *place, *_WHAT_IT_IS)
+    coverage = _coverage(_best(usable, what_it_is))
+    return (*what_it_is, coverage, _width(_best(usable, (*what_it_is, coverage))), *_HOW_WELL_IT_SHOWS)
+
+
+def _place(without_lungs: Sequence[JudgedSeries]) -> Criterion:
+    """Another reconstruction of a head is a head too, whatever it is called."""
+    return Criterion(
+        name="place",
+        rank=lambda series: any(_lies_within(series, other) for other in without_lungs),
+        words=lambda series: (
+            "where a series shows no lungs"
+            if any(_lies_within(series, other) for other in without_lungs)
+            else "another part of the body than the series without lungs"
+        ),
+        why_not=lambda *_: "it lies where a series that was read shows no lungs",
+    )
+
+
+def _lies_within(series: JudgedSeries, other: JudgedSeries) -> bool:
+    """Whether most of the height of an axial series is that of another one."""
+    if not series.stack or not other.stack or {series.plane, other.plane} != {"axial"}:
+        return False
+    (low_mm, high_mm), (other_low_mm, other_high_mm) = _between(series.stack), _between(other.stack)
+    shared_mm = min(high_mm, other_high_mm) - max(low_mm, other_low_mm)
+    return shared_mm >= WHOLE_SHARE * (high_mm - low_mm)
+
+
+def _between(stack: Stack) -> tuple[float, float]:
+    """The lowest and the highest slice, in mm towards the head."""
+    towards_head_mm = stack.positions_mm[:, 2]
+    return float(towards_head_mm.min()), float(towards_head_mm.max())
 
 
 def _best(usable: Sequence[JudgedSeries], rows: Sequence[Criterion]) -> list[JudgedSeries]:
@@ -116,13 +149,14 @@ def _worse_kernel(other: JudgedSeries, chosen: JudgedSeries) -> str:
     return f"its {kernel_words(other)} shows lung tissue less well than the {kernel_words(chosen)} of the chosen series"
 
 
+_RULE = Criterion(
+    name="rule of the site",
+    rank=lambda series: series.rules.preference or float("inf"),
+    words=_rule_words,
+    why_not=lambda *_: "a rule for its sender prefers the chosen series",
+)
+
 _WHAT_IT_IS: tuple[Criterion, ...] = (
-    Criterion(
-        name="rule of the site",
-        rank=lambda series: series.rules.preference or float("inf"),
-        words=_rule_words,
-        why_not=lambda *_: "a rule for its sender prefers the chosen series",
-    ),
     Criterion(
         name="body part",
         rank=lambda series: series.region_rank,

@@ -56,16 +56,19 @@ class StudySurvey:
 
     headers: StudyHeaders
     judged: tuple[JudgedSeries, ...]
-    no_chest: Mapping[str, str]
-    """Of series that were read and show no lungs, in the order in which they were: UID to what was found, a clause."""
+    in_vain: Mapping[str, str]
+    """Of series that were read and show no lungs, or are damaged, in the order in which they were: UID to what was found, a
+    clause."""
+    damaged: frozenset[str]
+    """UIDs of those that are damaged."""
     chosen: JudgedSeries | None
     """None: no series can be read."""
     table: tuple[Criterion, ...]
 
     @property
     def usable(self) -> list[JudgedSeries]:
-        """Those that can be read, without those that were and show no lungs."""
-        return _usable(self.judged, self.no_chest)
+        """Those that can be read, without those that were in vain."""
+        return _usable(self.judged, self.in_vain)
 
     def next_best(self, finding: str) -> "StudySurvey":
         """The same after the chosen series was read and shows no lungs: of the others the best is chosen.
@@ -76,7 +79,22 @@ class StudySurvey:
         if self.chosen is None:
             return self
         clause = f"{finding[0].lower()}{finding[1:].removesuffix('.')}"
-        return _survey(self.headers, self.judged, {**self.no_chest, self.chosen.series_instance_uid: clause})
+        return self._after(self.chosen, clause, damaged=self.damaged)
+
+    def next_whole(self, reason: str) -> "StudySurvey":
+        """The same after the chosen series was found damaged: of the others the best is chosen.
+
+        Args:
+            reason: Why it cannot be read, plain sentences.
+        """
+        if self.chosen is None:
+            return self
+        damaged = self.damaged | {self.chosen.series_instance_uid}
+        return self._after(self.chosen, f"it is damaged: {reason.removesuffix('.')}", damaged=damaged)
+
+    def _after(self, read: JudgedSeries, clause: str, *, damaged: frozenset[str]) -> "StudySurvey":
+        in_vain = {**self.in_vain, read.series_instance_uid: clause}
+        return _survey(self.headers, self.judged, in_vain, damaged=damaged)
 
     def of_series(self, series_instance_uid: str) -> "StudySurvey":
         """The same with one series chosen, whatever comes before it; with none, where that one is not there or not readable."""
@@ -138,8 +156,8 @@ class StudySurvey:
             for criterion in self.table
             if criterion.rank(series) > criterion.rank(self.chosen)
         )
-        no_lungs = self.no_chest.get(series.series_instance_uid)
-        return (no_lungs, *worse) if no_lungs else tuple(worse)
+        finding = self.in_vain.get(series.series_instance_uid)
+        return (finding, *worse) if finding else tuple(worse)
 
     def _others(self) -> list[JudgedSeries]:
         return [series for series in self.usable if series is not self.chosen]
@@ -160,19 +178,22 @@ def survey_series(
         judge_series(images, rules_for(rules, images[0].series_instance_uid), corrects_tilt=corrects_tilt)
         for images in _images_by_series(headers)
     )
-    return _survey(headers, judged, {})
+    return _survey(headers, judged, {}, damaged=frozenset())
 
 
-def _survey(headers: StudyHeaders, judged: tuple[JudgedSeries, ...], no_chest: Mapping[str, str]) -> StudySurvey:
-    usable = _usable(judged, no_chest)
-    table = criteria(usable)
+def _survey(
+    headers: StudyHeaders, judged: tuple[JudgedSeries, ...], in_vain: Mapping[str, str], *, damaged: frozenset[str]
+) -> StudySurvey:
+    usable = _usable(judged, in_vain)
+    without_lungs = [series for series in judged if series.series_instance_uid in in_vain.keys() - damaged]
+    table = criteria(usable, without_lungs=without_lungs)
     ranked = sorted(usable, key=lambda series: [criterion.rank(series) for criterion in table])
     chosen = ranked[0] if ranked else None
-    return StudySurvey(headers=headers, judged=judged, no_chest=no_chest, chosen=chosen, table=table)
+    return StudySurvey(headers=headers, judged=judged, in_vain=in_vain, damaged=damaged, chosen=chosen, table=table)
 
 
-def _usable(judged: Iterable[JudgedSeries], no_chest: Mapping[str, str]) -> list[JudgedSeries]:
-    return [series for series in judged if not series.against and series.series_instance_uid not in no_chest]
+def _usable(judged: Iterable[JudgedSeries], in_vain: Mapping[str, str]) -> list[JudgedSeries]:
+    return [series for series in judged if not series.against and series.series_instance_uid not in in_vain]
 
 
 def why_chosen(series: JudgedSeries) -> str:

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGLSLossless
 
 from builders.analysis import build_context
 from builders.ct_series import AIR_HU, BODY_HU, CtSeries, chest_hu, ct_images, write_images
 from builders.fake_engine import ShapeSegmenter, shape_engine
 from dicom_node.results.uids import result_uids
 from pipeline.chest_series import MOST_READ, read_chest
-from pipeline.errors import NotAChestError, WrongVolumeError
+from pipeline.errors import NotAChestError, UnreadableStudyError, WrongVolumeError
 from pipeline.findings import PriorStudy
 from pipeline.orient import LpsVolume
 from pipeline.run import analyse_with
@@ -109,6 +112,61 @@ def test_a_few_series_are_tried(tmp_path: Path) -> None:
     with pytest.raises(NotAChestError, match=r"Not tried: 2 more, of which a rule \(\[\[peers.series\]\]\)"):
         read_chest(study(tmp_path, *many, bellies=len(many)), lungs_of, on_series=tried.append)
     assert tried == list(range(MOST_READ))
+
+
+def test_other_reconstructions_of_a_head_come_after_the_chest(tmp_path: Path) -> None:
+    """They lie where no lungs were found: however many they are, and however well they are called, the chest is second."""
+    heads = [
+        (replace(BEST, uid=f"1.2.3.{number}", number=number, description="Chest"), 1000.0) for number in range(1, 8)
+    ]
+    chest = replace(BEST, uid="1.2.3.20", number=20, description="", kernel="STANDARD")
+    paths: list[Path] = []
+    for one, above_mm in heads:
+        images = ct_images(replace(one, shape=(12, 64, 64)), belly)
+        for image in images:
+            x, y, z = image.ImagePositionPatient
+            image.ImagePositionPatient = [x, y, float(z) + above_mm]
+        paths += write_images(tmp_path, images, prefix=f"head-{one.number}")
+    paths += write_images(tmp_path, ct_images(chest, chest_hu), prefix="chest")
+    tried: list[int] = []
+    read = read_chest(
+        StudyFiles(study_instance_uid="1.2.3", acquired_at=NOW, paths=tuple(paths)), lungs_of, on_series=tried.append
+    )
+    assert (read.choice.series_instance_uid, tried) == (chest.uid, [0, 1])
+
+
+def damage(files: StudyFiles, number: int) -> None:
+    """Garble the pixels of an image of one series: it says that they are compressed, and they are not."""
+    (path,) = [path for path in files.paths if path.name == f"{number}-0003.dcm"]
+    image = dcmread(path)
+    image.file_meta.TransferSyntaxUID = JPEGLSLossless
+    image.PixelData = encapsulate([b"no picture"])
+    image.save_as(path)
+
+
+def test_a_damaged_next_best_series_is_passed_over(tmp_path: Path) -> None:
+    """The one after it is read, and the findings say so."""
+    files = study(tmp_path, BEST, NEXT, replace(NEXT, uid="1.2.3.4", number=4, kernel="SOFT"), bellies=1)
+    damage(files, 1)
+    choice = read_chest(files, lungs_of).choice
+    assert choice.series_instance_uid == "1.2.3.4"
+    (note,) = [note for note in choice.qualifications if "damaged" in note]
+    assert note.startswith("Series 3 comes before the one that was read and was passed over: it is damaged: 1-0003.dcm")
+    assert note.endswith("Send the study again.")
+
+
+def test_a_study_fails_where_the_damaged_series_may_be_the_chest(tmp_path: Path) -> None:
+    """It is not skipped: sending it again helps. So it is where the best series is the damaged one."""
+    files = study(tmp_path, BEST, NEXT, bellies=1)
+    damage(files, 1)
+    with pytest.raises(
+        UnreadableStudyError, match=r"^None of the series that can be decoded shows lungs\. Series 2: .*again"
+    ):
+        read_chest(files, lungs_of)
+    best = study(tmp_path / "best", BEST, NEXT, bellies=0)
+    damage(best, 0)
+    with pytest.raises(UnreadableStudyError, match=r"^0-0003.dcm cannot be read"):
+        read_chest(best, lungs_of)
 
 
 def test_a_series_without_lungs_is_no_measure_for_the_others(tmp_path: Path) -> None:
