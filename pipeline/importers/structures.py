@@ -46,7 +46,6 @@ _SIDE_BY_CODE = {
 _BY_TEXT: tuple[tuple[str, Structure], ...] = (
     (r"ground[\s_-]*glass|\bggos?\b|crazy[\s_-]*paving", Structure.GROUND_GLASS),
     (r"consolidat", Structure.CONSOLIDATION),
-    (r"vessel|airway|bronch|trache|lobe|fissure", Structure.NOTHING),
     (
         r"nodul|\bmass\b|tumou?r|neoplas|metasta|cancer|carcinom|sarcom|lymphom|abscess|cyst|infarct|contusion|atelecta|effusion"
         r"|fibro|scar|emphys|\bgtv|\bctv|\bptv|\bitv",
@@ -55,7 +54,20 @@ _BY_TEXT: tuple[tuple[str, Structure], ...] = (
     (r"\bnon[\s-]*(infect|covid|pneumon|inflam)", Structure.NOT_KNOWN),
     (r"covid|infect|infiltrat|opacit|pneumonia|lesion", Structure.LESION),
 )
-"""The first that is found in the name decides; words as in TG-263 names, radiology reports and public sets."""
+"""The first that is found in the name decides; words as in TG-263 names, radiology reports and public sets.
+
+Vessels, airways, lobes and fissures are no rule: beside a lesion they say where it is, alone they mean nothing.
+"""
+
+_DISEASE = "(?:" + "|".join(rule for rule, _ in _BY_TEXT) + r")\w*"
+_TUBE = r"\b(?:vessels?|airways?|bronch(?:us|i|ograms?)|trachea|fissures?)\b"
+
+_OF_A_TUBE = re.compile(
+    rf"{_TUBE}\W+(?:of|in|inside|near|next to|around|beside|along|to|towards|through|with|feeding|supplying|draining)\b"
+    rf"|{_DISEASE}[\s-]+(?:(?:feeding|bearing|supplying|draining|containing)[\s-]+)?(?:{_TUBE}|\blobes?\b)"
+)
+"""A vessel, an airway or a fissure that is told by the lesion at it, or a lobe by the one in it: `tumour vessels`, `bronchus in
+pneumonia`, `infected lobe`. In `lobe mass` and `mass near vessel` it is the lesion that is drawn."""
 
 _LUNG = frozenset({"lung", "lungs"})
 _RIGHT, _LEFT = frozenset({"right", "rt", "r"}), frozenset({"left", "lt", "l"})
@@ -68,8 +80,11 @@ _EXCLUDES = re.compile(r"\b(?:minus|without|except|excl\w*|w/o)(?=\s|\W|$)")
 _TAKEN_FROM_LUNG = re.compile(r"(?:lungs\s*|lung\s+(?:right|left|rt|lt|r|l)\s*|lung\s*(?=-\s*[gcpi]tv))-")
 """A lung less what follows, as TG-263 writes it (Mayo et al. 2018): Lungs-GTV, Lung_R-PTV."""
 
-_NONE_OF_IT = re.compile(r"\W*(?:no(?!\W*\d)|not|absence of|free of)\b")
-"""A name that begins so is of what is not there; "no. 3" is a number."""
+_DENIES = re.compile(r"\b(?:no(?!\W*\d)|not|absence of|free of)\b")
+"""What follows is not there; "no. 3" is a number."""
+
+_DENIED = re.compile(r"\b\w+[\s-]+free\b(?! of)|\bunin\w+")
+"""Words of what is not there: `tumour-free`, `uninfected`."""
 
 
 def structure_named(name: str, chosen: Mapping[str, str]) -> Structure:
@@ -81,9 +96,11 @@ def structure_named(name: str, chosen: Mapping[str, str]) -> Structure:
     whole = _whole_lung(words)
     if whole is not None:
         return whole
-    if _is_rest_of_lung(words) or _NONE_OF_IT.match(words):
+    if _is_rest_of_lung(words):
         return Structure.NOTHING
-    drawn = _EXCLUDES.split(words)[0]
+    drawn = _DENIED.sub(" ", _DENIES.split(_EXCLUDES.split(words)[0])[0])
+    if _OF_A_TUBE.search(drawn):
+        return Structure.NOTHING
     return next((structure for rule, structure in _BY_TEXT if re.search(rule, drawn)), Structure.NOTHING)
 
 

@@ -93,6 +93,49 @@ def test_a_lesion_stays_one(name: str) -> None:
     assert meant(name) is LESION
 
 
+@pytest.mark.parametrize(
+    ("name", "structure"),
+    [
+        ("Right upper lobe mass", NOT_KNOWN),
+        ("Mass, right upper lobe", NOT_KNOWN),
+        ("RUL_lobe_nodule_2", NOT_KNOWN),
+        ("nodule near vessel", NOT_KNOWN),
+        ("tracheal tumour", NOT_KNOWN),
+        ("bronchogenic carcinoma", NOT_KNOWN),
+        ("Lobar pneumonia", LESION),
+        ("pneumonia left lower lobe", LESION),
+        ("Bronchopneumonia", LESION),
+        ("peribronchial infiltrate", LESION),
+        ("lower lobe with consolidation", Structure.CONSOLIDATION),
+        ("consolidation with air bronchogram", Structure.CONSOLIDATION),
+        ("perivascular ground glass, not vessel", Structure.GROUND_GLASS),
+    ],
+)
+def test_a_lesion_is_one_wherever_its_name_says_that_it_is(name: str, structure: Structure) -> None:
+    """A lobe, a vessel or an airway in the name of a lesion is its place."""
+    assert meant(name) is structure
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("vessels", "airways", "Bronchi", "Lobe_RUL", "left lower lobe", "oblique fissure", "bronchiectasis"),
+        *(
+            "tumour vessels",
+            "vessel in lesion",
+            "nodule-feeding vessel",
+            "Bronchus in pneumonia",
+            "vessels of the mass",
+        ),
+        *("infected lobe", "tumour-bearing lobe"),
+        *("right lobe, no mass", "lobe without nodule", "tumour-free lobe", "uninfected lobe", "vessel (not lesion)"),
+    ],
+)
+def test_a_vessel_or_lobe_is_nothing_also_where_its_name_tells_of_a_lesion(name: str) -> None:
+    """As its own, or as not there."""
+    assert meant(name) is NOTHING
+
+
 def test_a_coded_lung_has_the_side_that_its_name_says() -> None:
     """Whatever else stands in it."""
     codes = [("SCT", "39607008", "Lung")]
