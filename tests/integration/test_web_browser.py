@@ -1,5 +1,6 @@
 """The pages as a browser shows them: Debian's chromium against the process that serves them."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -109,6 +110,19 @@ def test_back_after_a_search_shows_the_whole_page(watched: Watched) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_count(1)
     expect(page.locator("nav[aria-label=Pages]")).to_have_count(1)
     watched.assert_quiet()
+
+
+def test_the_first_slice_is_asked_for_once(watched: Watched) -> None:
+    """By the page itself; the script draws the window that is chosen, and a slice that is gone back to, from what is there."""
+    page = watched.page("wide light")
+    log_in_by_keyboard(page, "ann")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+    page.goto(f"/studies/{STUDY_UID}", wait_until="networkidle")
+    first = str(page.get_attribute("#slice", "src")).rpartition("/")[2]
+    assert asked.count(first) == 1
+    page.select_option("#window", "soft")
+    expect(page.locator("#slice")).to_have_attribute("src", re.compile("window=soft"))
 
 
 def test_a_page_left_open_shows_no_slice_of_another_result(watched: Watched, tmp_path: Path) -> None:

@@ -35,11 +35,17 @@
     }
   }
 
+  // The page itself asks for the first slice: asked for again is only what is another one, or came to nothing.
+  function ask() {
+    const isBroken = picture.complete && !picture.naturalWidth;
+    if (isBroken || picture.getAttribute("src") !== address(current)) picture.src = address(current);
+  }
+
   function show(k) {
     current = Math.min(Math.max(k, 0), count - 1);
     clearTimeout(again);
     triesLeft = 20;
-    picture.src = address(current);
+    ask();
     place.value = String(current + 1);
     where.value = `${current + 1} of ${count}`;
     draw();
