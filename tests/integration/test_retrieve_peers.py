@@ -2,30 +2,25 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pydicom.dataset import Dataset
 
 from builders.archive import (
     CURRENT,
     IMAGES,
     FetchingNode,
     earlier_study,
-    earlier_uid,
     fetching_node,
-    fetching_settings,
 )
 from builders.deadline import until
 from builders.instances import ct_instance
 from builders.listener import send
 from builders.ports import free_port
-from builders.scripted_archive import Script, scripted_archive, series_answer, study_answer
-from builders.scripted_scp import scripted_scp
+from builders.scripted_archive import Script, series_answer, study_answer
+from builders.started_archives import DAY, PRIOR, Start, honest, started_archives
 from config.settings import Peer
-from dicom_node.check import Outcome, check_query_retrieve
 from dicom_node.clock import SystemClock
 from dicom_node.counts import PeerCounts
 from dicom_node.retrieve.find import MAXIMUM_ANSWERS
@@ -35,37 +30,12 @@ from storage.fetch_ledger import INTERRUPTED
 from storage.fetch_records import FetchState, FoundState, PriorFetchView
 from storage.lifecycle import Event, State
 
-DAY = "20251201"
-PRIOR = earlier_uid(DAY)
-
-Start = Callable[..., FetchingNode]
-
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Start a PACS with a script and a node that asks it; both end with the test."""
-    with ExitStack() as running:
-
-        def begin(script: Script, *, query_retrieve: str = "move", **priors: object) -> FetchingNode:
-            port = free_port()
-            if script.destination == ("node", 0):
-                script.destination = ("127.0.0.1", port)
-            peer = running.enter_context(scripted_archive(script, query_retrieve=query_retrieve))
-            node: AbstractContextManager[FetchingNode] = fetching_node(tmp_path, peer, port=port, **priors)
-            return running.enter_context(node)
-
+    with started_archives(tmp_path) as begin:
         yield begin
-
-
-def honest(study: list[Dataset] | None = None, **answer: object) -> Script:
-    """A PACS that has one earlier study and sends it; `answer` changes what it says of the study."""
-    images = study or earlier_study(DAY)
-    return Script(
-        studies=[study_answer(images, **answer)],
-        series=[series_answer(images)],
-        images=images,
-        destination=("node", 0),
-    )
 
 
 def assert_goes_on(node: FetchingNode) -> None:
@@ -321,43 +291,6 @@ def test_a_study_is_run_again_for_an_earlier_one_that_came_late_only_where_wishe
     expected = (State.WAITING_FOR_PRIORS, 2) if wished else (State.PROCESSED, 1)
     view = node.study(CURRENT)
     assert (view.state, view.revision) == expected
-
-
-@pytest.mark.parametrize(
-    ("service", "words"), [("move", "as a destination shows with the first study"), ("get", "C-GET")]
-)
-def test_check_says_what_can_be_said_of_query_and_retrieval(start: Start, service: str, words: str) -> None:
-    """A query for nobody, and a negotiation; nothing is moved."""
-    script = honest()
-    node = start(script, query_retrieve=service)
-
-    result = check_query_retrieve(node.fetcher.peer, node.settings)
-
-    assert result.outcome is Outcome.PASSED
-    assert words in result.detail
-    assert script.asked == ["STUDY"]
-
-
-def test_check_fails_where_the_pacs_may_not_send_what_it_moves(start: Start) -> None:
-    """Not even where strangers may."""
-    node = start(honest())
-    peer = node.fetcher.peer.model_copy(update={"may_send": False})
-    listen = node.settings.listen.model_copy(update={"accept_unknown_callers": True})
-
-    result = check_query_retrieve(peer, node.settings.model_copy(update={"listen": listen}))
-
-    assert result.outcome is Outcome.FAILED
-    assert "set may_send = true" in result.detail
-
-
-def test_check_fails_where_the_pacs_offers_no_query(tmp_path: Path) -> None:
-    """Such as the storage SCP of a workstation."""
-    with scripted_scp(lambda n: 0, sop_class_uids=()) as scp:
-        peer = scp.peer.model_copy(update={"query_retrieve": "move"})
-        result = check_query_retrieve(peer, fetching_settings(tmp_path, peer))
-
-    assert result.outcome is Outcome.FAILED
-    assert "does not offer this node query/retrieve" in result.detail
 
 
 def test_what_the_log_says_names_no_patient(start: Start, caplog: pytest.LogCaptureFixture) -> None:
