@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pipeline.errors import NoSuitableSeriesError, PipelineError, UnreadableStudyError, WrongVolumeError
-from pipeline.read import StudyHeaders, UnreadableFile
+from pipeline.image_header import StudyHeaders, UnreadableFile
 from pipeline.series import JudgedSeries
 from pipeline.series_rules import SourceRules
 from pipeline.study import PassedOverSeries, SeriesChoice

@@ -11,7 +11,7 @@ from pydicom.uid import (
     SecondaryCaptureImageStorage,
 )
 
-from pipeline.read import ImageHeader
+from pipeline.image_header import ImageHeader
 
 
 class ImageKind(StrEnum):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from pipeline.contrast import named_agent
-from pipeline.read import ImageHeader
+from pipeline.image_header import ImageHeader
 from pipeline.stack import Stack
 
 MOST_KERNELS = 5

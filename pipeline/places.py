@@ -9,8 +9,8 @@ import numpy as np
 
 from pipeline.contrast import contrast_phase, named_agent
 from pipeline.errors import UnreadableStudyError
+from pipeline.image_header import ImageHeader
 from pipeline.kernels import kernel_use
-from pipeline.read import ImageHeader
 from pipeline.stack import SAME_POSITION_MM, Stack, build_stack, repeated_places, shares_plane, stack_faults
 from pipeline.volume import pixel_digests
 

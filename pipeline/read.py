@@ -4,8 +4,8 @@ import math
 import re
 import struct
 import zlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -14,6 +14,7 @@ from pydicom.errors import BytesLengthException, InvalidDicomError
 from pydicom.uid import UID, AllTransferSyntaxes
 
 from pipeline.frames import PER_FRAME, SHARED, frame_count, frame_headers, is_multi_frame_ct
+from pipeline.image_header import ImageHeader, StudyHeaders, UnreadableFile
 from pipeline.inflate import InflatesTooFarError, check_inflated_size
 from pipeline.study import SliceHeader
 from pipeline.syntaxes import is_lossy_syntax
@@ -85,75 +86,9 @@ _FARTHEST_MM = 1e6
 """No scanner measures a kilometre; products of numbers without a limit are no numbers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageHeader:
-    """What the choice of the series needs of one image, or of one frame; text as stored, missing text is empty."""
-
-    path: Path
-    sop_class_uid: str
-    sop_instance_uid: str
-    series_instance_uid: str
-    series_number: int | None
-    series_description: str
-    modality: str
-    image_type: tuple[str, ...]
-    """In capitals."""
-    derivation: str
-    """Derivation Description (0008,2111) in capitals."""
-    kernel: str
-    """First value of Convolution Kernel (0018,1210)."""
-    contrast_agent: str
-    """Contrast/Bolus Agent (0018,0010)."""
-    region: tuple[str, ...]
-    """What can name the part of the body, in capitals, what is nearest to the series first: Series Description, Body Part
-    Examined (0018,0015), which scanners often give to all series of a study, Protocol Name, Study Description."""
-    slice_thickness_mm: float | None
-    acquisition_number: int | None
-    stack_id: str
-    """Frames of one stack belong together (PS3.3 C.7.6.16.2.2); empty for single images."""
-    temporal_position: int | None
-    """Frames of different positions show the same places at different times."""
-    acquired: str
-    """Date and time of acquisition as text that sorts by time; empty where the file gives none."""
-    transfer_syntax_uid: str
-    is_lossy: bool
-    """Compressed with loss at any time before (PS3.3 C.7.6.1.1.5), or as it came."""
-    is_burned_in: bool
-    """Text is part of its pixels, by Burned In Annotation (0028,0301)."""
-    frames: int
-    """1 for a frame of a multi-frame CT: it is judged like an image."""
-    is_in_hu: bool
-    """Rescale Slope and Intercept are there and lead to Hounsfield units (PS3.3 C.8.2.1.1.2)."""
-    value_range_hu: float
-    """Between the lowest and the highest value that its stored bits can say; 0 where that is not known."""
-    is_greyscale: bool
-    geometry: SliceHeader | None
-    """None where the file says not, or not fully, where its pixels lie."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnreadableFile:
-    """A file that is not, or no longer, a DICOM image."""
-
-    path: Path
-    reason: str
-    """A few plain words."""
-    is_dicom: bool
-    """False: it does not even begin like DICOM."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StudyHeaders:
-    """The images of a study, sorted by SOP Instance UID and frame, each instance once."""
-
-    images: tuple[ImageHeader, ...]
-    unreadable: tuple[UnreadableFile, ...]
-    """Sorted by name."""
-
-
 def read_headers(paths: Iterable[Path]) -> StudyHeaders:
     """Headers of all files; what cannot be read is named and does not stop the others."""
-    instances: dict[str, tuple[ImageHeader, ...]] = {}
+    instances: dict[tuple[str, str], list[tuple[ImageHeader, ...]]] = {}
     unreadable: list[UnreadableFile] = []
     with tolerant_pydicom():
         for path in sorted(paths):
@@ -161,11 +96,32 @@ def read_headers(paths: Iterable[Path]) -> StudyHeaders:
             if isinstance(found, UnreadableFile):
                 unreadable.append(found)
             else:
-                instances.setdefault(found[0].sop_instance_uid, found)
+                _add(instances.setdefault((found[0].sop_instance_uid, found[0].series_instance_uid), []), found)
     return StudyHeaders(
-        images=tuple(image for uid in sorted(instances) for image in instances[uid]),
+        images=tuple(image for uids in sorted(instances) for images in instances[uids] for image in images),
         unreadable=tuple(sorted(unreadable, key=lambda file: (file.path.name, str(file.path)))),
     )
+
+
+def _add(known: list[tuple[ImageHeader, ...]], found: tuple[ImageHeader, ...]) -> None:
+    """Add a file to those of the same UIDs, unless it is a copy of one of them."""
+    if not any(_what_it_says(found) == _what_it_says(one) for one in known):
+        known.append(found)
+
+
+def _what_it_says(images: Sequence[ImageHeader]) -> list[ImageHeader]:
+    """Without what a copy of a file may have otherwise: its path and how its pixels are encoded."""
+    nowhere = Path()
+    return [
+        replace(
+            image,
+            path=nowhere,
+            transfer_syntax_uid="",
+            is_lossy=False,
+            geometry=replace(image.geometry, path=nowhere) if image.geometry else None,
+        )
+        for image in images
+    ]
 
 
 def _read(path: Path) -> tuple[ImageHeader, ...] | UnreadableFile:

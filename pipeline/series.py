@@ -9,11 +9,11 @@ from pydicom.uid import CTImageStorage
 
 from pipeline.contrast import ContrastPhase, contrast_phase
 from pipeline.frames import MULTI_FRAME_CT
+from pipeline.image_header import ImageHeader
 from pipeline.image_kind import OBJECTION, SECONDARY_CAPTURES, ImageKind, image_kind
 from pipeline.kernels import KernelUse, kernel_use
 from pipeline.mixture import mixture_notes
 from pipeline.places import GAP_NOTE_FACTOR, one_slice_per_place
-from pipeline.read import ImageHeader
 from pipeline.region import region_rank
 from pipeline.series_rules import RuleVerdict, SeriesRule, apply_rules
 from pipeline.stack import Stack, rounded_mm, slice_normal, stack_faults, tilt_degrees
@@ -246,12 +246,23 @@ def _content_objections(images: Sequence[ImageHeader]) -> list[str]:
 
 
 def _faults(stack: Stack | None, thickness_mm: float, *, corrects_tilt: bool) -> tuple[str, ...]:
-    found = list(stack_faults(stack, corrects_tilt=corrects_tilt)) if stack is not None else []
+    found = [*stack_faults(stack, corrects_tilt=corrects_tilt), *_uid_faults(stack)] if stack is not None else []
     if rounded_mm(thickness_mm) > THICKEST_MM:
         found.append(f"its slices are {thickness_mm:.1f} mm thick, more than {THICKEST_MM:.0f} mm")
     if stack is not None and sum(one.rows * one.columns for one in stack.slices) > MOST_VOXELS:
         found.append(f"its {len(stack.slices)} slices of {stack.slices[0].rows} rows are more than any chest CT has")
     return tuple(found)
+
+
+def _uid_faults(stack: Stack) -> tuple[str, ...]:
+    """Of slices that share a name: results name the slices that they mean."""
+    shared = len(stack.slices) - len({(one.sop_instance_uid, one.frame_number) for one in stack.slices})
+    if not shared:
+        return ()
+    noun = "images bears" if shared == 1 else "images bear"
+    return (
+        f"{shared} of its {noun} the SOP Instance UID of another one at another place, so no result can name the slice that it means",
+    )
 
 
 def _quality_notes(

@@ -7,7 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from pipeline.criteria import Criterion, criteria, kernel_words
-from pipeline.read import ImageHeader, StudyHeaders, read_headers
+from pipeline.image_header import ImageHeader, StudyHeaders
+from pipeline.read import read_headers
 from pipeline.series import JudgedSeries, judge_series
 from pipeline.series_rules import SourceRules, rules_for
 
