@@ -13,6 +13,7 @@ from pydicom.pixels.processing import apply_rescale
 from pydicom.pixels.utils import iter_pixels, pixel_array
 from pydicom.uid import RLELossless
 
+from pipeline.codestreams import has_whole_codestreams
 from pipeline.errors import UnreadableStudyError
 from pipeline.frames import frame_headers, is_multi_frame_ct
 from pipeline.read import FOREIGN_READ_ERRORS, native_pixel_bytes
@@ -151,8 +152,8 @@ def _opened(path: Path) -> tuple[FileDataset, FileDataset | Path]:
     """The file, and what its frames are decoded from.
 
     A file of one image is read once, whole. Where there are many, uncompressed pixels stay in the file until their turn
-    comes. Compressed ones are read whole before they are decoded one by one: only so a file that ends too early is noticed,
-    which some decoders forgive.
+    comes. Compressed ones are read whole before they are decoded one by one: only so a file, or a codestream in it, that ends
+    too early is noticed, which some decoders forgive.
     """
     dataset = _read(path)
     syntax = dataset.file_meta.TransferSyntaxUID
@@ -161,7 +162,12 @@ def _opened(path: Path) -> tuple[FileDataset, FileDataset | Path]:
     is_native = not (syntax.is_compressed or syntax.is_deflated)
     if is_native and _pixel_bytes(pixels) < native_pixel_bytes(dataset):
         raise _unreadable(path, "its pixels are damaged or cut off")
-    return dataset, dataset if is_here else path if is_native else _read(path, whole=True)
+    if is_native:
+        return dataset, dataset if is_here else path
+    source = dataset if is_here else _read(path, whole=True)
+    if not has_whole_codestreams(source):
+        raise _unreadable(path, "its pixels are damaged or cut off")
+    return dataset, source
 
 
 def _pixel_bytes(pixels: RawDataElement | DataElement | None) -> int:
