@@ -38,6 +38,9 @@ LARGEST_OBLIQUE_DEGREES = 30.0
 SMALLEST_RANGE_HU = 1000.0
 """From lung to soft tissue; images of 8 bits with a slope of 1 cannot say both."""
 
+_UNPLACED = "unplaced secondary"
+"""What images are called that were not acquired as slices and do not say where they lie."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class JudgedSeries:
@@ -151,27 +154,50 @@ def judge_series(
     )
 
 
-def _without_other_kinds(images: Sequence[ImageHeader]) -> tuple[list[ImageHeader], Counter[ImageKind]]:
+def _without_other_kinds(images: Sequence[ImageHeader]) -> tuple[list[ImageHeader], Counter[str]]:
     """The acquired slices, and how many images of other kinds are left out; all, where there is no slice."""
     kinds = [image_kind(image) for image in images]
     slices = [image for image, kind in zip(images, kinds, strict=True) if kind is ImageKind.SLICE]
     if not slices:
         usual, _ = Counter(kinds).most_common(1)[0]
         return [image for image, kind in zip(images, kinds, strict=True) if kind is usual], Counter()
-    left_out: Counter[ImageKind] = Counter(kind for kind in kinds if kind is not ImageKind.SLICE)
-    planes = [plane_name(image.geometry) if image.geometry else "" for image in slices]
-    usual_plane = max(set(planes), key=lambda plane: (planes.count(plane), plane == "axial", plane))
-    across = len(slices) - planes.count(usual_plane)
-    if usual_plane and 0 < across <= max(1, STRAY_SCOUT_SHARE * planes.count(usual_plane)):
-        slices = [image for image, plane in zip(slices, planes, strict=True) if plane == usual_plane]
-        left_out[ImageKind.SCOUT] += across
+    left_out: Counter[str] = Counter(kind for kind in kinds if kind is not ImageKind.SLICE)
+    slices, left_out[_UNPLACED] = _without_unplaced(slices)
+    slices, across = _without_stray_scouts(slices)
+    left_out[ImageKind.SCOUT] += across
     return slices, left_out
 
 
-def _left_out_notes(left_out: Counter[ImageKind]) -> tuple[str, ...]:
+def _without_unplaced(images: list[ImageHeader]) -> tuple[list[ImageHeader], int]:
+    """Without secondary images that have no place, and how many they are; none, where slices with a place are secondary too."""
+    placed = [image for image in images if image.geometry is not None]
+    if not placed or any(map(_is_secondary, placed)):
+        return images, 0
+    kept = [image for image in images if image.geometry is not None or not _is_secondary(image)]
+    return kept, len(images) - len(kept)
+
+
+def _is_secondary(image: ImageHeader) -> bool:
+    """Image Type says that it was made after the examination (PS3.3 C.7.6.1.1.2)."""
+    return image.image_type[1:2] == ("SECONDARY",)
+
+
+def _without_stray_scouts(images: list[ImageHeader]) -> tuple[list[ImageHeader], int]:
+    """Without images across all others, and how many they are; what has no place lies across nothing."""
+    planes = [plane_name(image.geometry) if image.geometry else "" for image in images]
+    known = [plane for plane in planes if plane]
+    if not known:
+        return images, 0
+    usual = max(set(known), key=lambda plane: (known.count(plane), plane == "axial", plane))
+    kept = [image for image, plane in zip(images, planes, strict=True) if plane in {usual, ""}]
+    across = len(images) - len(kept)
+    return (kept, across) if across <= max(1, STRAY_SCOUT_SHARE * known.count(usual)) else (images, 0)
+
+
+def _left_out_notes(left_out: Counter[str]) -> tuple[str, ...]:
     return tuple(
         f"{left_out[kind]} {kind} {'image' if left_out[kind] == 1 else 'images'} within the series left out."
-        for kind in ImageKind
+        for kind in (*ImageKind, _UNPLACED)
         if left_out[kind]
     )
 

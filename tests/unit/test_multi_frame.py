@@ -260,11 +260,12 @@ def test_missing_functional_groups_are_named_by_what_is_not_known(tmp_path: Path
         choose(tmp_path, enhanced)
 
 
-def test_one_frame_without_a_position_is_missing(tmp_path: Path) -> None:
-    """It is left out like a stray scout, and leaves a hole, which is refused."""
+@pytest.mark.parametrize("number", [0, 4, 13])
+def test_one_frame_without_a_position_is_named(tmp_path: Path, number: int) -> None:
+    """It is no stray scout, whether it leaves a hole or the stack ends without it."""
     enhanced = enhanced_from(ct_images(SERIES))
-    del enhanced.PerFrameFunctionalGroupsSequence[4].PlanePositionSequence
-    with pytest.raises(WrongVolumeError, match="1 slice is missing"):
+    del enhanced.PerFrameFunctionalGroupsSequence[number].PlanePositionSequence
+    with pytest.raises(NoSuitableSeriesError, match="1 of its images do not say where they lie in the patient"):
         choose(tmp_path, enhanced)
 
 

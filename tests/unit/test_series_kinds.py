@@ -179,3 +179,39 @@ def test_what_speaks_for_and_against_each_is_kept(tmp_path: Path) -> None:
     assert any("slice thickness" in words for words in found["1.2.3.9"].speaks_against)
     assert any("slice thickness" in words for words in found["1.2.3.8"].speaks_for)
     assert "STANDARD" in found["1.2.3.8"].speaks_against[0]
+
+
+@pytest.mark.parametrize("unplaced", [1, 3])
+@pytest.mark.parametrize("keyword", ["ImagePositionPatient", "PixelSpacing"])
+def test_slices_that_do_not_say_where_they_lie_are_no_scouts(tmp_path: Path, unplaced: int, keyword: str) -> None:
+    """At an end of the series the lung would end with the others, and nobody would see that some are missing."""
+    images = ct_images(LUNG)
+    for image in images[-unplaced:]:
+        delattr(image, keyword)
+    found = verdicts(tmp_path, images)[LUNG.uid]
+    assert found.outcome is SeriesOutcome.REFUSED
+    assert found.reason == f"{unplaced} of its images do not say where they lie in the patient."
+
+
+def unplaced_secondary(uid: str) -> FileDataset:
+    """A page with doses that came under the UID of the series."""
+    image = ct_images(LUNG)[0]
+    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = uid
+    image.ImageType = ["DERIVED", "SECONDARY", "OTHER", "CT_SOM5 PROT"]
+    del image.ImagePositionPatient
+    return image
+
+
+def test_secondary_images_without_a_place_are_left_out_under_their_own_name(tmp_path: Path) -> None:
+    """Image Type says that they are no acquired slices."""
+    found = verdicts(tmp_path, [*ct_images(LUNG), unplaced_secondary("1.2.3.1.998"), unplaced_secondary("1.2.3.1.999")])
+    assert found[LUNG.uid].outcome is SeriesOutcome.CHOSEN
+    assert found[LUNG.uid].notes == ("2 unplaced secondary images within the series left out.",)
+
+
+def test_slices_without_a_place_of_a_secondary_series_are_slices(tmp_path: Path) -> None:
+    """There Image Type tells none from the others."""
+    images = changed(LUNG, ImageType=["DERIVED", "SECONDARY", "AXIAL"])
+    del images[-1].ImagePositionPatient
+    found = verdicts(tmp_path, images)[LUNG.uid]
+    assert found.reason == "1 of its images do not say where they lie in the patient."
