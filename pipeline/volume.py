@@ -203,7 +203,9 @@ def _padding(stored: Int16Array, dataset: Dataset) -> BoolArray:
     value = dataset.get("PixelPaddingValue")
     if value is None:
         return np.zeros(stored.shape, dtype=np.bool_)
-    limit = dataset.get("PixelPaddingRangeLimit", value)
+    limit = dataset.get("PixelPaddingRangeLimit")
+    if limit is None:
+        limit = value
     low, high = sorted(_as_stored(int(one), dataset) for one in (value, limit))
     return (stored >= low) & (stored <= high)
 

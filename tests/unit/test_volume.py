@@ -59,6 +59,19 @@ def test_a_range_of_padding_becomes_air(tmp_path: Path) -> None:
     assert np.array_equal(volume_hu[:, 1:], read(tmp_path / "plain", ct_images(SERIES)).volume_hu[:, 1:])
 
 
+@pytest.mark.parametrize("limit", [None, 63537])
+def test_a_range_of_padding_without_both_ends_is_its_value(tmp_path: Path, limit: int | None) -> None:
+    """Pixel Padding Range Limit may be there and empty; without Pixel Padding Value it says nothing."""
+    images = ct_images(SERIES)
+    for image in images:
+        stored = np.frombuffer(image.PixelData, "<u2").copy()
+        stored[:64] = 3063
+        image.PixelData = stored.tobytes()
+        image.add_new("PixelPaddingValue", "US", None if limit else 3063)
+        image.add_new("PixelPaddingRangeLimit", "US", limit)
+    assert (read(tmp_path, images).volume_hu[:, 0] == (3063 - 1024 if limit else AIR_HU)).all()
+
+
 @pytest.mark.parametrize("padding_hu", [-3024, -2000, -2048])
 def test_padding_that_no_element_names_becomes_air(tmp_path: Path, padding_hu: int) -> None:
     """Some scanners write far less than air around the circle and no Pixel Padding Value."""
