@@ -4,12 +4,9 @@ import struct
 from pathlib import Path
 
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filereader import read_file_meta_info
 
 from dicom_node.listen.header import HEAD_BYTES, Header, read_header
-
-_BEFORE_META_BYTES = 128 + 4 + 12
-"""Preamble, prefix, and the element that holds the length of the rest of the file meta information."""
+from pipeline.file_meta import read_file_meta
 
 # Found by cutting a file at each of its first bytes, and by changing those: pydicom decodes a value when it is asked for.
 _OF_DAMAGED_META = (
@@ -39,8 +36,8 @@ def read_file_header(path: Path) -> tuple[str, Header]:
 def _syntax_and_start(path: Path) -> tuple[str, int]:
     """Transfer Syntax UID of the data set, and where in the file it begins."""
     try:
-        meta = read_file_meta_info(path)
-        return str(meta.TransferSyntaxUID), _BEFORE_META_BYTES + int(meta.FileMetaInformationGroupLength)
+        meta, data_set_at = read_file_meta(path)
+        return str(meta.TransferSyntaxUID), data_set_at
     except _OF_DAMAGED_META as exc:
         reason = "the file meta information is damaged or incomplete"
         raise InvalidDicomError(reason) from exc

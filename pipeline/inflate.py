@@ -3,16 +3,14 @@
 import zlib
 from pathlib import Path
 
-from pydicom.filereader import read_file_meta_info
 from pydicom.uid import UID, AllTransferSyntaxes
+
+from pipeline.file_meta import read_file_meta
 
 MOST_INFLATED_BYTES = 2**30
 """Twice the largest Enhanced CT that is met, 1000 frames of 512 x 512; 1 MiB of deflate can name 1 GiB."""
 
 _STEP_BYTES = 2**20
-
-_BEFORE_META_BYTES = 128 + 4 + 12
-"""Preamble, prefix, and the element that holds the length of the rest of the file meta information (PS3.10 7.1)."""
 
 
 class InflatesTooFarError(Exception):
@@ -27,14 +25,14 @@ def check_inflated_size(path: Path, most_bytes: int = MOST_INFLATED_BYTES) -> No
     Raises:
         InflatesTooFarError: It would take more.
     """
-    meta = read_file_meta_info(path)
+    meta, data_set_at = read_file_meta(path)
     syntax = UID(str(meta.get("TransferSyntaxUID", "")))
     if syntax not in AllTransferSyntaxes or not syntax.is_deflated:
         return
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     total = 0
     with path.open("rb") as stream:
-        stream.seek(_BEFORE_META_BYTES + int(meta.FileMetaInformationGroupLength))
+        stream.seek(data_set_at)
         pending = stream.read(_STEP_BYTES)
         while pending and not inflater.eof:
             total += len(inflater.decompress(pending, _STEP_BYTES))

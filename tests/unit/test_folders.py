@@ -1,13 +1,16 @@
 """Studies found in folders."""
 
+import struct
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from pydicom import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from builders.instances import ct_instance, dose_report, enhanced_ct_instance, localizer
 from dicom_node.folders import NoStudyFoundError, find_studies, folder_name_from_uid
+from pipeline.read import read_headers
 
 
 def _save(folder: Path, *datasets: Dataset) -> Path:
@@ -56,6 +59,26 @@ def test_files_that_are_not_dicom_are_passed_over_and_counted(tmp_path: Path) ->
     content = find_studies([tmp_path])
 
     assert (len(content.studies), content.passed_over) == (1, 2)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, DeflatedExplicitVRLittleEndian])
+@pytest.mark.parametrize("length", [None, 12])
+def test_file_meta_information_without_its_length_or_with_a_wrong_one_is_read(
+    tmp_path: Path, syntax: str, length: int | None
+) -> None:
+    """As many tools write files; the elements themselves say where they end (PS3.10 7.1)."""
+    image = ct_instance(1, study="1.2.9")
+    image.file_meta.TransferSyntaxUID = syntax
+    (folder := tmp_path / "in").mkdir()
+    image.save_as(folder / "1.dcm", enforce_file_format=True)
+    whole = (folder / "1.dcm").read_bytes()
+    element = b"" if length is None else whole[132:140] + struct.pack("<I", length)
+    (folder / "1.dcm").write_bytes(whole[:132] + element + whole[144:])
+
+    (study,) = find_studies([folder]).studies
+
+    assert study.files.study_instance_uid == "1.2.9"
+    assert not read_headers(study.files.paths).unreadable
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR", "ignore:The value length", "ignore:Expected")
