@@ -137,13 +137,14 @@ def judge_series(
         number=first.series_number,
         description=first.series_description,
         image_count=len(images),
-        objections=_objections(kept, plane) + ((verdict.objection,) if verdict.objection else ()),
+        objections=_objections(shown, plane, unplaced=len(kept) - len(placed))
+        + ((verdict.objection,) if verdict.objection else ()),
         faults=faults,
         notes=(*notes, *_left_out_notes(left_out), *_quality_notes(shown, stack, plane, thickness_mm)),
         undecodable=_undecodable(shown),
         stack=stack,
         plane=plane,
-        is_original=_is_original(kept),
+        is_original=_is_original(shown),
         is_lossy=any(image.is_lossy for image in shown),
         rules=verdict,
         contrast=_contrast(shown),
@@ -227,12 +228,15 @@ def _is_original(images: Sequence[ImageHeader]) -> bool:
     return all("ORIGINAL" in image.image_type[:1] for image in images)
 
 
-def _objections(images: Sequence[ImageHeader], plane: str) -> tuple[str, ...]:
+def _objections(images: Sequence[ImageHeader], plane: str, *, unplaced: int) -> tuple[str, ...]:
+    """Of the images that are read of a series, and those beside them that have no place; they are its images where none has."""
     first = images[0]
     found = [_class_objection(first) or OBJECTION[image_kind(first)]]
     if not found[0] or image_kind(first) is ImageKind.REFORMAT:
         found += _content_objections(images)
-    if all(image.geometry is None for image in images):
+        if unplaced and images[0].geometry is not None:
+            found.append(f"{unplaced} of its images do not say where they lie in the patient")
+    if images[0].geometry is None:
         found.append("its images do not say where they lie in the patient")
     if plane not in {"", "axial"} and not _is_original(images):
         found.append(f"its slices are {plane} and not the acquired ones")
@@ -265,9 +269,6 @@ def _content_objections(images: Sequence[ImageHeader]) -> list[str]:
         found.append(f"its values span {range_hu:.0f} HU only, too few to tell lung from tissue")
     if not all(image.is_greyscale for image in images):
         found.append("its images are not plain greyscale")
-    placed = sum(image.geometry is not None for image in images)
-    if 0 < placed < len(images):
-        found.append(f"{len(images) - placed} of its images do not say where they lie in the patient")
     return found
 
 

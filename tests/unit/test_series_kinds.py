@@ -215,3 +215,22 @@ def test_slices_without_a_place_of_a_secondary_series_are_slices(tmp_path: Path)
     del images[-1].ImagePositionPatient
     found = verdicts(tmp_path, images)[LUNG.uid]
     assert found.reason == "1 of its images do not say where they lie in the patient."
+
+
+def test_a_series_is_original_where_what_is_read_of_it_is(tmp_path: Path) -> None:
+    """Two derived copies that are left out put it behind no other series."""
+    copies = changed(LUNG, ImageType=["DERIVED", "SECONDARY", "AXIAL"])[18:20]
+    for number, image in enumerate(copies):
+        image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.1.99{number}"
+        image.PixelData = bytes(len(image.PixelData))
+    found = verdicts(tmp_path, [*ct_images(LUNG), *copies], changed(OTHER, ConvolutionKernel="STANDARD"))
+    assert found[LUNG.uid].outcome is SeriesOutcome.CHOSEN
+    assert found[LUNG.uid].reason.startswith("Original axial CT, 40 slices")
+
+
+def test_what_is_left_out_of_a_series_speaks_against_it_in_no_way(tmp_path: Path) -> None:
+    """A copy whose values are no Hounsfield units is not read either."""
+    copy = changed(LUNG, ImageType=["DERIVED", "SECONDARY", "AXIAL"], RescaleType="OD")[18]
+    copy.SOPInstanceUID = copy.file_meta.MediaStorageSOPInstanceUID = "1.2.3.1.999"
+    found = verdicts(tmp_path, [*ct_images(LUNG), copy])[LUNG.uid]
+    assert found.outcome is SeriesOutcome.CHOSEN
