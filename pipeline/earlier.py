@@ -18,9 +18,10 @@ from pipeline.compare import PriorLesion, PriorLesions, derived_tracking_uid, tr
 from pipeline.errors import PipelineError
 from pipeline.findings import DroppedPrior, KnownLesions, PriorStudy
 from pipeline.lesions import FoundLesions
+from pipeline.lung_checks import coverage_notes
 from pipeline.orient import LpsVolume, lps_mask_from_source
 from pipeline.plug_points import LungSegmenter
-from pipeline.study import Grid, StudyFiles, UInt8Array
+from pipeline.study import Grid, SeriesChoice, StudyFiles, UInt8Array
 from pipeline.warp import warp_labels
 
 SECONDS_PER_DAY = 86_400.0
@@ -49,7 +50,7 @@ class UsablePrior:
     shown_share: float
     """Of these lungs, how much lies on the grid of the current study."""
     qualifications: tuple[str, ...] = ()
-    """Plain sentences on how it was read."""
+    """Plain sentences on how it was read and what limits it, with its date."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -200,7 +201,7 @@ def _ready(
     """The aligned study, or the reason why there is none."""
     acquired_at = prior.files.acquired_at
     try:
-        study, series_instance_uid, chest = _chest(prior, segmenter)
+        study, choice, chest = _chest(prior, segmenter)
     except PipelineError as exc:
         return exc.reason
     aligned = align_prior(chest, current.chest, fixed, alignment=alignment)
@@ -211,11 +212,14 @@ def _ready(
     return UsablePrior(
         study=study,
         acquired_at=acquired_at,
-        series_instance_uid=series_instance_uid,
+        series_instance_uid=choice.series_instance_uid,
         aligned=aligned,
         lung_volume_ml=lung_volume_ml,
         shown_share=shown_ml * aligned.volume_change.factor / lung_volume_ml,
-        qualifications=_anew_notes(acquired_at) if study.known is not prior.known else (),
+        qualifications=(
+            *(_anew_notes(acquired_at) if study.known is not prior.known else ()),
+            *_limits(choice, chest, acquired_at),
+        ),
     )
 
 
@@ -227,7 +231,13 @@ def _anew_notes(acquired_at: datetime) -> tuple[str, ...]:
     )
 
 
-def _chest(prior: PriorStudy, segmenter: LungSegmenter) -> tuple[PriorStudy, str, ChestVolume]:
+def _limits(choice: SeriesChoice, chest: ChestVolume, acquired_at: datetime) -> tuple[str, ...]:
+    """What limits the series that was read of a study, and so each comparison with it."""
+    notes = (*choice.qualifications, *coverage_notes(chest.lung_mask, chest.lps, chest.imaged))
+    return tuple(f"Earlier study of {acquired_at:%Y-%m-%d}: {note}" for note in notes)
+
+
+def _chest(prior: PriorStudy, segmenter: LungSegmenter) -> tuple[PriorStudy, SeriesChoice, ChestVolume]:
     """The series that its result was made of, else the best one, and what it shows; then nothing is known of the study.
 
     The volume on the grid of acquisition is let go.
@@ -239,7 +249,7 @@ def _chest(prior: PriorStudy, segmenter: LungSegmenter) -> tuple[PriorStudy, str
     if series is None:
         prior = replace(prior, known=None)
         series = read_chest(prior.files, lambda lps: segmenter.segment(lps.volume_hu, lps.spacing_mm))
-    return prior, series.choice.series_instance_uid, series.chest
+    return prior, series.choice, series.chest
 
 
 def _lungs(known: KnownLesions, segmenter: LungSegmenter, lps: LpsVolume) -> UInt8Array:

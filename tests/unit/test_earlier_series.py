@@ -78,6 +78,24 @@ def test_without_that_series_the_lesions_are_found_anew_and_the_findings_say_so(
     findings = compared(now, PriorStudy(files=other, known=known))
     assert findings.priors_used[0].series_instance_uid == BETTER
     assert not {lesion.tracking_uid for lesion in findings.lesions} & {lesion.tracking_uid for lesion in known.lesions}
-    (note,) = findings.qualifications
+    note, *limits = findings.qualifications
     assert note.startswith("The series that the result of the earlier study of 2024-05-10 was made of cannot be read")
-    assert replace(findings, qualifications=()) == compared(now, PriorStudy(files=other))
+    assert replace(findings, qualifications=tuple(limits)) == compared(now, PriorStudy(files=other))
+
+
+@pytest.mark.parametrize("has_result", [False, True])
+def test_what_limits_an_earlier_study_is_said_with_its_date(
+    now: StudyFiles, before: StudyFiles, known: KnownLesions, *, has_result: bool
+) -> None:
+    """Thick slices, lungs that are not shown as a whole: what is compared with it is less sure too."""
+    for path in before.paths:
+        image = dcmread(path)
+        image.SliceThickness = 9.0
+        image.save_as(path)
+    cut = replace(before, paths=before.paths[:26])
+    prior = PriorStudy(files=before, known=known) if has_result else PriorStudy(files=cut)
+    thick, *more = compared(now, prior).qualifications
+    assert thick == (
+        "Earlier study of 2024-05-10: Thick slices (9.0 mm): small lesions can be missed, volumes are less exact."
+    )
+    assert has_result or "Earlier study of 2024-05-10: The lungs end outside the images at the top" in " ".join(more)
