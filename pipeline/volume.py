@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -106,8 +107,8 @@ def read_slice(path: Path, frame_number: int | None) -> Int16Array:
             header = next(islice(_headers(dataset), index, None), None)
             if header is None:
                 raise _unreadable(path, "it holds fewer frames than its header says")
-            stored = pixel_array(source, index=index, raw=True, decoding_plugin=_decoder(dataset))
-            return _hounsfield(stored, header)
+            words = pixel_array(source, index=index, raw=True, **_decoding(dataset))
+            return _hounsfield(words, header, unused_bits=_unused_bits(dataset))
     except FOREIGN_READ_ERRORS as exc:
         raise _unreadable(path, "its pixels are damaged or cut off") from exc
 
@@ -124,10 +125,12 @@ def _read_slices(path: Path, places: dict[int, int], volume_hu: Int16Array) -> N
     """Decode one file, a frame at a time, into the slices of the volume that it holds."""
     missing = dict(places)
     try:
-        for number, (stored, header) in enumerate(_frames(path), start=1):
+        dataset, source = _opened(path)
+        frames = zip(iter_pixels(source, raw=True, **_decoding(dataset)), _headers(dataset), strict=True)
+        for number, (words, header) in enumerate(frames, start=1):
             if number not in missing:
                 continue
-            values = _hounsfield(stored, header)
+            values = _hounsfield(words, header, unused_bits=_unused_bits(dataset))
             if values.shape != volume_hu.shape[1:]:
                 raise _unreadable(path, "its pixels are not of the size that its header says")
             volume_hu[missing.pop(number)] = values
@@ -135,12 +138,6 @@ def _read_slices(path: Path, places: dict[int, int], volume_hu: Int16Array) -> N
         raise _unreadable(path, "its pixels are damaged or cut off") from exc
     if missing:
         raise _unreadable(path, "it holds fewer frames than its header says")
-
-
-def _frames(path: Path) -> Iterator[tuple[Int16Array, Dataset]]:
-    """Stored values of each frame with its header, in order."""
-    dataset, source = _opened(path)
-    return zip(iter_pixels(source, raw=True, decoding_plugin=_decoder(dataset)), _headers(dataset), strict=True)
 
 
 def _headers(dataset: FileDataset) -> Iterator[Dataset]:
@@ -175,16 +172,38 @@ def _pixel_bytes(pixels: RawDataElement | DataElement | None) -> int:
     return pixels.length if isinstance(pixels, RawDataElement) else 0
 
 
-def _hounsfield(stored: Int16Array, header: Dataset) -> Int16Array:
+def _hounsfield(words: Int16Array, header: Dataset, *, unused_bits: int) -> Int16Array:
+    """HU of a frame.
+
+    Args:
+        words: As they were decoded.
+        header: Of the frame.
+        unused_bits: See `_unused_bits`.
+    """
+    stored = (words << unused_bits) >> unused_bits if unused_bits else words
     values = np.asarray(apply_rescale(stored, header), dtype=np.float64)
     # What no CT can measure is padding that its header does not name, such as -2000 read as unsigned.
-    values[_padding(stored, header) | (values > _INT16_MAX)] = AIR_HU
+    values[_padding(words, stored, header, unused_bits=unused_bits) | (values > _INT16_MAX)] = AIR_HU
     return np.clip(np.rint(values), AIR_HU, _INT16_MAX).astype(np.int16)
 
 
-def _decoder(dataset: FileDataset) -> str:
-    """The decoder to use; empty: any that pydicom finds. The one for RLE in Rust panics on damaged data."""
-    return "pydicom" if dataset.file_meta.TransferSyntaxUID == RLELossless else ""
+def _decoding(dataset: FileDataset) -> dict[str, Any]:
+    """How pydicom is to decode: uncompressed words as they are, by any decoder that it finds.
+
+    The decoder for RLE in Rust panics on damaged data.
+    """
+    syntax = dataset.file_meta.TransferSyntaxUID
+    return {
+        "decoding_plugin": "pydicom" if syntax == RLELossless else "",
+        "correct_unused_bits": syntax.is_encapsulated,
+    }
+
+
+def _unused_bits(dataset: FileDataset) -> int:
+    """How many bits of a decoded word stand above the stored ones, and mean nothing to a value (PS3.5 8.1.1)."""
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        return 0
+    return int(dataset.BitsAllocated) - int(dataset.BitsStored)
 
 
 def _read(path: Path, *, whole: bool = False) -> FileDataset:
@@ -195,10 +214,11 @@ def _read(path: Path, *, whole: bool = False) -> FileDataset:
         raise _unreadable(path, "it is damaged or cut off") from exc
 
 
-def _padding(stored: Int16Array, dataset: Dataset) -> BoolArray:
+def _padding(words: Int16Array, stored: Int16Array, dataset: Dataset, *, unused_bits: int) -> BoolArray:
     """Where stored values are Pixel Padding Value (0028,0120), up to Pixel Padding Range Limit (PS3.3 C.7.5.1.1.2).
 
-    Both are read in the representation of the pixels: files give -2000 as the unsigned 63536.
+    Both are read in the representation of the pixels: files give -2000 as the unsigned 63536. Where they do not fit into the
+    stored bits, they are looked for in the words as a whole.
     """
     value = dataset.get("PixelPaddingValue")
     if value is None:
@@ -206,12 +226,14 @@ def _padding(stored: Int16Array, dataset: Dataset) -> BoolArray:
     limit = dataset.get("PixelPaddingRangeLimit")
     if limit is None:
         limit = value
-    low, high = sorted(_as_stored(int(one), dataset) for one in (value, limit))
-    return (stored >= low) & (stored <= high)
-
-
-def _as_stored(value: int, dataset: Dataset) -> int:
     bits = int(dataset.BitsAllocated)
+    ends = [_as_stored(int(one), dataset, bits=bits) for one in (value, limit)]
+    fits = all(_as_stored(end, dataset, bits=bits - unused_bits) == end for end in ends)
+    shown = stored if fits else words
+    return (shown >= min(ends)) & (shown <= max(ends))
+
+
+def _as_stored(value: int, dataset: Dataset, *, bits: int) -> int:
     unsigned = value % (1 << bits)
     is_negative = bool(dataset.PixelRepresentation) and unsigned >= 1 << (bits - 1)
     return unsigned - (1 << bits) if is_negative else unsigned

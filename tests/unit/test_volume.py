@@ -72,6 +72,37 @@ def test_a_range_of_padding_without_both_ends_is_its_value(tmp_path: Path, limit
     assert (read(tmp_path, images).volume_hu[:, 0] == (3063 - 1024 if limit else AIR_HU)).all()
 
 
+@pytest.mark.parametrize(
+    ("padding", "signed", "vr", "named"),
+    [(-2000, 0, "US", 63536), (-2000, 0, "SS", -2000), (-3024, 1, "SS", -3024)],
+)
+def test_padding_beyond_the_stored_bits_becomes_air(
+    tmp_path: Path, padding: int, signed: int, vr: str, named: int
+) -> None:
+    """12 bits are stored; the value that the header names stands in the 16 that are allocated."""
+    expected = read(tmp_path / "plain", ct_images(SERIES)).volume_hu
+    images = ct_images(SERIES)
+    for image in images:
+        stored = np.frombuffer(image.PixelData, "<u2").astype("<i2")
+        stored[:64] = padding
+        image.PixelData, image.PixelRepresentation = stored.tobytes(), signed
+        image.BitsStored, image.HighBit = 12, 11
+        image.add_new("PixelPaddingValue", vr, named)
+    volume_hu = read(tmp_path / "padded", images).volume_hu
+    assert (volume_hu[:, 0] == AIR_HU).all()
+    assert np.array_equal(volume_hu[:, 1:], expected[:, 1:])
+
+
+def test_bits_beyond_those_stored_are_no_part_of_a_value(tmp_path: Path) -> None:
+    """Old scanners draw in them (PS3.5 8.1.1)."""
+    expected = read(tmp_path / "plain", ct_images(SERIES)).volume_hu
+    images = ct_images(SERIES)
+    for image in images:
+        image.PixelData = (np.frombuffer(image.PixelData, "<u2") | 0x1000).astype("<u2").tobytes()
+        image.BitsStored, image.HighBit = 12, 11
+    assert np.array_equal(read(tmp_path / "drawn", images).volume_hu, expected)
+
+
 @pytest.mark.parametrize("padding_hu", [-3024, -2000, -2048])
 def test_padding_that_no_element_names_becomes_air(tmp_path: Path, padding_hu: int) -> None:
     """Some scanners write far less than air around the circle and no Pixel Padding Value."""
