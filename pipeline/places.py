@@ -11,7 +11,17 @@ from pipeline.contrast import contrast_phase, named_agent
 from pipeline.errors import UnreadableStudyError
 from pipeline.image_header import ImageHeader
 from pipeline.kernels import kernel_use
-from pipeline.stack import SAME_POSITION_MM, Stack, build_stack, repeated_places, shares_plane, stack_faults
+from pipeline.stack import (
+    FEWEST_SLICES,
+    SAME_DIRECTION,
+    SAME_POSITION_MM,
+    Stack,
+    build_stack,
+    repeated_places,
+    shares_plane,
+    slice_normal,
+    stack_faults,
+)
 from pipeline.volume import pixel_digests
 
 WHOLE_SHARE = 0.8
@@ -46,23 +56,23 @@ class _Part:
 def one_slice_per_place(images: Sequence[ImageHeader], *, corrects_tilt: bool = False) -> tuple[Stack, tuple[str, ...]]:
     """The stack of a series, with what must be said of it.
 
-    Where it is made of several whole volumes, slice between slice, the best of them. Where it is faulty, the part of it that
-    is a whole volume, if leaving out the rest mixes nothing; where images are there twice, pixel for pixel, each once; else
-    the faulty stack.
+    Where it is made of several whole volumes, slice between slice, the best of them. Where it is faulty, also because its
+    images differ in plane or size, the part of it that is a whole volume, if leaving out the rest mixes nothing; where images
+    are there twice, pixel for pixel, each once; else the faulty stack.
 
     Args:
         images: At least one, each with its geometry.
         corrects_tilt: See `stack_faults`.
     """
     stack = _stack(images)
-    if not shares_plane(stack):
-        return stack, ()
     if not stack_faults(stack, corrects_tilt=corrects_tilt):
         return _one_of_interleaved(images, stack, corrects_tilt=corrects_tilt)
     for part in _parts(images):
         one = _stack(part.images)
         if not stack_faults(one, corrects_tilt=corrects_tilt) and _shows_as_much(one, stack):
             return one, (_part_note(part.kind, one),)
+    if not shares_plane(stack):
+        return stack, ()
     once = _without_copies(images) if repeated_places(stack) else list(images)
     copies = len(images) - len(once)
     if not copies:
@@ -120,25 +130,41 @@ def _stack(images: Sequence[ImageHeader]) -> Stack:
     return build_stack([image.geometry for image in images if image.geometry])
 
 
+def _in_plane_of(part: Stack, whole: Stack) -> Stack:
+    """The slices of the whole that lie as those of a part: only their heights can be compared with its own."""
+    if shares_plane(whole):
+        return whole
+    return build_stack([one for one in whole.slices if float(slice_normal(one) @ part.normal) > 1.0 - SAME_DIRECTION])
+
+
 def _shows_as_much(part: Stack, whole: Stack) -> bool:
-    return bool(np.ptp(part.heights_mm) >= WHOLE_SHARE * np.ptp(whole.heights_mm))
+    """Whether a part lies as most of the images do, and is as high as those."""
+    alike = _in_plane_of(part, whole)
+    is_usual = 2 * len(alike.slices) >= len(whole.slices)
+    return is_usual and bool(np.ptp(part.heights_mm) >= WHOLE_SHARE * np.ptp(alike.heights_mm))
 
 
 def _parts(images: Sequence[ImageHeader]) -> Iterator[_Part]:
-    """The best part by each way of telling images apart, where it tells any apart; by time, and by all ways last."""
+    """By each way of telling images apart, where it tells any apart, the best part first; by time, and by all ways last."""
     for kind, key in PARTS:
-        yield from _largest(images, key, kind)
+        yield from _by_count(images, key, kind)
     yield from _earliest(images)
-    yield from _largest(images, lambda image: tuple(key(image) for _, key in PARTS), "parts")
+    yield from _by_count(images, lambda image: tuple(key(image) for _, key in PARTS), "parts")
 
 
-def _largest(images: Sequence[ImageHeader], key: Key, kind: str) -> Iterator[_Part]:
-    """The part with the most slices, of equals the one made for lung tissue."""
+def _by_count(images: Sequence[ImageHeader], key: Key, kind: str) -> Iterator[_Part]:
+    """The part with the most slices first, of equals the one made for lung tissue, then the original one."""
     groups = _groups(images, key)
     if len(groups) < 2:
         return
-    best = min(groups, key=lambda value: (-len(groups[value]), kernel_use(groups[value][0].kernel), str(value)))
-    yield _Part(images=tuple(groups[best]), kind=kind)
+
+    def rank(value: Hashable) -> tuple[int, int, bool, str]:
+        first = groups[value][0]
+        return -len(groups[value]), kernel_use(first.kernel), first.image_type[:1] != ("ORIGINAL",), str(value)
+
+    for value in sorted(groups, key=rank):
+        if len(groups[value]) >= FEWEST_SLICES:
+            yield _Part(images=tuple(groups[value]), kind=kind)
 
 
 def _earliest(images: Sequence[ImageHeader]) -> Iterator[_Part]:

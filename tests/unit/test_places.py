@@ -168,3 +168,68 @@ def test_what_is_read_is_a_whole_even_volume_or_nothing(damage: list[tuple[int, 
     assert np.allclose(np.diff(heights), SERIES.spacing_mm[0])
     places = {round(float(image.ImagePositionPatient[2]), 3) for image in files}
     assert len(choice.slice_headers) == len(places)
+
+
+def smaller(image: FileDataset, _: int) -> None:
+    """Of a second acquisition, on a smaller field of view."""
+    image.AcquisitionNumber, image.PixelSpacing = 2, [8.0, 8.0]
+
+
+def finer(image: FileDataset, _: int) -> None:
+    """Of a second reconstruction, for soft tissue, with twice the rows and columns."""
+    stored = np.frombuffer(image.PixelData, "<u2").reshape(image.Rows, image.Columns)
+    image.PixelData = np.kron(stored, np.ones((2, 2), "<u2")).astype("<u2").tobytes()
+    image.Rows, image.Columns, image.PixelSpacing = 64, 64, [5.0, 5.0]
+    image.ConvolutionKernel = "STANDARD"
+
+
+def derived_coronal(image: FileDataset, number: int) -> None:
+    """Of a reformat that is not called so."""
+    image.ImageType, image.ImageOrientationPatient = ["DERIVED", "SECONDARY", "AXIAL"], [1, 0, 0, 0, 0, -1]
+    image.ImagePositionPatient = [-155.0, 5.0 * number, 100.0]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [(smaller, "acquisitions"), (finer, "reconstructions"), (derived_coronal, "kinds of images")],
+)
+def test_volumes_of_other_planes_and_sizes_are_split_too(
+    tmp_path: Path, change: Callable[[FileDataset, int], None], words: str
+) -> None:
+    """Each by itself is even; heights are compared only where they are of one plane."""
+    choice = choose(tmp_path, [*ct_images(SERIES), *again(change)])
+    assert f"The series holds several {words}; the one with 14 slices is used." in note_of(choice)
+    assert not any(header.sop_instance_uid.startswith("1.2.3.1.9.") for header in choice.slice_headers)
+
+
+def test_a_few_reformats_are_not_read_in_the_place_of_slices_that_are_no_volume(tmp_path: Path) -> None:
+    """They are whole by themselves."""
+    images = ct_images(SERIES)
+    del images[6]
+    with pytest.raises(WrongVolumeError, match="its images lie in different orientations"):
+        choose(tmp_path, [*images, *again(derived_coronal)[:11]])
+
+
+def test_images_of_two_sizes_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
+    """They may be of one acquisition."""
+    images = ct_images(SERIES)
+    for image in images[:3]:
+        image.PixelSpacing = [8.0, 8.0]
+    with pytest.raises(WrongVolumeError, match="differ in size or pixel spacing"):
+        choose(tmp_path, images)
+
+
+def test_a_part_that_is_whole_is_read_where_a_larger_one_is_not(tmp_path: Path) -> None:
+    """The larger acquisition lacks a slice; the other one has fewer and reaches over 80 % of its height."""
+    larger = ct_images(SERIES)
+    del larger[6]
+    choice = choose(tmp_path, [*larger, *again(acquisition, denser_hu=30)[1:-1]])
+    assert "The series holds several acquisitions; the one with 12 slices is used." in note_of(choice)
+
+
+def test_a_whole_part_that_shows_much_less_is_not_read(tmp_path: Path) -> None:
+    """Then the reason is that of the series."""
+    larger = ct_images(SERIES)
+    del larger[6]
+    with pytest.raises(WrongVolumeError, match="lie where another image of the series lies"):
+        choose(tmp_path, [*larger, *again(acquisition, denser_hu=30)[2:-2]])
