@@ -67,23 +67,34 @@ def refusal_of(survey: StudySurvey) -> PipelineError:
     """The error that says what is wrong with the series that came closest, of a study of which none can be read."""
     judged, headers = survey.judged, survey.headers
     broken = [file for file in headers.unreadable if file.is_dicom]
-    if broken or not judged:
+    if not judged:
         return UnreadableStudyError(_unreadable_reason(headers))
+    if broken:
+        return UnreadableStudyError(f"{_unreadable_reason(headers)} Of what can be read: {_reasons_against(judged)}")
     undecodable = [series for series in judged if series.undecodable and not series.objections + series.faults]
     if undecodable:
         named = ". ".join(
             f"{sentence(series.label)[:-1]}: {series.undecodable}" for series in undecodable[:MOST_REASONS]
         )
         return UnreadableStudyError(f"{named}. Send it uncompressed, or in a syntax that `dicom-node check` lists.")
-    closest = [series for series in judged if not series.objections]
-    reasons = [f"{series.label}: {series.against}" for series in closest or judged]
+    reasons = _reasons_against(judged)
+    strangers = f" Files that could not be read: {_named(headers.unreadable)}." if headers.unreadable else ""
+    if _closest(judged):
+        return WrongVolumeError(f"No series makes an even volume. {reasons}{strangers}")
+    return NoSuitableSeriesError(f"No series is a CT series of original slices. {reasons}{strangers}")
+
+
+def _closest(judged: Sequence[JudgedSeries]) -> list[JudgedSeries]:
+    """CT series that are no even volume."""
+    return [series for series in judged if not series.objections]
+
+
+def _reasons_against(judged: Sequence[JudgedSeries]) -> str:
+    """Why the series that came closest cannot be read, a sentence each; of all, where none came close."""
+    reasons = [f"{series.label}: {series.against}" for series in _closest(judged) or judged]
     more = len(reasons) - MOST_REASONS
     listed = ". ".join(sentence(reason).removesuffix(".") for reason in reasons[:MOST_REASONS])
-    tail = f". {more} more series are no better." if more > 0 else "."
-    strangers = f" Files that could not be read: {_named(headers.unreadable)}." if headers.unreadable else ""
-    if closest:
-        return WrongVolumeError(f"No series makes an even volume. {listed}{tail}{strangers}")
-    return NoSuitableSeriesError(f"No series is a CT series of original slices. {listed}{tail}{strangers}")
+    return f"{listed}. {more} more series are no better." if more > 0 else f"{listed}."
 
 
 def _unreadable_reason(headers: StudyHeaders) -> str:

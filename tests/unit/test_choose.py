@@ -208,6 +208,20 @@ def test_a_damaged_file_beside_the_chosen_series_is_a_qualification(tmp_path: Pa
     assert any("series1-0010.dcm" in note for note in choice.qualifications)
 
 
+def test_a_damaged_file_hides_no_reason_against_what_can_be_read(tmp_path: Path) -> None:
+    """Sent again the study would be refused all the same."""
+    tilted = ct_images(LUNG)
+    for image in tilted:
+        image.ImageOrientationPatient = [1.0, 0.0, 0.0, 0.0, 0.978148, 0.207912]
+    paths = build_study(tmp_path, tilted, ct_images(SOFT)[:1])
+    paths[-1].write_bytes(paths[-1].read_bytes()[:900])
+    with pytest.raises(
+        UnreadableStudyError,
+        match=r"1 of 41 files cannot be read: series1-0000\.dcm .* Send the study again\. Of what can be read: Series 2: .* gantry tilt",
+    ):
+        choose_series(paths)
+
+
 @pytest.mark.parametrize("content", [b"", b"not DICOM at all", b"\0" * 128 + b"DICM" + b"\xff" * 300])
 def test_files_without_dicom_are_unreadable(tmp_path: Path, content: bytes) -> None:
     """A study of rubbish ends with a reason, not with a stack trace."""
