@@ -24,6 +24,12 @@ NARROW_SHARE = 0.75
 TALL_ENOUGH_MM = 300.0
 """Images this tall show lungs as a whole, but for the tallest: taller ones show more of other parts."""
 
+TALLEST_CHEST_MM = 400.0
+"""Taller images show the abdomen too: how much of the lungs a series shows cannot be told from its share of their height."""
+
+LUNGS_MM = 240.0
+"""Height of usual lungs: beside images that show the abdomen too, those of the lungs alone are this tall or a little taller."""
+
 _REGIONS = ("labelled as chest", "not labelled by body part", "labelled as another body part")
 
 _KERNELS = {KernelUse.LUNG: "lung kernel", KernelUse.SHARP: "sharp kernel", KernelUse.OTHER: "kernel"}
@@ -91,8 +97,10 @@ def _best(usable: Sequence[JudgedSeries], rows: Sequence[Criterion]) -> list[Jud
 
 
 def _coverage(eligible: Sequence[JudgedSeries]) -> Criterion:
-    tallest_mm = max((series.extent_mm for series in eligible), default=0.0)
-    whole_mm = min(TALL_ENOUGH_MM, WHOLE_SHARE * tallest_mm)
+    heights_mm = [series.extent_mm for series in eligible]
+    tallest_chest_mm = max((height_mm for height_mm in heights_mm if height_mm <= TALLEST_CHEST_MM), default=0.0)
+    of_chest_mm = min(TALL_ENOUGH_MM, WHOLE_SHARE * tallest_chest_mm)
+    whole_mm = max(of_chest_mm, min(LUNGS_MM, WHOLE_SHARE * max(heights_mm, default=0.0)))
     return Criterion(
         name="coverage",
         rank=lambda series: series.extent_mm < whole_mm,
