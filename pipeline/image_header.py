@@ -39,6 +39,8 @@ class ImageHeader:
     transfer_syntax_uid: str
     is_lossy: bool
     """Compressed with loss at any time before (PS3.3 C.7.6.1.1.5), or as it came."""
+    is_called_lossless: bool
+    """Lossy Image Compression (0028,2110) says that it never was."""
     is_burned_in: bool
     """Text is part of its pixels, by Burned In Annotation (0028,0301)."""
     frames: int

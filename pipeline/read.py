@@ -190,6 +190,7 @@ def _header(dataset: Dataset, path: Path, syntax: str, *, frame_number: int | No
         acquired=_acquired(dataset),
         transfer_syntax_uid=syntax,
         is_lossy=_text(dataset, "LossyImageCompression") == "01" or is_lossy_syntax(syntax),
+        is_called_lossless=_text(dataset, "LossyImageCompression") == "00",
         is_burned_in=_text(dataset, "BurnedInAnnotation").upper() == "YES",
         frames=_integer(dataset, "NumberOfFrames") or 1,
         is_in_hu=_is_in_hu(dataset),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydicom.uid import CTImageStorage
 
+from pipeline.compression import Loss, loss_of
 from pipeline.contrast import ContrastPhase, contrast_phase
 from pipeline.frames import MULTI_FRAME_CT
 from pipeline.image_header import ImageHeader
@@ -129,6 +130,7 @@ def judge_series(
     kernel = max((image.kernel for image in shown), key=kernel_use)
     plane = _plane(stack)
     thickness_mm = max((image.slice_thickness_mm or 0.0 for image in shown), default=0.0)
+    loss = loss_of(shown)
     faults = _faults(stack, thickness_mm, corrects_tilt=corrects_tilt)
     notes += () if faults else _tilt_notes(stack)
     verdict = apply_rules(rules, description=first.series_description, kernel=kernel, thickness_mm=thickness_mm)
@@ -140,12 +142,12 @@ def judge_series(
         objections=_objections(shown, plane, unplaced=len(kept) - len(placed))
         + ((verdict.objection,) if verdict.objection else ()),
         faults=faults,
-        notes=(*notes, *_left_out_notes(left_out), *_quality_notes(shown, stack, plane, thickness_mm)),
+        notes=(*notes, *_left_out_notes(left_out), *_quality_notes(shown, stack, plane, thickness_mm, loss)),
         undecodable=_undecodable(shown),
         stack=stack,
         plane=plane,
         is_original=_is_original(shown),
-        is_lossy=any(image.is_lossy for image in shown),
+        is_lossy=loss is Loss.CERTAIN,
         rules=verdict,
         contrast=_contrast(shown),
         region_rank=region_rank(first.region),
@@ -293,7 +295,7 @@ def _uid_faults(stack: Stack) -> tuple[str, ...]:
 
 
 def _quality_notes(
-    images: Sequence[ImageHeader], stack: Stack | None, plane: str, thickness_mm: float
+    images: Sequence[ImageHeader], stack: Stack | None, plane: str, thickness_mm: float, loss: Loss
 ) -> tuple[str, ...]:
     """What limits findings made on the slices."""
     if stack is None:
@@ -301,8 +303,8 @@ def _quality_notes(
     notes = list(_thickness_notes(stack.spacing_mm, thickness_mm or stack.spacing_mm))
     if plane not in {"", "axial"}:
         notes.append(f"The series was acquired in {plane} slices; the networks learned from axial ones.")
-    if any(image.is_lossy for image in images):
-        notes.append("The images were compressed with loss: fine lesions can be missed, densities are less exact.")
+    if loss is not Loss.NONE:
+        notes.append(loss.value)
     if _contrast(images) >= ContrastPhase.ARTERIAL:
         notes.append("The series was acquired with contrast: vessels and lesions are denser than without.")
     return (*notes, *mixture_notes(images, stack))

@@ -44,7 +44,7 @@ _NOT_IN_PYDICOM: dict[str, str] = {
 """PS3.5 A.4.12."""
 
 _LOSSY = frozenset({JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless})
-"""Those that always lose something; JPEG 2000 and HTJ2K may be lossless, and Lossy Image Compression says it."""
+"""Those that always lose something; JPEG 2000 and HTJ2K may be lossless, see `pipeline.compression`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
