@@ -47,14 +47,18 @@ _DESCRIPTION: tuple[tuple[ContrastPhase, str], ...] = (
 """In Series Description, whose underscores stand for spaces; the first that fits counts. POST by itself is after an operation
 or an infection as well."""
 
-_NO_AGENT = frozenset({"", "NO", "NONE", "N", "0", "NO CONTRAST", "WITHOUT"})
-"""What stands in Contrast/Bolus Agent (0018,0010) where none was given."""
+_NO_AGENT = re.compile(
+    r"[\W_0X]*|N|N[ /.]?A\.?"
+    r"|((NO|NONE|NOT|NIL|NULL|WITHOUT|W ?/? ?O|OHNE|SANS|SIN|SENZA|KEIN\w*|AUCUN\w*|NATIVE?|NATIV\w*|UNENHANCED)\b|NON[ -]?CON).*"
+    r"|(ANON|DE-?IDENT|REMOVED|REDACTED|UNKNOWN|UNBEKANNT)\w*"
+)
+"""What stands in Contrast/Bolus Agent (0018,0010) where none was given, or where an anonymiser left no word of it."""
 
 
 def named_agent(agent: str) -> str:
-    """Contrast/Bolus Agent in capitals; empty where it says that none was given."""
+    """Contrast/Bolus Agent in capitals; empty where it says that none was given, or says nothing."""
     word = agent.strip().upper()
-    return "" if word in _NO_AGENT else word
+    return "" if _NO_AGENT.fullmatch(word) else word
 
 
 def contrast_phase(description: str, agent: str) -> ContrastPhase:

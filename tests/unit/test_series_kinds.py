@@ -131,6 +131,39 @@ def test_contrast_phases_are_told_apart(description: str, agent: str, phase: Con
     assert contrast_phase(description, agent) is phase
 
 
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "",
+        "None given",
+        "NO IV CONTRAST",
+        "non-contrast",
+        "N/A",
+        "-",
+        "0",
+        "xxx",
+        "REMOVED",
+        "Anonymized",
+        "De-identified",
+        "ohne KM",
+        "Keines",
+        "W/O",
+        "unknown",
+    ],
+)
+def test_agents_that_name_none_are_none(agent: str) -> None:
+    """Scanners write that none was given, anonymisers that something stood there."""
+    assert contrast_phase("Thorax 1.0", agent) is ContrastPhase.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "agent", ["Omnipaque 350", "NONIONIC 100 ML", "Novopaque", "IV", "APPLIED", "100cc", "Ultravist"]
+)
+def test_agents_that_name_one_were_given(agent: str) -> None:
+    """Also where the word is no agent's name."""
+    assert contrast_phase("Thorax 1.0", agent) is ContrastPhase.GIVEN
+
+
 def test_of_two_phases_the_native_one_is_read(tmp_path: Path) -> None:
     """And the reason names both; what was acquired with contrast would be said."""
     venous = changed(LUNG, SeriesDescription="Thorax venous", ContrastBolusAgent="Imeron")
