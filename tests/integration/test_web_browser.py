@@ -114,7 +114,7 @@ def test_back_after_a_search_shows_the_whole_page(watched: Watched) -> None:
 
 def test_the_first_slice_is_asked_for_once(watched: Watched) -> None:
     """By the page itself; the script draws the window that is chosen, and a slice that is gone back to, from what is there."""
-    page = watched.page("wide light")
+    page = watched.page()
     log_in_by_keyboard(page, "ann")
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))

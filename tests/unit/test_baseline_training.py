@@ -26,8 +26,11 @@ CASES = [small_case(seed) for seed in range(3)]
 
 
 @pytest.fixture(autouse=True)
-def _few_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def _few_batches_of_cases_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the haze and the cuts that crops are given, whose lesions are of other sizes."""
     torch.set_num_threads(1)
+    monkeypatch.setattr("pipeline.training.crop_changes.HAZY_SHARE", 0.0)
+    monkeypatch.setattr("pipeline.training.crop_changes.CUT_SHARE", 0.0)
     monkeypatch.setattr("pipeline.training.train_baseline.ANCHOR_BATCHES", 12)
     monkeypatch.setattr("pipeline.training.train_baseline.VALIDATION_BATCHES", 2)
 
