@@ -49,10 +49,10 @@ _SUBSLICE_MM = 2.5
 _POINT_SPREAD_MM = 0.7
 """Standard deviation in the plane: a full width of 1.6 mm, between soft and sharp kernels."""
 
-_FAINT_HU = 45.0
+FAINT_HU = 45.0
 """Rise of the lung's density below which readers do not draw a lesion."""
 
-_SEEN_HU = 90.0
+SEEN_HU = 90.0
 """Rise above which they would."""
 
 
@@ -205,6 +205,6 @@ def _scanned_kind(fine_kind: UInt8Array, parts: int, lesion_rise_hu: Float32Arra
     slabs = fine_kind.reshape(-1, parts, *fine_kind.shape[1:])
     kind = np.where(2 * (slabs > 0).sum(axis=1) >= parts, GROUND_GLASS, 0).astype(np.uint8)
     kind[2 * (slabs == CONSOLIDATION).sum(axis=1) >= parts] = CONSOLIDATION
-    kind[(kind > 0) & (lesion_rise_hu < _FAINT_HU)] = NOT_KNOWN
-    kind[(kind == 0) & (lesion_rise_hu > _SEEN_HU)] = NOT_KNOWN
+    kind[(kind > 0) & (lesion_rise_hu < FAINT_HU)] = NOT_KNOWN
+    kind[(kind == 0) & (lesion_rise_hu > SEEN_HU)] = NOT_KNOWN
     return kind

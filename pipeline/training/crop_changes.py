@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.phantom.lesions import GROUND_GLASS
-from pipeline.phantom.paint import NOT_KNOWN
+from pipeline.phantom.paint import FAINT_HU, NOT_KNOWN, SEEN_HU
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG
 from pipeline.training import augment
 
@@ -26,10 +26,6 @@ BORDER_PIXELS = (6.0, 60.0)
 
 PIXELS_PER_SLICE = 3.0
 """About what lies between two slices, for the slope of that border."""
-
-FAINT_HU, SEEN_HU = 45.0, 90.0
-"""Rise of the density from which nobody knows whether a reader would draw it, and from which readers do (as in
-`pipeline.phantom.paint`)."""
 
 SOLID_HU = 40.0
 """What is as dense holds no air to be filled."""

@@ -13,15 +13,13 @@ from pipeline.model_input import stacked_channels
 from pipeline.training import augment
 from pipeline.training.cases import Case, CaseStudy
 from pipeline.training.config import SpaceTimeTraining
-from pipeline.training.crop_changes import Circle, Haze, cut, draw_circles, draw_haze, hazed
+from pipeline.training.crop_changes import AIR_HU, Circle, Haze, cut, draw_circles, draw_haze, hazed
 from pipeline.training.crop_places import Place, draw_place, shifted
 from pipeline.training.losses import UNKNOWN_SLICE, labels_of_slices
 from pipeline.training.slice_truth import reader_labels
 
 MARGIN = 16
 """Pixels read around a crop, so that moving it brings in no border."""
-
-AIR_HU = -1000
 
 COARSE_SHARE = 0.25
 """Of the studies, as if scanned with large pixels."""
@@ -177,6 +175,9 @@ def _piece(
     kept = truth[1:-1].long()
     valid = shown.expand(settings.slices, 1, -1, -1)
     read = reader_labels(study, _slice_numbers(study.volume_hu, place, settings.slices)[1:-1], kept[:, 0])
+    if read is not None and changes.haze and changes.amount:
+        # The reader saw these slices without the haze.
+        read = torch.where(read == 0, UNKNOWN_SLICE, read)
     return _Piece(
         channels=channels,
         valid=valid,
@@ -192,7 +193,7 @@ def _slice_numbers(array: np.ndarray, place: Place, slices: int) -> np.ndarray:
     return np.clip(np.arange(place.first_slice - 1, place.first_slice + slices + 1), 0, len(array) - 1)
 
 
-def _cut(array: np.ndarray, place: Place, size: tuple[int, int, int], *, fill: int) -> Tensor:
+def _cut(array: np.ndarray, place: Place, size: tuple[int, int, int], *, fill: float) -> Tensor:
     """float32 (slices + 2, rows + 2 margin, columns + 2 margin), `fill` outside the array; edge slices repeat."""
     index = _slice_numbers(array, place, size[0])
     planes = np.full((len(index), size[1] + 2 * MARGIN, size[2] + 2 * MARGIN), fill, np.float32)

@@ -10,9 +10,12 @@ from pipeline.phantom.lesions import CONSOLIDATION, GROUND_GLASS
 from pipeline.phantom.paint import NOT_KNOWN
 from pipeline.study import LEFT_LUNG, RIGHT_LUNG
 from pipeline.training import crop_changes
-from pipeline.training.cases import CaseStudy
+from pipeline.training.cases import Case, CaseStudy
+from pipeline.training.config import SpaceTimeTraining
 from pipeline.training.crop_changes import FIRST_HAZE_NUMBER, Haze, cut, draw_circles, draw_haze, hazed
 from pipeline.training.crop_places import worth_seeing
+from pipeline.training.losses import UNKNOWN_SLICE
+from pipeline.training.sequences import sample_batch
 
 LUNG_HU, TISSUE_HU = -860.0, 45.0
 SIZE = (4, 48, 64)
@@ -129,3 +132,29 @@ def test_small_lesions_are_seen_as_often_as_large_ones_in_a_part_of_the_draws() 
     assert worth_seeing(study, 0.2).tolist() == [[0, 15, 15]]
     assert len(worth_seeing(study, 0.05)) == 10 * 16
     assert len(worth_seeing(study, 0.4)) == 10 * 16 + 1
+
+
+def test_a_reader_who_saw_no_lesion_says_nothing_of_a_slice_that_was_made_hazy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Haze too faint to be marked is not known to be there, and is no healthy lung either."""
+    monkeypatch.setattr(crop_changes, "CUT_SHARE", 0.0)
+    monkeypatch.setattr(crop_changes, "BOTH_LUNGS_SHARE", 1.0)
+    monkeypatch.setattr(crop_changes, "PART_SHARE", 0.0)
+    monkeypatch.setattr(crop_changes, "DENSITY_HU", (LUNG_HU + 60.0, LUNG_HU + 61.0))
+    volume_hu, truth = crop()
+    truth[:, 1:] = 0.0
+    study = CaseStudy(
+        day=0.0,
+        volume_hu=volume_hu.numpy().astype("int16"),
+        truth=truth.movedim(1, 0).numpy().astype("uint8"),
+        slice_labels=torch.zeros(SIZE[0]).numpy().astype("int8"),
+    )
+    case = Case(
+        name="read", source="site", diseased=False, slice_spacing_mm=5.0, pixel_mm=1.5, studies=(study,), patient="one"
+    )
+    settings = SpaceTimeTraining(batch=1, slices=2, crop=(32, 32))
+    said = []
+    for share in (0.0, 1.0):
+        monkeypatch.setattr(crop_changes, "HAZY_SHARE", share)
+        batch = sample_batch([case], [], settings, torch.Generator().manual_seed(3))
+        said.append(set(batch.slice_labels.flatten().tolist()))
+    assert said == [{0}, {UNKNOWN_SLICE}]
