@@ -118,6 +118,7 @@ def _what_it_says(images: Sequence[ImageHeader]) -> list[ImageHeader]:
             path=nowhere,
             transfer_syntax_uid="",
             is_lossy=False,
+            is_called_lossless=False,
             geometry=replace(image.geometry, path=nowhere) if image.geometry else None,
         )
         for image in images

@@ -63,3 +63,14 @@ def test_a_copy_of_a_file_counts_once_without_a_word(tmp_path: Path) -> None:
     choice = choose_series(paths)
     assert len(choice.slice_headers) == 14
     assert choice.qualifications == ()
+
+
+def test_a_copy_that_says_of_its_compression_what_the_other_does_not_is_a_copy_too(tmp_path: Path) -> None:
+    """A PACS writes into what it sends that nothing was lost; the image is the same."""
+    copies = ct_images(LUNG)
+    for image in copies:
+        image.LossyImageCompression = "00"
+    paths = [*write_images(tmp_path / "one", ct_images(LUNG)), *write_images(tmp_path / "two", copies)]
+    choice = choose_series(paths)
+    assert len(choice.slice_headers) == 14
+    assert choice.qualifications == ()
