@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pydicom.dataset import FileMetaDataset
-from pydicom.filereader import read_dataset, read_file_meta_info, read_preamble
+from pydicom.filereader import read_dataset, read_preamble
 
 _GROUP = 0x0002
 
@@ -18,10 +18,9 @@ def read_file_meta(path: Path) -> tuple[FileMetaDataset, int]:
         InvalidDicomError: It is no DICOM file.
         OSError: It cannot be read.
     """
-    meta = read_file_meta_info(path)
     with path.open("rb") as stream:
         read_preamble(stream, force=False)
-        read_dataset(
+        meta = read_dataset(
             stream, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, _vr, _length: tag >> 16 != _GROUP
         )
-        return meta, stream.tell()
+        return FileMetaDataset(meta), stream.tell()
