@@ -12,20 +12,18 @@ import argparse
 import itertools
 import json
 import sys
-import tempfile
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
+from phantom_study import analysed_study
 
 from pipeline.engine import Engine, build_engine
 from pipeline.model_pack import load_model_pack
-from pipeline.phantom import Course, Identity, PhantomStudy, StudyLabel, build_patient, render_study, write_dicom
+from pipeline.phantom import Course, PhantomStudy, build_patient, render_study
 from pipeline.phantom.scan import Scan
-from pipeline.run import analyse_with
-from pipeline.study import BoolArray, Float32Array, StudyFiles
+from pipeline.study import BoolArray, Float32Array
 
 FIRST_SEED = 3_200_000
 """Neither trained nor evaluated on elsewhere."""
@@ -100,11 +98,7 @@ def counted(engine: Engine, study: PhantomStudy, inside_mm: Float32Array, seed: 
 
 def found(engine: Engine, study: PhantomStudy, name: str) -> BoolArray:
     """Where the pipeline reports lesions."""
-    label = StudyLabel(identity=Identity(), study_date_time=datetime(2020, 3, 11, 9, 30, tzinfo=UTC), uid_seed=name)
-    with tempfile.TemporaryDirectory() as folder:
-        paths = write_dicom(study, Path(folder), label=label)
-        files = StudyFiles(study_instance_uid=label.study_uid, acquired_at=label.study_date_time, paths=paths)
-        return analyse_with(engine, files, [], on_progress=lambda *_: None).lesion_labels > 0
+    return analysed_study(engine, study, uid_seed=name).lesion_labels > 0
 
 
 if __name__ == "__main__":

@@ -11,23 +11,21 @@ what it fills is lung no longer and nothing is involved. The last line is one JS
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
+from phantom_study import analysed_study
 from scipy import ndimage
 
 from pipeline.engine import Engine, build_engine
 from pipeline.errors import PipelineError
 from pipeline.model_pack import load_model_pack
-from pipeline.phantom import Course, Identity, PhantomStudy, StudyLabel, build_patient, render_study, write_dicom
+from pipeline.phantom import Course, PhantomStudy, build_patient, render_study
 from pipeline.phantom.scan import Scan
-from pipeline.run import analyse_with
-from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray, StudyFiles
+from pipeline.study import LEFT_LUNG, RIGHT_LUNG, BoolArray
 from pipeline.warp import dice
 
 FIRST_SEED = 3_100_000
@@ -97,16 +95,10 @@ def measured(engine: Engine, study: PhantomStudy, filling: Filling, seed: int) -
     lungs = (study.lung_mask > 0) if filling.is_lung else (study.lung_mask > 0) & ~filling.part
     involved = filling.part & lungs
     true_percent = 100.0 * np.count_nonzero(involved) / np.count_nonzero(lungs)
-    label = StudyLabel(
-        identity=Identity(), study_date_time=datetime(2020, 3, 11, 9, 30, tzinfo=UTC), uid_seed=f"dense {seed}"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        paths = write_dicom(filled(study, filling, seed), Path(folder), label=label)
-        files = StudyFiles(study_instance_uid=label.study_uid, acquired_at=label.study_date_time, paths=paths)
-        try:
-            found = analyse_with(engine, files, [], on_progress=lambda *_: None)
-        except PipelineError:
-            return 0.0, 0.0, true_percent, 0.0
+    try:
+        found = analysed_study(engine, filled(study, filling, seed), uid_seed=f"dense {seed}")
+    except PipelineError:
+        return 0.0, 0.0, true_percent, 0.0
     named = any("pleural effusion" in sentence for sentence in found.findings.qualifications)
     return dice(found.lung_mask > 0, lungs), found.findings.involvement_percent, true_percent, float(named)
 

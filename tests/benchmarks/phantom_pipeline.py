@@ -9,21 +9,18 @@ line is one JSON object.
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
+from phantom_study import analysed_study
 
 from pipeline.engine import Engine, build_engine
 from pipeline.model_input import InputContract
 from pipeline.model_pack import load_model_pack
-from pipeline.phantom import Course, Identity, StudyLabel, build_patient, render_study, write_dicom
-from pipeline.run import analyse_with
-from pipeline.study import StudyFiles
+from pipeline.phantom import Course, build_patient, render_study
 from pipeline.training.phantom_scans import draw_posture, draw_scan, model_spacing
 from pipeline.warp import dice
 
@@ -73,13 +70,7 @@ def measured(engine: Engine, seed: int, course: Course) -> Figures:
     spacing = model_spacing(float(rng.choice([2.5, 5.0])), contract)
     scan = draw_posture(rng, draw_scan(rng, spacing, contract))
     truth = render_study(build_patient(seed, course=course), float(rng.uniform(6.0, 12.0)), scan=scan)
-    label = StudyLabel(
-        identity=Identity(), study_date_time=datetime(2020, 3, 11, 9, 30, tzinfo=UTC), uid_seed=f"benchmark {seed}"
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        paths = write_dicom(truth, Path(folder), label=label)
-        files = StudyFiles(study_instance_uid=label.study_uid, acquired_at=label.study_date_time, paths=paths)
-        found = analyse_with(engine, files, [], on_progress=lambda *_: None)
+    found = analysed_study(engine, truth, uid_seed=f"benchmark {seed}")
     lungs, lesion = truth.lung_mask > 0, truth.lesion_labels > 0
     lesion_ml = np.count_nonzero(lesion) * float(np.prod(truth.spacing_mm)) / 1000.0
     return Figures(
