@@ -1,10 +1,12 @@
 """The command `init`."""
 
 import inspect
+import sys
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from config.errors import ConfigError, Problem
 from config.load import DEFAULT_PATH, configuration_file, settings_from_text
@@ -30,6 +32,24 @@ class InitAnswers:
     ] = True
 
 
+class AskingCommand(TyperCommand):
+    """A command that asks for the options that are not given."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """As ever; where nobody is there to answer it says so.
+
+        Raises:
+            BadParameter: What is piped in ended before the questions did.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except typer.Abort:
+            if sys.stdin.isatty():
+                raise
+            reason = f"an answer is missing and there is no terminal to ask at: give it as an option, see `{ctx.command_path} --help`"
+            raise typer.BadParameter(reason, ctx) from None
+
+
 def init(**answers: Any) -> None:
     """Write a configuration file that works: six questions, or the same as options.
 
@@ -44,9 +64,11 @@ def init(**answers: Any) -> None:
         raise typer.BadParameter(problem, param_hint="--config")
     text = _checked_text(given, name=str(path))
     replace_text(path, text)
+    web = settings_from_text(text, name=str(path)).web
     print_lines([f"{path} written; next: dicom-node check, then start the node", _to_type(given)])
-    if given.pages:
-        print_lines(["for the pages, once it runs: dicom-node account add NAME --role administrator"])
+    if web.enabled:
+        add = "dicom-node account add NAME --role administrator"
+        print_lines([f"for the pages, at http://{web.host}:{web.port}/ once it runs: {add}"])
 
 
 # Typer reads the options from here: they are one record, because they are more than a function has room for.

@@ -113,7 +113,17 @@ def test_init_writes_a_configuration_that_works(tmp_path: Path) -> None:
     made = load_settings(asked)
     assert [peer.host for peer in made.senders] == [peer.host for peer in made.destinations] == ["pacs.example.org"]
     assert made.web.enabled and made.web.login and "account add" in done.stdout
+    assert f"http://127.0.0.1:{made.web.port}/" in done.stdout
     assert not load_settings(path).web.enabled
+
+
+def test_init_that_cannot_ask_says_so(tmp_path: Path) -> None:
+    """As from a script that forgot an answer; "Aborted!" helps nobody."""
+    path = tmp_path / "new.toml"
+    done = CliRunner().invoke(app, ["--config", str(path), "init", "--ae-title", "OURS"], input="")
+    assert done.exit_code == 2
+    assert "give it as an option" in done.output
+    assert not path.exists()
 
 
 def test_init_reports_every_mistake_of_the_answers(tmp_path: Path) -> None:
